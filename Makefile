@@ -1,0 +1,42 @@
+# `make run` and `make test` do everything on a fresh clone: environment, installation, and then the main job or the tests.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help run test everyday lint format benchmark clean
+
+help: ## say what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 14) and "raynas needs Python 3.10 to 3.13, this is " + sys.version.split()[0] + ": make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	touch $@
+
+run: $(VENV)/installed ## search on handwritten digits, in about a minute
+	$(BIN)/raynas run jobs/quickstart.yaml
+
+lint: $(VENV)/installed ## style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint ## everything
+	$(BIN)/python -m pytest
+
+everyday: lint ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow and not ray"
+
+format: $(VENV)/installed ## mend style and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(VENV)/installed ## the figures of the README that are times
+	$(BIN)/python tests/performance/supernet_step.py
+	$(BIN)/python tests/performance/data_path.py
+	$(BIN)/python tests/performance/angle.py
+	$(BIN)/python tests/performance/start_up.py
+
+clean: ## remove the environment and caches
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -1,0 +1,405 @@
+"""A run file: its keys, their defaults, and errors that name the key, what was expected and what came.
+
+A run file is YAML. Every key has a default except `space` and `data`; `--set train.epochs=10` overrides one. What a
+file leaves open, the row of its `algorithm` fills in, and the resolved configuration is what a run stores and repeats.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
+
+from raynas.algorithms import algorithms
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(gt=0, le=1)]
+
+
+class Section(BaseModel):
+    """A part of a run file: unknown keys and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class SpaceSection(Section):
+    """What is searched: `name`, and the further keys that the space takes (see `raynas check`)."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The further keys, as the space's constructor takes them."""
+        return dict(self.model_extra or {})
+
+
+class DataSection(Section):
+    """Images and labels.
+
+    Attributes:
+        name: The data set.
+        path: Its file or folder; for cifar10 and cifar100 where to keep the download.
+        labels: What the supernet is trained on.
+        num_label_categories: Categories of random labels; as many as the data set has classes by default.
+        train_portion: Share of the training images that trains the supernet; the rest is the search split.
+        max_images: Use only so many training images, drawn by the seed.
+        resolution: Height and width to resize to; the data set's own by default.
+        crop_padding: Padding of the random crop; by the data set by default.
+        flip: Whether images are mirrored at random; by the data set by default.
+        loader_workers: Processes that read image folders, per training worker.
+    """
+
+    name: Literal["digits", "cifar10", "cifar100", "imagenet16-120", "npz", "folder"]
+    path: str | None = None
+    labels: Literal["true", "random", "shuffled", "random_each_iteration", "shuffled_each_iteration"] | None = None
+    num_label_categories: Annotated[int, Field(ge=2)] | None = None
+    train_portion: Share = 0.5
+    max_images: Positive | None = None
+    resolution: Annotated[int, Field(ge=4)] | None = None
+    crop_padding: Annotated[int, Field(ge=0)] | None = None
+    flip: bool | None = None
+    loader_workers: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _yaml_true(cls, value: object) -> object:
+        return "true" if value is True else value  # YAML reads the word as a boolean
+
+
+class TrainSection(Section):
+    """How the supernet is trained.
+
+    Attributes:
+        epochs: Passes over the training images.
+        batch_size: Images per step over all workers together.
+        learning_rate: Start of the cosine.
+        min_learning_rate: End of the cosine.
+        momentum: Momentum of SGD.
+        nesterov: Whether the momentum is Nesterov's.
+        weight_decay: L2 penalty.
+        clip_norm: Bound on the norm of the gradient; none by default.
+        sampling: Which paths a step trains: uniform (one) or fair (every candidate once).
+        path_per_cell: Whether every cell draws its own path (the code of RLNAS) or all share one (the paper).
+        precision: Arithmetic of forward and backward.
+        workers: Training workers; a pair ``[min, max]`` trains elastically; 0 trains without Ray, in this process.
+        cpus_per_worker: CPUs, and torch threads, of a worker.
+        use_gpu: Whether each worker takes a GPU.
+        checkpoint_every: Epochs between checkpoints.
+        keep_checkpoints: How many of the latest checkpoints to keep.
+        base_seeds: Seeds of independently trained supernets, whose angles are averaged; ``[seed]`` by default.
+        max_failures: Failures in a row, without a new checkpoint between them, after which training gives up.
+    """
+
+    epochs: Positive = 250
+    batch_size: Positive = 64
+    learning_rate: Annotated[float, Field(gt=0)] = 0.025
+    min_learning_rate: Annotated[float, Field(ge=0)] = 0.001
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    nesterov: bool = True
+    weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    sampling: Literal["uniform", "fair"] | None = None
+    path_per_cell: bool = False
+    precision: Literal["float32", "bfloat16"] = "float32"
+    workers: Annotated[int, Field(ge=0)] | Annotated[list[Positive], Field(min_length=2, max_length=2)] = 1
+    cpus_per_worker: Positive = 1
+    use_gpu: bool = False
+    checkpoint_every: Positive = 10
+    keep_checkpoints: Annotated[int, Field(ge=2)] = 2
+    base_seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
+    max_failures: Annotated[int, Field(ge=0)] = 3
+
+    @model_validator(mode="after")
+    def _consistent(self) -> TrainSection:
+        least, most = self.worker_range
+        if least > most:
+            raise ValueError(f"workers: expected [min, max] with min <= max, got {self.workers}")
+        if most > self.batch_size:
+            raise ValueError(
+                f"workers: {most} workers cannot share batches of {self.batch_size} images; raise train.batch_size"
+            )
+        if self.nesterov and self.momentum == 0:
+            raise ValueError("nesterov: needs a momentum above 0; set train.nesterov to false")
+        if self.min_learning_rate > self.learning_rate:
+            raise ValueError(
+                f"min_learning_rate: expected at most train.learning_rate ({self.learning_rate}), "
+                f"got {self.min_learning_rate}"
+            )
+        if self.base_seeds is not None and len(set(self.base_seeds)) < len(self.base_seeds):
+            raise ValueError(f"base_seeds: expected different seeds, got {self.base_seeds}")
+        return self
+
+    @property
+    def worker_range(self) -> tuple[int, int]:
+        """The least and the most workers."""
+        return (self.workers, self.workers) if isinstance(self.workers, int) else (self.workers[0], self.workers[1])
+
+
+class LimitsSection(Section):
+    """Bounds on what an architecture may cost, absolute counts for one image."""
+
+    max_parameters: float | None = None
+    min_parameters: float | None = None
+    max_multiply_adds: float | None = None
+    min_multiply_adds: float | None = None
+
+
+class SearchSection(Section):
+    """How architectures are proposed and judged.
+
+    Attributes:
+        name: Who proposes.
+        fitness: Who judges.
+        angle: Which weights the angle counts: those on paths (paper), or stem, fixed blocks and head too (official).
+        population: Architectures in a generation.
+        generations: Generations, the random one included.
+        select: How many of the best are parents.
+        mutations: Children by mutation in a generation.
+        crossovers: Children by crossover in a generation.
+        mutation_probability: Chance of each choice to be drawn anew.
+        mutation_excludes: Names of candidates that a mutation never draws.
+        max_tries: Draws allowed per child wanted.
+        limits: What an architecture may cost.
+        top: How many of the best to report.
+    """
+
+    name: Literal["random", "evolution", "exhaustive"] | None = None
+    fitness: Literal["angle"] | None = None
+    angle: Literal["paper", "official"] = "paper"
+    population: Positive = 100
+    generations: Positive = 20
+    select: Positive = 30
+    mutations: Annotated[int, Field(ge=0)] = 50
+    crossovers: Annotated[int, Field(ge=0)] = 50
+    mutation_probability: Annotated[float, Field(ge=0, le=1)] = 0.1
+    mutation_excludes: list[str] = []
+    max_tries: Positive = 10
+    limits: LimitsSection = LimitsSection()
+    top: Positive = 10
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The keys that the named searcher takes."""
+        shared = ("population",)
+        keys = {
+            "random": (*shared, "generations"),
+            "exhaustive": shared,
+            "evolution": (
+                *(*shared, "generations", "select", "mutations", "crossovers"),
+                *("mutation_probability", "mutation_excludes", "max_tries"),
+            ),
+        }[self.name or "evolution"]
+        return {key: getattr(self, key) for key in keys}
+
+
+class RunConfig(Section):
+    """A whole run file.
+
+    Attributes:
+        name: The run's folder under `storage_path`; the file's own name by default.
+        seed: Seed of everything that is drawn.
+        storage_path: Where run folders are kept; with workers on several machines, a folder they all see.
+        address: ``local`` starts a Ray of its own; ``auto`` joins the cluster at hand; else a cluster's address.
+        local_cpus: CPUs of a local Ray; those of the machine by default.
+        algorithm: The row that fills in what the file leaves open.
+        space: What is searched.
+        data: Images and labels.
+        train: How the supernet is trained.
+        search: How architectures are proposed and judged.
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+    seed: Annotated[int, Field(ge=0)] = 0
+    storage_path: str = "runs"
+    address: str = "local"
+    local_cpus: Positive | None = None
+    algorithm: str = "rlnas"
+    space: SpaceSection
+    data: DataSection
+    train: TrainSection = TrainSection()
+    search: SearchSection = SearchSection()
+
+    @field_validator("storage_path")
+    @classmethod
+    def _local_folder(cls, value: str) -> str:
+        if "://" in value:
+            raise ValueError(f"expected a folder that this machine and all workers see, got the URL {value!r}")
+        return value
+
+    @field_validator("algorithm")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in algorithms():
+            raise ValueError(f"expected one of {', '.join(algorithms())}, got {value!r}")
+        return value
+
+    @property
+    def base_seeds(self) -> list[int]:
+        """Seeds of the supernets to train."""
+        return self.train.base_seeds or [self.seed]
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder."""
+        return Path(self.storage_path).expanduser().absolute() / self.name
+
+    def resolve(self) -> RunConfig:
+        """Returns the configuration with what is left open filled in by the row of its algorithm."""
+        row = algorithms()[self.algorithm]
+        return self.model_copy(
+            update={
+                "data": self.data.model_copy(update={"labels": self.data.labels or row.labels}),
+                "train": self.train.model_copy(
+                    update={"sampling": self.train.sampling or row.sampling, "base_seeds": self.base_seeds}
+                ),
+                "search": self.search.model_copy(
+                    update={"name": self.search.name or row.search, "fitness": self.search.fitness or row.fitness}
+                ),
+            }
+        )
+
+
+EXECUTION_KEYS = frozenset(
+    {
+        *("name", "storage_path", "address", "local_cpus", "data.path", "data.loader_workers"),
+        *("train.workers", "train.cpus_per_worker", "train.use_gpu", "train.max_failures"),
+        *("train.checkpoint_every", "train.keep_checkpoints"),
+    }
+)
+"""Keys that say where and how a run is executed, not what it computes: they may change between resumes."""
+
+
+def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Returns the resolved configuration of a run file.
+
+    Args:
+        path: The YAML file.
+        overrides: ``key=value`` pairs with dotted keys; values are read as YAML.
+
+    Raises:
+        ValueError: If the file is missing or no YAML, or a key or value is not what it should be.
+    """
+    path = Path(path)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise ValueError(f"{path}: cannot read the run file: {reason}; give the path of a YAML file") from error
+    values = _read_yaml(text, str(path))
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected keys such as `space:` and `data:`, got {type(values).__name__}")
+    values.setdefault("name", path.stem)
+    for override in overrides:
+        _override(values, override)
+    return parse_config(values)
+
+
+def parse_config(values: Mapping[str, Any]) -> RunConfig:
+    """Returns the resolved configuration of plain values, such as a run stored.
+
+    Raises:
+        ValueError: If a key or value is not what it should be; one line for each.
+    """
+    try:
+        return RunConfig.model_validate(values).resolve()
+    except ValidationError as error:
+        raise ValueError(_explain(error, RunConfig)) from error
+
+
+def check_arguments(function: Callable[..., object], arguments: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """Returns `arguments` checked against the names and types of a function's or class's parameters.
+
+    Raises:
+        ValueError: If one is unknown, missing or of the wrong type; `section` leads the key's name.
+    """
+    parameters = inspect.signature(function).parameters
+    hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
+    fields: dict[str, Any] = {
+        key: (hints.get(key, Any), ... if parameter.default is parameter.empty else parameter.default)
+        for key, parameter in parameters.items()
+    }
+    model = create_model(section, __base__=Section, **fields)
+    try:
+        return {key: value for key, value in model.model_validate(dict(arguments)) if key in arguments}
+    except ValidationError as error:
+        raise ValueError(_explain(error, model, section)) from error
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Returns nested values under dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which 1e-4 and 600e6 are numbers; PyYAML wants a dot in them."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
+
+
+def _read_yaml(text: str, source: str) -> Any:
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    """Sets one ``dotted.key=value`` in place."""
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise ValueError(f"--set: expected key=value such as train.epochs=10, got {override!r}")
+    *sections, last = key.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise ValueError(f"--set {override}: {section} is a value, not a section")
+    values[last] = _read_yaml(text, f"--set {override}")
+
+
+def _explain(error: ValidationError, model: type[BaseModel], section: str = "") -> str:
+    """Returns one line for each mistaken key: as the user wrote it, what was expected, and what came."""
+    lines: dict[str, str] = {}
+    for mistake in error.errors():
+        parts = [str(part) for part in mistake["loc"] if not str(part).startswith(("constrained", "list[", "function"))]
+        if len(parts) > 1 and parts[-1] in ("int", "bool", "str", "float"):
+            parts.pop()  # the member of a union that was tried
+        key = ".".join([section, *parts] if section else parts)
+        if mistake["type"] == "extra_forbidden":
+            lines[key] = f"unknown key; {_suggest(parts, model)}"
+        elif mistake["type"] == "missing":
+            lines[key] = "this key is required"
+        elif mistake["type"] == "value_error":
+            field, colon, message = str(mistake["ctx"]["error"]).partition(": ")
+            lines[f"{key}.{field}" if colon else key] = message or field
+        else:
+            expectation = mistake["msg"].removeprefix("Input should be ").removeprefix("String should ")
+            got = "nothing" if mistake["input"] is None else repr(mistake["input"])
+            tried = lines[key].partition(", got ")[0] + " or" if key in lines else "expected"
+            lines[key] = f"{tried} {expectation}, got {got}"
+    return "\n".join(f"{key}: {line}" for key, line in lines.items())
+
+
+def _suggest(parts: Sequence[str], model: type[BaseModel]) -> str:
+    """Returns which keys there are where an unknown one stands, the likeliest first."""
+    for part in parts[:-1]:
+        annotation = model.model_fields[part].annotation
+        if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
+            model = annotation
+    keys = list(model.model_fields)
+    close = difflib.get_close_matches(parts[-1], keys, n=1)
+    return f"did you mean {close[0]}?" if close else f"there are {', '.join(keys) or 'none'}"

@@ -1,0 +1,25 @@
+"""Images and labels for a search: data sets, splits, augmentation, and the random labels of RLNAS.
+
+A data set is read once (`load_dataset`), split by seed (`split_indices`), labelled by an explicit rule (`draw_labels`)
+and served in batches (`Loader`). All that is random is a hash of seed, epoch and sample (`hash_bits`), so the same run
+sees the same batches on any number of workers and after any resume.
+"""
+
+from raynas.data.datasets import DATASETS, Dataset, ImageSet, load_dataset, split_indices
+from raynas.data.hashing import Stream, hash_bits, uniform_integers
+from raynas.data.labels import LABELS, draw_labels
+from raynas.data.loader import Loader
+
+__all__ = [
+    "DATASETS",
+    "LABELS",
+    "Dataset",
+    "ImageSet",
+    "Loader",
+    "Stream",
+    "draw_labels",
+    "hash_bits",
+    "load_dataset",
+    "split_indices",
+    "uniform_integers",
+]

@@ -1,0 +1,101 @@
+"""The Ray that a run is carried out on: one of its own on this machine, or a cluster that is there."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from typing import Any
+
+from raynas.config import RunConfig
+
+
+def machine_cpus() -> int:
+    """Returns how many CPUs this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+
+
+@contextlib.contextmanager
+def connected(config: RunConfig) -> Iterator[None]:
+    """Holds a connection to Ray for the time of the block; a local Ray ends with it.
+
+    Raises:
+        ValueError: If there is no cluster at the address, or a local Ray could never place the workers.
+    """
+    local = config.address == "local" and "RAY_ADDRESS" not in os.environ
+    if local:
+        _check_fits(config)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths keep their meaning in workers
+    os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    if local:
+        os.environ["RAY_AUTH_MODE"] = "disabled"  # nothing of it listens beyond this machine
+    import ray
+
+    # Workers import what this process can: a space of the user's own, from the directory raynas was started in.
+    search_path = os.pathsep.join(dict.fromkeys([os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]))
+    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    # A temporary directory of its own: a cluster's address file left in the shared one costs each training 12 s.
+    temporary = tempfile.mkdtemp(prefix="raynas-", dir="/tmp" if os.path.isdir("/tmp") else None) if local else None
+    try:
+        if local:
+            ray.init(
+                address="local",
+                num_cpus=config.local_cpus or machine_cpus(),
+                include_dashboard=False,
+                _temp_dir=temporary,
+                runtime_env={"env_vars": {"PYTHONPATH": search_path.strip(os.pathsep)}},
+                **quiet,
+            )
+        else:
+            address = None if config.address == "local" else config.address
+            try:
+                ray.init(address=address, **quiet)
+            except ConnectionError as error:
+                raise ValueError(
+                    f"address: there is no Ray cluster at {config.address!r}; start one (ray start --head), name "
+                    "another address, or say `address: local`"
+                ) from error
+        yield
+    finally:
+        ray.shutdown()
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def needs(config: RunConfig, workers: int) -> dict[str, float]:
+    """Returns the resources that so many training workers take."""
+    wanted = {"CPU": float(workers * config.train.cpus_per_worker)}
+    return wanted | ({"GPU": float(workers)} if config.train.use_gpu else {})
+
+
+def missing(config: RunConfig) -> str:
+    """Returns what the cluster lacks for the least number of workers, as text; empty if nothing."""
+    import ray
+
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    lacking = {
+        kind: amount - total.get(kind, 0.0)
+        for kind, amount in needs(config, config.train.worker_range[0]).items()
+        if amount > total.get(kind, 0.0)
+    }
+    return " and ".join(f"{math.ceil(amount)} more {kind}" for kind, amount in lacking.items())
+
+
+def _check_fits(config: RunConfig) -> None:
+    """Checks that this machine can hold the least number of workers: a local Ray does not grow."""
+    import torch
+
+    least = config.train.worker_range[0]
+    have = {"CPU": float(config.local_cpus or machine_cpus()), "GPU": float(torch.cuda.device_count())}
+    for kind, amount in needs(config, least).items():
+        if amount > have[kind]:
+            mend = "set train.use_gpu to false" if kind == "GPU" else "lower train.workers or train.cpus_per_worker"
+            raise ValueError(
+                f"train.workers: {least} workers need {amount:g} {kind} but this machine offers {have[kind]:g}; "
+                f"{mend}, or give the address of a larger cluster"
+            )

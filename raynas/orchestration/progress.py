@@ -1,0 +1,81 @@
+"""A bar on a terminal, silence elsewhere."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+
+class Progress:
+    """Shows how far the training of a run is, from the note that its first worker keeps in the run folder.
+
+    On a terminal it is a bar with epoch, loss, accuracy and time left; elsewhere only `note` writes lines.
+    """
+
+    def __init__(self, folder: Path, console: Console) -> None:
+        """Takes the run's folder and the console to show it on."""
+        self._file = folder / "progress.json"
+        self._console = console
+        self._bar = RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            TextColumn("{task.percentage:>3.0f} %  {task.fields[metrics]}"),
+            TimeRemainingColumn(),
+            console=console,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+        self._left = threading.Event()
+        self._watch = threading.Thread(target=self._refresh_until_left, name="progress", daemon=True)
+        self._waiting: str | None = None
+
+    def __enter__(self) -> Progress:
+        self._bar.start()
+        self._task = self._bar.add_task("starting workers", total=None, metrics="")
+        if self._console.is_terminal:
+            self._watch.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._left.set()
+        if self._watch.is_alive():
+            self._watch.join()
+        self._bar.stop()
+
+    def note(self, line: str) -> None:
+        """Writes a line, above the bar if there is one."""
+        self._console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+    def wait_for(self, line: str | None) -> None:
+        """Says once what is waited for."""
+        if line is not None and line != self._waiting:
+            self.note(line)
+        self._waiting = line
+
+    def _refresh_until_left(self) -> None:
+        while not self._left.wait(0.25):
+            if self._file.exists():
+                self._refresh(json.loads(self._file.read_text(encoding="utf-8")))
+
+    def _refresh(self, note: dict[str, Any]) -> None:
+        assert self._task is not None
+        self._bar.update(
+            self._task,
+            description="training the supernet",
+            completed=note["step"],
+            total=note["steps"],
+            metrics=(
+                f"epoch {note['epoch'] + 1}/{note['epochs']}  loss {note['loss']:.3f}  "
+                f"accuracy {note['accuracy']:.1f} %"
+            ),
+        )

@@ -1,0 +1,69 @@
+"""A run from its first stage to its last; each stage reads the files of the one before and is skipped when done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from raynas.config import RunConfig
+from raynas.orchestration.progress import Progress
+from raynas.orchestration.run_folder import locked, open_run
+from raynas.orchestration.search import search
+from raynas.orchestration.task import Task, make_task
+from raynas.orchestration.train_supernet import is_trained, train_supernets
+
+
+@contextmanager
+def opened(config: RunConfig) -> Iterator[tuple[Task, Path]]:
+    """Yields the task and the folder of a run, held against every other process that would write into it.
+
+    Raises:
+        ValueError: If the configuration, the data or the folder is not as it should be.
+    """
+    task = make_task(config)  # before the folder is made: a mistake leaves nothing behind
+    folder = open_run(config)
+    with locked(folder / "lock", wait=0, holder="another raynas process"):
+        yield task, folder
+
+
+def train(task: Task, folder: Path, console: Console) -> None:
+    """Trains the supernets of a run that are not done, on Ray or, with ``train.workers: 0``, in this process."""
+    config = task.config
+    if all(is_trained(folder, base_seed) for base_seed in config.base_seeds):
+        return
+    with Progress(folder, console) as progress:
+        if config.train.workers == 0:
+            import torch
+
+            from raynas.supernet.one_shot import Workers
+
+            device = torch.device("cuda" if config.train.use_gpu else "cpu")
+            train_supernets(task, folder, Workers(), device)
+        else:
+            from raynas.orchestration.cluster import connected
+            from raynas.orchestration.ray_train import fit
+
+            with connected(config):
+                fit(config, folder, progress)
+
+
+def run(config: RunConfig, console: Console, stages: tuple[str, ...] = ("train", "search")) -> dict[str, Any] | None:
+    """Carries out stages of a run and returns the search's result, or None without a search.
+
+    Raises:
+        ValueError: If something of the user's is not as it should be.
+        RuntimeError: If training keeps failing.
+    """
+    with opened(config) as (task, folder):
+        began = time.perf_counter()
+        if "train" in stages:
+            train(task, folder, console)
+            console.print(f"supernet trained ({time.perf_counter() - began:.0f} s)", highlight=False)
+        if "search" in stages:
+            return search(task, folder)
+    return None

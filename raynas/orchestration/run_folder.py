@@ -1,0 +1,155 @@
+"""A run is a folder: what lies where in it, written so that a killed run leaves the old file or the new one.
+
+config.json                           the resolved configuration, seeds and versions
+supernet/seed_0/initial/              weights before the first step, written once
+supernet/seed_0/epoch_00010/          weights, optimiser and position after an epoch
+supernet/seed_0/metrics.jsonl         one line per epoch
+supernet/seed_0/result.json           training of this supernet is done
+tensorboard/                          the same metrics as events
+search/history.jsonl                  one line per judged architecture
+search/result.json                    the best architectures; the search is done
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import platform
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from raynas.config import EXECUTION_KEYS, RunConfig, flatten
+
+
+def open_run(config: RunConfig) -> Path:
+    """Returns the run's folder, made if it is new, after checking that it is this configuration's.
+
+    Raises:
+        ValueError: If the folder holds a run of another configuration, or something else altogether.
+        OSError: If it cannot be written.
+    """
+    folder = config.folder
+    file = folder / "config.json"
+    if file.exists():
+        stored, wanted = flatten(read_json(file)["config"]), flatten(config.model_dump())
+        keys = sorted(set(stored) | set(wanted) - EXECUTION_KEYS)
+        different = [key for key in keys if key not in EXECUTION_KEYS and stored.get(key) != wanted.get(key)]
+        if different:
+            changes = ", ".join(f"{key} {stored.get(key)!r} there, {wanted.get(key)!r} here" for key in different[:3])
+            more = f" and {len(different) - 3} more" if len(different) > 3 else ""
+            raise ValueError(
+                f"name: {folder} holds a run of another configuration ({changes}{more}); "
+                f"give this one its own folder (--set name={config.name}-2) or remove that one"
+            )
+        return folder
+    if folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"name: {folder} exists and is not a run of raynas; choose another name or storage_path")
+    folder.mkdir(parents=True, exist_ok=True)
+    packages = ("raynas", "torch", "torchvision", "ray", "numpy")
+    write_json(
+        file,
+        {
+            "config": config.model_dump(),
+            "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
+            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        },
+    )
+    return folder
+
+
+def seed_folder(folder: Path, base_seed: int) -> Path:
+    """Returns the folder of one supernet."""
+    return folder / "supernet" / f"seed_{base_seed}"
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """Returns the content of a JSON file of the run.
+
+    Raises:
+        ValueError: If it is not JSON.
+    """
+    try:
+        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file} is damaged ({error}); remove it to have its stage run again") from error
+    return content
+
+
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file at once: readers see the old content or the new."""
+    write_text(file, json.dumps(content, indent=2) + "\n")
+
+
+def write_text(file: Path, text: str) -> None:
+    """Writes a text file at once: readers see the old content or the new."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, file)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def written_at_once(folder: Path) -> Iterator[Path]:
+    """Yields a folder to fill, which becomes `folder` when all of it is written, in the place of an older one."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    try:
+        yield temporary
+        os.chmod(temporary, 0o755)
+        for file in temporary.iterdir():
+            with file.open("rb") as stream:
+                os.fsync(stream.fileno())
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.rename(temporary, folder)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+@contextlib.contextmanager
+def locked(file: Path, wait: float, holder: str) -> Iterator[None]:
+    """Holds a lock file for the time of the block; the lock falls with its process, however that ends.
+
+    Args:
+        file: The lock file.
+        wait: Seconds to wait for another holder.
+        holder: Who would hold it, for the message.
+
+    Raises:
+        ValueError: If somebody else still holds it.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a") as stream:
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise ValueError(
+                        f"{file.parent} is in use by {holder}; wait for it to end, or give this run its own name"
+                    ) from None
+                time.sleep(0.1)
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
+                    raise
+                break  # a file system without locks: nothing to hold
+        yield

@@ -1,0 +1,96 @@
+"""What a configuration asks for, built: the space, the images, and the batches of a supernet."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from raynas.config import RunConfig, check_arguments
+from raynas.data import Dataset, Loader, draw_labels, load_dataset, split_indices
+from raynas.search_space import AdditiveTable, SearchSpace
+from raynas.spaces import load_space_class
+
+
+@dataclass(frozen=True)
+class Task:
+    """The space and the images of a run.
+
+    Attributes:
+        config: The resolved configuration.
+        space: The space to search.
+        dataset: The images.
+        num_categories: Labels that the supernet tells apart, which random labels may make other than the data's.
+    """
+
+    config: RunConfig
+    space: SearchSpace
+    dataset: Dataset
+    num_categories: int
+
+    @functools.cached_property
+    def costs(self) -> AdditiveTable:
+        """What the networks of the space cost on this data set."""
+        return self.space.costs(self.dataset.resolution, self.dataset.num_classes)
+
+    def about(self, base_seed: int) -> dict[str, Any]:
+        """What the weights of a supernet belong to, as its checkpoints store it."""
+        space = {"name": self.config.space.name, **self.config.space.arguments}
+        return {"space": space, "num_classes": self.num_categories, "base_seed": base_seed}
+
+    def labels(self, base_seed: int, epoch: int) -> np.ndarray:
+        """Returns the label of every training image, ``(n,)`` int64: true or random, as the run file says."""
+        data, images = self.config.data, self.dataset.train
+        assert data.labels is not None
+        return draw_labels(
+            data.labels, images.labels, images.index, num_categories=self.num_categories, seed=base_seed, epoch=epoch
+        )
+
+    def train_batches(self, base_seed: int, device: torch.device) -> Loader:
+        """Returns the batches of the train part of the split, shuffled and augmented, with this seed's labels."""
+        config = self.config
+        train, _ = split_indices(len(self.dataset.train), config.data.train_portion, config.seed)
+        return Loader(
+            self.dataset,
+            self.dataset.train,
+            train,
+            functools.partial(self.labels, base_seed),
+            batch_size=config.train.batch_size,
+            seed=base_seed,
+            augment=True,
+            shuffle=True,
+            crop_padding=config.data.crop_padding,
+            flip=config.data.flip,
+            drop_last=True,
+            device=device,
+            num_workers=config.data.loader_workers,
+        )
+
+
+def make_space(config: RunConfig) -> SearchSpace:
+    """Returns the space of a run.
+
+    Raises:
+        ValueError: If there is no such space or it does not take the given keys.
+    """
+    space_class = load_space_class(config.space.name)
+    return space_class(**check_arguments(space_class, config.space.arguments, "space"))
+
+
+def make_task(config: RunConfig) -> Task:
+    """Returns the space and the images of a run.
+
+    Raises:
+        ValueError: If one of them is not as the configuration says.
+    """
+    space = make_space(config)
+    data = config.data
+    dataset = load_dataset(
+        data.name, path=data.path, resolution=data.resolution, max_images=data.max_images, seed=config.seed
+    )
+    task = Task(config, space, dataset, data.num_label_categories or dataset.num_classes)
+    task.labels(config.base_seeds[0], epoch=0)  # says now if the categories do not hold the labels
+    return task

@@ -1,0 +1,194 @@
+"""The first stage of a run: train the supernet of every base seed, wherever the workers are.
+
+`train_supernets` is what one worker does. It needs no cluster: one worker alone, in this process, is a `Workers()`.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import nn
+from torch.utils.tensorboard import SummaryWriter
+
+from raynas.config import RunConfig
+from raynas.orchestration.checkpoint import (
+    drop_checkpoints,
+    epoch_folder,
+    latest_checkpoint,
+    load_checkpoint,
+    restore,
+    save_checkpoint,
+)
+from raynas.orchestration.run_folder import locked, seed_folder, write_json, write_text
+from raynas.orchestration.task import Task
+from raynas.supernet.one_shot import (
+    SAMPLINGS,
+    EpochMetrics,
+    Recipe,
+    StepMetrics,
+    Workers,
+    make_optimizer,
+    train_supernet,
+)
+
+
+def is_trained(folder: Path, base_seed: int) -> bool:
+    """Returns whether the supernet of this seed is done."""
+    return (seed_folder(folder, base_seed) / "result.json").exists()
+
+
+def train_supernets(task: Task, folder: Path, workers: Workers, device: torch.device) -> None:
+    """Trains, or goes on training, the supernet of every base seed that is not done, and leaves it in the run folder.
+
+    Every worker of the run calls this. Worker 0 writes; the others only read the checkpoint it chose.
+
+    Args:
+        task: Space and images.
+        folder: The run's folder, seen by all workers.
+        workers: Who trains together.
+        device: Where this worker computes.
+
+    Raises:
+        ValueError: If the folder holds another run's weights, or the data are not as the configuration says.
+        RuntimeError: If the training diverges or the workers disagree.
+    """
+    torch.set_num_threads(task.config.train.cpus_per_worker)
+    for base_seed in task.config.base_seeds:
+        if not is_trained(folder, base_seed):
+            _train_supernet(task, folder, base_seed, workers, device)
+
+
+def recipe_of(config: RunConfig) -> Recipe:
+    """Returns the hyper-parameters of the one-shot training that a configuration describes."""
+    shared = set(Recipe.__dataclass_fields__) & set(type(config.train).model_fields)
+    return Recipe(**{key: getattr(config.train, key) for key in shared}, bfloat16=config.train.precision == "bfloat16")
+
+
+def build_supernet(task: Task, base_seed: int) -> nn.Module:
+    """Returns the supernet with the initial weights of a seed, a function of the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(base_seed)
+        return task.space.build_supernet(task.num_categories)
+
+
+def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, device: torch.device) -> None:
+    config, place, about = task.config, seed_folder(folder, base_seed), task.about(base_seed)
+    recipe = recipe_of(config)
+    supernet = build_supernet(task, base_seed).to(device).to(memory_format=torch.channels_last)
+    optimizer = make_optimizer(supernet, recipe)
+    with ExitStack() as stack:
+        epochs_done = 0
+        if workers.rank == 0:
+            # Workers of a run whose driver was just killed may live for some seconds: wait for them.
+            stack.enter_context(locked(place / "lock", wait=60, holder="workers of a run that has not ended"))
+            drop_checkpoints(place, config.train.keep_checkpoints)
+            if not (place / "initial").exists():
+                save_checkpoint(place / "initial", supernet, None, 0, about)
+            found = latest_checkpoint(place, about)
+            epochs_done = found.epochs if found else 0
+        agreed = torch.tensor([epochs_done], dtype=torch.float64, device=device)
+        workers.add_up(agreed)  # the others contribute 0
+        epochs_done = int(agreed.item())
+        restore(
+            load_checkpoint(epoch_folder(place, epochs_done) if epochs_done else place / "initial", about),
+            supernet,
+            optimizer,
+        )
+        batches = task.train_batches(base_seed, device)
+        logbook = None
+        if workers.rank == 0:
+            logbook = stack.enter_context(_Logbook(task, folder, base_seed, epochs_done, batches.steps_per_epoch))
+
+        def report_epoch(metrics: EpochMetrics) -> None:
+            done = metrics.epoch + 1
+            if logbook is not None:
+                logbook.write_epoch(metrics)
+            if done % config.train.checkpoint_every == 0 or done == recipe.epochs:
+                _average_buffers(supernet, workers)
+                if workers.rank == 0:
+                    save_checkpoint(epoch_folder(place, done), supernet, optimizer, done, about)
+                    drop_checkpoints(place, config.train.keep_checkpoints)
+
+        assert config.train.sampling is not None
+        sampling = SAMPLINGS[config.train.sampling]
+        cells = int(supernet.num_cells) if config.train.path_per_cell else 1  # type: ignore[arg-type]
+        train_supernet(
+            supernet,
+            optimizer,
+            batches,
+            lambda step: sampling(task.space, base_seed, step, cells),
+            recipe,
+            first_epoch=epochs_done,
+            workers=workers,
+            report_step=logbook.write_step if logbook else lambda metrics: None,
+            report_epoch=report_epoch,
+        )
+        if workers.rank == 0:
+            write_json(
+                place / "result.json", {"epochs": recipe.epochs, "steps": recipe.epochs * batches.steps_per_epoch}
+            )
+
+
+def _average_buffers(supernet: nn.Module, workers: Workers) -> None:
+    """Averages running statistics over the workers, so that a checkpoint is not one worker's view."""
+    for buffer in supernet.buffers():
+        if workers.world > 1 and buffer.is_floating_point():
+            workers.add_up(buffer)
+            buffer /= workers.world
+
+
+class _Logbook:
+    """Loss, accuracy, images per second and learning rate: JSON lines, TensorBoard events, and where training is now.
+
+    Lines of epochs after the checkpoint that training goes on from are dropped: they are written again.
+    """
+
+    def __init__(self, task: Task, folder: Path, base_seed: int, epochs_done: int, steps_per_epoch: int) -> None:
+        """Opens the files of one supernet, as they were after `epochs_done` epochs."""
+        seeds, self._epochs = task.config.base_seeds, task.config.train.epochs
+        self._first_step = seeds.index(base_seed) * self._epochs * steps_per_epoch
+        self._total_steps = len(seeds) * self._epochs * steps_per_epoch
+        self._base_seed, self._folder = base_seed, folder
+        self._metrics = seed_folder(folder, base_seed) / "metrics.jsonl"
+        kept = self._metrics.read_text(encoding="utf-8").splitlines()[:epochs_done] if self._metrics.exists() else []
+        write_text(self._metrics, "".join(f"{line}\n" for line in kept))
+        self._events = SummaryWriter(
+            str(folder / "tensorboard" / f"seed_{base_seed}"), purge_step=epochs_done * steps_per_epoch
+        )
+        self._next_note = 0.0
+
+    def __enter__(self) -> _Logbook:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._events.close()
+
+    def write_step(self, metrics: StepMetrics) -> None:
+        """Notes where training is, twice a second at most, for whoever shows progress."""
+        now = time.monotonic()
+        if now < self._next_note:
+            return
+        self._next_note = now + 0.5
+        note = {
+            "base_seed": self._base_seed,
+            "epoch": metrics.epoch,
+            "epochs": self._epochs,
+            "step": self._first_step + metrics.step,
+            "steps": self._total_steps,
+            "loss": metrics.loss_sum.item() / metrics.images,
+            "accuracy": 100.0 * metrics.correct_sum.item() / metrics.images,
+        }
+        write_json(self._folder / "progress.json", note)
+
+    def write_epoch(self, metrics: EpochMetrics) -> None:
+        """Adds an epoch's line and events."""
+        with self._metrics.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(metrics)) + "\n")
+        for key in ("loss", "accuracy", "learning_rate", "images_per_second"):
+            self._events.add_scalar(f"train/{key}", getattr(metrics, key), metrics.step)
+        self._events.flush()

@@ -1,0 +1,88 @@
+"""Exhaustive search, for spaces small enough to evaluate whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from raynas.search.limits import Limits
+from raynas.search.searcher import Turns, check_whole
+from raynas.search_space import Architecture, SearchSpace
+
+SMALLEST_BLOCK = 256
+"""Combinations of candidates that are gone through at once, however few architectures make a generation."""
+
+
+class Exhaustive:
+    """Every legal architecture of a space once, in lexicographic order.
+
+    Legal are the fixed points of `SearchSpace.repair`; a combination of candidates that repair would change is skipped.
+    """
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        *,
+        seed: int = 0,
+        population: int = 4096,
+        limits: Limits | None = None,
+        max_size: int = 1_000_000,
+    ) -> None:
+        """Sets the search up; nothing is proposed yet.
+
+        Args:
+            space: Where to search.
+            seed: Taken so that all searchers are built alike; the search is the same under every seed.
+            population: Architectures in a generation, which changes how they are batched and nothing else.
+            limits: Bounds on the costs of an architecture.
+            max_size: The most combinations of candidates to go through.
+
+        Raises:
+            ValueError: If a value is out of range or the space is larger than `max_size`.
+        """
+        self.space = space
+        self.seed = check_whole("seed", seed, 0)
+        self.population = check_whole("search.population", population, 1)
+        self.limits = limits
+        if space.size > check_whole("search.max_size", max_size, 1):
+            raise ValueError(
+                f"search.name: exhaustive goes through at most {max_size:,} architectures (search.max_size) but "
+                f"{type(space).__name__} has {space.size:,}; take evolution or random"
+            )
+        self._turns = Turns()
+        self._next = 0
+
+    def ask(self) -> list[Architecture]:
+        """Returns the next `population` architectures that are legal and within the limits."""
+        generation = self._turns.start()
+        proposed: list[Architecture] = []
+        while (wanted := self.population - len(proposed)) > 0 and self._next < self.space.size:
+            stop = min(self._next + max(self.population, SMALLEST_BLOCK), self.space.size)
+            numbers, architectures = self._admitted(self._next, stop)
+            proposed += architectures[:wanted]
+            self._next = numbers[wanted] if wanted < len(numbers) else stop
+        if generation == 0 and not proposed and self.limits is not None:
+            raise ValueError(self.limits.explain(self._legal(0, self.space.size)[1]))
+        return self._turns.asked(proposed)
+
+    def tell(self, architectures: Sequence[Architecture], fitness: np.ndarray) -> None:
+        """Takes the fitness of the architectures last asked; it changes nothing."""
+        self._turns.told(architectures, fitness)
+
+    def _admitted(self, start: int, stop: int) -> tuple[list[int], list[Architecture]]:
+        """Returns the numbers and architectures, from `start` to below `stop`, that are legal and within the limits."""
+        numbers, architectures = self._legal(start, stop)
+        if self.limits is not None:
+            admitted = self.limits.admits(architectures)
+            numbers, architectures = numbers[admitted], architectures[admitted]
+        return numbers.tolist(), [tuple(architecture) for architecture in architectures.tolist()]
+
+    def _legal(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the legal ones of the combinations from `start` to below `stop`: numbers and architectures."""
+        shape = [len(choice.candidates) for choice in self.space.choices]
+        numbers = np.arange(start, stop)
+        combinations = np.stack(np.unravel_index(numbers, shape), axis=1)
+        rng = np.random.default_rng(self.seed)
+        legal = [self.space.repair(one, rng) == one for one in map(tuple, combinations.tolist())]
+        return numbers[legal], combinations[legal]

@@ -1,0 +1,35 @@
+"""What can be searched, one file a space: the space, its cell, its supernet, its derived network."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+from raynas.search_space import SearchSpace
+
+SPACES: dict[str, str] = {"nasbench201": "raynas.spaces.nasbench201.NasBench201"}
+"""The built-in spaces, by the name a run file uses. A space of your own is named by its dotted path."""
+
+
+def load_space_class(name: str) -> type[SearchSpace]:
+    """Returns the class of the space called `name`: a key of `SPACES` or the dotted path of a user's own class.
+
+    Raises:
+        ValueError: If there is no such space.
+    """
+    module_name, _, class_name = SPACES.get(name, name).rpartition(".")
+    if not module_name:
+        raise ValueError(
+            f"space.name: expected one of {', '.join(SPACES)} or the dotted path of your own class "
+            f"(package.module.Class), got {name!r}"
+        )
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"space.name: cannot import {name!r} ({error}); it must be importable where raynas runs, "
+            "for example from the directory it is started in"
+        ) from error
+    if not (inspect.isclass(found) and issubclass(found, SearchSpace)):
+        raise ValueError(f"space.name: {name!r} is not a subclass of raynas.search_space.SearchSpace")
+    return found

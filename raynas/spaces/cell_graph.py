@@ -1,0 +1,44 @@
+"""The directed acyclic graph of a cell, and its live paths. No torch here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class CellGraph:
+    """Nodes joined by edges, each edge one choice.
+
+    Attributes:
+        num_inputs: Nodes 0 to ``num_inputs - 1`` are the cell's inputs, where paths begin.
+        edges: ``(source, target)`` of each edge, sorted by target, source < target.
+        ends: The nodes where a path may end.
+    """
+
+    num_inputs: int
+    edges: tuple[tuple[int, int], ...]
+    ends: tuple[int, ...]
+
+    def path_counts(self, passes: np.ndarray) -> np.ndarray:
+        """Returns on how many live paths each edge lies, ``(n, num_edges)`` int64.
+
+        A path runs from an input to an end and is live when every edge on it passes something. The count of an edge
+        (i, j) is forward(i) * backward(j): live paths from the inputs to i times live paths from j to an end.
+
+        Args:
+            passes: Whether each edge passes something, ``(n, num_edges)`` bool.
+        """
+        num_nodes = 1 + max(target for _, target in self.edges)
+        live = passes.astype(np.int64)
+        forward = np.zeros((len(live), num_nodes), dtype=np.int64)
+        forward[:, : self.num_inputs] = 1
+        backward = np.zeros((len(live), num_nodes), dtype=np.int64)
+        backward[:, list(self.ends)] = 1
+        for edge, (source, target) in enumerate(self.edges):
+            forward[:, target] += live[:, edge] * forward[:, source]
+        for edge, (source, target) in reversed(list(enumerate(self.edges))):
+            backward[:, source] += live[:, edge] * backward[:, target]
+        sources, targets = (list(nodes) for nodes in zip(*self.edges, strict=True))
+        return forward[:, sources] * live * backward[:, targets]

@@ -1,0 +1,331 @@
+"""NAS-Bench-201: one cell of 6 edges x 5 operations, repeated; 15,625 architectures with known accuracies.
+
+Reference: Dong and Yang 2020, "NAS-Bench-201: Extending the Scope of Reproducible Neural Architecture Search".
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raynas.search_space import AdditiveTable, Architecture, Choice, SearchSpace, WeightTerm, WeightVector
+from raynas.search_space import all_architectures as every_architecture
+from raynas.spaces.cell_graph import CellGraph
+from raynas.spaces.operations import AvgPool3x3, ReluConvBn, ResNetReduction
+from raynas.supernet.choice_block import ChoiceBlock, Zero
+from raynas.supernet.gates import Gate, Gates, per_cell
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+"""The candidates of every edge, in the benchmark's order; RLNAS' code writes them as 0 to 4."""
+
+ALIASES = {
+    "conv_1x1": "nor_conv_1x1",
+    "conv_3x3": "nor_conv_3x3",
+    "Zero": "none",
+    "Identity": "skip_connect",
+    "ReLUConvBN1x1": "nor_conv_1x1",
+    "ReLUConvBN3x3": "nor_conv_3x3",
+    "AvgPool1x1": "avg_pool_3x3",
+    "AvgPool3x3": "avg_pool_3x3",
+}
+"""Spellings of other code bases (NNI, NASLib) that `NasBench201.parse` reads."""
+
+GRAPH = CellGraph(num_inputs=1, edges=((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)), ends=(3,))
+
+CHOICES = tuple(Choice(f"{target}<-{source}", OPERATIONS) for source, target in GRAPH.edges)
+
+NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
+
+
+@dataclass(frozen=True)
+class NasBench201(SearchSpace):
+    """The space. An architecture holds the operations of the edges 1<-0, 2<-0, 2<-1, 3<-0, 3<-1, 3<-2.
+
+    Attributes:
+        channels: Channels C of the first stage; the second and third have 2 C and 4 C.
+        cells: Searched cells N per stage; 3 N in all, with a fixed reduction block between stages.
+        affine: Whether the batch normalisations inside the supernet's cells have weight and bias.
+        track_running_stats: Whether those normalisations keep running statistics.
+    """
+
+    channels: int = 16
+    cells: int = 5
+    affine: bool = False
+    track_running_stats: bool = True
+
+    name: ClassVar[str] = "nasbench201"
+
+    def __post_init__(self) -> None:
+        """Checks the sizes.
+
+        Raises:
+            ValueError: If one is not positive.
+        """
+        for key in ("channels", "cells"):
+            if getattr(self, key) < 1:
+                raise ValueError(f"space.{key}: expected 1 or more, got {getattr(self, key)}")
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """One choice per edge."""
+        return CHOICES
+
+    # Text
+
+    def describe(self, architecture: Architecture) -> str:
+        """Returns the benchmark's string, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
+        parts = [f"{OPERATIONS[k]}~{source}" for (source, _), k in zip(GRAPH.edges, architecture, strict=True)]
+        return f"|{parts[0]}|+|{'|'.join(parts[1:3])}|+|{'|'.join(parts[3:6])}|"
+
+    def parse(self, text: str) -> Architecture:
+        """Returns the architecture of a benchmark string, of AutoDL's nested tuples as text, or of six integers.
+
+        Raises:
+            ValueError: If the text has none of these forms.
+        """
+        form = "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2| or six integers"
+        if re.fullmatch(r"[\s\[(]*\d(\s*,\s*\d)*[\s\])]*", text):
+            return self.check([int(digit) for digit in re.findall(r"\d", text)])
+        pair = r"([A-Za-z]\w*)['\"]?\s*[~,]\s*(\d)"
+        pairs = re.findall(pair, text)
+        if len(pairs) != len(GRAPH.edges) or re.sub(r"Structure|[\s|+()\[\],'\"]", "", re.sub(pair, "", text)):
+            raise ValueError(f"{form}, got {text!r}")
+        architecture = []
+        for node, found in zip((1, 2, 3), (pairs[:1], pairs[1:3], pairs[3:]), strict=True):
+            operations = {int(source): ALIASES.get(operation, operation) for operation, source in found}
+            if sorted(operations) != list(range(node)):
+                raise ValueError(f"{form}; node {node} takes inputs {sorted(operations)} in {text!r}")
+            for source in range(node):
+                if operations[source] not in OPERATIONS:
+                    raise ValueError(f"an operation is one of {', '.join(OPERATIONS)}, got {operations[source]!r}")
+                architecture.append(OPERATIONS.index(operations[source]))
+        return tuple(architecture)
+
+    # Structure
+
+    def repair_path(self, path: Architecture, rng: np.random.Generator) -> Architecture:
+        """Returns the path with every node redrawn until one of its inputs is not ``none``.
+
+        So does the code of RLNAS; without it 1 path in 5 has a node that receives nothing.
+        """
+        repaired = list(path)
+        for node in (1, 2, 3):
+            edges = [edge for edge, (_, target) in enumerate(GRAPH.edges) if target == node]
+            while all(repaired[edge] == NONE for edge in edges):
+                for edge in edges:
+                    repaired[edge] = int(rng.integers(len(OPERATIONS)))
+        return tuple(repaired)
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Returns the first architecture, in lexicographic order, whose cell computes the same sum of terms.
+
+        A cell is written as the multiset of terms of its output: ``none`` adds nothing, a skip connection adds its
+        source's terms, any other operation adds itself applied to its source's terms. Cells of equal terms are equal
+        functions once their weights are exchanged.
+        """
+        return _canonical_architectures()[_terms(architecture)]
+
+    def path_counts(self, architectures: np.ndarray) -> np.ndarray:
+        """Returns on how many none-free paths from input to output each edge lies, ``(n, 6)`` int64."""
+        return GRAPH.path_counts(architectures != NONE)
+
+    # Costs and weights
+
+    @property
+    def _stages(self) -> list[tuple[int, int]]:
+        """Channels and halvings of the resolution of the three stages."""
+        return [(self.channels, 0), (2 * self.channels, 1), (4 * self.channels, 2)]
+
+    def costs(self, resolution: int, num_classes: int) -> AdditiveTable:
+        """Returns parameters and multiply-adds (convolutions and classifier) of derived networks, int64.
+
+        The figures are those of the benchmark's table: operations on dead edges count, and so does the classifier's
+        bias, one per class.
+        """
+        sizes = [_halve(resolution, halvings) ** 2 for _, halvings in self._stages]
+        last = 4 * self.channels
+        parameters = 3 * self.channels * 9 + 2 * self.channels + 2 * last + last * num_classes + num_classes
+        multiply_adds = 3 * self.channels * 9 * sizes[0] + last * num_classes + num_classes
+        for (narrow, _), (wide, _), size in zip(self._stages, self._stages[1:], sizes[1:], strict=False):
+            weights = 9 * narrow * wide + 9 * wide * wide + narrow * wide
+            parameters += weights + 4 * wide
+            multiply_adds += weights * size
+        terms = np.zeros((len(GRAPH.edges), len(OPERATIONS), 2), dtype=np.int64)
+        for kernel, operation in ((1, CONV_1X1), (3, CONV_3X3)):
+            for (channels, _), size in zip(self._stages, sizes, strict=True):
+                weights = self.cells * channels**2 * kernel**2
+                terms[:, operation] += (weights + self.cells * 2 * channels, weights * size)
+        return AdditiveTable(("num_parameters", "multiply_adds"), np.array([parameters, multiply_adds]), terms)
+
+    def weight_vector(self, definition: str) -> WeightVector:
+        """Returns the weights on the paths of the cells, and under ``official`` those outside the cells too.
+
+        A convolution counts with its kernel, a skip connection with nothing. A pooling counts as a fixed kernel of
+        1/9: of shape (C, C, 3, 3) in the paper (RLNAS, Zhang et al. 2021, section 3.2.2) and (C, 3, 3) in its code.
+        ``official`` adds, once, the stem, the two reduction blocks and the head.
+
+        Raises:
+            ValueError: If the definition is neither ``paper`` nor ``official``.
+        """
+        if definition not in ("paper", "official"):
+            raise ValueError(f"search.angle: expected paper or official, got {definition!r}")
+        channels_of_cell = [channels for channels, _ in self._stages for _ in range(self.cells)]
+        pool = sum(c**2 / 9 if definition == "paper" else c / 9 for c in channels_of_cell)
+        candidates = []
+        for edge in range(len(GRAPH.edges)):
+            terms = {POOL: WeightTerm(fixed_squared_norm=pool)}
+            for operation in (CONV_1X1, CONV_3X3):
+                name = f"edges.{edge}.{OPERATIONS[operation]}.conv.weight"
+                terms[operation] = WeightTerm(tuple(f"cells.{c}.{name}" for c in range(len(channels_of_cell))))
+            candidates.append(tuple(terms.get(operation, WeightTerm()) for operation in range(len(OPERATIONS))))
+        always = [
+            *(f"stem.{part}" for part in ("conv.weight", "bn.weight", "bn.bias")),
+            *(
+                f"reductions.{block}.{layer}.{part}"
+                for block in (0, 1)
+                for layer in ("conv_a", "conv_b")
+                for part in ("conv.weight", "bn.weight", "bn.bias")
+            ),
+            *(f"reductions.{block}.downsample.1.weight" for block in (0, 1)),
+            *("last_bn.weight", "last_bn.bias", "classifier.weight", "classifier.bias"),
+        ]
+        return WeightVector(WeightTerm(tuple(always) if definition == "official" else ()), tuple(candidates))
+
+    # Networks
+
+    def build_supernet(self, num_classes: int) -> NasBench201Network:
+        """Returns the weight-sharing network of the space."""
+        every = tuple(OPERATIONS for _ in GRAPH.edges)
+        return NasBench201Network(self, every, num_classes, self.affine, self.track_running_stats)
+
+    def build_network(self, architecture: Architecture, num_classes: int) -> NasBench201Network:
+        """Returns the network of one architecture, with affine normalisation everywhere as in the benchmark."""
+        taken = tuple((OPERATIONS[k],) for k in self.check(architecture))
+        return NasBench201Network(self, taken, num_classes, affine=True, track_running_stats=True)
+
+
+def _halve(resolution: int, times: int) -> int:
+    """Returns the size after stride-2 convolutions of padding 1."""
+    for _ in range(times):
+        resolution = (resolution + 1) // 2
+    return resolution
+
+
+def _terms(architecture: Architecture) -> tuple[object, ...]:
+    """Returns the terms of the output node: pairs (operation, terms of its source), sorted."""
+    nodes: list[list[object]] = [[("input",)], [], [], []]
+    for (source, target), operation in zip(GRAPH.edges, architecture, strict=True):
+        if operation == NONE or not nodes[source]:
+            continue
+        if operation == SKIP:
+            nodes[target] += nodes[source]
+        else:
+            nodes[target].append((OPERATIONS[operation], tuple(sorted(nodes[source], key=repr))))
+    return tuple(sorted(nodes[3], key=repr))
+
+
+@functools.cache
+def _canonical_architectures() -> dict[tuple[object, ...], Architecture]:
+    """Returns the first architecture of each class of equal terms."""
+    first: dict[tuple[object, ...], Architecture] = {}
+    for architecture in every_architecture(NasBench201()).tolist():
+        first.setdefault(_terms(tuple(architecture)), tuple(architecture))
+    return first
+
+
+@functools.cache
+def _live_edges(passes: tuple[bool, ...]) -> tuple[int, ...]:
+    """Returns the edges that lie on a live path: the others change nothing and are not run."""
+    return tuple(np.flatnonzero(GRAPH.path_counts(np.array([passes]))[0]).tolist())
+
+
+class Cell(nn.Module):
+    """Four nodes, each the sum of its live edges; the last is the output."""
+
+    def __init__(self, channels: int, candidates: Sequence[Sequence[str]], affine: bool, track: bool) -> None:
+        """Builds a choice block of the named candidates on every edge."""
+        super().__init__()
+        build: dict[str, Callable[[], nn.Module]] = {
+            "none": Zero,
+            "skip_connect": nn.Identity,
+            "nor_conv_1x1": lambda: ReluConvBn(channels, channels, 1, affine=affine, track_running_stats=track),
+            "nor_conv_3x3": lambda: ReluConvBn(channels, channels, 3, affine=affine, track_running_stats=track),
+            "avg_pool_3x3": AvgPool3x3,
+        }
+        self.edges = nn.ModuleList(ChoiceBlock({name: build[name]() for name in names}) for names in candidates)
+
+    def forward(self, x: Tensor, gates: Gates) -> Tensor:
+        """Returns the output node, ``(batch, channels, height, width)``; zeros where no path is live."""
+        blocks: Sequence[ChoiceBlock] = list(self.edges)  # type: ignore[arg-type]
+        nodes: list[Tensor | None] = [x, None, None, None]
+        for edge in _live_edges(tuple(block.is_live(gate) for block, gate in zip(blocks, gates, strict=True))):
+            source, target = GRAPH.edges[edge]
+            out = blocks[edge](nodes[source], gates[edge])
+            nodes[target] = out if nodes[target] is None else nodes[target] + out
+        return torch.zeros_like(x) if nodes[3] is None else nodes[3]
+
+
+class Stem(nn.Module):
+    """3 x 3 convolution and batch normalisation."""
+
+    def __init__(self, channels: int) -> None:
+        """Builds both layers for images of three channels."""
+        super().__init__()
+        self.conv = nn.Conv2d(3, channels, 3, padding=1, bias=False)
+        self.bn = nn.BatchNorm2d(channels)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Returns ``(batch, channels, height, width)``."""
+        out: Tensor = self.bn(self.conv(images))
+        return out
+
+
+class NasBench201Network(nn.Module):
+    """The skeleton with its cells: a supernet, or, with one candidate left at every choice, a derived network."""
+
+    def __init__(
+        self,
+        space: NasBench201,
+        candidates: Sequence[Sequence[str]],
+        num_classes: int,
+        affine: bool,
+        track_running_stats: bool,
+    ) -> None:
+        """Builds stem, three stages of cells with a reduction block between them, and head."""
+        super().__init__()
+        c, n = space.channels, space.cells
+        self.num_cells = 3 * n
+        self.stem = Stem(c)
+        self.cells = nn.ModuleList(
+            Cell(channels, candidates, affine, track_running_stats) for channels in (c, 2 * c, 4 * c) for _ in range(n)
+        )
+        self.reductions = nn.ModuleList([ResNetReduction(c, 2 * c), ResNetReduction(2 * c, 4 * c)])
+        self.last_bn = nn.BatchNorm2d(4 * c)
+        self.classifier = nn.Linear(4 * c, num_classes)
+        self._only_route = None if any(len(n) > 1 for n in candidates) else tuple(Gate((0,)) for _ in candidates)
+
+    def forward(self, images: Tensor, gates: Gates | Sequence[Gates] | None = None) -> Tensor:
+        """Returns logits, ``(batch, num_classes)``.
+
+        Args:
+            images: ``(batch, 3, height, width)``.
+            gates: One gate per edge for all cells, or such gates for each cell; not needed by a derived network.
+        """
+        route = gates if gates is not None else self._only_route
+        assert route is not None, "a supernet needs gates"
+        x = self.stem(images)
+        per_stage = self.num_cells // 3
+        for index, (cell, cell_gates) in enumerate(zip(self.cells, per_cell(route, self.num_cells), strict=True)):
+            if index in (per_stage, 2 * per_stage):
+                x = self.reductions[index // per_stage - 1](x)
+            x = cell(x, cell_gates)
+        x = torch.relu(self.last_bn(x)).mean(dim=(2, 3))
+        logits: Tensor = self.classifier(x)
+        return logits

@@ -1,0 +1,1 @@
+"""What training any network needs. Knows nothing of architecture search."""

@@ -1,0 +1,234 @@
+"""What every searcher promises, on a uniform space and on a ragged one with a constraint."""
+
+from __future__ import annotations
+
+import pickle
+
+import numpy as np
+import pytest
+
+from raynas.search import SEARCHERS, Limits
+from raynas.search_space import AdditiveTable, Choice, SearchSpace, all_architectures, as_array
+
+
+class Uniform(SearchSpace):
+    """Six choices of five candidates, the size of NAS-Bench-201."""
+
+    name = "uniform"
+
+    @property
+    def choices(self):
+        return tuple(Choice(f"edge{i}", ("none", "a", "b", "c", "d")) for i in range(6))
+
+    def build_supernet(self, num_classes):
+        raise AssertionError("a searcher builds no network")
+
+    def build_network(self, architecture, num_classes):
+        raise AssertionError("a searcher builds no network")
+
+
+class Ragged(Uniform):
+    """Choices of two to five candidates, the first two of which must not both be 0: 300 legal of 360."""
+
+    name = "ragged"
+
+    @property
+    def choices(self):
+        return tuple(Choice(f"layer{n}", ("none", "a", "b", "c", "d")[:n]) for n in (2, 3, 4, 5, 3))
+
+    def repair(self, architecture, rng):
+        if architecture[0] or architecture[1]:
+            return architecture
+        return (0, int(rng.integers(1, 3)), *architecture[2:]) if rng.random() < 0.5 else (1, *architecture[1:])
+
+
+OPTIONS = {
+    "random": {"population": 20, "generations": 6},
+    "evolution": {"population": 20, "select": 6, "mutations": 8, "crossovers": 8, "generations": 6},
+    "exhaustive": {"population": 20},
+}
+
+
+@pytest.fixture(params=[Uniform, Ragged], ids=["uniform", "ragged"])
+def space(request):
+    return request.param()
+
+
+@pytest.fixture(params=sorted(SEARCHERS))
+def build(request, space):
+    """Builds the searcher under test on the space under test."""
+
+    def build(seed=7, limits=None):
+        return SEARCHERS[request.param](space, seed=seed, limits=limits, **OPTIONS[request.param])
+
+    build.searcher = request.param
+    return build
+
+
+def table_of(space):
+    shape = len(space.choices), max(len(choice.candidates) for choice in space.choices), 2
+    terms = np.random.default_rng(3).integers(0, 100, shape)
+    return AdditiveTable(("num_parameters", "multiply_adds"), np.array([10, 20]), terms)
+
+
+def fitness_of(architectures):
+    """Returns a deterministic fitness with many ties."""
+    return np.array([float(np.sin(np.dot(a, range(1, len(a) + 1))).round(1)) for a in architectures])
+
+
+def search(searcher, most=10**9):
+    """Returns up to `most` generations as pairs of architectures and fitness."""
+    history = []
+    while len(history) < most and (architectures := searcher.ask()):
+        history.append((architectures, fitness_of(architectures)))
+        searcher.tell(*history[-1])
+    return history
+
+
+def generations(history):
+    return [architectures for architectures, _ in history]
+
+
+def test_every_searcher_has_options_here():
+    assert set(OPTIONS) == set(SEARCHERS)
+
+
+def test_asked_architectures_are_legal_tuples_of_ints(space, build):
+    for architectures in generations(search(build(), most=8)):
+        for architecture in architectures:
+            assert space.check(architecture) == architecture
+            assert all(type(candidate) is int for candidate in architecture)
+            assert space.repair(architecture, np.random.default_rng(0)) == architecture
+
+
+def test_no_architecture_is_asked_twice(build):
+    asked = [a for architectures in generations(search(build())) for a in architectures]
+    assert len(asked) == len(set(asked)) > 100
+
+
+def test_the_same_seed_gives_the_same_history(build):
+    assert generations(search(build(), most=8)) == generations(search(build(), most=8))
+
+
+def test_another_seed_gives_another_history_unless_exhaustive(build):
+    same = generations(search(build(seed=7), most=8)) == generations(search(build(seed=8), most=8))
+    assert same == (build.searcher == "exhaustive")
+
+
+@pytest.mark.parametrize("when", [0, 1, 3])
+def test_a_pickled_searcher_continues_identically(build, when):
+    searcher = build()
+    search(searcher, most=when)
+    copy = pickle.loads(pickle.dumps(searcher))
+    assert generations(search(copy, most=8)) == generations(search(searcher, most=8))
+
+
+def test_a_searcher_pickled_between_ask_and_tell_continues_identically(build):
+    searcher = build()
+    architectures = searcher.ask()
+    copy = pickle.loads(pickle.dumps(searcher))
+    for one in searcher, copy:
+        one.tell(architectures, fitness_of(architectures))
+    assert generations(search(copy, most=8)) == generations(search(searcher, most=8))
+
+
+def test_a_search_is_resumed_by_replaying_what_was_told(build):
+    whole = search(build(), most=6)
+    resumed = build()
+    for architectures, fitness in whole[:3]:
+        assert resumed.ask() == architectures
+        resumed.tell([list(a) for a in architectures], fitness.tolist())  # as a JSON file gives them back
+    assert generations(search(resumed, most=3)) == generations(whole[3:])
+
+
+def test_what_the_caller_does_to_an_asked_list_changes_nothing(build):
+    searcher = build()
+    first = searcher.ask()
+    kept = list(first)
+    first.clear()
+    searcher.tell(kept, fitness_of(kept))
+    assert generations([(kept, None), *search(searcher, most=2)]) == generations(search(build(), most=3))
+
+
+def test_asking_twice_is_refused(build):
+    searcher = build()
+    searcher.ask()
+    with pytest.raises(RuntimeError, match="ask was called twice: tell the fitness of the 20 architectures"):
+        searcher.ask()
+
+
+def test_telling_before_asking_is_refused(build):
+    with pytest.raises(RuntimeError, match="tell was called before ask"):
+        build().tell([(0,)], np.zeros(1))
+
+
+def test_telling_twice_is_refused(build):
+    searcher = build()
+    architectures = searcher.ask()
+    searcher.tell(architectures, fitness_of(architectures))
+    with pytest.raises(RuntimeError, match="generation 1 has not been asked"):
+        searcher.tell(architectures, fitness_of(architectures))
+
+
+def test_telling_other_architectures_is_refused_in_any_form(build):
+    searcher = build()
+    architectures = searcher.ask()
+    for others in architectures[::-1], architectures[:-1], [(0,) * 6] * 20:
+        with pytest.raises(RuntimeError, match="in the order asked"):
+            searcher.tell(others, np.zeros(len(others)))
+
+
+@pytest.mark.parametrize("number", [np.nan, np.inf, -np.inf])
+def test_a_fitness_that_is_not_finite_is_refused_by_name_and_may_be_told_again(build, number):
+    searcher = build()
+    architectures = searcher.ask()
+    fitness = fitness_of(architectures)
+    fitness[4] = number
+    with pytest.raises(ValueError) as error:
+        searcher.tell(architectures, fitness)
+    assert str(error.value).startswith(f"fitness of architecture {architectures[4]} is {number}, expected a finite")
+    searcher.tell(architectures, fitness_of(architectures))
+    assert searcher.ask()
+
+
+def test_a_fitness_of_the_wrong_length_is_refused(build):
+    searcher = build()
+    architectures = searcher.ask()
+    with pytest.raises(ValueError, match=r"one number for each of the 20 architectures .* got shape \(19,\)"):
+        searcher.tell(architectures, np.zeros(19))
+
+
+def test_limits_are_honoured(space, build):
+    table = table_of(space)
+    costs = table.total(all_architectures(space))
+    low, high = np.quantile(costs[:, 0], 0.1), np.quantile(costs[:, 1], 0.4)
+    history = generations(search(build(limits=Limits(table, min_parameters=low, max_multiply_adds=high)), most=8))
+    asked = table.total(as_array([a for architectures in history for a in architectures]))
+    assert len(asked) > 40
+    assert asked[:, 0].min() >= low
+    assert asked[:, 1].max() <= high
+
+
+def test_limits_that_admit_nothing_are_explained_on_the_first_ask(space, build):
+    searcher = build(limits=Limits(table_of(space), max_parameters=1.0))
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"search.limits.max_parameters: 1.0e0 admits none of [\d,]+ sampled"):
+            searcher.ask()
+
+
+def test_a_search_ends_with_an_empty_generation_and_stays_over(build):
+    searcher = build()
+    search(searcher)
+    assert searcher.ask() == searcher.ask() == []
+
+
+@pytest.mark.parametrize("population", [0, 1.5, True, "20"])
+def test_a_population_that_is_no_count_is_refused(space, build, population):
+    options = {**OPTIONS[build.searcher], "population": population}
+    with pytest.raises(ValueError, match="search.population is a whole number of at least 1"):
+        SEARCHERS[build.searcher](space, seed=0, **options)
+
+
+def test_a_negative_seed_is_refused(build):
+    with pytest.raises(ValueError, match="seed is a whole number of at least 0, got -1"):
+        build(seed=-1)
