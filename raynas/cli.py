@@ -80,7 +80,7 @@ def _carry_out(verb: str, file: str, overrides: Sequence[str]) -> int:
     from raynas.config import load_config
 
     config = load_config(file, overrides)
-    console = Console()
+    console = Console(file=sys.stdout)
     if verb == "check":
         from raynas.orchestration.check import describe
 

@@ -159,11 +159,10 @@ class SearchSpace(ABC):
         Raises:
             ValueError: If the text is not of that form or names an unknown candidate.
         """
-        names = [part.partition("=")[2] for part in text.split(",")]
-        if [part.partition("=")[0] for part in text.split(",")] != [c.name for c in self.choices]:
-            raise ValueError(
-                f"expected {self.describe((0,) * len(self.choices))!r} with candidates put in, got {text!r}"
-            )
+        keys, _, names = zip(*(part.partition("=") for part in text.split(",")), strict=True)
+        if list(keys) != [choice.name for choice in self.choices]:
+            example = self.describe((0,) * len(self.choices))
+            raise ValueError(f"expected an architecture such as {example!r}, got {text!r}")
         for choice, name in zip(self.choices, names, strict=True):
             if name not in choice.candidates:
                 raise ValueError(f"{choice.name} is one of {', '.join(choice.candidates)}, got {name!r} in {text!r}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from raynas.orchestration.run_folder import write_json, written_at_once
@@ -29,13 +29,15 @@ class Checkpoint:
         weights: Parameters and buffers of the supernet by name.
         optimizer: Momentum by parameter name; empty for initial weights.
         epochs: Epochs done.
-        folder: Where it lies.
     """
 
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     epochs: int
-    folder: Path
+
+
+class DamagedCheckpoint(RuntimeError):
+    """A part of a checkpoint is missing or not what was written."""
 
 
 def save_checkpoint(
@@ -50,18 +52,18 @@ def save_checkpoint(
         epochs: Epochs done.
         about: What the weights belong to (space, classes, seed), compared when they are loaded.
     """
+    parts = {"weights": _plain(supernet.state_dict())}
+    if optimizer is not None:
+        momentum = {
+            name: optimizer.state[parameter]["momentum_buffer"]
+            for name, parameter in supernet.named_parameters()
+            if optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
+        }
+        parts["optimizer"] = _plain(momentum)
     with written_at_once(folder) as temporary:
-        save_file(_plain(supernet.state_dict()), temporary / "weights.safetensors")
-        if optimizer is not None:
-            momentum = {
-                name: optimizer.state[parameter]["momentum_buffer"]
-                for name, parameter in supernet.named_parameters()
-                if optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
-            }
-            save_file(_plain(momentum), temporary / "optimizer.safetensors")
-        for file in temporary.iterdir():
-            file.chmod(0o644)  # safetensors makes its files private
-        write_json(temporary / "checkpoint.json", {"format": 1, "epochs": epochs, **about})
+        for name, tensors in parts.items():
+            (temporary / f"{name}.safetensors").write_bytes(save(tensors))
+        write_json(temporary / "checkpoint.json", {"format": 1, "parts": list(parts), "epochs": epochs, **about})
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -73,22 +75,20 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
 
     Raises:
         ValueError: If it belongs to another supernet than `about` says.
-        OSError, JSONDecodeError, SafetensorError: If it is incomplete or damaged.
+        DamagedCheckpoint: If a part of it is missing or not what was written.
     """
-    stored = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    try:
+        stored = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+        tensors = {name: load_file(folder / f"{name}.safetensors") for name in stored["parts"]}
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, SafetensorError) as error:
+        raise DamagedCheckpoint(f"{folder} is damaged ({error})") from error
     for key, wanted in about.items():
         if stored.get(key) != wanted:
             raise ValueError(
                 f"{folder} holds weights of {key} {json.dumps(stored.get(key))}, this run has {json.dumps(wanted)}; "
                 "give this run its own name"
             )
-    momentum = folder / "optimizer.safetensors"
-    return Checkpoint(
-        weights=load_file(folder / "weights.safetensors"),
-        optimizer=load_file(momentum) if momentum.exists() else {},
-        epochs=stored["epochs"],
-        folder=folder,
-    )
+    return Checkpoint(tensors["weights"], tensors.get("optimizer", {}), stored["epochs"])
 
 
 def latest_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint | None:
@@ -100,8 +100,8 @@ def latest_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint | No
     for candidate in reversed(_epoch_folders(folder)):
         try:
             return load_checkpoint(candidate, about)
-        except (OSError, SafetensorError, json.JSONDecodeError) as error:
-            log.warning("%s is damaged (%s); the checkpoint before it is used", candidate, error)
+        except DamagedCheckpoint as error:
+            log.warning("%s; the checkpoint before it is used", error)
     return None
 
 

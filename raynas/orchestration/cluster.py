@@ -9,6 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from raynas.config import RunConfig
@@ -39,9 +40,13 @@ def connected(config: RunConfig) -> Iterator[None]:
     # Workers import what this process can: a space of the user's own, from the directory raynas was started in.
     search_path = os.pathsep.join(dict.fromkeys([os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]))
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
-    # A temporary directory of its own: a cluster's address file left in the shared one costs each training 12 s.
-    temporary = tempfile.mkdtemp(prefix="raynas-", dir="/tmp" if os.path.isdir("/tmp") else None) if local else None
-    try:
+    temporary = _temporary_directory() if local else None
+    with contextlib.ExitStack() as stack:
+        if temporary is not None:
+            stack.callback(shutil.rmtree, temporary, ignore_errors=True)
+        # Ray prints at length when a worker is lost; raynas says itself what that means.
+        stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
+        stack.callback(ray.shutdown)
         if local:
             ray.init(
                 address="local",
@@ -61,10 +66,30 @@ def connected(config: RunConfig) -> Iterator[None]:
                     "another address, or say `address: local`"
                 ) from error
         yield
-    finally:
-        ray.shutdown()
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _temporary_directory() -> str:
+    """Returns a new directory for a local Ray, after removing those of processes that were killed.
+
+    It is not the one that every Ray shares: a cluster's address file left there costs each training 12 s. Its name is
+    short, since a socket's path may have 107 characters.
+    """
+    parent = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir())
+    for left in parent.glob("raynas-*-*"):
+        owner = left.name.split("-")[1]
+        if owner.isdigit() and not _is_alive(int(owner)):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"raynas-{os.getpid()}-", dir=parent)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def needs(config: RunConfig, workers: int) -> dict[str, float]:

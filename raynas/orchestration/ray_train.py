@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
 import threading
 import time
@@ -37,16 +38,16 @@ def fit(config: RunConfig, folder: Path, progress: Progress) -> None:
         if error is None:
             return
         cause = _cause(error)
-        if isinstance(cause, ValueError):
+        if _is_the_users(cause):
             raise cause
         failures = 1 if _position(config, folder) != position else failures + 1
-        reason = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        reason = _reason(cause)
         if failures > config.train.max_failures:
             raise RuntimeError(
-                f"training failed {failures} times without a new checkpoint, the last time because: {reason}; "
-                "run again to continue from the last checkpoint"
+                f"training was tried {failures} times without a new checkpoint; the last time {reason}; "
+                "give the same command again to continue"
             ) from cause
-        progress.note(f"a training worker failed ({reason}); continuing from the last checkpoint")
+        progress.note(f"{reason}; continuing from the last checkpoint")
 
 
 def _attempt(config: RunConfig, folder: Path, progress: Progress) -> Exception | None:
@@ -65,6 +66,7 @@ def _attempt(config: RunConfig, folder: Path, progress: Progress) -> Exception |
         scaling_config=ScalingConfig(
             num_workers=least if least == most else (least, most),  # type: ignore[arg-type]
             use_gpu=config.train.use_gpu,
+            elastic_resize_monitor_interval_s=15,  # type: ignore[call-arg]
             resources_per_worker={"CPU": config.train.cpus_per_worker} | ({"GPU": 1} if config.train.use_gpu else {}),
         ),
         run_config=RayRunConfig(
@@ -99,9 +101,24 @@ def _cause(error: BaseException) -> BaseException:
     """Returns what a failed trainer failed of: the user's mistake if there is one, else the first worker's error."""
     failures: list[Any] = list(getattr(error, "worker_failures", {}).values())
     if not failures:
-        return getattr(error, "controller_failure", error)
-    causes = [getattr(failure, "_base_exc", failure) for failure in failures]
-    return next((cause for cause in causes if isinstance(cause, ValueError)), causes[0])
+        cause: BaseException = getattr(error, "controller_failure", error)
+        return cause
+    causes: list[BaseException] = [getattr(failure, "_base_exc", failure) for failure in failures]
+    return next(filter(_is_the_users, causes), causes[0])
+
+
+def _is_the_users(cause: BaseException) -> bool:
+    """Returns whether only the user can mend it: a mistake, or a full disk."""
+    return isinstance(cause, ValueError) or (isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT))
+
+
+def _reason(cause: BaseException) -> str:
+    """Returns in one line what happened to a worker."""
+    from ray.exceptions import RayActorError
+
+    lost = isinstance(cause, RayActorError) or "health check failed" in str(cause)
+    told = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+    return "a training worker was lost" if lost else f"a training worker failed: {told}"
 
 
 def _position(config: RunConfig, folder: Path) -> list[str]:

@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 
 from raynas.config import RunConfig
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import locked, open_run
-from raynas.orchestration.search import search
+from raynas.orchestration.search import make_searcher, search
 from raynas.orchestration.task import Task, make_task
 from raynas.orchestration.train_supernet import is_trained, train_supernets
+from raynas.supernet.one_shot import Workers
 
 
 @contextmanager
@@ -26,6 +28,8 @@ def opened(config: RunConfig) -> Iterator[tuple[Task, Path]]:
         ValueError: If the configuration, the data or the folder is not as it should be.
     """
     task = make_task(config)  # before the folder is made: a mistake leaves nothing behind
+    task.train_batches(config.base_seeds[0], torch.device("cpu"))  # says if there are too few images for a batch
+    make_searcher(task).ask()  # says if limits admit nothing
     folder = open_run(config)
     with locked(folder / "lock", wait=0, holder="another raynas process"):
         yield task, folder
@@ -38,12 +42,9 @@ def train(task: Task, folder: Path, console: Console) -> None:
         return
     with Progress(folder, console) as progress:
         if config.train.workers == 0:
-            import torch
-
-            from raynas.supernet.one_shot import Workers
-
-            device = torch.device("cuda" if config.train.use_gpu else "cpu")
-            train_supernets(task, folder, Workers(), device)
+            if config.train.use_gpu and not torch.cuda.is_available():
+                raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
+            train_supernets(task, folder, Workers(), torch.device("cuda" if config.train.use_gpu else "cpu"))
         else:
             from raynas.orchestration.cluster import connected
             from raynas.orchestration.ray_train import fit

@@ -13,10 +13,10 @@ import numpy as np
 
 from raynas.fitness.angle import Angle, angle_table
 from raynas.orchestration.checkpoint import epoch_folder, load_checkpoint
-from raynas.orchestration.run_folder import read_json, seed_folder, write_json, write_text
+from raynas.orchestration.run_folder import append_text, read_json, seed_folder, write_json, write_text
 from raynas.orchestration.task import Task
 from raynas.orchestration.train_supernet import is_trained
-from raynas.search import SEARCHERS, Limits, order
+from raynas.search import SEARCHERS, Limits, Searcher, order
 from raynas.search_space import Architecture, as_array
 
 
@@ -35,11 +35,7 @@ def search(task: Task, folder: Path) -> dict[str, Any]:
     began = time.perf_counter()
     fitness = _angle(task, folder)
     config = task.config.search
-    limits = config.limits.model_dump(exclude_none=True)
-    assert config.name is not None
-    searcher = SEARCHERS[config.name](
-        task.space, seed=task.config.seed, limits=Limits(task.costs, **limits) if limits else None, **config.arguments
-    )
+    searcher = make_searcher(task)
     history = folder / "search" / "history.jsonl"
     recorded = _read_history(history)
     lines: list[dict[str, Any]] = []
@@ -60,8 +56,7 @@ def search(task: Task, folder: Path) -> dict[str, Any]:
             new = _judge(task, fitness, architectures)
             seconds = round(time.perf_counter() - began, 6)
             new = [{"generation": generation, **line, "seconds": seconds} for line in new]
-            with history.open("a", encoding="utf-8") as stream:
-                stream.write("".join(json.dumps(line) + "\n" for line in new))
+            append_text(history, "".join(json.dumps(line) + "\n" for line in new))
             lines += new
         searcher.tell(architectures, np.array([line["fitness"] for line in lines[-len(architectures) :]]))
         generation += 1
@@ -83,6 +78,20 @@ def search(task: Task, folder: Path) -> dict[str, Any]:
     }
     write_json(file, result)
     return result
+
+
+def make_searcher(task: Task) -> Searcher:
+    """Returns the searcher of a run, at its beginning.
+
+    Raises:
+        ValueError: If its settings do not go together. Limits that admit nothing show when it is asked.
+    """
+    config = task.config.search
+    limits = config.limits.model_dump(exclude_none=True)
+    assert config.name is not None
+    return SEARCHERS[config.name](
+        task.space, seed=task.config.seed, limits=Limits(task.costs, **limits) if limits else None, **config.arguments
+    )
 
 
 def _judge(task: Task, fitness: Angle, architectures: Sequence[Architecture]) -> list[dict[str, Any]]:

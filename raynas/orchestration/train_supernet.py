@@ -24,7 +24,7 @@ from raynas.orchestration.checkpoint import (
     restore,
     save_checkpoint,
 )
-from raynas.orchestration.run_folder import locked, seed_folder, write_json, write_text
+from raynas.orchestration.run_folder import append_text, locked, seed_folder, write_json, write_text
 from raynas.orchestration.task import Task
 from raynas.supernet.one_shot import (
     SAMPLINGS,
@@ -102,7 +102,9 @@ def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, 
         batches = task.train_batches(base_seed, device)
         logbook = None
         if workers.rank == 0:
-            logbook = stack.enter_context(_Logbook(task, folder, base_seed, epochs_done, batches.steps_per_epoch))
+            logbook = stack.enter_context(
+                _Logbook(task, folder, base_seed, epochs_done, batches.steps_per_epoch, workers.world)
+            )
 
         def report_epoch(metrics: EpochMetrics) -> None:
             done = metrics.epoch + 1
@@ -148,12 +150,14 @@ class _Logbook:
     Lines of epochs after the checkpoint that training goes on from are dropped: they are written again.
     """
 
-    def __init__(self, task: Task, folder: Path, base_seed: int, epochs_done: int, steps_per_epoch: int) -> None:
+    def __init__(
+        self, task: Task, folder: Path, base_seed: int, epochs_done: int, steps_per_epoch: int, world: int
+    ) -> None:
         """Opens the files of one supernet, as they were after `epochs_done` epochs."""
         seeds, self._epochs = task.config.base_seeds, task.config.train.epochs
         self._first_step = seeds.index(base_seed) * self._epochs * steps_per_epoch
         self._total_steps = len(seeds) * self._epochs * steps_per_epoch
-        self._base_seed, self._folder = base_seed, folder
+        self._base_seed, self._folder, self._world = base_seed, folder, world
         self._metrics = seed_folder(folder, base_seed) / "metrics.jsonl"
         kept = self._metrics.read_text(encoding="utf-8").splitlines()[:epochs_done] if self._metrics.exists() else []
         write_text(self._metrics, "".join(f"{line}\n" for line in kept))
@@ -176,6 +180,7 @@ class _Logbook:
         self._next_note = now + 0.5
         note = {
             "base_seed": self._base_seed,
+            "workers": self._world,
             "epoch": metrics.epoch,
             "epochs": self._epochs,
             "step": self._first_step + metrics.step,
@@ -187,8 +192,7 @@ class _Logbook:
 
     def write_epoch(self, metrics: EpochMetrics) -> None:
         """Adds an epoch's line and events."""
-        with self._metrics.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(metrics)) + "\n")
+        append_text(self._metrics, json.dumps(asdict(metrics)) + "\n")
         for key in ("loss", "accuracy", "learning_rate", "images_per_second"):
             self._events.add_scalar(f"train/{key}", getattr(metrics, key), metrics.step)
         self._events.flush()

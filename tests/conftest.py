@@ -1,0 +1,12 @@
+"""Set before anything imports Ray: no usage statistics, no authentication, nothing of a Ray that is there already."""
+
+import os
+
+os.environ.update(
+    RAY_AUTH_MODE="disabled",
+    RAY_USAGE_STATS_ENABLED="0",
+    RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="20",
+    OMP_NUM_THREADS="1",
+)
+for name in ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_TMPDIR"):
+    os.environ.pop(name, None)

@@ -1,0 +1,98 @@
+import json
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from raynas.orchestration.checkpoint import (
+    drop_checkpoints,
+    epoch_folder,
+    latest_checkpoint,
+    load_checkpoint,
+    restore,
+    save_checkpoint,
+)
+
+ABOUT = {"space": {"name": "toy"}, "num_classes": 3, "base_seed": 0}
+
+
+def trained() -> tuple[nn.Module, torch.optim.SGD]:
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 1))
+    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
+    network[:2](torch.randn(2, 3, 8, 8)).square().sum().backward()  # the last layer has no gradient
+    optimizer.step()
+    return network, optimizer
+
+
+def test_weights_buffers_and_momentum_come_back_to_the_bit(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    save_checkpoint(tmp_path / "c", network, optimizer, 7, ABOUT)
+    other, other_optimizer = trained()
+    other_optimizer.state.clear()
+    checkpoint = load_checkpoint(tmp_path / "c", ABOUT)
+    restore(checkpoint, other, other_optimizer)
+    assert checkpoint.epochs == 7
+    for name, tensor in network.state_dict().items():
+        assert torch.equal(tensor, other.state_dict()[name])
+    for mine, its in zip(network.parameters(), other.parameters(), strict=True):
+        assert its.stride() == mine.stride(), "the memory format stays"
+        momentum = optimizer.state[mine].get("momentum_buffer")
+        if momentum is None:
+            assert its not in other_optimizer.state
+        else:
+            assert torch.equal(momentum, other_optimizer.state[its]["momentum_buffer"])
+
+
+@pytest.mark.parametrize("file", ["weights.safetensors", "optimizer.safetensors", "checkpoint.json"])
+@pytest.mark.parametrize("damage", ["cut", "gone", "foreign"])
+def test_a_damaged_checkpoint_is_passed_over_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, damage: str
+) -> None:
+    network, optimizer = trained()
+    for epochs in (5, 10):
+        save_checkpoint(epoch_folder(tmp_path, epochs), network, optimizer, epochs, ABOUT)
+    victim = epoch_folder(tmp_path, 10) / file
+    if damage == "gone":
+        victim.unlink()
+    else:
+        victim.write_bytes(victim.read_bytes()[:-9] if damage == "cut" else b"\x80\x04cposix\nsystem\n.")
+    with caplog.at_level(logging.WARNING):
+        found = latest_checkpoint(tmp_path, ABOUT)
+    assert found is not None
+    assert found.epochs == 5
+    assert "epoch_00010 is damaged" in caplog.text
+
+
+def test_weights_of_another_space_are_refused(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    save_checkpoint(epoch_folder(tmp_path, 5), network, optimizer, 5, ABOUT)
+    with pytest.raises(ValueError, match="holds weights of num_classes 3, this run has 4; give this run its own name"):
+        latest_checkpoint(tmp_path, {**ABOUT, "num_classes": 4})
+
+
+def test_old_checkpoints_and_unfinished_ones_go_but_the_initial_weights_stay(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    save_checkpoint(tmp_path / "initial", network, None, 0, ABOUT)
+    for epochs in (5, 10, 15, 99_995, 100_000):
+        save_checkpoint(epoch_folder(tmp_path, epochs), network, optimizer, epochs, ABOUT)
+    (tmp_path / ".epoch_00020.abc").mkdir()
+    drop_checkpoints(tmp_path, keep=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_100000", "epoch_99995", "initial"]
+
+
+def test_a_checkpoint_is_readable_without_raynas(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    network, optimizer = trained()
+    save_checkpoint(tmp_path / "c", network, optimizer, 7, ABOUT)
+    assert json.loads((tmp_path / "c/checkpoint.json").read_text()) == {
+        "format": 1,
+        "parts": ["weights", "optimizer"],
+        "epochs": 7,
+        **ABOUT,
+    }
+    assert set(load_file(tmp_path / "c/weights.safetensors")) == set(network.state_dict())
+    assert set(load_file(tmp_path / "c/optimizer.safetensors")) == {"0.weight", "0.bias", "1.weight", "1.bias"}

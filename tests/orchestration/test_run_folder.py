@@ -1,0 +1,104 @@
+import errno
+import os
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raynas.config import RunConfig, load_config
+from raynas.orchestration.run_folder import append_text, locked, open_run, read_json, write_json, written_at_once
+from tests.orchestration.runs import ROOT, small_run
+
+
+def config_of(folder: Path, *overrides: str) -> RunConfig:
+    return load_config(small_run(folder), overrides)
+
+
+def test_a_run_keeps_its_resolved_configuration_and_versions(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    stored = read_json(open_run(config) / "config.json")
+    assert stored["config"] == config.model_dump()
+    assert set(stored["versions"]) == {"python", "raynas", "torch", "torchvision", "ray", "numpy"}
+
+
+@pytest.mark.parametrize("override", ["train.workers=2", "train.max_failures=0", "address=auto", "local_cpus=7"])
+def test_where_a_run_is_carried_out_may_change(tmp_path: Path, override: str) -> None:
+    folder = open_run(config_of(tmp_path))
+    assert open_run(config_of(tmp_path, override)) == folder
+
+
+@pytest.mark.parametrize("override", ["seed=1", "train.epochs=5", "space.channels=3", "search.angle=official"])
+def test_a_folder_of_another_configuration_is_refused_with_what_differs(tmp_path: Path, override: str) -> None:
+    open_run(config_of(tmp_path))
+    key, value = override.split("=")
+    with pytest.raises(ValueError) as mistake:
+        open_run(config_of(tmp_path, override))
+    assert f"({key} " in str(mistake.value)
+    assert value in str(mistake.value)
+    assert "--set name=small-2" in str(mistake.value)
+
+
+def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    config.folder.mkdir(parents=True)
+    (config.folder / "thesis.tex").write_text("precious")
+    with pytest.raises(ValueError, match="exists and is not a run of raynas"):
+        open_run(config)
+    assert os.listdir(config.folder) == ["thesis.tex"]
+
+
+def test_a_json_file_is_replaced_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "x.json"
+    write_json(file, {"a": 1})
+
+    def fail(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(OSError, match="No space left on device") as error:
+        write_json(file, {"a": 2})
+    assert error.value.filename == str(file)
+    assert read_json(file) == {"a": 1}
+    assert os.listdir(tmp_path) == ["x.json"]
+    assert stat.S_IMODE(file.stat().st_mode) == 0o644
+
+
+def test_a_folder_is_replaced_at_once(tmp_path: Path) -> None:
+    with written_at_once(tmp_path / "c") as temporary:
+        (temporary / "old").write_text("1")
+    with pytest.raises(KeyboardInterrupt), written_at_once(tmp_path / "c") as temporary:
+        (temporary / "new").write_text("2")
+        raise KeyboardInterrupt
+    assert os.listdir(tmp_path) == ["c"]
+    assert os.listdir(tmp_path / "c") == ["old"]
+    with written_at_once(tmp_path / "c") as temporary:
+        (temporary / "new").write_text("2")
+    assert os.listdir(tmp_path / "c") == ["new"]
+
+
+def test_a_failed_append_names_its_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="missing") as error:
+        append_text(tmp_path / "missing" / "file", "x")
+    assert error.value.filename == str(tmp_path / "missing" / "file")
+
+
+def test_a_lock_falls_with_its_process_even_when_that_is_killed(tmp_path: Path) -> None:
+    source = (
+        "from pathlib import Path\nimport time\nfrom raynas.orchestration.run_folder import locked\n"
+        f"with locked(Path({str(tmp_path / 'lock')!r}), 0, 'x'):\n    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", source], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with (
+        pytest.raises(ValueError, match="is in use by somebody"),
+        locked(tmp_path / "lock", wait=0, holder="somebody"),
+    ):
+        pass
+    holder.send_signal(signal.SIGKILL)
+    with locked(tmp_path / "lock", wait=10, holder="somebody"):
+        holder.communicate()

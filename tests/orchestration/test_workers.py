@@ -1,0 +1,81 @@
+"""The same global batch on any number of workers, also when their number changes on the way."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.orchestration.runs import ROOT, chain_run, command, losses, succeed
+
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
+    folder = tmp_path_factory.mktemp("alone")
+    succeed("train", chain_run(folder, train={"epochs": 10}))
+    curve = losses(folder / "runs/small")
+    assert curve[-1] < curve[0] - 0.01, "a curve that does not move shows nothing"
+    return curve
+
+
+@pytest.mark.parametrize("workers", [2, 4])
+def test_the_loss_curve_does_not_depend_on_the_number_of_workers(
+    tmp_path: Path, alone: list[float], workers: int
+) -> None:
+    succeed("train", chain_run(tmp_path, train={"epochs": 10, "workers": workers}, local_cpus=workers))
+    assert losses(tmp_path / "runs/small") == pytest.approx(alone, rel=1e-5)
+
+
+def test_elastic_training_keeps_the_loss_curve_while_a_node_joins_and_leaves(tmp_path: Path) -> None:
+    """A second node comes, training restarts on two workers; it is killed, and training goes on with one."""
+    epochs = 1500
+    file = chain_run(tmp_path, train={"epochs": epochs, "checkpoint_every": 25, "workers": [1, 2]})
+    reference = tmp_path / "reference"
+    reference.mkdir()
+    succeed("train", chain_run(reference, train={"epochs": epochs, "checkpoint_every": 500}))
+    script = Path(__file__).parent / "elastic_cluster.py"
+    done = subprocess.run(
+        [sys.executable, str(script), str(file), str(tmp_path / "runs/small")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=500,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    worlds = json.loads(done.stdout.splitlines()[-1])
+    assert worlds == [1, 2, 1]
+    assert losses(tmp_path / "runs/small") == pytest.approx(losses(reference / "runs/small"), rel=1e-4)
+
+
+def test_a_mistake_that_only_workers_meet_is_the_users_in_one_line(tmp_path: Path) -> None:
+    """The images are gone when the workers look for them."""
+    images = tmp_path / "images.npz"
+    file = chain_run(tmp_path, train={"workers": 1}, data={"name": "npz", "path": str(images)})
+    source = (
+        "import numpy, sys, raynas.orchestration.run as run\n"
+        "from pathlib import Path\n"
+        "import raynas.orchestration.ray_train as ray_train\n"
+        "import raynas.cli\n"
+        f"images = Path({str(images)!r})\n"
+        "pixels = numpy.zeros((200, 8, 8, 3), numpy.uint8); labels = numpy.arange(200) % 10\n"
+        "numpy.savez(images, train_images=pixels, train_labels=labels, test_images=pixels, test_labels=labels)\n"
+        "fit = ray_train.fit\n"
+        "ray_train.fit = lambda *arguments: (images.unlink(), fit(*arguments))\n"
+        f"sys.exit(raynas.cli.main(['train', {str(file)!r}]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith("raynas: data.path: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_workers_that_a_machine_cannot_hold_are_refused_before_anything_starts(tmp_path: Path) -> None:
+    status, _, err = command("train", chain_run(tmp_path, train={"workers": 4}, local_cpus=2))
+    assert status == 2
+    assert err == (
+        "raynas: train.workers: 4 workers need 4 CPU but this machine offers 2; lower train.workers or "
+        "train.cpus_per_worker, or give the address of a larger cluster\n"
+    )

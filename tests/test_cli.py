@@ -1,0 +1,289 @@
+"""What a user meets: help, wrong inputs in one line with exit status 2, and a second run over the first."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from raynas.cli import VERBS, main
+from tests.orchestration.runs import ROOT, outcome, small_run
+
+
+def answer(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
+    status = main([str(argument) for argument in arguments])
+    out, err = capsys.readouterr()
+    return status, out, err
+
+
+@pytest.mark.parametrize("verb", ["", *VERBS])
+def test_help_is_everywhere(verb: str) -> None:
+    done = subprocess.run([sys.executable, "-m", "raynas", *verb.split(), "--help"], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: raynas {verb}")
+
+
+def test_a_run_says_the_best_cells_their_costs_and_its_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = answer(capsys, "run", small_run(tmp_path))
+    assert (status, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[-1] == f"run folder: {tmp_path / 'runs/small'}"
+    assert lines[1].startswith("60 architectures, ")
+    assert lines[2].split() == ["angle", "parameters", "mult-adds", "cell"]
+    assert len(lines) == 3 + 10 + 1
+    assert "\x1b" not in out, "no bar and no colours where there is no terminal"
+
+
+def test_a_second_run_over_the_first_does_nothing_twice(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = small_run(tmp_path)
+    first = answer(capsys, "run", file)
+    run = tmp_path / "runs/small"
+    files = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != "lock"}
+    second = answer(capsys, "run", file)
+    assert first[1].splitlines()[1:] == second[1].splitlines()[1:]
+    assert files == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != "lock"}
+
+
+def test_stages_one_by_one_leave_what_a_whole_run_leaves(tmp_path: Path) -> None:
+    results = []
+    for name, verbs in (("whole", ["run"]), ("stages", ["train", "search"])):
+        folder = tmp_path / name
+        folder.mkdir()
+        file = small_run(folder)
+        for verb in verbs:
+            assert main([verb, str(file)]) == 0
+        results.append(outcome(folder / "runs/small", epochs=4))
+    assert results[0] == results[1]
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path: Path) -> None:
+    results = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        (tmp_path / name).mkdir()
+        assert main(["run", str(small_run(tmp_path / name, seed=seed, train={"base_seeds": [0]}))]) == 0
+        results.append(outcome(tmp_path / name / "runs/small", epochs=4))
+    assert results[0] == results[1]
+    assert results[0]["best"] != results[2]["best"]
+    assert results[0]["initial/weights.safetensors"] == results[2]["initial/weights.safetensors"]
+
+
+@pytest.mark.parametrize(
+    ("sampling", "per_cell", "precision"),
+    [("fair", False, "float32"), ("uniform", True, "float32"), ("fair", True, "bfloat16")],
+)
+def test_every_way_of_training_runs_and_continues(
+    tmp_path: Path, sampling: str, per_cell: bool, precision: str
+) -> None:
+    results = []
+    for name in ("whole", "continued"):
+        folder = tmp_path / name
+        folder.mkdir()
+        train = {"sampling": sampling, "path_per_cell": per_cell, "precision": precision, "epochs": 3}
+        file = small_run(folder, train=train)
+        assert main(["run", str(file)]) == 0
+        if name == "continued":
+            place = folder / "runs/small/supernet/seed_0"
+            for done in (place / "result.json", folder / "runs/small/search/result.json"):
+                done.unlink()
+            for path in (place / "epoch_00003").iterdir():
+                path.unlink()
+            (place / "epoch_00003").rmdir()
+            assert main(["run", str(file)]) == 0
+        results.append(outcome(folder / "runs/small", epochs=3))
+    assert results[0] == results[1]
+
+
+def test_check_prints_every_key_the_size_and_the_range_of_costs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import yaml
+
+    from raynas.config import load_config
+
+    file = small_run(tmp_path, space={"name": "nasbench201"})
+    status, out, _ = answer(capsys, "check", file, "--set", "data.resolution=32")
+    assert status == 0
+    assert yaml.safe_load(out) == load_config(file, ["data.resolution=32"]).model_dump()
+    comments = [line for line in out.splitlines() if line.startswith("#")]
+    assert "# space: 15,625 architectures of 6 choices" in comments
+    # The table's extremes: 7.78305 M without convolutions, + 6 x 35.38944 M with six 3 x 3 (digits have ten classes).
+    assert "# multiply_adds: 7,783,050 to 220,119,690 (all of them)" in comments
+    assert not (tmp_path / "runs").exists(), "a check leaves nothing behind"
+
+
+class Bomb:
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.system, ("touch /tmp/raynas-was-here",)
+
+
+def imagenet16(folder: Path) -> str:
+    folder.mkdir()
+    for number in range(1, 11):
+        (folder / f"train_data_batch_{number}").write_bytes(pickle.dumps(Bomb()))
+    (folder / "val_data").write_bytes(pickle.dumps(Bomb()))
+    return str(folder)
+
+
+def npz(file: Path, **changes: np.ndarray) -> str:
+    arrays = {
+        "train_images": np.zeros((100, 8, 8, 3), np.uint8),
+        "train_labels": np.arange(100) % 10,
+        "test_images": np.zeros((20, 8, 8, 3), np.uint8),
+        "test_labels": np.arange(20) % 10,
+    }
+    np.savez(file, **{**arrays, **changes})
+    return str(file)
+
+
+MISTAKES: dict[str, tuple[Any, str]] = {
+    "unknown key": (lambda t: {"train": {"epoch": 3}}, "train.epoch: unknown key; did you mean epochs?"),
+    "wrong type": (lambda t: {"train": {"epochs": "ten"}}, "train.epochs: expected a valid integer"),
+    "impossible value": (lambda t: {"train": {"batch_size": 100_000}}, "train.batch_size: expected at most"),
+    "impossible space": (lambda t: {"space": {"name": "nasbench201", "cells": 0}}, "space.cells: expected 1 or more"),
+    "unknown space": (lambda t: {"space": {"name": "nasbench"}}, "space.name: expected one of nasbench201 or"),
+    "foreign space": (lambda t: {"space": {"name": "os.path.join"}}, "space.name: 'os.path.join' is not a subclass"),
+    "missing space": (lambda t: {"space": {"name": "no.such.Space"}}, "space.name: cannot import 'no.such.Space'"),
+    "missing data": (lambda t: {"data": {"name": "npz", "path": str(t / "no.npz")}}, "data.path: expected"),
+    "no data path": (lambda t: {"data": {"name": "folder"}}, "data.path: data set 'folder'"),
+    "wrong image shape": (
+        lambda t: {"data": {"name": "npz", "path": npz(t / "x.npz", train_images=np.zeros((100, 3, 8, 8), np.uint8))}},
+        "data.path: expected train_images of",
+    ),
+    "labels out of range": (
+        lambda t: {"data": {"name": "npz", "path": npz(t / "x.npz", train_labels=np.full(100, -1))}},
+        "data.path: expected train_labels of",
+    ),
+    "too few categories": (
+        lambda t: {"data": {"labels": "true", "num_label_categories": 5}},
+        "data.num_label_categories: labels 'true' are the data set's own and reach 9",
+    ),
+    "too many images": (lambda t: {"data": {"max_images": 10_000}}, "data.max_images: expected 1 to"),
+    "foreign pickle": (
+        lambda t: {"data": {"name": "imagenet16-120", "path": imagenet16(t / "pickles")}},
+        "data.path: ",
+    ),
+    "limit that admits nothing": (
+        lambda t: {"search": {"limits": {"max_parameters": 10}}},
+        "search.limits.max_parameters: 1.0e1 admits none of 5,000 sampled architectures",
+    ),
+    "limits that cross": (
+        lambda t: {"search": {"limits": {"max_parameters": 10, "min_parameters": 20}}},
+        "search.limits.min_parameters: ",
+    ),
+    "children that do not fit": (lambda t: {"search": {"mutations": 18}}, "search.mutations"),
+    "no such device": (lambda t: {"train": {"use_gpu": True}}, "train.use_gpu: this machine has no CUDA device"),
+    "no cluster": (
+        lambda t: {"address": "auto", "train": {"workers": 1}},
+        "address: there is no Ray cluster at 'auto'",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_answered_in_one_line_with_exit_status_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, mistake: str
+) -> None:
+    if mistake == "no such device":
+        monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    changes, message = MISTAKES[mistake]
+    status, out, err = answer(capsys, "run", small_run(tmp_path, **changes(tmp_path)))
+    assert status == 2
+    assert err.startswith(f"raynas: {message}"), err
+    assert len(err.splitlines()) == 1, err
+    assert not list((tmp_path / "runs").rglob("*.safetensors")), "nothing half-done is left"
+    assert not Path("/tmp/raynas-was-here").exists()
+
+
+def test_a_folder_of_another_configuration_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = small_run(tmp_path)
+    assert main(["run", str(file)]) == 0
+    capsys.readouterr()
+    status, _, err = answer(capsys, "run", file, "--set", "seed=5")
+    assert status == 2
+    assert "holds a run of another configuration (seed 0 there, 5 here" in err
+
+
+def test_weights_of_another_space_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Someone copied the supernet of another run into the folder."""
+    file = small_run(tmp_path)
+    assert main(["train", str(file)]) == 0
+    run = tmp_path / "runs/small"
+    (run / "config.json").unlink()
+    moved = tmp_path / "supernet"
+    (run / "supernet").rename(moved)
+    for path in sorted(run.rglob("*"), reverse=True):
+        path.rmdir() if path.is_dir() else path.unlink()
+    other = small_run(tmp_path, space={"name": "nasbench201", "channels": 3, "cells": 1})
+    assert main(["search", str(other)]) == 2
+    moved.rename(run / "supernet")
+    capsys.readouterr()
+    status, _, err = answer(capsys, "search", other)
+    assert status == 2
+    assert "supernet/seed_0/initial holds weights of space" in err
+    assert '"channels": 2}, this run has {"name": "nasbench201", "cells": 1, "channels": 3}' in err
+    assert "give this run its own name" in err
+
+
+def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from raynas.orchestration.run_folder import locked
+
+    file = small_run(tmp_path)
+    with locked(tmp_path / "runs/small/lock", wait=0, holder="me"):
+        (tmp_path / "runs/small/config.json").write_text("{}")
+        (tmp_path / "runs/small/config.json").unlink()
+    assert main(["train", str(file)]) == 2  # a folder with nothing but a lock in it is not a run
+    (tmp_path / "runs/small/lock").unlink()
+    assert main(["train", str(file)]) == 0
+    capsys.readouterr()
+    with locked(tmp_path / "runs/small/lock", wait=0, holder="me"):
+        status, _, err = answer(capsys, "run", file)
+    assert status == 2
+    assert "is in use by another raynas process; wait for it to end" in err
+
+
+def test_a_full_disk_is_named_and_the_run_continues(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    file = small_run(tmp_path)
+    write = Path.write_bytes
+    written: list[str] = []
+
+    def fill_up(path: Path, content: bytes) -> int:
+        written.append(path.name)
+        if len(written) == 6:  # in the middle of the third checkpoint
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(path, content)
+
+    monkeypatch.setattr(Path, "write_bytes", fill_up)
+    status, _, err = answer(capsys, "run", file)
+    assert status == 1
+    assert err.startswith("raynas: storage_path: No space left on device: ")
+    assert err.endswith("epoch_00003; free some space and give the same command again to continue\n")
+    place = tmp_path / "runs/small/supernet/seed_0"
+    assert sorted(path.name for path in place.glob("*epoch*")) == ["epoch_00001", "epoch_00002"]
+    monkeypatch.undo()
+    assert main(["run", str(file)]) == 0
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    assert main(["run", str(small_run(undisturbed))]) == 0
+    assert outcome(tmp_path / "runs/small", 4) == outcome(undisturbed / "runs/small", 4)
+
+
+def test_a_reader_that_leaves_early_is_no_error() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m raynas check jobs/quickstart.yaml | head -1",
+        shell=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout == "name: quickstart\n"
+    assert done.stderr == ""
