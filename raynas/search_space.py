@@ -130,7 +130,7 @@ class SearchSpace(ABC):
                 f"({choices[0].name} ... {choices[-1].name})"
             )
         for choice, candidate in zip(choices, architecture, strict=True):
-            if not 0 <= candidate < len(choice.candidates):
+            if candidate not in range(len(choice.candidates)):
                 raise ValueError(
                     f"architecture takes candidate {candidate} at {choice.name} but there are "
                     f"{len(choice.candidates)}, 0 to {len(choice.candidates) - 1} ({', '.join(choice.candidates)})"
@@ -189,8 +189,8 @@ class SearchSpace(ABC):
 
 
 def as_array(architectures: Sequence[Architecture]) -> np.ndarray:
-    """Returns architectures as one int64 array, ``(n, num_choices)``."""
-    return np.asarray(architectures, dtype=np.int64).reshape(len(architectures), -1)
+    """Returns architectures as one int64 array, ``(n, num_choices)``; ``(0, 0)`` of none."""
+    return np.asarray(architectures, dtype=np.int64).reshape(len(architectures), -1 if len(architectures) else 0)
 
 
 def all_architectures(space: SearchSpace) -> np.ndarray:

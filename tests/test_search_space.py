@@ -96,7 +96,7 @@ def test_describe_names_choices_and_candidates(space):
     "text", ["", "1<-0=skip", "2<-0=none,1<-0=skip,2<-1=pool", "1<-0=skip,2<-0=none,2<-1=pool,x=y"]
 )
 def test_parse_refuses_text_of_another_form(space, text):
-    with pytest.raises(ValueError, match="expected '1<-0=none,2<-0=none,2<-1=none' with candidates put in, got"):
+    with pytest.raises(ValueError, match="expected an architecture such as '1<-0=none,2<-0=none,2<-1=none', got"):
         space.parse(text)
 
 

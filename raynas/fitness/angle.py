@@ -33,7 +33,7 @@ def angle_table(
         definition: Which weights count, as the space's `weight_vector` names it: ``paper`` or ``official``.
 
     Raises:
-        ValueError: If weights are missing, or have another shape before than after.
+        ValueError: If weights are missing or not finite, or have another shape before than after.
     """
     vector = space.weight_vector(definition)
     terms = np.zeros((len(vector.candidates), max(map(len, vector.candidates)), 3))
@@ -52,6 +52,8 @@ def _sums(term: WeightTerm, initial: Mapping[str, Tensor], trained: Mapping[str,
         if before.shape != after.shape:
             raise ValueError(f"{name!r} has {before.numel()} weights before training and {after.numel()} after")
         sums += (float(before @ after), float(before @ before), float(after @ after))
+        if not np.isfinite(sums).all():
+            raise ValueError(f"{name!r} holds weights that are not finite: the training diverged")
     return sums
 
 
@@ -73,8 +75,10 @@ class Angle:
         Args:
             architectures: ``(n, num_choices)`` int64.
         """
-        counts = self._space.path_counts(architectures)
         angles = np.zeros((len(self._tables), len(architectures)))
+        if not len(architectures):
+            return angles
+        counts = self._space.path_counts(architectures)
         alive = counts.any(axis=1)
         for row, table in zip(angles, self._tables, strict=True):
             dot, initial, trained = table.total(architectures[alive], counts[alive]).T

@@ -116,7 +116,9 @@ def _reason(cause: BaseException) -> str:
     """Returns in one line what happened to a worker."""
     from ray.exceptions import RayActorError
 
-    lost = isinstance(cause, RayActorError) or "health check failed" in str(cause)
+    # What a worker meets whose peer is gone: Ray's own checks, or an exchange that breaks off.
+    signs = ("health check failed", "gloo", "NCCL")
+    lost = isinstance(cause, RayActorError) or any(sign in str(cause) for sign in signs)
     told = (str(cause).strip() or type(cause).__name__).splitlines()[0]
     return "a training worker was lost" if lost else f"a training worker failed: {told}"
 

@@ -85,7 +85,9 @@ class NasBench201(SearchSpace):
         return f"|{parts[0]}|+|{'|'.join(parts[1:3])}|+|{'|'.join(parts[3:6])}|"
 
     def parse(self, text: str) -> Architecture:
-        """Returns the architecture of a benchmark string, of AutoDL's nested tuples as text, or of six integers.
+        """Returns the architecture of a benchmark string, of AutoDL's structures as text, or of six integers.
+
+        Six integers are read as RLNAS' code writes them: indices of `OPERATIONS` in the order of the edges here.
 
         Raises:
             ValueError: If the text has none of these forms.
@@ -95,7 +97,9 @@ class NasBench201(SearchSpace):
             return self.check([int(digit) for digit in re.findall(r"\d", text)])
         pair = r"([A-Za-z]\w*)['\"]?\s*[~,]\s*(\d)"
         pairs = re.findall(pair, text)
-        if len(pairs) != len(GRAPH.edges) or re.sub(r"Structure|[\s|+()\[\],'\"]", "", re.sub(pair, "", text)):
+        if len(pairs) != len(GRAPH.edges) or re.sub(
+            r"Structure\(\d+ nodes with|[\s|+()\[\],'\"]", "", re.sub(pair, "", text)
+        ):
             raise ValueError(f"{form}, got {text!r}")
         architecture = []
         for node, found in zip((1, 2, 3), (pairs[:1], pairs[1:3], pairs[3:]), strict=True):
@@ -247,7 +251,11 @@ def _live_edges(passes: tuple[bool, ...]) -> tuple[int, ...]:
 
 
 class Cell(nn.Module):
-    """Four nodes, each the sum of its live edges; the last is the output."""
+    """Four nodes, each the sum of its live edges; the last is the output.
+
+    Departs from the benchmark's code: an operation on a node that receives nothing is not run. There it passes on what
+    normalising zeros gives, a constant per channel.
+    """
 
     def __init__(self, channels: int, candidates: Sequence[Sequence[str]], affine: bool, track: bool) -> None:
         """Builds a choice block of the named candidates on every edge."""

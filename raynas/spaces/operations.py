@@ -60,7 +60,8 @@ class ResNetReduction(nn.Module):
         super().__init__()
         self.conv_a = ReluConvBn(in_channels, out_channels, 3, stride=2)
         self.conv_b = ReluConvBn(out_channels, out_channels, 3)
-        self.downsample = nn.Sequential(nn.AvgPool2d(2, stride=2), nn.Conv2d(in_channels, out_channels, 1, bias=False))
+        pool = nn.AvgPool2d(2, stride=2, ceil_mode=True)  # an odd size is rounded up, as the convolutions do
+        self.downsample = nn.Sequential(pool, nn.Conv2d(in_channels, out_channels, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns ``(batch, out_channels, height / 2, width / 2)``."""

@@ -66,7 +66,7 @@ def hard_sample(alphas: Sequence[Tensor], temperature: float, generator: torch.G
         noise = -torch.empty_like(alpha).exponential_(generator=generator).log()
         soft = torch.softmax((torch.log_softmax(alpha, dim=0) + noise) / temperature, dim=0)
         k = int(soft.argmax())
-        gates.append(Gate((k,), 1.0 + soft[k : k + 1] - soft[k : k + 1].detach()))
+        gates.append(Gate((k,), 1.0 + (soft[k : k + 1] - soft[k : k + 1].detach())))
     return tuple(gates)
 
 

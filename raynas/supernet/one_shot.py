@@ -180,8 +180,8 @@ def train_supernet(
     """Trains the shared weights in place: min_W E_a L(a, W) (RLNAS, Zhang et al. 2021, Eq. 5 and 7).
 
     The loss is the sum over this rank's images divided by the global batch size, and gradients are added up over the
-    workers, so that an update does not depend on how many workers there are. Only gradients of the active path are
-    exchanged.
+    workers, so that an update does not depend on how many workers there are, but for batch normalisation, which sees a
+    worker's own images. Only gradients of the active path are exchanged.
 
     Args:
         supernet: The weight-sharing network, on its device.
@@ -216,7 +216,8 @@ def train_supernet(
                 gates = [single_path(architecture) for architecture in path]
                 with torch.autocast(device.type, torch.bfloat16) if recipe.bfloat16 else nullcontext():
                     logits = supernet(images, gates if len(gates) > 1 else gates[0])
-                losses = F.cross_entropy(logits.float(), labels, reduction="sum")
+                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+                losses = F.cross_entropy(logits, labels, reduction="sum")
                 (losses / recipe.batch_size).backward()  # type: ignore[no-untyped-call]
                 with torch.no_grad():
                     sums += torch.stack([losses.double(), (logits.argmax(dim=1) == labels).sum().double()])

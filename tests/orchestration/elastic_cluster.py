@@ -1,6 +1,6 @@
-"""A cluster whose second node comes and is killed while raynas trains on it; prints the worlds that trained.
+"""A cluster without CPUs, to which nodes come and from which one is killed while raynas trains on it.
 
-Usage: elastic_cluster.py RUN_FILE RUN_FOLDER
+Usage: elastic_cluster.py RUN_FILE RUN_FOLDER. Prints what raynas said, and last the numbers of workers that trained.
 """
 
 import json
@@ -23,36 +23,42 @@ def main(file: str, folder: Path) -> int:
     os.mkdir(f"{temporary}/ray")
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    process = subprocess.Popen(
-        [sys.executable, "-m", "raynas", "train", file, "--set", f"address={cluster.address}"],
-        env={**os.environ, "PYTHONPATH": os.getcwd()},
-    )
+    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    said = Path(temporary) / "said"
+    with said.open("w") as stream:
+        process = subprocess.Popen(
+            [sys.executable, "-u", "-m", "raynas", "train", file, "--set", f"address={cluster.address}"],
+            env={**os.environ, "PYTHONPATH": os.getcwd()},
+            stdout=stream,
+        )
     worlds: list[int] = []
 
-    def follow(until: int) -> None:
-        """Waits until so many workers train, which the workers write into their notes."""
+    def wait_for(sign: object) -> None:
+        """Waits until raynas has said a text, or so many workers train, which the first one notes."""
         deadline = time.monotonic() + 150
-        while not worlds or worlds[-1] != until:
+        while sign not in said.read_text() if isinstance(sign, str) else worlds[-1:] != [sign]:
             if process.poll() is not None or time.monotonic() > deadline:
-                raise SystemExit(f"no {until} workers: {worlds}, exit status {process.poll()}")
+                raise SystemExit(f"no {sign}: {worlds}, exit status {process.poll()}\n{said.read_text()}")
             note = folder / "progress.json"
             world = json.loads(note.read_text())["workers"] if note.exists() else None
-            if world is not None and (not worlds or worlds[-1] != world):
+            if world is not None and worlds[-1:] != [world]:
                 worlds.append(world)
             time.sleep(0.1)
 
     try:
-        follow(until=1)
-        node = cluster.add_node(num_cpus=1)
-        follow(until=2)
+        wait_for("waiting for 1 more CPU: train.workers needs them")
+        cluster.add_node(num_cpus=1)
+        wait_for(1)
+        second = cluster.add_node(num_cpus=1)
+        wait_for(2)
         time.sleep(3)
-        cluster.remove_node(node, allow_graceful=False)
-        follow(until=1)
+        cluster.remove_node(second, allow_graceful=False)
+        wait_for(1)
         status = process.wait(timeout=300)
     finally:
         process.kill()
         cluster.shutdown()
+    print(said.read_text())
     print(json.dumps(worlds))
     return status
 

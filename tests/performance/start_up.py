@@ -1,0 +1,62 @@
+"""Times what a user waits for: `raynas --help`, and `raynas run` on a local Ray up to its first step and to its end.
+
+python tests/performance/start_up.py [--rounds 3] [--json]
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+JOB = Path(__file__).parents[2] / "jobs" / "quickstart.yaml"
+
+
+def help_seconds():
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "raynas", "--help"], check=True, stdout=subprocess.DEVNULL)
+    return time.perf_counter() - began
+
+
+def run_seconds():
+    """Returns the seconds until the workers hold the run, until the first step is done, and until the end."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "raynas", "run", str(JOB), "--set", f"storage_path={folder}"]
+        began = time.perf_counter()
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        run = Path(folder) / JOB.stem
+        marks = []
+        for mark in (run / "supernet/seed_0/lock", run / "progress.json"):
+            while not mark.exists():
+                if process.poll() is not None:
+                    raise SystemExit("raynas run ended before its first step")
+                time.sleep(0.01)
+            marks.append(time.perf_counter() - began)
+        process.wait()
+        return [*marks, time.perf_counter() - began]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    runs = [run_seconds() for _ in range(options.rounds)]
+    seconds = {
+        "raynas --help": statistics.median(help_seconds() for _ in range(max(5, options.rounds))),
+        "raynas run: workers ready": statistics.median(run[0] for run in runs),
+        "raynas run: first step done": statistics.median(run[1] for run in runs),
+        "raynas run: end of the quick start": statistics.median(run[2] for run in runs),
+    }
+    if options.json:
+        print(json.dumps(seconds))
+        return
+    for name, value in seconds.items():
+        print(f"{name:36} {value:7.2f} s")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""Operations against torch's own layers."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from raynas.spaces.operations import AvgPool3x3, ReluConvBn, ResNetReduction
+
+SIZES = [(1, 1), (1, 2), (2, 1), (2, 2), (1, 7), (3, 3), (4, 5), (5, 4), (7, 7), (8, 8), (13, 2), (16, 31), (32, 32)]
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last], ids=["nchw", "nhwc"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_average_pooling_is_torchs_without_the_padding_forward_and_backward(size, memory_format, dtype):
+    generator = torch.Generator().manual_seed(sum(size))
+    x = torch.randn((3, 5, *size), generator=generator, dtype=dtype).to(memory_format=memory_format)
+    upstream = torch.randn(x.shape, generator=generator, dtype=dtype)
+    results = []
+    for pool in (AvgPool3x3(), lambda x: F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)):
+        leaf = x.clone(memory_format=torch.preserve_format).requires_grad_()
+        out = pool(leaf)
+        out.backward(upstream)
+        results.append((out.detach(), leaf.grad))
+    (ours, our_gradient), (theirs, their_gradient) = results
+    tolerance = {"rtol": 0, "atol": 1e-14 if dtype == torch.float64 else 2e-6}
+    assert ours.dtype == dtype
+    torch.testing.assert_close(ours, theirs, **tolerance)
+    torch.testing.assert_close(our_gradient, their_gradient, **tolerance)
+
+
+def test_average_pooling_keeps_a_constant_image_to_the_border():
+    image = torch.full((1, 2, 6, 4), 3.0, dtype=torch.float64)
+    torch.testing.assert_close(AvgPool3x3()(image), image, rtol=0, atol=1e-15)
+
+
+def test_average_pooling_has_no_weights():
+    assert not AvgPool3x3().state_dict()
+
+
+@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 1)])
+@pytest.mark.parametrize("affine", [False, True])
+@pytest.mark.parametrize("track", [False, True])
+def test_relu_conv_bn_is_these_three_in_this_order(kernel, stride, affine, track):
+    torch.manual_seed(0)
+    module = ReluConvBn(3, 4, kernel, stride, affine=affine, track_running_stats=track).double()
+    x = torch.randn(6, 3, 9, 8, dtype=torch.float64)
+    convolved = F.conv2d(x.clamp(min=0), module.conv.weight, stride=stride, padding=(kernel - 1) // 2)
+    assert module.conv.weight.shape == (4, 3, kernel, kernel)
+    mean = convolved.mean(dim=(0, 2, 3), keepdim=True)
+    deviation = (convolved.var(dim=(0, 2, 3), unbiased=False, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(module(x), (convolved - mean) / deviation, rtol=0, atol=1e-12)
+    expected = {"conv.weight"}
+    expected |= {"bn.weight", "bn.bias"} if affine else set()
+    expected |= {"bn.running_mean", "bn.running_var", "bn.num_batches_tracked"} if track else set()
+    assert set(module.state_dict()) == expected
+    if stride == 1:
+        assert module(x).shape[2:] == x.shape[2:]
+
+
+def test_the_reduction_is_two_layers_beside_a_pooled_shortcut():
+    torch.manual_seed(0)
+    block = ResNetReduction(2, 4).double()
+    x = torch.randn(5, 2, 8, 12, dtype=torch.float64)
+
+    def normalised(y):
+        return F.batch_norm(y, None, None, training=True)
+
+    first = normalised(F.conv2d(x.relu(), block.conv_a.conv.weight, stride=2, padding=1))
+    second = normalised(F.conv2d(first.relu(), block.conv_b.conv.weight, padding=1))
+    shortcut = F.conv2d(F.avg_pool2d(x, 2), block.downsample[1].weight)
+    out = block(x)
+    assert out.shape == (5, 4, 4, 6)
+    torch.testing.assert_close(out, second + shortcut, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [3, 7])
+def test_the_reduction_halves_odd_sizes_upwards_on_both_branches(size):
+    block = ResNetReduction(2, 4)
+    x = torch.randn(2, 2, size, size)
+    assert block.downsample(x).shape == block.conv_a(x).shape == (2, 4, (size + 1) // 2, (size + 1) // 2)

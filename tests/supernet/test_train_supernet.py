@@ -1,0 +1,428 @@
+"""The training loop against a hand-written step, and against itself on several workers and after a resume."""
+
+from __future__ import annotations
+
+import math
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from raynas.search_space import sample
+from raynas.supernet.gates import single_path
+from raynas.supernet.one_shot import (
+    Recipe,
+    Workers,
+    add_up_gradients,
+    fair_paths,
+    make_optimizer,
+    train_supernet,
+    uniform_paths,
+)
+from tests.supernet.toys import Toy, ToyBatches, plain_logits, toy_supernet
+
+RECIPE = Recipe(epochs=3, batch_size=8, learning_rate=0.2, min_learning_rate=0.01, weight_decay=0.03)
+
+
+def uniform(step):
+    return uniform_paths(Toy(), 5, step, 1)
+
+
+def per_cell(step):
+    return uniform_paths(Toy(), 5, step, 2)
+
+
+def fair(step):
+    return fair_paths(Toy(), 5, step, 2)
+
+
+PATHS = pytest.mark.parametrize("paths", [uniform, per_cell, fair], ids=["uniform", "per cell", "fair"])
+
+
+def train(supernet, recipe=RECIPE, paths=uniform, batches=None, optimizer=None, **options):
+    """Trains and returns the metrics of steps and epochs."""
+    steps, epochs = [], []
+    train_supernet(
+        supernet,
+        make_optimizer(supernet, recipe) if optimizer is None else optimizer,
+        ToyBatches() if batches is None else batches,
+        paths,
+        recipe,
+        report_step=lambda m: steps.append(replace(m, loss_sum=m.loss_sum.item(), correct_sum=m.correct_sum.item())),
+        report_epoch=epochs.append,
+        **options,
+    )
+    return steps, epochs
+
+
+def plain_training(weights, recipe, paths, batches):
+    """Returns the weights after SGD written out, every sum plain; a weight without gradient stands still."""
+    weights = {name: value.detach().clone() for name, value in weights.items()}
+    momenta = {}
+    step = 0
+    for epoch in range(recipe.epochs):
+        span = recipe.learning_rate - recipe.min_learning_rate
+        rate = recipe.min_learning_rate + span * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2
+        for images, labels in batches.epoch(epoch):
+            leaves = {name: value.clone().requires_grad_() for name, value in weights.items()}
+            loss = 0
+            for path in paths(step):
+                logits = plain_logits(leaves, images, path)
+                loss = loss + (logits.exp().sum(dim=1).log() - logits[range(len(labels)), labels]).mean()
+            gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
+            taken = {name: g for name, g in zip(leaves, gradients, strict=True) if g is not None}
+            if recipe.clip_norm is not None:
+                norm = math.sqrt(sum((g**2).sum().item() for g in taken.values()))
+                taken = {name: g * min(1.0, recipe.clip_norm / (norm + 1e-6)) for name, g in taken.items()}
+            for name, gradient in taken.items():
+                gradient = gradient + recipe.weight_decay * weights[name]
+                first = name not in momenta
+                momenta[name] = gradient if first else recipe.momentum * momenta[name] + gradient
+                move = gradient + recipe.momentum * momenta[name] if recipe.nesterov else momenta[name]
+                weights[name] = weights[name] - rate * move
+            step += 1
+    return weights
+
+
+def assert_same_weights(supernet, expected, **tolerance):
+    for name, value in supernet.state_dict().items():
+        torch.testing.assert_close(value, expected[name], **tolerance, msg=lambda text, n=name: f"{n}: {text}")
+
+
+@PATHS
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"nesterov": False}, {"momentum": 0.0, "nesterov": False}, {"weight_decay": 0.0}, {"clip_norm": 0.05}],
+    ids=str,
+)
+def test_training_is_sgd_written_out(paths, changes):
+    recipe = replace(RECIPE, **changes)
+    supernet = toy_supernet()
+    before = {name: value.clone() for name, value in supernet.state_dict().items()}
+    expected = plain_training(before, recipe, paths, ToyBatches())
+    train(supernet, recipe, paths)
+    assert_same_weights(supernet, expected, rtol=0, atol=1e-13)
+    assert max((expected[name] - before[name]).abs().max() for name in before) > 1e-2
+
+
+def test_a_step_moves_only_what_its_paths_ran():
+    supernet = toy_supernet()
+    before = {name: value.clone() for name, value in supernet.state_dict().items()}
+    train(supernet, replace(RECIPE, epochs=2), paths=lambda step: [((1, 2, 3),)])
+    moved = {name for name, value in supernet.state_dict().items() if not torch.equal(value, before[name])}
+    taken = ("stem", "classifier", *(f"cells.{c}.{layer}" for c in (0, 1) for layer in ("0.sigm", "1.sine", "2.iden")))
+    assert moved == {name for name in before if name.startswith(taken)}
+
+
+# Several workers
+
+
+class Together:
+    """Adds up tensors over threads, in the order of their ranks."""
+
+    def __init__(self, world):
+        self.world, self.barrier, self.parts = world, threading.Barrier(world, timeout=30), [None] * world
+        self.exchanged = []
+
+    def worker(self, rank):
+        def add_up(tensor):
+            self.parts[rank] = tensor.clone()
+            self.barrier.wait()
+            assert all(part.shape == tensor.shape for part in self.parts)
+            total = sum(self.parts[1:], start=self.parts[0])
+            self.barrier.wait()
+            if rank == 0:
+                self.exchanged.append(tensor.numel())
+            tensor.copy_(total)
+
+        return Workers(rank, self.world, add_up)
+
+    def run(self, work):
+        """Runs ``work(rank, workers)`` on every rank and returns results and errors by rank."""
+        results, errors = [None] * self.world, [None] * self.world
+
+        def body(rank):
+            try:
+                results[rank] = work(rank, self.worker(rank))
+            except Exception as error:  # noqa: BLE001 - handed to the test
+                errors[rank] = error
+                self.barrier.abort()
+
+        threads = [threading.Thread(target=body, args=(rank,)) for rank in range(self.world)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return results, errors
+
+
+@PATHS
+@pytest.mark.parametrize("world", [1, 2, 4])
+@pytest.mark.parametrize("clip_norm", [None, 0.05])
+def test_any_number_of_workers_trains_the_same_weights(world, paths, clip_norm):
+    recipe = replace(RECIPE, clip_norm=clip_norm)
+    alone = toy_supernet()
+    _, epochs_alone = train(alone, recipe, paths)
+    supernets = [toy_supernet() for _ in range(world)]
+    results, errors = Together(world).run(
+        lambda rank, workers: train(supernets[rank], recipe, paths, workers=workers),
+    )
+    assert errors == [None] * world
+    for supernet, (steps, epochs) in zip(supernets, results, strict=True):
+        assert_same_weights(supernet, alone.state_dict(), rtol=0, atol=1e-12)
+        assert steps[-1].images * world == steps[0].images * world * 5
+        for ours, theirs in zip(epochs, epochs_alone, strict=True):
+            assert (ours.epoch, ours.step, ours.accuracy) == (theirs.epoch, theirs.step, theirs.accuracy)
+            assert ours.loss == pytest.approx(theirs.loss, rel=1e-6)
+            assert ours.images_per_second * ours.seconds == pytest.approx(theirs.images_per_second * theirs.seconds)
+
+
+def test_only_gradients_of_the_active_path_are_exchanged():
+    together = Together(2)
+    supernets = [toy_supernet() for _ in range(2)]
+    path = [((1, 2, 3),)]
+    _, errors = together.run(
+        lambda rank, workers: train(
+            supernets[rank], replace(RECIPE, epochs=1), lambda step: path, ToyBatches(3), workers=workers
+        )
+    )
+    assert errors == [None, None]
+    active = (12 * 6 + 6) + 2 * 3 * (6 * 6 + 6) + (6 * 4 + 4)
+    assert sum(p.numel() for p in supernets[0].parameters()) == active + 2 * 6 * (6 * 6 + 6)
+    assert sorted(together.exchanged) == sorted([2, active, active, active, 3])
+
+
+def test_gradients_are_added_up_in_place_and_those_without_stay_without():
+    supernet = toy_supernet()
+    images = ToyBatches().images
+    supernet(images, single_path((0, 0, 0))).sum().backward()
+    before = {name: None if p.grad is None else p.grad.clone() for name, p in supernet.named_parameters()}
+    sent = []
+
+    def add_up(flat):
+        sent.append(flat.numel())
+        flat.mul_(3)
+
+    add_up_gradients(list(supernet.parameters()), Workers(0, 3, add_up))
+    assert sent == [sum(g.numel() for g in before.values() if g is not None)]
+    assert sum(gradient is None for gradient in before.values()) == 2 * 2 * 6
+    for name, parameter in supernet.named_parameters():
+        if before[name] is None:
+            assert parameter.grad is None
+        else:
+            assert torch.equal(parameter.grad, 3 * before[name])
+
+
+def test_one_worker_alone_exchanges_no_gradients():
+    supernet = toy_supernet()
+    supernet(ToyBatches().images, single_path((0, 0, 0))).sum().backward()
+
+    def add_up(flat):
+        raise AssertionError("nothing to exchange")
+
+    add_up_gradients(supernet.parameters(), Workers(0, 1, add_up))
+
+
+@pytest.mark.parametrize("world", [2, 4])
+def test_workers_on_different_paths_are_stopped_at_the_first_step(world):
+    supernets = [toy_supernet() for _ in range(world)]
+    before = toy_supernet().state_dict()
+
+    def paths_of(rank):
+        return lambda step: uniform_paths(Toy(), 6 if rank == world - 1 else 5, step, 2)
+
+    _, errors = Together(world).run(
+        lambda rank, workers: train(supernets[rank], paths=paths_of(rank), workers=workers),
+    )
+    for error, supernet in zip(errors, supernets, strict=True):
+        assert isinstance(error, RuntimeError)  # a broken barrier is one too
+        assert_same_weights(supernet, before, rtol=0, atol=0)
+    named = [str(error) for error in errors if not isinstance(error, threading.BrokenBarrierError)]
+    assert named and set(named) == {
+        "the workers train different paths at step 0: are they of one version and one seed?"
+    }
+
+
+def test_workers_whose_paths_part_later_are_stopped_within_fifty_steps():
+    supernets = [toy_supernet() for _ in range(2)]
+    batches = ToyBatches(60, 4)
+
+    def paths_of(rank):  # the same number of gradients, so that the exchange itself does not notice
+        return lambda step: [((0, 0, int(rank == 1 and step > 3)),)]
+
+    together = Together(2)
+    _, errors = together.run(
+        lambda rank, workers: train(
+            supernets[rank], replace(RECIPE, batch_size=4), paths_of(rank), batches, workers=workers
+        )
+    )
+    assert any(str(error).startswith("the workers train different paths at step 50") for error in errors)
+
+
+# Divergence, metrics
+
+
+def test_divergence_is_an_error_that_names_the_cure():
+    message = r"training diverged: the loss of epoch \d is (nan|inf); lower train.learning_rate or set train.clip_norm"
+    reported = []
+    supernet = toy_supernet()
+    recipe = replace(RECIPE, learning_rate=1e6, epochs=40)
+    with pytest.raises(RuntimeError, match=message):
+        train_supernet(
+            supernet,
+            make_optimizer(supernet, recipe),
+            ToyBatches(),
+            lambda step: [((0, 0, 3),)],
+            recipe,
+            report_epoch=reported.append,
+        )
+    assert all(math.isfinite(metrics.loss) for metrics in reported)
+
+
+@PATHS
+def test_metrics_are_the_mean_loss_and_the_percentage_of_right_predictions(paths):
+    supernet = toy_supernet()
+    batches = ToyBatches(5, 8)
+    steps, epochs = train(supernet, replace(RECIPE, learning_rate=0.0, min_learning_rate=0.0), paths, batches)
+    assert [metrics.step for metrics in steps] == list(range(1, 16))
+    assert [(metrics.epoch, metrics.step) for metrics in epochs] == [(0, 5), (1, 10), (2, 15)]
+    step = 0
+    for epoch in range(3):
+        losses, right = [], []
+        for images, labels in batches.epoch(epoch):
+            for path in paths(step):
+                logits = plain_logits(supernet.state_dict(), images, path)
+                losses += F.cross_entropy(logits, labels, reduction="none").tolist()
+                right += (logits.argmax(dim=1) == labels).tolist()
+            metrics = steps[step]
+            assert (metrics.epoch, metrics.images, metrics.correct_sum) == (epoch, len(losses), sum(right))
+            assert metrics.loss_sum == pytest.approx(sum(losses), rel=1e-6)
+            step += 1
+        assert epochs[epoch].loss == pytest.approx(np.mean(losses), rel=1e-6)
+        assert epochs[epoch].accuracy == pytest.approx(100 * np.mean(right), rel=1e-12)
+        assert 0 < epochs[epoch].accuracy < 100
+        assert epochs[epoch].images_per_second * epochs[epoch].seconds == pytest.approx(len(losses))
+        assert epochs[epoch].learning_rate == 0
+
+
+def test_the_learning_rate_is_the_cosine_of_the_epoch_for_all_its_steps():
+    supernet = toy_supernet()
+    recipe = replace(RECIPE, epochs=6, learning_rate=0.3, min_learning_rate=0.1)
+    optimizer = make_optimizer(supernet, recipe)
+    rates = []
+    train_supernet(
+        supernet,
+        optimizer,
+        ToyBatches(2),
+        uniform,
+        recipe,
+        report_step=lambda metrics: rates.append(optimizer.param_groups[0]["lr"]),
+        report_epoch=lambda metrics: rates.append(metrics.learning_rate),
+    )
+    root = math.sqrt(3) / 2
+    expected = [0.2 + 0.1 * cosine for cosine in (1, root, 0.5, 0, -0.5, -root)]
+    assert rates == pytest.approx([rate for rate in expected for _ in range(3)])
+
+
+def test_the_learning_rate_of_the_epoch_is_given_to_every_group_of_weights():
+    one, two = toy_supernet(), toy_supernet()
+    train(one)
+    parts = {name: [p for n, p in two.named_parameters() if n.startswith(name)] for name in ("stem", "cells", "class")}
+    groups = [{"params": parts["stem"], "weight_decay": 0.03}, {"params": parts["cells"] + parts["class"]}]
+    optimizer = torch.optim.SGD(groups, lr=7.0, momentum=0.9, nesterov=True, weight_decay=0.03)
+    train(two, optimizer=optimizer)
+    assert_same_weights(two, one.state_dict(), rtol=0, atol=1e-14)
+
+
+def test_training_switches_the_supernet_to_training_mode():
+    supernet = toy_supernet().eval()
+    train(supernet, replace(RECIPE, epochs=1))
+    assert supernet.training
+
+
+# Resumes
+
+
+@PATHS
+def test_a_resumed_training_ends_with_the_bits_of_an_undisturbed_one(paths):
+    recipe = replace(RECIPE, epochs=5)
+    whole = toy_supernet()
+    _, undisturbed = train(whole, recipe, paths)
+
+    kept = {}
+    first = toy_supernet()
+    optimizer = make_optimizer(first, recipe)
+
+    class Killed(Exception):
+        pass
+
+    def keep(metrics):
+        if metrics.epoch == 1:
+            kept.update(weights=first.state_dict(), momenta=optimizer.state_dict())
+            raise Killed
+
+    with pytest.raises(Killed):
+        train_supernet(first, optimizer, ToyBatches(), paths, recipe, report_epoch=keep)
+    second = toy_supernet(seed=99)
+    second.load_state_dict(kept["weights"])
+    again = make_optimizer(second, recipe)
+    again.load_state_dict(kept["momenta"])
+    steps, resumed = train(second, recipe, paths, optimizer=again, first_epoch=2)
+    assert_same_weights(second, whole.state_dict(), rtol=0, atol=0)
+    assert steps[0].step == 11 and steps[0].epoch == 2
+
+    def facts(epochs):
+        return [(m.epoch, m.step, m.loss, m.accuracy, m.learning_rate) for m in epochs]
+
+    assert facts(resumed) == facts(undisturbed[2:])
+
+
+def test_a_finished_training_does_nothing():
+    supernet = toy_supernet()
+    before = {name: value.clone() for name, value in supernet.state_dict().items()}
+    assert train(supernet, first_epoch=RECIPE.epochs) == ([], [])
+    assert_same_weights(supernet, before, rtol=0, atol=0)
+
+
+# Recipe
+
+
+def test_the_defaults_are_those_of_rlnas_on_nasbench201():
+    recipe = Recipe()
+    assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.min_learning_rate) == (250, 64, 0.025, 0.001)
+    assert (recipe.momentum, recipe.nesterov, recipe.weight_decay, recipe.clip_norm) == (0.9, True, 5e-4, None)
+    assert recipe.bfloat16 is False
+
+
+def test_the_optimiser_has_every_weight_and_the_recipes_numbers():
+    supernet = toy_supernet()
+    optimizer = make_optimizer(supernet, Recipe(learning_rate=0.3, momentum=0.8, nesterov=True, weight_decay=0.02))
+    (group,) = optimizer.param_groups
+    assert {id(p) for p in group["params"]} == {id(p) for p in supernet.parameters()}
+    numbers = {key: group[key] for key in ("lr", "momentum", "nesterov", "weight_decay", "dampening")}
+    assert numbers == {"lr": 0.3, "momentum": 0.8, "nesterov": True, "weight_decay": 0.02, "dampening": 0}
+
+
+@pytest.mark.parametrize("bfloat16", [False, True])
+def test_bfloat16_runs_the_layers_in_it_and_keeps_weights_and_loss_in_float32(bfloat16):
+    supernet = toy_supernet().float()
+    batches = ToyBatches()
+    batches.images = batches.images.float()
+    seen = set()
+    supernet.classifier.register_forward_hook(lambda module, inputs, out: seen.add(out.dtype))
+    _, epochs = train(supernet, replace(RECIPE, bfloat16=bfloat16), batches=batches)
+    assert seen == {torch.bfloat16 if bfloat16 else torch.float32}
+    assert {p.dtype for p in supernet.parameters()} == {torch.float32}
+    exact = toy_supernet()
+    _, exact_epochs = train(exact)
+    assert epochs[0].loss == pytest.approx(exact_epochs[0].loss, rel=0.02 if bfloat16 else 1e-5)
+
+
+def test_any_space_and_path_can_be_trained():
+    space, rng = Toy(), np.random.default_rng(0)
+    supernet = toy_supernet()
+    _, epochs = train(supernet, paths=lambda step: [(sample(space, rng),) for _ in range(2)])
+    assert all(math.isfinite(metrics.loss) for metrics in epochs)

@@ -1,0 +1,177 @@
+"""Who may import whom: every import statement of raynas against the table of the design."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import raynas
+
+PACKAGE = Path(raynas.__file__).parent
+
+CORE = ("search_space", "search", "data", "training", "supernet", "spaces", "fitness")
+ANYTHING = None
+
+# Part of raynas -> (parts of raynas it may import besides itself, packages outside the standard library).
+TABLE = {
+    "__init__": ((), ()),
+    "__main__": (("cli",), ()),
+    "search_space": ((), ("numpy",)),
+    "search": (("search_space",), ("numpy",)),
+    "data": ((), ("torch", "torchvision", "numpy", "PIL", "sklearn")),
+    "training": ((), ("torch", "torchvision", "numpy")),
+    "supernet": (("search_space", "training"), ("torch", "numpy")),
+    "spaces": (("search_space", "supernet.gates", "supernet.choice_block"), ("torch", "numpy")),
+    "fitness": (("search_space", "supernet", "training", "data"), ("torch", "numpy", "scipy")),
+    "algorithms": (CORE, ("torch", "numpy", "scipy")),
+    "config": (("algorithms",), ("pydantic", "yaml")),
+    "orchestration": (
+        (*CORE, "algorithms", "config", "report"),
+        ("ray", "torch", "numpy", "yaml", "rich", "safetensors"),
+    ),
+    "report": (("search_space",), ("matplotlib", "numpy")),
+    "cli": ANYTHING,
+}
+
+# Only for type checkers, so that annotations can name modules where nothing of torch is loaded.
+TYPE_CHECKING_ONLY = {"search_space": ("torch",)}
+
+
+def imports_of(source: str) -> list[tuple[int, str, bool]]:
+    """Returns line, full dotted name, and whether only a type checker sees it, of every import, nested ones too."""
+    tree = ast.parse(source)
+    guarded = {
+        id(child)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING")
+        for statement in node.body
+        for child in ast.walk(statement)
+    }
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{'.' * node.level}{node.module or ''}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        found += [(node.lineno, name, id(node) in guarded) for name in names]
+    return found
+
+
+def violations(part: str, source: str) -> list[str]:
+    """Returns the imports of a module of `part` that the table does not allow, as ``line: name``."""
+    if TABLE[part] is ANYTHING:
+        return []
+    inside, outside = TABLE[part]
+    bad = []
+    for line, name, type_checking in imports_of(source):
+        root, _, rest = name.partition(".")
+        if root == "raynas":
+            ok = any(f"{rest}.".startswith(f"{allowed}.") for allowed in (part, *inside))
+        else:
+            ok = root in sys.stdlib_module_names or root in outside
+            ok |= type_checking and root in TYPE_CHECKING_ONLY.get(part, ())
+        if not ok:
+            bad.append(f"{line}: {name}")
+    return bad
+
+
+def modules() -> list[tuple[str, Path]]:
+    return [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in sorted(PACKAGE.rglob("*.py"))]
+
+
+def test_every_part_of_raynas_has_a_row_in_the_table():
+    assert {part for part, _ in modules()} == set(TABLE)
+
+
+def test_every_import_is_one_that_the_table_allows():
+    assert len(modules()) > 30
+    found = {str(path): bad for part, path in modules() if (bad := violations(part, path.read_text(encoding="utf-8")))}
+    assert found == {}
+
+
+def test_only_the_orchestration_may_import_ray():
+    allowed = {part for part, row in TABLE.items() if row is not ANYTHING and "ray" in row[1]}
+    assert allowed == {"orchestration"}
+    for part, path in modules():
+        roots = {name.partition(".")[0] for _, name, _ in imports_of(path.read_text(encoding="utf-8"))}
+        assert "ray" not in roots or part == "orchestration", path
+
+
+@pytest.mark.parametrize(
+    ("part", "source", "bad"),
+    [
+        ("search_space", "import torch", ["1: torch"]),
+        ("search_space", "if TYPE_CHECKING:\n    import ray\nelse:\n    import torch", ["2: ray", "4: torch"]),
+        ("search", "def f():\n    import torch.nn as nn", ["2: torch.nn"]),
+        ("search", "if typing.TYPE_CHECKING:\n    import torch", ["2: torch"]),
+        ("spaces", "from raynas.supernet.one_shot import Workers", ["1: raynas.supernet.one_shot.Workers"]),
+        ("spaces", "from raynas.supernet import gates, one_shot", ["1: raynas.supernet.one_shot"]),
+        ("spaces", "import raynas.supernet.gates_of_hell", ["1: raynas.supernet.gates_of_hell"]),
+        ("data", "from raynas import search_space", ["1: raynas.search_space"]),
+        ("training", "class A:\n    from raynas.data import Loader", ["2: raynas.data.Loader"]),
+        ("supernet", "try:\n    import ray\nexcept ImportError:\n    ray = None", ["2: ray"]),
+        ("fitness", "from ..spaces import nasbench201", ["1: ..spaces.nasbench201"]),
+        ("algorithms", "from raynas.config import load_config", ["1: raynas.config.load_config"]),
+        ("config", "import torch, yaml", ["1: torch"]),
+        ("orchestration", "import raynas.cli", ["1: raynas.cli"]),
+        (
+            "report",
+            "from raynas.orchestration.run_folder import read_json\nimport torch",
+            ["1: raynas.orchestration.run_folder.read_json", "2: torch"],
+        ),
+        ("__init__", "import numpy", ["1: numpy"]),
+    ],
+)
+def test_a_forbidden_import_is_found_wherever_it_stands(part, source, bad):
+    assert violations(part, source) == bad
+
+
+@pytest.mark.parametrize(
+    ("part", "source"),
+    [
+        ("search_space", "import math\nif TYPE_CHECKING:\n    from torch import nn"),
+        ("spaces", "from raynas.supernet.gates import Gate\nfrom raynas.supernet import gates\nimport raynas.spaces.x"),
+        ("orchestration", "def f():\n    import ray.train\n    from raynas.fitness.angle import Angle"),
+        ("cli", "import anything"),
+    ],
+)
+def test_an_allowed_import_is_let_through(part, source):
+    assert violations(part, source) == []
+
+
+def loaded_by(code: str, names: tuple[str, ...]) -> list[str]:
+    """Returns which of the packages are loaded once a fresh interpreter has run `code`."""
+    report = f"\nimport sys\nprint('loaded', *[name for name in {names} if name in sys.modules])"
+    environment = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", code + report], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout.splitlines()[-1].split()[1:]
+
+
+HELP = """
+import runpy, sys
+sys.argv = ["raynas", "--help"]
+try:
+    runpy.run_module("raynas", run_name="__main__")
+except SystemExit as end:
+    assert not end.code
+"""
+
+
+@pytest.mark.parametrize("code", ["import raynas.cli", HELP], ids=["import", "help"])
+def test_the_command_line_starts_without_loading_what_is_slow(code):
+    slow = ("torch", "ray", "numpy", "pydantic")
+    assert loaded_by(f"import sys\n{code}", slow) == []
+
+
+def test_searching_needs_no_torch():
+    code = "import raynas.search, raynas.search_space"
+    assert loaded_by(code, ("numpy", "torch", "ray")) == ["numpy"]
