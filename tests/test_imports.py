@@ -73,7 +73,7 @@ def violations(part: str, source: str) -> list[str]:
     for line, name, type_checking in imports_of(source):
         root, _, rest = name.partition(".")
         if root == "raynas":
-            ok = any(f"{rest}.".startswith(f"{allowed}.") for allowed in (part, *inside))
+            ok = rest == "__version__" or any(f"{rest}.".startswith(f"{allowed}.") for allowed in (part, *inside))
         else:
             ok = root in sys.stdlib_module_names or root in outside
             ok |= type_checking and root in TYPE_CHECKING_ONLY.get(part, ())

@@ -26,6 +26,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from raynas import __version__
 from raynas.config import EXECUTION_KEYS, RunConfig, flatten
 
 
@@ -53,12 +54,16 @@ def open_run(config: RunConfig) -> Path:
     if folder.exists() and any(folder.iterdir()):
         raise ValueError(f"name: {folder} exists and is not a run of raynas; choose another name or storage_path")
     folder.mkdir(parents=True, exist_ok=True)
-    packages = ("raynas", "torch", "torchvision", "ray", "numpy")
+    packages = ("torch", "torchvision", "ray", "numpy")
     write_json(
         file,
         {
             "config": config.model_dump(),
-            "versions": {"python": platform.python_version(), **{package: version(package) for package in packages}},
+            "versions": {
+                "raynas": __version__,
+                "python": platform.python_version(),
+                **{package: version(package) for package in packages},
+            },
             "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         },
     )
