@@ -208,7 +208,8 @@ class RunConfig(Section):
         name: The run's folder under `storage_path`; the file's own name by default.
         seed: Seed of everything that is drawn.
         storage_path: Where run folders are kept; with workers on several machines, a folder they all see.
-        address: ``local`` starts a Ray of its own; ``auto`` joins the cluster at hand; else a cluster's address.
+        address: ``local`` starts a Ray of its own, but in a Ray job joins the job's cluster; ``auto`` joins the cluster
+            at hand; else a cluster's address.
         local_cpus: CPUs of a local Ray; those of the machine by default.
         algorithm: The row that fills in what the file leaves open.
         space: What is searched.

@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from raynas.cli import VERBS, main
-from tests.orchestration.runs import ROOT, outcome, small_run
+from tests.orchestration.runs import ROOT, losses, outcome, small_run
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -97,6 +98,56 @@ def test_every_way_of_training_runs_and_continues(
             assert main(["run", str(file)]) == 0
         results.append(outcome(folder / "runs/small", epochs=3))
     assert results[0] == results[1]
+
+
+def test_a_damaged_checkpoint_is_said_and_the_one_before_gives_the_same_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = small_run(tmp_path)
+    assert main(["run", str(file)]) == 0
+    run = tmp_path / "runs/small"
+    expected = outcome(run, epochs=4)
+    damaged = run / "supernet/seed_0/epoch_00004/weights.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    (run / "search/result.json").unlink()
+    capsys.readouterr()
+    status, _, err = answer(capsys, "run", file)
+    assert status == 1
+    assert "epoch_00004 is damaged" in err
+    assert err.endswith("supernet/seed_0/result.json to train again from the checkpoint before it\n")
+    (run / "supernet/seed_0/result.json").unlink()
+    status, out, _ = answer(capsys, "run", file)
+    assert status == 0
+    assert out.splitlines()[0].endswith("the checkpoint before it is used")
+    assert outcome(run, epochs=4) == expected
+
+
+def test_a_run_goes_on_where_its_data_moved_but_not_on_other_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = small_run(tmp_path, data={"name": "npz", "path": npz(tmp_path / "a.npz")}, train={"batch_size": 16})
+    assert main(["train", str(file)]) == 0
+    (tmp_path / "a.npz").rename(tmp_path / "b.npz")
+    assert main(["search", str(file), "--set", f"data.path={tmp_path / 'b.npz'}"]) == 0
+    other = npz(tmp_path / "c.npz", train_images=np.ones((100, 8, 8, 3), np.uint8))
+    (tmp_path / "runs/small/search/result.json").unlink()
+    capsys.readouterr()
+    status, _, err = answer(capsys, "search", file, "--set", f"data.path={other}")
+    assert status == 2
+    assert "holds weights of data " in err
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_a_gpu_trains_to_the_losses_of_a_cpu(tmp_path: Path, precision: str) -> None:
+    curves = []
+    for use_gpu in (False, True):
+        folder = tmp_path / str(use_gpu)
+        folder.mkdir()
+        assert main(["run", str(small_run(folder, train={"use_gpu": use_gpu, "precision": precision}))]) == 0
+        curves.append(losses(folder / "runs/small"))
+    assert curves[0] == pytest.approx(curves[1], rel=0.05 if precision == "bfloat16" else 1e-3)
 
 
 def test_check_prints_every_key_the_size_and_the_range_of_costs(

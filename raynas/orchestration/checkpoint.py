@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import logging
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,6 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from raynas.orchestration.run_folder import write_json, written_at_once
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,12 @@ class DamagedCheckpoint(RuntimeError):
 
 
 def save_checkpoint(
-    folder: Path, supernet: nn.Module, optimizer: torch.optim.Optimizer | None, epochs: int, about: Mapping[str, Any]
+    folder: Path,
+    supernet: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    epochs: int,
+    steps: int,
+    about: Mapping[str, Any],
 ) -> None:
     """Writes a checkpoint at once.
 
@@ -49,8 +51,9 @@ def save_checkpoint(
         folder: The folder to become the checkpoint.
         supernet: Whose weights to keep.
         optimizer: Whose momentum to keep; None for initial weights, which need none.
-        epochs: Epochs done.
-        about: What the weights belong to (space, classes, seed), compared when they are loaded.
+        epochs: Epochs done, which is also the position in the schedule of the learning rate.
+        steps: Steps done.
+        about: What the weights belong to (space, data, classes, seed), compared when they are loaded.
     """
     parts = {"weights": _plain(supernet.state_dict())}
     if optimizer is not None:
@@ -63,7 +66,8 @@ def save_checkpoint(
     with written_at_once(folder) as temporary:
         for name, tensors in parts.items():
             (temporary / f"{name}.safetensors").write_bytes(save(tensors))
-        write_json(temporary / "checkpoint.json", {"format": 1, "parts": list(parts), "epochs": epochs, **about})
+        position = {"epochs": epochs, "steps": steps}
+        write_json(temporary / "checkpoint.json", {"format": 1, "parts": list(parts), **position, **about})
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -91,8 +95,13 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
     return Checkpoint(tensors["weights"], tensors.get("optimizer", {}), stored["epochs"])
 
 
-def latest_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint | None:
+def latest_checkpoint(folder: Path, about: Mapping[str, Any], say: Callable[[str], None]) -> Checkpoint | None:
     """Returns the newest checkpoint of a supernet that is whole, or None; a damaged one is passed over, and said.
+
+    Args:
+        folder: The supernet's folder.
+        about: What the weights must belong to.
+        say: Takes a line for the user.
 
     Raises:
         ValueError: If it belongs to another supernet than `about` says.
@@ -101,7 +110,7 @@ def latest_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint | No
         try:
             return load_checkpoint(candidate, about)
         except DamagedCheckpoint as error:
-            log.warning("%s; the checkpoint before it is used", error)
+            say(f"{error}; the checkpoint before it is used")
     return None
 
 

@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
+from raynas.orchestration.run_folder import NOTES, PROGRESS
+
 
 class Progress:
     """Shows how far the training of a run is, from the note that its first worker keeps in the run folder.
@@ -21,7 +23,8 @@ class Progress:
 
     def __init__(self, folder: Path, console: Console) -> None:
         """Takes the run's folder and the console to show it on."""
-        self._file = folder / "progress.json"
+        self._file, self._notes = folder / PROGRESS, folder / NOTES
+        self._noted = len(self._read_notes())
         self._console = console
         self._bar = RichProgress(
             TextColumn("{task.description}"),
@@ -51,6 +54,7 @@ class Progress:
         if self._watch.is_alive():
             self._watch.join()
         self._bar.stop()
+        self._show_notes()
 
     def note(self, line: str) -> None:
         """Writes a line, above the bar if there is one."""
@@ -64,8 +68,19 @@ class Progress:
 
     def _refresh_until_left(self) -> None:
         while not self._left.wait(0.25):
+            self._show_notes()
             if self._file.exists():
                 self._refresh(json.loads(self._file.read_text(encoding="utf-8")))
+
+    def _read_notes(self) -> list[str]:
+        return self._notes.read_text(encoding="utf-8").splitlines() if self._notes.exists() else []
+
+    def _show_notes(self) -> None:
+        """Writes the lines that workers have added since."""
+        lines = self._read_notes()
+        for line in lines[self._noted :]:
+            self.note(line)
+        self._noted = len(lines)
 
     def _refresh(self, note: dict[str, Any]) -> None:
         assert self._task is not None
@@ -74,8 +89,7 @@ class Progress:
             description="training the supernet",
             completed=note["step"],
             total=note["steps"],
-            metrics=(
-                f"epoch {note['epoch'] + 1}/{note['epochs']}  loss {note['loss']:.3f}  "
-                f"accuracy {note['accuracy']:.1f} %"
-            ),
+            metrics=f"epoch {note['epoch'] + 1}/{note['epochs']}  loss {note['loss']:.3f}  "
+            f"accuracy {note['accuracy']:.1f} %  rate {note['learning_rate']:.2g}  "
+            f"{note['images_per_second']:,.0f} images/s",
         )

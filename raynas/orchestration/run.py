@@ -39,7 +39,9 @@ def train(task: Task, folder: Path, console: Console) -> None:
     """Trains the supernets of a run that are not done, on Ray or, with ``train.workers: 0``, in this process."""
     config = task.config
     if all(is_trained(folder, base_seed) for base_seed in config.base_seeds):
+        console.print("supernet: trained before", highlight=False)
         return
+    began = time.perf_counter()
     with Progress(folder, console) as progress:
         if config.train.workers == 0:
             if config.train.use_gpu and not torch.cuda.is_available():
@@ -51,6 +53,7 @@ def train(task: Task, folder: Path, console: Console) -> None:
 
             with connected(config):
                 fit(config, folder, progress)
+    console.print(f"supernet: trained in {time.perf_counter() - began:.0f} s", highlight=False)
 
 
 def run(config: RunConfig, console: Console, stages: tuple[str, ...] = ("train", "search")) -> dict[str, Any] | None:
@@ -61,10 +64,8 @@ def run(config: RunConfig, console: Console, stages: tuple[str, ...] = ("train",
         RuntimeError: If training keeps failing.
     """
     with opened(config) as (task, folder):
-        began = time.perf_counter()
         if "train" in stages:
             train(task, folder, console)
-            console.print(f"supernet trained ({time.perf_counter() - began:.0f} s)", highlight=False)
         if "search" in stages:
             return search(task, folder)
     return None

@@ -1,13 +1,18 @@
-"""A run is a folder: what lies where in it, written so that a killed run leaves the old file or the new one.
+"""A run is a folder, written so that a killed run leaves the old file or the new one.
 
-config.json                           the resolved configuration, seeds and versions
-supernet/seed_0/initial/              weights before the first step, written once
-supernet/seed_0/epoch_00010/          weights, optimiser and position after an epoch
-supernet/seed_0/metrics.jsonl         one line per epoch
-supernet/seed_0/result.json           training of this supernet is done
-tensorboard/                          the same metrics as events
-search/history.jsonl                  one line per judged architecture
-search/result.json                    the best architectures; the search is done
+What lies where:
+
+    config.json                           the resolved configuration, seeds and versions
+    supernet/seed_0/initial/              weights before the first step, written once
+    supernet/seed_0/epoch_00010/          weights, optimiser and position after an epoch
+    supernet/seed_0/metrics.jsonl         one line per epoch
+    supernet/seed_0/result.json           training of this supernet is done
+    tensorboard/                          the same metrics as events
+    progress.json, notes.txt              where training is now, and what it had to say
+    search/history.jsonl                  one line per judged architecture
+    search/result.json                    the best architectures; the search is done
+
+All of it is JSON, JSON lines, safetensors, text or events: raynas is not needed to read it.
 """
 
 from __future__ import annotations
@@ -28,6 +33,9 @@ from typing import Any
 
 from raynas import __version__
 from raynas.config import EXECUTION_KEYS, RunConfig, flatten
+
+PROGRESS, NOTES = "progress.json", "notes.txt"
+"""What workers tell whoever shows their progress: where training is now, and lines for the user."""
 
 
 def open_run(config: RunConfig) -> Path:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from raynas.fitness.angle import Angle, angle_table
-from raynas.orchestration.checkpoint import epoch_folder, load_checkpoint
+from raynas.orchestration.checkpoint import DamagedCheckpoint, epoch_folder, load_checkpoint
 from raynas.orchestration.run_folder import append_text, read_json, seed_folder, write_json, write_text
 from raynas.orchestration.task import Task
 from raynas.orchestration.train_supernet import is_trained
@@ -120,8 +120,13 @@ def _angle(task: Task, folder: Path) -> Angle:
             raise ValueError(
                 f"{folder} holds no trained supernet of base seed {base_seed}; run `raynas train` with this file first"
             )
-        initial = load_checkpoint(place / "initial", about)
-        trained = load_checkpoint(epoch_folder(place, task.config.train.epochs), about)
+        try:
+            initial = load_checkpoint(place / "initial", about)
+            trained = load_checkpoint(epoch_folder(place, task.config.train.epochs), about)
+        except DamagedCheckpoint as error:
+            raise DamagedCheckpoint(
+                f"{error}; remove {place / 'result.json'} to train again from the checkpoint before it"
+            ) from error
         tables.append(angle_table(task.space, initial.weights, trained.weights, task.config.search.angle))
     return Angle(task.space, tables)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import zlib
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -38,8 +40,23 @@ class Task:
 
     def about(self, base_seed: int) -> dict[str, Any]:
         """What the weights of a supernet belong to, as its checkpoints store it."""
-        space = {"name": self.config.space.name, **self.config.space.arguments}
-        return {"space": space, "num_classes": self.num_categories, "base_seed": base_seed}
+        return {
+            "space": {"name": self.config.space.name, **self.config.space.arguments},
+            "data": {"name": self.dataset.name, "images": len(self.dataset.train), "checksum": self._checksum},
+            "num_classes": self.num_categories,
+            "base_seed": base_seed,
+        }
+
+    @functools.cached_property
+    def _checksum(self) -> int:
+        """Tells the training images from others: of pixels and labels, or of an image folder's file names."""
+        train = self.dataset.train
+        pixels: bytes | memoryview
+        if isinstance(train.images, tuple):
+            pixels = "\n".join("/".join(Path(file).parts[-2:]) for file in train.images).encode()
+        else:
+            pixels = np.ascontiguousarray(train.images).data
+        return zlib.crc32(train.labels.tobytes(), zlib.crc32(pixels))
 
     def labels(self, base_seed: int, epoch: int) -> np.ndarray:
         """Returns the label of every training image, ``(n,)`` int64: true or random, as the run file says."""

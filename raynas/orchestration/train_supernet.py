@@ -24,7 +24,7 @@ from raynas.orchestration.checkpoint import (
     restore,
     save_checkpoint,
 )
-from raynas.orchestration.run_folder import append_text, locked, seed_folder, write_json, write_text
+from raynas.orchestration.run_folder import NOTES, PROGRESS, append_text, locked, seed_folder, write_json, write_text
 from raynas.orchestration.task import Task
 from raynas.supernet.one_shot import (
     SAMPLINGS,
@@ -88,8 +88,8 @@ def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, 
             stack.enter_context(locked(place / "lock", wait=60, holder="workers of a run that has not ended"))
             drop_checkpoints(place, config.train.keep_checkpoints)
             if not (place / "initial").exists():
-                save_checkpoint(place / "initial", supernet, None, 0, about)
-            found = latest_checkpoint(place, about)
+                save_checkpoint(place / "initial", supernet, None, 0, 0, about)
+            found = latest_checkpoint(place, about, lambda line: append_text(folder / NOTES, f"{line}\n"))
             epochs_done = found.epochs if found else 0
         agreed = torch.tensor([epochs_done], dtype=torch.float64, device=device)
         workers.add_up(agreed)  # the others contribute 0
@@ -113,7 +113,7 @@ def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, 
             if done % config.train.checkpoint_every == 0 or done == recipe.epochs:
                 _average_buffers(supernet, workers)
                 if workers.rank == 0:
-                    save_checkpoint(epoch_folder(place, done), supernet, optimizer, done, about)
+                    save_checkpoint(epoch_folder(place, done), supernet, optimizer, done, metrics.step, about)
                     drop_checkpoints(place, config.train.keep_checkpoints)
 
         assert config.train.sampling is not None
@@ -165,6 +165,7 @@ class _Logbook:
             str(folder / "tensorboard" / f"seed_{base_seed}"), purge_step=epochs_done * steps_per_epoch
         )
         self._next_note = 0.0
+        self._epoch_began = time.monotonic()
 
     def __enter__(self) -> _Logbook:
         return self
@@ -187,11 +188,14 @@ class _Logbook:
             "steps": self._total_steps,
             "loss": metrics.loss_sum.item() / metrics.images,
             "accuracy": 100.0 * metrics.correct_sum.item() / metrics.images,
+            "learning_rate": metrics.learning_rate,
+            "images_per_second": self._world * metrics.images / (now - self._epoch_began),
         }
-        write_json(self._folder / "progress.json", note)
+        write_json(self._folder / PROGRESS, note)
 
     def write_epoch(self, metrics: EpochMetrics) -> None:
         """Adds an epoch's line and events."""
+        self._epoch_began = time.monotonic()
         append_text(self._metrics, json.dumps(asdict(metrics)) + "\n")
         for key in ("loss", "accuracy", "learning_rate", "images_per_second"):
             self._events.add_scalar(f"train/{key}", getattr(metrics, key), metrics.step)

@@ -118,6 +118,7 @@ class StepMetrics:
         loss_sum: Sum over images and paths of the cross-entropy, ``()``.
         correct_sum: Number of right predictions, ``()``.
         images: Images seen, times paths per step.
+        learning_rate: Learning rate of the epoch.
     """
 
     step: int
@@ -125,6 +126,7 @@ class StepMetrics:
     loss_sum: Tensor
     correct_sum: Tensor
     images: int
+    learning_rate: float
 
 
 @dataclass(frozen=True)
@@ -228,7 +230,7 @@ def train_supernet(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1
-            report_step(StepMetrics(step, epoch, sums[0], sums[1], images_seen))
+            report_step(StepMetrics(step, epoch, sums[0], sums[1], images_seen, rate))
         totals = torch.cat([sums, torch.tensor([images_seen], dtype=torch.float64, device=device)])
         workers.add_up(totals)
         loss_sum, correct, count = totals.tolist()

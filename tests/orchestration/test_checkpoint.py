@@ -1,5 +1,4 @@
 import json
-import logging
 from pathlib import Path
 
 import pytest
@@ -29,7 +28,7 @@ def trained() -> tuple[nn.Module, torch.optim.SGD]:
 
 def test_weights_buffers_and_momentum_come_back_to_the_bit(tmp_path: Path) -> None:
     network, optimizer = trained()
-    save_checkpoint(tmp_path / "c", network, optimizer, 7, ABOUT)
+    save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT)
     other, other_optimizer = trained()
     other_optimizer.state.clear()
     checkpoint = load_checkpoint(tmp_path / "c", ABOUT)
@@ -48,36 +47,36 @@ def test_weights_buffers_and_momentum_come_back_to_the_bit(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("file", ["weights.safetensors", "optimizer.safetensors", "checkpoint.json"])
 @pytest.mark.parametrize("damage", ["cut", "gone", "foreign"])
-def test_a_damaged_checkpoint_is_passed_over_and_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str, damage: str
-) -> None:
+def test_a_damaged_checkpoint_is_passed_over_and_said(tmp_path: Path, file: str, damage: str) -> None:
     network, optimizer = trained()
     for epochs in (5, 10):
-        save_checkpoint(epoch_folder(tmp_path, epochs), network, optimizer, epochs, ABOUT)
+        save_checkpoint(epoch_folder(tmp_path, epochs), network, optimizer, epochs, 10 * epochs, ABOUT)
     victim = epoch_folder(tmp_path, 10) / file
     if damage == "gone":
         victim.unlink()
     else:
         victim.write_bytes(victim.read_bytes()[:-9] if damage == "cut" else b"\x80\x04cposix\nsystem\n.")
-    with caplog.at_level(logging.WARNING):
-        found = latest_checkpoint(tmp_path, ABOUT)
+    said: list[str] = []
+    found = latest_checkpoint(tmp_path, ABOUT, said.append)
     assert found is not None
     assert found.epochs == 5
-    assert "epoch_00010 is damaged" in caplog.text
+    (line,) = said
+    assert "epoch_00010 is damaged" in line
+    assert line.endswith("the checkpoint before it is used")
 
 
 def test_weights_of_another_space_are_refused(tmp_path: Path) -> None:
     network, optimizer = trained()
-    save_checkpoint(epoch_folder(tmp_path, 5), network, optimizer, 5, ABOUT)
+    save_checkpoint(epoch_folder(tmp_path, 5), network, optimizer, 5, 50, ABOUT)
     with pytest.raises(ValueError, match="holds weights of num_classes 3, this run has 4; give this run its own name"):
-        latest_checkpoint(tmp_path, {**ABOUT, "num_classes": 4})
+        latest_checkpoint(tmp_path, {**ABOUT, "num_classes": 4}, print)
 
 
 def test_old_checkpoints_and_unfinished_ones_go_but_the_initial_weights_stay(tmp_path: Path) -> None:
     network, optimizer = trained()
-    save_checkpoint(tmp_path / "initial", network, None, 0, ABOUT)
+    save_checkpoint(tmp_path / "initial", network, None, 0, 0, ABOUT)
     for epochs in (5, 10, 15, 99_995, 100_000):
-        save_checkpoint(epoch_folder(tmp_path, epochs), network, optimizer, epochs, ABOUT)
+        save_checkpoint(epoch_folder(tmp_path, epochs), network, optimizer, epochs, 10 * epochs, ABOUT)
     (tmp_path / ".epoch_00020.abc").mkdir()
     drop_checkpoints(tmp_path, keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_100000", "epoch_99995", "initial"]
@@ -87,11 +86,12 @@ def test_a_checkpoint_is_readable_without_raynas(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     network, optimizer = trained()
-    save_checkpoint(tmp_path / "c", network, optimizer, 7, ABOUT)
+    save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT)
     assert json.loads((tmp_path / "c/checkpoint.json").read_text()) == {
         "format": 1,
         "parts": ["weights", "optimizer"],
         "epochs": 7,
+        "steps": 70,
         **ABOUT,
     }
     assert set(load_file(tmp_path / "c/weights.safetensors")) == set(network.state_dict())
