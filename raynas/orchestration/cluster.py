@@ -35,10 +35,12 @@ def connected(config: RunConfig) -> Iterator[None]:
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     if local:
         os.environ["RAY_AUTH_MODE"] = "disabled"  # nothing of it listens beyond this machine
+        # Workers inherit the environment, and so import what this process can: a space of the user's own, from the
+        # directory raynas was started in. (A runtime environment would do it too, and cost each process its start.)
+        search_path = [os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys(search_path)))
     import ray
 
-    # Workers import what this process can: a space of the user's own, from the directory raynas was started in.
-    search_path = os.pathsep.join(dict.fromkeys([os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]))
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
     temporary = _temporary_directory() if local else None
     with contextlib.ExitStack() as stack:
@@ -53,7 +55,6 @@ def connected(config: RunConfig) -> Iterator[None]:
                 num_cpus=config.local_cpus or machine_cpus(),
                 include_dashboard=False,
                 _temp_dir=temporary,
-                runtime_env={"env_vars": {"PYTHONPATH": search_path.strip(os.pathsep)}},
                 **quiet,
             )
         else:

@@ -21,12 +21,20 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> list[float]:
     return curve
 
 
+def largest_difference(curve: list[float], reference: list[float]) -> float:
+    """Returns the largest relative difference of two curves, and prints it (``pytest -rP`` shows it)."""
+    assert len(curve) == len(reference)
+    largest = max(abs(a - b) / b for a, b in zip(curve, reference, strict=True))
+    print(f"largest relative difference of {len(curve)} epochs' losses: {largest:.1e}")
+    return largest
+
+
 @pytest.mark.parametrize("workers", [2, 4])
 def test_the_loss_curve_does_not_depend_on_the_number_of_workers(
     tmp_path: Path, alone: list[float], workers: int
 ) -> None:
     succeed("train", chain_run(tmp_path, train={"epochs": 10, "workers": workers}, local_cpus=workers))
-    assert losses(tmp_path / "runs/small") == pytest.approx(alone, rel=1e-5)
+    assert largest_difference(losses(tmp_path / "runs/small"), alone) < 1e-5
 
 
 def test_elastic_training_keeps_the_loss_curve_while_a_node_joins_and_leaves(tmp_path: Path) -> None:
@@ -48,7 +56,7 @@ def test_elastic_training_keeps_the_loss_curve_while_a_node_joins_and_leaves(tmp
     assert "a training worker was lost; continuing from the last checkpoint" in done.stdout
     worlds = json.loads(done.stdout.splitlines()[-1])
     assert worlds == [1, 2, 1]
-    assert losses(tmp_path / "runs/small") == pytest.approx(losses(reference / "runs/small"), rel=1e-4)
+    assert largest_difference(losses(tmp_path / "runs/small"), losses(reference / "runs/small")) < 1e-4
 
 
 def test_a_mistake_that_only_workers_meet_is_the_users_in_one_line(tmp_path: Path) -> None:
