@@ -1,0 +1,57 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from raynas.config import RunConfig, load_config
+from raynas.orchestration import cluster
+from tests.orchestration.runs import small_run
+
+
+def config_of(folder: Path, *overrides: str) -> RunConfig:
+    return load_config(small_run(folder), overrides)
+
+
+def test_the_files_of_a_killed_ray_are_removed_and_those_of_a_living_one_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, living = Path(f"/tmp/raynas-{ended.pid}-test"), Path(f"/tmp/raynas-{os.getppid()}-test")
+    for folder in (left, living):
+        folder.mkdir(exist_ok=True)
+    own = cluster._temporary_directory()
+    try:
+        assert not left.exists()
+        assert living.exists()
+        assert Path(own).is_dir()
+        assert len(own) < 40, "a socket's path may have 107 characters"
+    finally:
+        shutil.rmtree(living)
+        shutil.rmtree(own)
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("train.workers=3", {"CPU": 3.0}),
+        ("train.cpus_per_worker=4", {"CPU": 12.0}),
+        ("train.use_gpu=true", {"CPU": 3.0, "GPU": 3.0}),
+    ],
+)
+def test_workers_need_their_cpus_and_gpus(tmp_path: Path, override: str, expected: dict[str, float]) -> None:
+    assert cluster.needs(config_of(tmp_path, override), 3) == expected
+
+
+def test_an_elastic_run_needs_only_its_least_number_of_workers_here(tmp_path: Path) -> None:
+    cluster._check_fits(config_of(tmp_path, "train.workers=[2, 50]", "local_cpus=2"))
+    with pytest.raises(ValueError, match="3 workers need 3 CPU but this machine offers 2"):
+        cluster._check_fits(config_of(tmp_path, "train.workers=[3, 50]", "local_cpus=2"))
+
+
+def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
+    cluster._check_fits(config_of(tmp_path, "train.workers=1", "train.use_gpu=true"))
+    with pytest.raises(ValueError, match="2 workers need 2 GPU but this machine offers 1; set train.use_gpu to false"):
+        cluster._check_fits(config_of(tmp_path, "train.workers=2", "train.use_gpu=true", "local_cpus=2"))
