@@ -230,8 +230,8 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "children that do not fit": (lambda t: {"search": {"mutations": 18}}, "search.mutations"),
     "no such device": (lambda t: {"train": {"use_gpu": True}}, "train.use_gpu: this machine has no CUDA device"),
     "no cluster": (
-        lambda t: {"address": "auto", "train": {"workers": 1}},
-        "address: there is no Ray cluster at 'auto'",
+        lambda t: {"address": "127.0.0.1:1", "train": {"workers": 1}},
+        "address: there is no Ray cluster at '127.0.0.1:1'; start one (ray start --head)",
     ),
 }
 

@@ -6,7 +6,9 @@ import contextlib
 import logging
 import math
 import os
+import re
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,13 +62,27 @@ def connected(config: RunConfig) -> Iterator[None]:
         else:
             address = None if config.address == "local" else config.address
             try:
+                _check_answers(config.address)
                 ray.init(address=address, **quiet)
-            except ConnectionError as error:
+            except OSError as error:
                 raise ValueError(
                     f"address: there is no Ray cluster at {config.address!r}; start one (ray start --head), name "
                     "another address, or say `address: local`"
                 ) from error
+            except RuntimeError as error:
+                raise ValueError(f"address: cannot join {config.address!r}: {' '.join(str(error).split())}") from error
         yield
+
+
+def _check_answers(address: str) -> None:
+    """Checks that something listens at an address ``host:port`` or ``ray://host:port``: Ray would try for minutes.
+
+    Raises:
+        OSError: If nothing does.
+    """
+    found = re.fullmatch(r"(?:ray://)?(.+):(\d+)", address)
+    if found:
+        socket.create_connection((found[1], int(found[2])), timeout=10).close()
 
 
 def _temporary_directory() -> str:
