@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -67,7 +68,7 @@ def _end(message: str, status: int) -> int:
 
 def _failure(error: RuntimeError | OSError) -> str:
     if isinstance(error, OSError) and error.filename:
-        mend = "free some space" if error.errno == 28 else "mend that"
+        mend = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that"
         return f"storage_path: {error.strerror}: {error.filename}; {mend} and give the same command again to continue"
     return str(error)
 
