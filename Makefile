@@ -36,6 +36,9 @@ benchmark: $(VENV)/installed ## the figures of the README that are times
 	$(BIN)/python tests/performance/supernet_step.py
 	$(BIN)/python tests/performance/data_path.py
 	$(BIN)/python tests/performance/angle.py
+	$(BIN)/python tests/performance/candidate.py
+	$(BIN)/python tests/performance/judging.py
+	$(BIN)/python tests/performance/pool.py
 	$(BIN)/python tests/performance/start_up.py
 
 clean: ## remove the environment and caches

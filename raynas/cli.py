@@ -17,6 +17,9 @@ VERBS = {
     "run": "train and search: the whole run, or what is left of it",
     "train": "train the supernet",
     "search": "search with the trained supernet",
+    "rank": "rank the space, or a sample of it, by the fitness; hold that against a benchmark's truth and baselines",
+    "report": "write a run as one HTML page, and its figures",
+    "compare": "write several runs as one HTML page, side by side",
     "check": "validate a run file; print all its keys, the size of the space and the range of costs",
 }
 
@@ -33,18 +36,41 @@ def main(arguments: Sequence[str] | None = None) -> int:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, description in VERBS.items():
         command = verbs.add_parser(verb, help=description, description=f"raynas {verb}: {description}.")
-        command.add_argument("file", metavar="FILE.yaml", help="the run file; jobs/ has examples")
-        command.add_argument(
-            "--set",
-            action="append",
-            default=[],
-            metavar="KEY=VALUE",
-            dest="overrides",
-            help="override a key, such as --set train.epochs=10; may be repeated",
-        )
+        if verb in ("report", "compare"):
+            command.add_argument(
+                "runs",
+                nargs="+" if verb == "compare" else 1,
+                metavar="RUN",
+                help="a run's folder, or its run file",
+            )
+        else:
+            command.add_argument("file", metavar="FILE.yaml", help="the run file; jobs/ has examples")
+            command.add_argument(
+                "--set",
+                action="append",
+                default=[],
+                metavar="KEY=VALUE",
+                dest="overrides",
+                help="override a key, such as --set train.epochs=10; may be repeated",
+            )
+        if verb == "compare":
+            command.add_argument("--out", default="comparison.html", metavar="FILE.html", help="the page to write")
+        if verb == "rank":
+            command.add_argument(
+                "--sample",
+                type=int,
+                metavar="N",
+                help="rank so many architectures, always the same ones; by default 1,000 by one-shot accuracy or loss "
+                "and the whole space by other fitnesses",
+            )
+            command.add_argument(
+                "--every-epoch",
+                action="store_true",
+                help="rank by angle or displacement after every epoch of training too",
+            )
     options = parser.parse_args(arguments)
     try:
-        return _carry_out(options.verb, options.file, options.overrides)
+        return _carry_out(options)
     except KeyboardInterrupt:
         return _end("interrupted; give the same command again to continue", INTERRUPTED)
     except BrokenPipeError:  # the reader has seen enough, as `head` has
@@ -73,46 +99,136 @@ def _failure(error: RuntimeError | OSError) -> str:
     return str(error)
 
 
-def _carry_out(verb: str, file: str, overrides: Sequence[str]) -> int:
+def _carry_out(options: argparse.Namespace) -> int:
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # a space of the user's own lies beside the run file, as with `python -m`
+    if options.verb in ("report", "compare"):
+        return _report(options)
     from rich.console import Console
 
     from raynas.config import load_config
 
-    config = load_config(file, overrides)
+    config = load_config(options.file, options.overrides)
     console = Console(file=sys.stdout)
-    if verb == "check":
+    if options.verb == "check":
         from raynas.orchestration.check import describe
 
         print(describe(config))
         return 0
-    from raynas.orchestration.run import run
+    if options.verb == "rank":
+        from raynas.orchestration.run import rank_run
 
-    stages = ("train", "search") if verb == "run" else (verb,)
-    result = run(config, console, stages)
-    if result is not None:
-        for line in _table(result):
-            print(line)
+        print("\n".join(_ranking(rank_run(config, console, options.sample, options.every_epoch))))
+    else:
+        from raynas.orchestration.run import run
+
+        result = run(config, console, ("train", "search") if options.verb == "run" else (options.verb,))
+        if result is not None:
+            print("\n".join(_table(result)))
+    if config.report and options.verb in ("run", "rank"):
+        from raynas.report.page import write_report
+
+        print(f"report: {write_report(config.folder)}")
     print(f"run folder: {config.folder}")
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    """Writes the page of one run, or that of several."""
+    from pathlib import Path
+
+    from raynas.config import load_config
+    from raynas.report.page import write_comparison, write_report
+
+    folders = [Path(run) if Path(run).is_dir() else load_config(run).folder for run in options.runs]
+    if options.verb == "report":
+        print(f"report: {write_report(folders[0])}")
+    else:
+        print(f"comparison: {write_comparison(folders, Path(options.out))}")
     return 0
 
 
 def _table(result: dict[str, Any]) -> list[str]:
     """Returns the best architectures as lines of text."""
-    several = len(result["base_seeds"]) > 1
-    lines = [
+    best = result["best"]
+    columns = {
+        ("fitness" if "+" in result["fitness"] else result["fitness"]): [_figure(one["fitness"]) for one in best],
+        "spread": [_figure(one["spread"]) for one in best if "spread" in one],
+        "accuracy": [f"{one['accuracy']:.2f} %" for one in best if "accuracy" in one],
+        "loss": [f"{one['loss']:.4f}" for one in best if "loss" in one],
+        "parameters": [f"{one['num_parameters']:,}" for one in best if "num_parameters" in one],
+        "mult-adds": [f"{one['multiply_adds']:,}" for one in best if "multiply_adds" in one],
+        result.get("column", "true"): [
+            f"{one['true']:.2f} %" if one["true"] is not None else "?" for one in best if "true" in one
+        ],
+        "architecture": [one["description"] for one in best],
+    }
+    if result["fitness"] == "one_shot_accuracy":
+        del columns["accuracy"]
+    return [
         f"{result['evaluations']:,} architectures, {result['functions']:,} different functions, judged by "
-        f"{result['fitness']} ({result['angle']}) in {result['seconds']:.2f} s; the best:",
-        f"{'':>3}  {'angle':>8}  {'  spread  ' if several else ''}{'parameters':>10}  {'mult-adds':>11}  cell",
+        f"{result['name']} in {result['seconds']:.2f} s; the best:",
+        *_lines(columns),
     ]
-    for rank, best in enumerate(result["best"], start=1):
-        spread = f"{best['spread']:8.5f}  " if several else ""
-        lines.append(
-            f"{rank:>3}  {best['fitness']:8.5f}  {spread}{best['num_parameters']:>10,}  {best['multiply_adds']:>11,}  "
-            f"{best['description']}"
-        )
-    return lines
+
+
+def _ranking(result: dict[str, Any]) -> list[str]:
+    """Returns how well a fitness ranks the space as lines of text."""
+    ranked = f"{result['cells']:,} of {result['space']:,} architectures"
+    if result["table"] is None:
+        row = result["rows"][0]
+        known = [f"{key.removeprefix('tau_')} {_figure(row[key])}" for key in row if key.startswith("tau_")]
+        return [
+            f"{row['name']}: {ranked} scored. What it is worth is not known without a benchmark: give --set "
+            "benchmark.path=FILE to hold it against the truth.",
+            f"tau-b with the {' and with the '.join(known)}: a fitness that is nearly 1 there says nothing new."
+            if known
+            else "the space states no costs to compare with",
+        ]
+    rows = result["rows"]
+    columns = {
+        "": [row["name"] for row in rows],
+        "tau-b": [_with_interval(row, "tau") for row in rows],
+        "rho": [_with_interval(row, "rho") for row in rows],
+        **{
+            f"top {k}": [f"{row['top'][k]['mean']:.2f} %" if k in row["top"] else "" for row in rows]
+            for k in ("1", "10", "100")
+        },
+        "tau-b, equal parameters": [_figure(row["tau_within"]) for row in rows],
+    }
+    return [
+        f"{ranked} against {result['column']} of {result['table']}; in brackets 95 % of "
+        f"{result['bootstrap']} resamples; "
+        "top k: mean true accuracy of the k best",
+        *_lines(columns),
+    ]
+
+
+def _with_interval(row: dict[str, Any], key: str) -> str:
+    interval = row[f"{key}_interval"]
+    return _figure(row[key]) + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+
+
+def _figure(value: float | None) -> str:
+    """Returns a number to the digits that matter."""
+    if value is None:
+        return "undefined"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+def _lines(columns: dict[str, list[str]]) -> list[str]:
+    """Returns columns of text as aligned lines under their names; empty columns are left out."""
+    filled = {name: cells for name, cells in columns.items() if cells}
+    widths = {name: max(len(name), *map(len, cells)) for name, cells in filled.items()}
+    left = ("", "architecture")
+    rows = zip(*filled.values(), strict=True)
+    return [
+        "  ".join(
+            f"{cell:<{width}}" if name in left else f"{cell:>{width}}"
+            for (name, width), cell in zip(widths.items(), row, strict=True)
+        ).rstrip()
+        for row in (tuple(filled), *rows)
+    ]
 
 
 if __name__ == "__main__":

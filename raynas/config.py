@@ -20,6 +20,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from raynas.algorithms import algorithms
 
 Positive = Annotated[int, Field(ge=1)]
+FitnessName = Literal[
+    "angle",
+    "displacement",
+    "one_shot_accuracy",
+    "one_shot_loss",
+    "initial_angle",
+    "benchmark_table",
+    "num_parameters",
+    "multiply_adds",
+    "random",
+]
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
@@ -97,6 +108,7 @@ class TrainSection(Section):
         keep_checkpoints: How many of the latest checkpoints to keep.
         base_seeds: Seeds of independently trained supernets, whose angles are averaged; ``[seed]`` by default.
         max_failures: Failures in a row, without a new checkpoint between them, after which training gives up.
+        reuse: Folder of another run of the same space, data and training, whose supernets to take instead of training.
     """
 
     epochs: Positive = 250
@@ -117,6 +129,7 @@ class TrainSection(Section):
     keep_checkpoints: Annotated[int, Field(ge=2)] = 2
     base_seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     max_failures: Annotated[int, Field(ge=0)] = 3
+    reuse: str | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainSection:
@@ -158,8 +171,16 @@ class SearchSection(Section):
 
     Attributes:
         name: Who proposes.
-        fitness: Who judges.
+        fitness: Who judges; of a list, the mean of the standard scores of each.
         angle: Which weights the angle counts: those on paths (paper), or stem, fixed blocks and head too (official).
+        angle_epoch: Epochs of training after which angle and displacement are taken; the last by default.
+        calibration_images: Training images on which an architecture's batch normalisation is measured anew.
+        evaluation_images: Images of the search split to judge by; all of them by default.
+        evaluation_batch_size: Images in a batch, of both kinds.
+        evaluators: Ray actors that judge in parallel; as many as there are CPUs (or GPUs) by default; 0 judges in this
+            process, without Ray.
+        cpus_per_evaluator: CPUs, and torch threads, of an evaluator.
+        gpus_per_evaluator: GPUs of an evaluator; a half lets two share one.
         population: Architectures in a generation.
         generations: Generations, the random one included.
         select: How many of the best are parents.
@@ -173,8 +194,15 @@ class SearchSection(Section):
     """
 
     name: Literal["random", "evolution", "exhaustive"] | None = None
-    fitness: Literal["angle"] | None = None
+    fitness: FitnessName | Annotated[list[FitnessName], Field(min_length=2)] | None = None
     angle: Literal["paper", "official"] = "paper"
+    angle_epoch: Positive | None = None
+    calibration_images: Positive = 2048
+    evaluation_images: Positive | None = None
+    evaluation_batch_size: Positive = 256
+    evaluators: Annotated[int, Field(ge=0)] | None = None
+    cpus_per_evaluator: Positive = 1
+    gpus_per_evaluator: Annotated[float, Field(ge=0)] = 0.0
     population: Positive = 100
     generations: Positive = 20
     select: Positive = 30
@@ -185,6 +213,21 @@ class SearchSection(Section):
     max_tries: Positive = 10
     limits: LimitsSection = LimitsSection()
     top: Positive = 10
+
+    @field_validator("fitness")
+    @classmethod
+    def _one_evaluation(cls, value: str | list[str] | None) -> str | list[str] | None:
+        if isinstance(value, list) and len(set(value)) < len(value):
+            raise ValueError(f"expected different ones, got {value}")
+        if isinstance(value, list) and {"one_shot_accuracy", "one_shot_loss"} <= set(value):
+            raise ValueError("one_shot_accuracy and one_shot_loss come of one evaluation; name one of them")
+        return value
+
+    @property
+    def fitnesses(self) -> tuple[FitnessName, ...]:
+        """The fitnesses by name, one or more."""
+        assert self.fitness is not None
+        return tuple(self.fitness) if isinstance(self.fitness, list) else (self.fitness,)
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -199,6 +242,20 @@ class SearchSection(Section):
             ),
         }[self.name or "evolution"]
         return {key: getattr(self, key) for key in keys}
+
+
+class BenchmarkSection(Section):
+    """The truth to hold a ranking against, where a benchmark knows it.
+
+    Attributes:
+        path: A CSV file with a row for each architecture, or the files of NATS-Bench or NAS-Bench-201.
+        column: Which accuracy is the truth.
+        dataset: Whose accuracy, in files that know several data sets.
+    """
+
+    path: str | None = None
+    column: str = "test_accuracy_200"
+    dataset: Literal["cifar10", "cifar100", "imagenet16-120"] = "cifar10"
 
 
 class RunConfig(Section):
@@ -216,6 +273,8 @@ class RunConfig(Section):
         data: Images and labels.
         train: How the supernet is trained.
         search: How architectures are proposed and judged.
+        benchmark: The truth to hold a ranking against.
+        report: Whether `raynas run` and `raynas rank` end by writing the report, which takes some seconds.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -228,6 +287,8 @@ class RunConfig(Section):
     data: DataSection
     train: TrainSection = TrainSection()
     search: SearchSection = SearchSection()
+    benchmark: BenchmarkSection = BenchmarkSection()
+    report: bool = True
 
     @field_validator("storage_path")
     @classmethod
@@ -253,6 +314,11 @@ class RunConfig(Section):
         """The run's folder."""
         return Path(self.storage_path).expanduser().absolute() / self.name
 
+    @property
+    def supernets(self) -> Path:
+        """The folder of the run whose supernets are judged by: this one's, or that of `train.reuse`."""
+        return Path(self.train.reuse).expanduser().absolute() if self.train.reuse else self.folder
+
     def resolve(self) -> RunConfig:
         """Returns the configuration with what is left open filled in by the row of its algorithm."""
         row = algorithms()[self.algorithm]
@@ -271,9 +337,10 @@ class RunConfig(Section):
 
 EXECUTION_KEYS = frozenset(
     {
-        *("name", "storage_path", "address", "local_cpus", "data.path", "data.loader_workers"),
-        *("train.workers", "train.cpus_per_worker", "train.use_gpu", "train.max_failures"),
+        *("name", "storage_path", "address", "local_cpus", "report", "data.path", "data.loader_workers"),
+        *("train.workers", "train.cpus_per_worker", "train.use_gpu", "train.max_failures", "train.reuse"),
         *("train.checkpoint_every", "train.keep_checkpoints"),
+        *("search.evaluators", "search.cpus_per_evaluator", "search.gpus_per_evaluator", "benchmark.path"),
     }
 )
 """Keys that say where and how a run is executed, not what it computes: they may change between resumes."""
@@ -376,7 +443,11 @@ def _explain(error: ValidationError, model: type[BaseModel], section: str = "") 
     """Returns one line for each mistaken key: as the user wrote it, what was expected, and what came."""
     lines: dict[str, str] = {}
     for mistake in error.errors():
-        parts = [str(part) for part in mistake["loc"] if not str(part).startswith(("constrained", "list[", "function"))]
+        parts = [
+            str(part)
+            for part in mistake["loc"]
+            if not str(part).startswith(("constrained", "list[", "literal[", "function"))
+        ]
         if len(parts) > 1 and parts[-1] in ("int", "bool", "str", "float"):
             parts.pop()  # the member of a union that was tried
         key = ".".join([section, *parts] if section else parts)

@@ -168,6 +168,15 @@ class SearchSpace(ABC):
                 raise ValueError(f"{choice.name} is one of {', '.join(choice.candidates)}, got {name!r} in {text!r}")
         return tuple(c.candidates.index(name) for c, name in zip(self.choices, names, strict=True))
 
+    def drawing(self, architecture: Architecture) -> dict[str, list[tuple[str, str, str]]]:
+        """Returns the graphs to draw of an architecture by name, each as edges (source, target, candidate).
+
+        Nodes are text, the first ``in`` and the last ``out``. By default it is one chain of the choices.
+        """
+        nodes = ["in", *map(str, range(1, len(self.choices))), "out"]
+        taken = [choice.candidates[k] for choice, k in zip(self.choices, architecture, strict=True)]
+        return {"chain": list(zip(nodes, nodes[1:], taken, strict=False))}
+
     @property
     def size(self) -> int:
         """The number of combinations of candidates, before any repair."""
@@ -176,8 +185,12 @@ class SearchSpace(ABC):
     # What an architecture costs, and what its weights are
 
     def costs(self, resolution: int, num_classes: int) -> AdditiveTable:
-        """Returns the table of ``num_parameters`` and ``multiply_adds`` for one square image, int64."""
-        raise ValueError(f"{type(self).__name__} states no costs: override `costs` to use limits and cost columns")
+        """Returns the table of ``num_parameters`` and ``multiply_adds`` for one square image, int64; empty by default.
+
+        Override it to have costs recorded and to set limits on them.
+        """
+        most = max(len(choice.candidates) for choice in self.choices)
+        return AdditiveTable((), np.zeros(0, np.int64), np.zeros((len(self.choices), most, 0), np.int64))
 
     def weight_vector(self, definition: str) -> WeightVector:
         """Returns how the weights of an architecture are concatenated under the named definition of the angle."""

@@ -33,10 +33,11 @@ def test_a_run_says_the_best_cells_their_costs_and_its_folder(
 ) -> None:
     status, out, err = answer(capsys, "run", small_run(tmp_path))
     assert (status, err) == (0, "")
+    assert not (tmp_path / "runs/small/report").exists()
     lines = out.splitlines()
     assert lines[-1] == f"run folder: {tmp_path / 'runs/small'}"
     assert lines[1].startswith("60 architectures, ")
-    assert lines[2].split() == ["angle", "parameters", "mult-adds", "cell"]
+    assert lines[2].split() == ["angle", "parameters", "mult-adds", "architecture"]
     assert len(lines) == 3 + 10 + 1
     assert "\x1b" not in out, "no bar and no colours where there is no terminal"
 
@@ -276,7 +277,7 @@ def test_weights_of_another_space_are_refused(tmp_path: Path, capsys: pytest.Cap
     capsys.readouterr()
     status, _, err = answer(capsys, "search", other)
     assert status == 2
-    assert "supernet/seed_0/initial holds weights of space" in err
+    assert "supernet/seed_0/epoch_00004 holds weights of space" in err
     assert '"channels": 2}, this run has {"name": "nasbench201", "cells": 1, "channels": 3}' in err
     assert "give this run its own name" in err
 

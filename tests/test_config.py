@@ -99,7 +99,7 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path, text: str) -> Non
         ("data.labels=none", "data.labels: expected 'true', 'random', 'shuffled'"),
         ("data.name=mnist", "data.name: expected 'digits', 'cifar10'"),
         ("data.train_portion=0", "data.train_portion: expected greater than 0, got 0"),
-        ("algorithm=darts2", "algorithm: expected one of rlnas, got 'darts2'"),
+        ("algorithm=darts2", "algorithm: expected one of rlnas, spos, random_search, training_free, got 'darts2'"),
         ("storage_path=s3://bucket", "storage_path: expected a folder that this machine and all workers see"),
         ("name=a/b", "name: expected match pattern"),
         ("space={}", "space.name: this key is required"),

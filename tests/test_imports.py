@@ -27,7 +27,7 @@ TABLE = {
     "training": ((), ("torch", "torchvision", "numpy")),
     "supernet": (("search_space", "training"), ("torch", "numpy")),
     "spaces": (("search_space", "supernet.gates", "supernet.choice_block"), ("torch", "numpy")),
-    "fitness": (("search_space", "supernet", "training", "data"), ("torch", "numpy", "scipy")),
+    "fitness": (("search_space", "supernet", "training", "data"), ("torch", "numpy", "scipy", "nats_bench")),
     "algorithms": (CORE, ("torch", "numpy", "scipy")),
     "config": (("algorithms",), ("pydantic", "yaml")),
     "orchestration": (
@@ -39,7 +39,7 @@ TABLE = {
 }
 
 # Only for type checkers, so that annotations can name modules where nothing of torch is loaded.
-TYPE_CHECKING_ONLY = {"search_space": ("torch",)}
+TYPE_CHECKING_ONLY = {"search_space": ("torch",), "orchestration": ("typing_extensions",)}
 
 
 def imports_of(source: str) -> list[tuple[int, str, bool]]:
@@ -168,7 +168,7 @@ except SystemExit as end:
 
 @pytest.mark.parametrize("code", ["import raynas.cli", HELP], ids=["import", "help"])
 def test_the_command_line_starts_without_loading_what_is_slow(code):
-    slow = ("torch", "ray", "numpy", "pydantic")
+    slow = ("torch", "ray", "numpy", "pydantic", "matplotlib")
     assert loaded_by(f"import sys\n{code}", slow) == []
 
 

@@ -31,6 +31,9 @@ class Algorithm:
 
 def algorithms() -> dict[str, Algorithm]:
     """Returns the rows by name."""
+    from raynas.algorithms.random_search import RANDOM_SEARCH
     from raynas.algorithms.rlnas import RLNAS
+    from raynas.algorithms.spos import SPOS
+    from raynas.algorithms.training_free import TRAINING_FREE
 
-    return {"rlnas": RLNAS}
+    return {"rlnas": RLNAS, "spos": SPOS, "random_search": RANDOM_SEARCH, "training_free": TRAINING_FREE}

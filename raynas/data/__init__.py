@@ -6,6 +6,7 @@ sees the same batches on any number of workers and after any resume.
 """
 
 from raynas.data.datasets import DATASETS, Dataset, ImageSet, load_dataset, split_indices
+from raynas.data.fixed_images import FixedImages, fix_images
 from raynas.data.hashing import Stream, hash_bits, uniform_integers
 from raynas.data.labels import LABELS, draw_labels
 from raynas.data.loader import Loader
@@ -14,10 +15,12 @@ __all__ = [
     "DATASETS",
     "LABELS",
     "Dataset",
+    "FixedImages",
     "ImageSet",
     "Loader",
     "Stream",
     "draw_labels",
+    "fix_images",
     "hash_bits",
     "load_dataset",
     "split_indices",

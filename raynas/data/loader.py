@@ -9,6 +9,7 @@ from torch import Tensor
 from raynas.data.crops import CroppedArrays, CroppedFiles
 from raynas.data.datasets import Dataset, ImageSet
 from raynas.data.hashing import Stream, hash_bits
+from raynas.data.normalisation import Normalisation
 
 _CPU = torch.device("cpu")
 
@@ -99,12 +100,7 @@ class Loader:
             padding = (dataset.crop_padding if crop_padding is None else crop_padding) if augment else 0
             held = images.images[self._positions]
             self._source = CroppedArrays(held, self._index, seed, padding, flips, device)
-        # One row of pixels, so that normalising runs along memory. Multiply and add stay two roundings: fused, they
-        # would round differently where a vector register ends, and the batch size would show in the last bit.
-        scale = 1 / (255 * torch.tensor(dataset.std))
-        shift = -torch.tensor(dataset.mean) / torch.tensor(dataset.std)
-        self._scale = scale.repeat(dataset.resolution).to(device)
-        self._shift = shift.repeat(dataset.resolution).to(device)
+        self._normalise = Normalisation(dataset.mean, dataset.std, dataset.resolution, device)
 
     def epoch(self, epoch: int, first_step: int = 0, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields this rank's share of each global batch: images and labels, on the device.
@@ -139,8 +135,3 @@ class Loader:
         batches = [where[start : start + self._batch_size][rank::world] for start in starts]
         for batch, pixels in zip(batches, self._source.read(epoch, batches), strict=True):
             yield self._normalise(pixels.to(self._device, non_blocking=True)), labels[batch]
-
-    def _normalise(self, pixels: Tensor) -> Tensor:
-        """Returns (b, 3, height, width) float32 in channels-last memory from (b, height, width, 3) uint8."""
-        rows = pixels.flatten(2).float().mul_(self._scale).add_(self._shift)
-        return rows.view(pixels.shape).permute(0, 3, 1, 2)

@@ -20,6 +20,9 @@ from torch import Tensor
 
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, WeightTerm, as_array
 
+SUMS = ("dot", "initial", "trained")
+"""The quantities of a table: <w0, wt>, |w0|^2 and |wt|^2."""
+
 
 def angle_table(
     space: SearchSpace, initial: Mapping[str, Tensor], trained: Mapping[str, Tensor], definition: str
@@ -40,7 +43,7 @@ def angle_table(
     for choice, candidates in enumerate(vector.candidates):
         for k, term in enumerate(candidates):
             terms[choice, k] = _sums(term, initial, trained)
-    return AdditiveTable(("dot", "initial", "trained"), _sums(vector.always, initial, trained), terms)
+    return AdditiveTable(SUMS, _sums(vector.always, initial, trained), terms)
 
 
 def _sums(term: WeightTerm, initial: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> np.ndarray:
@@ -60,41 +63,61 @@ def _sums(term: WeightTerm, initial: Mapping[str, Tensor], trained: Mapping[str,
 class Angle:
     """The fitness of RLNAS: the angle between initial and trained weights, in radians in [0, pi].
 
-    An architecture without a live path has angle 0, as in the code of RLNAS. With several tables, of supernets trained
-    from several base seeds, the fitness is the mean of their angles.
+    An architecture without a live path has angle 0, as in the code of RLNAS.
     """
 
-    def __init__(self, space: SearchSpace, tables: Sequence[AdditiveTable]) -> None:
-        """Takes the space and the tables of one or more supernets, as `angle_table` makes them."""
+    quantities: tuple[str, ...] = ("fitness",)
+
+    def __init__(self, space: SearchSpace, table: AdditiveTable) -> None:
+        """Takes the space and the table of a supernet, as `angle_table` makes it."""
         self._space = space
-        self._tables = tuple(tables)
+        self._table = table
+
+    def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """Returns the angle of each architecture, ``(n, 1)`` float64 radians."""
+        return self.angles(as_array(architectures))[:, None]
 
     def angles(self, architectures: np.ndarray) -> np.ndarray:
-        """Returns the angle under each table, ``(number of tables, n)`` float64 radians.
+        """Returns the angle of each architecture, ``(n,)`` float64 radians.
 
         Args:
             architectures: ``(n, num_choices)`` int64.
         """
-        angles = np.zeros((len(self._tables), len(architectures)))
+        angles = np.zeros(len(architectures))
         if not len(architectures):
             return angles
         counts = self._space.path_counts(architectures)
         alive = counts.any(axis=1)
-        for row, table in zip(angles, self._tables, strict=True):
-            dot, initial, trained = table.total(architectures[alive], counts[alive]).T
-            norm = np.sqrt(initial * trained)
-            cosine = np.divide(dot, norm, out=np.ones_like(dot), where=norm > 0)
-            row[alive] = np.arccos(np.clip(cosine, -1.0, 1.0))
+        dot, initial, trained = self._table.total(architectures[alive], counts[alive]).T
+        norm = np.sqrt(initial * trained)
+        cosine = np.divide(dot, norm, out=np.ones_like(dot), where=norm > 0)
+        angles[alive] = np.arccos(np.clip(cosine, -1.0, 1.0))
         return angles
 
-    def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
-        """Returns the mean angle of each architecture, ``(n,)`` float64 radians."""
-        mean: np.ndarray = self.angles(as_array(architectures)).mean(axis=0)
-        return mean
 
-    def spread(self, architectures: Sequence[Architecture]) -> np.ndarray:
-        """Returns the sample standard deviation over the tables, ``(n,)`` float64 radians; zero for one table."""
-        if len(self._tables) == 1:
-            return np.zeros(len(architectures))
-        deviation: np.ndarray = self.angles(as_array(architectures)).std(axis=0, ddof=1)
-        return deviation
+class Displacement:
+    """How far training moved the weights that an architecture uses: a length, in the units of the weights.
+
+        displacement(a) = sqrt( sum_{e on a live path of a} |wt - w0|^2 of candidate a_e )
+
+    Unlike the angle it is no ratio: an operation that moved adds to it, whatever stands beside it, and counts once, on
+    however many paths it lies. Fixed tensors do not move.
+    """
+
+    quantities: tuple[str, ...] = ("fitness",)
+
+    def __init__(self, space: SearchSpace, table: AdditiveTable) -> None:
+        """Takes the space and the table of a supernet, as `angle_table` makes it."""
+        self._space = space
+        self._table = table
+
+    def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """Returns the displacement of each architecture, ``(n, 1)`` float64."""
+        if not len(architectures):
+            return np.empty((0, 1))
+        every = as_array(architectures)
+        live = (self._space.path_counts(every) > 0).astype(np.int64)
+        dot, initial, trained = self._table.total(every, live).T
+        squared = np.maximum(initial + trained - 2 * dot, 0.0)  # rounding may leave less than nothing of nothing
+        lengths: np.ndarray = np.sqrt(squared)[:, None]
+        return lengths

@@ -11,10 +11,77 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from raynas.config import RunConfig
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What has to fit on a cluster at once.
+
+    Attributes:
+        key: The key of the run file that asks for it.
+        who: Who needs it, as the beginning of a sentence.
+        resources: Amounts by Ray's names, CPU and GPU.
+        mends: What to change where one of them does not fit.
+    """
+
+    key: str
+    who: str
+    resources: dict[str, float]
+    mends: dict[str, str]
+
+
+def worker_needs(config: RunConfig) -> Needs:
+    """Returns what the least number of training workers takes."""
+    workers = config.train.worker_range[0]
+    cpus = {"CPU": float(workers * config.train.cpus_per_worker)}
+    gpus = {"GPU": float(workers)} if config.train.use_gpu else {}
+    mends = {"CPU": "lower train.workers or train.cpus_per_worker", "GPU": "set train.use_gpu to false"}
+    return Needs("train.workers", "a worker needs" if workers == 1 else f"{workers} workers need", cpus | gpus, mends)
+
+
+def evaluator_needs(config: RunConfig) -> Needs:
+    """Returns what one evaluator takes."""
+    cpus, gpus = float(config.search.cpus_per_evaluator), config.search.gpus_per_evaluator
+    mends = {"CPU": "lower search.cpus_per_evaluator", "GPU": "lower search.gpus_per_evaluator"}
+    resources = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
+    return Needs("search.evaluators", "an evaluator needs", resources, mends)
+
+
+class Cluster:
+    """The Ray of a run: joined when a stage first needs it, left at the end of the block."""
+
+    def __init__(self, config: RunConfig) -> None:
+        """Takes the resolved configuration, which says where Ray is."""
+        self._config = config
+        self._joined = contextlib.ExitStack()
+        self._is_joined = False
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._is_joined = False
+        self._joined.__exit__(kind, value, traceback)
+
+    def join(self, needs: Needs) -> None:
+        """Connects to Ray, unless that is done.
+
+        Raises:
+            ValueError: If there is no cluster at the address, or a local Ray could never hold what is needed.
+        """
+        if _is_local(self._config):
+            check_fits(self._config, needs)
+        if not self._is_joined:
+            self._joined.enter_context(_connected(self._config))
+            self._is_joined = True
 
 
 def machine_cpus() -> int:
@@ -22,16 +89,18 @@ def machine_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
+def _is_local(config: RunConfig) -> bool:
+    return config.address == "local" and "RAY_ADDRESS" not in os.environ
+
+
 @contextlib.contextmanager
-def connected(config: RunConfig) -> Iterator[None]:
+def _connected(config: RunConfig) -> Iterator[None]:
     """Holds a connection to Ray for the time of the block; a local Ray ends with it.
 
     Raises:
-        ValueError: If there is no cluster at the address, or a local Ray could never place the workers.
+        ValueError: If there is no cluster at the address.
     """
-    local = config.address == "local" and "RAY_ADDRESS" not in os.environ
-    if local:
-        _check_fits(config)
+    local = _is_local(config)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths keep their meaning in workers
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
@@ -109,35 +178,40 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def needs(config: RunConfig, workers: int) -> dict[str, float]:
-    """Returns the resources that so many training workers take."""
-    wanted = {"CPU": float(workers * config.train.cpus_per_worker)}
-    return wanted | ({"GPU": float(workers)} if config.train.use_gpu else {})
-
-
-def missing(config: RunConfig) -> str:
-    """Returns what the cluster lacks for the least number of workers, as text; empty if nothing."""
-    import ray
-
-    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+def missing(needs: Needs) -> str:
+    """Returns what the cluster lacks, as text; empty if nothing."""
+    total = _total()
     lacking = {
-        kind: amount - total.get(kind, 0.0)
-        for kind, amount in needs(config, config.train.worker_range[0]).items()
-        if amount > total.get(kind, 0.0)
+        kind: amount - total.get(kind, 0.0) for kind, amount in needs.resources.items() if amount > total.get(kind, 0.0)
     }
     return " and ".join(f"{math.ceil(amount)} more {kind}" for kind, amount in lacking.items())
 
 
-def _check_fits(config: RunConfig) -> None:
-    """Checks that this machine can hold the least number of workers: a local Ray does not grow."""
+def room_for(needs: Needs) -> int:
+    """Returns how many times the cluster, as large as it is now, holds what is needed; 1 if not once."""
+    total = _total()
+    return max(1, min(int(total.get(kind, 0.0) / amount) for kind, amount in needs.resources.items()))
+
+
+def _total() -> dict[str, float]:
+    import ray
+
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    return total
+
+
+def check_fits(config: RunConfig, needs: Needs) -> None:
+    """Checks that this machine can hold what is needed: a local Ray does not grow.
+
+    Raises:
+        ValueError: If it cannot.
+    """
     import torch
 
-    least = config.train.worker_range[0]
     have = {"CPU": float(config.local_cpus or machine_cpus()), "GPU": float(torch.cuda.device_count())}
-    for kind, amount in needs(config, least).items():
+    for kind, amount in needs.resources.items():
         if amount > have[kind]:
-            mend = "set train.use_gpu to false" if kind == "GPU" else "lower train.workers or train.cpus_per_worker"
             raise ValueError(
-                f"train.workers: {least} workers need {amount:g} {kind} but this machine offers {have[kind]:g}; "
-                f"{mend}, or give the address of a larger cluster"
+                f"{needs.key}: {needs.who} {amount:g} {kind} but this machine offers {have[kind]:g}; "
+                f"{needs.mends[kind]}, or give the address of a larger cluster"
             )

@@ -76,7 +76,7 @@ def _attempt(config: RunConfig, folder: Path, progress: Progress) -> Failure | N
     while not ray.wait([task], timeout=0.5)[0]:
         if time.monotonic() - began > 5:
             began = time.monotonic()
-            lacking = cluster.missing(config)
+            lacking = cluster.missing(cluster.worker_needs(config))
             progress.wait_for(f"waiting for {lacking}: train.workers needs them" if lacking else None)
     try:
         failure: Failure | None = ray.get(task)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,12 @@ import torch
 from rich.console import Console
 
 from raynas.config import RunConfig
-from raynas.orchestration.progress import Progress
-from raynas.orchestration.run_folder import locked, open_run
-from raynas.orchestration.search import make_searcher, search
+from raynas.orchestration.cluster import Cluster, worker_needs
+from raynas.orchestration.judge import check_judge, fitness_name, judging, needs_training
+from raynas.orchestration.progress import Progress, TrainingProgress
+from raynas.orchestration.rank import WHOLE, rank
+from raynas.orchestration.run_folder import check_reuse, locked, open_run
+from raynas.orchestration.search import Result, make_searcher, search, with_truth
 from raynas.orchestration.task import Task, make_task
 from raynas.orchestration.train_supernet import is_trained, train_supernets
 from raynas.supernet.one_shot import Workers
@@ -27,45 +31,89 @@ def opened(config: RunConfig) -> Iterator[tuple[Task, Path]]:
     Raises:
         ValueError: If the configuration, the data or the folder is not as it should be.
     """
-    task = make_task(config)  # before the folder is made: a mistake leaves nothing behind
+    check_reuse(config)  # before the folder is made: a mistake leaves nothing behind
+    task = make_task(config)
     task.train_batches(config.base_seeds[0], torch.device("cpu"))  # says if there are too few images for a batch
     make_searcher(task).ask()  # says if limits admit nothing
+    check_judge(task)
+    _ = task.table  # says if it cannot be read
     folder = open_run(config)
     with locked(folder / "lock", wait=0, holder="another raynas process"):
         yield task, folder
 
 
-def train(task: Task, folder: Path, console: Console) -> None:
+def train(task: Task, folder: Path, cluster: Cluster, console: Console) -> None:
     """Trains the supernets of a run that are not done, on Ray or, with ``train.workers: 0``, in this process."""
     config = task.config
+    if not needs_training(config.search):
+        console.print(f"supernet: not needed by search.fitness: {fitness_name(config.search)}", highlight=False)
+        return
+    if config.train.reuse is not None:
+        console.print(f"supernet: that of {config.supernets}", highlight=False, soft_wrap=True)
+        return
     if all(is_trained(folder, base_seed) for base_seed in config.base_seeds):
         console.print("supernet: trained before", highlight=False)
         return
     began = time.perf_counter()
-    with Progress(folder, console) as progress:
+    with TrainingProgress(folder, console) as progress:
         if config.train.workers == 0:
             if config.train.use_gpu and not torch.cuda.is_available():
                 raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
             train_supernets(task, folder, Workers(), torch.device("cuda" if config.train.use_gpu else "cpu"))
         else:
-            from raynas.orchestration.cluster import connected
             from raynas.orchestration.ray_train import fit
 
-            with connected(config):
-                fit(config, folder, progress)
+            cluster.join(worker_needs(config))
+            fit(config, folder, progress)
     console.print(f"supernet: trained in {time.perf_counter() - began:.0f} s", highlight=False)
 
 
-def run(config: RunConfig, console: Console, stages: tuple[str, ...] = ("train", "search")) -> dict[str, Any] | None:
+def run(config: RunConfig, console: Console, stages: tuple[str, ...] = ("train", "search")) -> Result | None:
     """Carries out stages of a run and returns the search's result, or None without a search.
 
     Raises:
         ValueError: If something of the user's is not as it should be.
-        RuntimeError: If training keeps failing.
+        RuntimeError: If training keeps failing, or an evaluation fails.
     """
-    with opened(config) as (task, folder):
+    with opened(config) as (task, folder), Cluster(config) as cluster:
         if "train" in stages:
-            train(task, folder, console)
-        if "search" in stages:
-            return search(task, folder)
-    return None
+            train(task, folder, cluster, console)
+        if "search" not in stages:
+            return None
+        with Progress(console, "preparing to judge") as progress:
+            judging_here = functools.partial(judging, task, cluster, progress)
+            result = search(task, folder, judging_here, progress)
+        return result if task.table is None else with_truth(result, task.table)
+
+
+def rank_run(config: RunConfig, console: Console, size: int | None = None, every_epoch: bool = False) -> dict[str, Any]:
+    """Returns how well a run's fitness ranks its space; keys of `search` and `benchmark` may differ from the run's.
+
+    Args:
+        config: The resolved configuration.
+        console: For progress.
+        size: How many architectures to rank; by default as `rank` says.
+        every_epoch: Whether to rank by the angle after every epoch of training too.
+
+    Raises:
+        ValueError: If something of the user's is not as it should be.
+        RuntimeError: If an evaluation fails.
+    """
+    task = make_task(config)
+    table = task.table
+    if needs_training(config.search) and not config.folder.exists():
+        raise ValueError(f"name: there is no run {config.folder}; give `raynas train` with this file first")
+    check_judge(task)
+    check_reuse(config)
+    folder = open_run(config, ignore=("search", "benchmark"))
+    with ExitStack() as stack:
+        stack.enter_context(locked(folder / "lock", wait=0, holder="another raynas process"))
+        cluster = stack.enter_context(Cluster(config))
+        progress = stack.enter_context(Progress(console, "preparing to judge"))
+        if table is not None and len(table) < task.space.size <= WHOLE:
+            progress.note(
+                f"{table.path.name} holds {table.column} of {len(table):,} of {task.space.size:,} architectures: the "
+                "others are left out"
+            )
+        judging_here = functools.partial(judging, task, cluster, progress)
+        return rank(task, folder, judging_here, progress, size=size, every_epoch=every_epoch)

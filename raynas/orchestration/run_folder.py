@@ -6,11 +6,14 @@ What lies where:
     supernet/seed_0/initial/              weights before the first step, written once
     supernet/seed_0/epoch_00010/          weights, optimiser and position after an epoch
     supernet/seed_0/metrics.jsonl         one line per epoch
+    supernet/seed_0/angle_tables.jsonl    one line per epoch: the sums under the angle of any architecture
     supernet/seed_0/result.json           training of this supernet is done
     tensorboard/                          the same metrics as events
     progress.json, notes.txt              where training is now, and what it had to say
     search/history.jsonl                  one line per judged architecture
     search/result.json                    the best architectures; the search is done
+    rank/angle_paper.json, .csv           how well a fitness ranks the space, and every score
+    report/index.html                     all of it as a page, and its figures as files
 
 All of it is JSON, JSON lines, safetensors, text or events: raynas is not needed to read it.
 """
@@ -38,8 +41,12 @@ PROGRESS, NOTES = "progress.json", "notes.txt"
 """What workers tell whoever shows their progress: where training is now, and lines for the user."""
 
 
-def open_run(config: RunConfig) -> Path:
+def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
     """Returns the run's folder, made if it is new, after checking that it is this configuration's.
+
+    Args:
+        config: The resolved configuration.
+        ignore: Sections of it that may differ.
 
     Raises:
         ValueError: If the folder holds a run of another configuration, or something else altogether.
@@ -48,14 +55,10 @@ def open_run(config: RunConfig) -> Path:
     folder = config.folder
     file = folder / "config.json"
     if file.exists():
-        stored, wanted = flatten(read_json(file)["config"]), flatten(config.model_dump())
-        keys = sorted(set(stored) | set(wanted) - EXECUTION_KEYS)
-        different = [key for key in keys if key not in EXECUTION_KEYS and stored.get(key) != wanted.get(key)]
-        if different:
-            changes = ", ".join(f"{key} {stored.get(key)!r} there, {wanted.get(key)!r} here" for key in different[:3])
-            more = f" and {len(different) - 3} more" if len(different) > 3 else ""
+        changes = _changes(file, config, ignore)
+        if changes:
             raise ValueError(
-                f"name: {folder} holds a run of another configuration ({changes}{more}); "
+                f"name: {folder} holds a run of another configuration ({changes}); "
                 f"give this one its own folder (--set name={config.name}-2) or remove that one"
             )
         return folder
@@ -76,6 +79,39 @@ def open_run(config: RunConfig) -> Path:
         },
     )
     return folder
+
+
+def check_reuse(config: RunConfig) -> None:
+    """Checks that the run of `train.reuse`, if there is one, trained the supernets that this run would train.
+
+    Raises:
+        ValueError: If it is no run, or one of another space, data or training.
+    """
+    if config.train.reuse is None:
+        return
+    file = config.supernets / "config.json"
+    if not file.exists():
+        raise ValueError(
+            f"train.reuse: {config.supernets} is no run of raynas; give the folder of one, or leave it out"
+        )
+    changes = _changes(file, config, ("name", "storage_path", "algorithm", "search", "benchmark", "report"))
+    if changes:
+        raise ValueError(f"train.reuse: {config.supernets} trained other supernets ({changes}); leave it out to train")
+
+
+def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
+    """Returns which keys differ from those of a stored configuration, as text; empty if none that matters does.
+
+    Args:
+        file: The stored configuration.
+        config: The one at hand.
+        ignore: Keys and sections that may differ; `EXECUTION_KEYS` always may.
+    """
+    stored, wanted = flatten(read_json(file)["config"]), flatten(config.model_dump())
+    keys = sorted({key for key in {*stored, *wanted} - EXECUTION_KEYS if key.partition(".")[0] not in ignore})
+    different = [key for key in keys if stored.get(key) != wanted.get(key)]
+    changes = ", ".join(f"{key} {stored.get(key)!r} there, {wanted.get(key)!r} here" for key in different[:3])
+    return f"{changes} and {len(different) - 3} more" if len(different) > 3 else changes
 
 
 def seed_folder(folder: Path, base_seed: int) -> Path:

@@ -3,81 +3,115 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from raynas.fitness.angle import Angle, angle_table
-from raynas.orchestration.checkpoint import DamagedCheckpoint, epoch_folder, load_checkpoint
-from raynas.orchestration.run_folder import append_text, read_json, seed_folder, write_json, write_text
+from raynas.fitness.benchmark_table import BenchmarkTable
+from raynas.orchestration.judge import Judge, fitness_name
+from raynas.orchestration.progress import Progress
+from raynas.orchestration.run_folder import append_text, read_json, write_json, write_text
 from raynas.orchestration.task import Task
-from raynas.orchestration.train_supernet import is_trained
 from raynas.search import SEARCHERS, Limits, Searcher, order
 from raynas.search_space import Architecture, as_array
 
+Result: TypeAlias = dict[str, Any]
+"""What ``search/result.json`` holds."""
 
-def search(task: Task, folder: Path) -> dict[str, Any]:
+
+def search(
+    task: Task, folder: Path, judging: Callable[[], AbstractContextManager[Judge]], progress: Progress
+) -> Result:
     """Returns the search's result, from its file if the search is done, else after searching, or searching on.
 
-    Each judged architecture is a line of ``search/history.jsonl``. A search that was killed asks its searcher for the
-    recorded generations again, tells it the recorded fitness, and goes on from there.
+    Each judged architecture is a line of ``search/history.jsonl``, written as soon as it is judged. A search that was
+    killed asks its searcher for the recorded generations again, tells it the recorded fitness, and goes on from there.
+
+    Args:
+        task: Space and images.
+        folder: The run's folder.
+        judging: Opens the judge, if there is anything left to judge.
+        progress: Told how far the search is.
 
     Raises:
         ValueError: If the supernets are not trained, limits admit nothing, or the history is of another search.
+        RuntimeError: If an evaluation fails.
     """
     file = folder / "search" / "result.json"
     if file.exists():
         return read_json(file)
     began = time.perf_counter()
-    fitness = _angle(task, folder)
     config = task.config.search
     searcher = make_searcher(task)
     history = folder / "search" / "history.jsonl"
     recorded = _read_history(history)
     lines: list[dict[str, Any]] = []
-    generation, appending = 0, False
-    while architectures := searcher.ask():
-        old = recorded.get(generation, [])
-        if [tuple(line["architecture"]) for line in old] != architectures[: len(old)]:
-            raise ValueError(
-                f"{history} is not the history of this search: generation {generation} differs; remove the file to "
-                "search anew"
-            )
-        if len(old) == len(architectures):
+    generation, appending, best = 0, False, -math.inf
+    planned = task.space.size if config.name == "exhaustive" else config.population * config.generations
+    with judging() as judge:
+        while architectures := searcher.ask():
+            old = recorded.get(generation, [])
+            if [tuple(line["architecture"]) for line in old] != architectures[: len(old)]:
+                raise ValueError(
+                    f"{history} is not the history of this search: generation {generation} differs; remove the file "
+                    "to search anew"
+                )
             lines += old
-        else:  # new, or the part of it that a disk took before the end
-            if not appending:
+            left = architectures[len(old) :]
+            if left and not appending:  # what was not written to its end is dropped
                 write_text(history, "".join(json.dumps(line) + "\n" for line in lines))
                 appending = True
-            new = _judge(task, fitness, architectures)
-            seconds = round(time.perf_counter() - began, 6)
-            new = [{"generation": generation, **line, "seconds": seconds} for line in new]
-            append_text(history, "".join(json.dumps(line) + "\n" for line in new))
-            lines += new
-        searcher.tell(architectures, np.array([line["fitness"] for line in lines[-len(architectures) :]]))
-        generation += 1
+            for rows in judge.stream(left) if left else ():
+                seconds = round(time.perf_counter() - began, 6)
+                judged, left = left[: len(rows)], left[len(rows) :]
+                new = [
+                    {"generation": generation, **line, "seconds": seconds}
+                    for line in describe_all(task, judged, judge.quantities, rows)
+                ]
+                append_text(history, "".join(json.dumps(line) + "\n" for line in new))
+                lines += new
+                best = max(best, *(line["fitness"] for line in new))
+                progress.show(
+                    "judging architectures",
+                    len(lines),
+                    planned,
+                    f"generation {generation + 1}  {len(lines):,} judged  best {fitness_name(config)} {best:.5g}",
+                )
+            searcher.tell(architectures, np.array([line["fitness"] for line in lines[-len(architectures) :]]))
+            generation += 1
     ranking = order([tuple(line["architecture"]) for line in lines], np.array([line["fitness"] for line in lines]))
     # Of cells that compute the same function only the first is listed; the order of equals is that of `order`.
     firsts: dict[Architecture, dict[str, Any]] = {}
     for i in ranking:
         firsts.setdefault(task.space.canonical(tuple(lines[i]["architecture"])), lines[i])
-    best = list(firsts.values())[: config.top]
+    listed = list(firsts.values())[: config.top]
     result = {
-        "fitness": config.fitness,
-        "angle": config.angle,
+        "fitness": "+".join(config.fitnesses),
+        "name": fitness_name(config),
         "base_seeds": task.config.base_seeds,
         "evaluations": len(lines),
         "functions": len(firsts),
         "generations": generation,
         "seconds": round(time.perf_counter() - began, 6),
-        "best": [{key: line[key] for key in line if key not in ("generation", "seconds")} for line in best],
+        "best": [_best(task, line) for line in listed],
     }
     write_json(file, result)
     return result
+
+
+def with_truth(result: Result, table: BenchmarkTable) -> Result:
+    """Returns the result with the true accuracy of the best, in percent; None where the table does not know it."""
+    known = table.accuracies([tuple(best["architecture"]) for best in result["best"]]).tolist()
+    best = [
+        {**best, "true": None if math.isnan(true) else true} for best, true in zip(result["best"], known, strict=True)
+    ]
+    return {**result, "column": table.column, "best": best}
 
 
 def make_searcher(task: Task) -> Searcher:
@@ -94,41 +128,26 @@ def make_searcher(task: Task) -> Searcher:
     )
 
 
-def _judge(task: Task, fitness: Angle, architectures: Sequence[Architecture]) -> list[dict[str, Any]]:
-    """Returns what is recorded of each architecture: itself, its fitness, the spread of that, and its costs."""
+def describe_all(
+    task: Task, architectures: Sequence[Architecture], quantities: Sequence[str], rows: np.ndarray
+) -> list[dict[str, Any]]:
+    """Returns what is recorded of each architecture: itself, what it is worth, and what it costs."""
     costs = task.costs.total(as_array(architectures)).tolist()
     return [
         {
             "architecture": list(architecture),
             "description": task.space.describe(architecture),
-            "fitness": value,
-            "spread": spread,
+            **dict(zip(quantities, row, strict=True)),
             **dict(zip(task.costs.quantities, cost, strict=True)),
         }
-        for architecture, value, spread, cost in zip(
-            architectures, fitness(architectures).tolist(), fitness.spread(architectures).tolist(), costs, strict=True
-        )
+        for architecture, row, cost in zip(architectures, rows.tolist(), costs, strict=True)
     ]
 
 
-def _angle(task: Task, folder: Path) -> Angle:
-    """Returns the angle of the run's supernets, the mean over the base seeds."""
-    tables = []
-    for base_seed in task.config.base_seeds:
-        place, about = seed_folder(folder, base_seed), task.about(base_seed)
-        if not is_trained(folder, base_seed):
-            raise ValueError(
-                f"{folder} holds no trained supernet of base seed {base_seed}; run `raynas train` with this file first"
-            )
-        try:
-            initial = load_checkpoint(place / "initial", about)
-            trained = load_checkpoint(epoch_folder(place, task.config.train.epochs), about)
-        except DamagedCheckpoint as error:
-            raise DamagedCheckpoint(
-                f"{error}; remove {place / 'result.json'} to train again from the checkpoint before it"
-            ) from error
-        tables.append(angle_table(task.space, initial.weights, trained.weights, task.config.search.angle))
-    return Angle(task.space, tables)
+def _best(task: Task, line: dict[str, Any]) -> dict[str, Any]:
+    """Returns what the result says of an architecture."""
+    drawing = task.space.drawing(tuple(line["architecture"]))
+    return {**{key: line[key] for key in line if key not in ("generation", "seconds")}, "drawing": drawing}
 
 
 def _read_history(history: Path) -> dict[int, list[dict[str, Any]]]:

@@ -13,6 +13,7 @@ import torch
 
 from raynas.config import RunConfig, check_arguments
 from raynas.data import Dataset, Loader, draw_labels, load_dataset, split_indices
+from raynas.fitness.benchmark_table import BenchmarkTable, read_table
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.spaces import load_space_class
 
@@ -37,6 +38,14 @@ class Task:
     def costs(self) -> AdditiveTable:
         """What the networks of the space cost on this data set."""
         return self.space.costs(self.dataset.resolution, self.dataset.num_classes)
+
+    @functools.cached_property
+    def table(self) -> BenchmarkTable | None:
+        """The benchmark that the run file names; None if it names none."""
+        benchmark = self.config.benchmark
+        if benchmark.path is None:
+            return None
+        return read_table(Path(benchmark.path), self.space, column=benchmark.column, dataset=benchmark.dataset)
 
     def about(self, base_seed: int) -> dict[str, Any]:
         """What the weights of a supernet belong to, as its checkpoints store it."""

@@ -7,15 +7,19 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
 from raynas.config import RunConfig
+from raynas.fitness.angle import SUMS, angle_table
 from raynas.orchestration.checkpoint import (
     drop_checkpoints,
     epoch_folder,
@@ -26,6 +30,7 @@ from raynas.orchestration.checkpoint import (
 )
 from raynas.orchestration.run_folder import NOTES, PROGRESS, append_text, locked, seed_folder, write_json, write_text
 from raynas.orchestration.task import Task
+from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.supernet.one_shot import (
     SAMPLINGS,
     EpochMetrics,
@@ -69,6 +74,24 @@ def recipe_of(config: RunConfig) -> Recipe:
     return Recipe(**{key: getattr(config.train, key) for key in shared}, bfloat16=config.train.precision == "bfloat16")
 
 
+ANGLE_TABLES = "angle_tables.jsonl"
+"""What the angle of any architecture after any epoch is made of: a line of sums for each epoch."""
+
+DEFINITIONS = ("paper", "official")
+"""Weight vectors that are recorded, where the space has them."""
+
+
+def read_angle_tables(file: Path, definition: str) -> dict[int, AdditiveTable]:
+    """Returns the sums under the angle by the number of epochs done."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
+    return {
+        line["epochs"]: AdditiveTable(SUMS, *(np.array(line[definition][part]) for part in ("always", "candidates")))
+        for line in lines
+        if definition in line
+    }
+
+
 def build_supernet(task: Task, base_seed: int) -> nn.Module:
     """Returns the supernet with the initial weights of a seed, a function of the seed alone."""
     with torch.random.fork_rng(devices=[]):
@@ -94,11 +117,9 @@ def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, 
         agreed = torch.tensor([epochs_done], dtype=torch.float64, device=device)
         workers.add_up(agreed)  # the others contribute 0
         epochs_done = int(agreed.item())
-        restore(
-            load_checkpoint(epoch_folder(place, epochs_done) if epochs_done else place / "initial", about),
-            supernet,
-            optimizer,
-        )
+        initial = load_checkpoint(place / "initial", about)
+        last = load_checkpoint(epoch_folder(place, epochs_done), about) if epochs_done else initial
+        restore(last, supernet, optimizer)
         batches = task.train_batches(base_seed, device)
         logbook = None
         if workers.rank == 0:
@@ -110,6 +131,7 @@ def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, 
             done = metrics.epoch + 1
             if logbook is not None:
                 logbook.write_epoch(metrics)
+                logbook.write_angle(done, angle_tables(task, initial.weights, supernet))
             if done % config.train.checkpoint_every == 0 or done == recipe.epochs:
                 _average_buffers(supernet, workers)
                 if workers.rank == 0:
@@ -136,6 +158,14 @@ def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, 
             )
 
 
+def angle_tables(task: Task, initial: Mapping[str, Tensor], supernet: nn.Module) -> dict[str, AdditiveTable]:
+    """Returns the sums under the angle by definition, of those that the space has."""
+    if type(task.space).weight_vector is SearchSpace.weight_vector:
+        return {}
+    trained = supernet.state_dict()
+    return {definition: angle_table(task.space, initial, trained, definition) for definition in DEFINITIONS}
+
+
 def _average_buffers(supernet: nn.Module, workers: Workers) -> None:
     """Averages running statistics over the workers, so that a checkpoint is not one worker's view."""
     for buffer in supernet.buffers():
@@ -159,8 +189,10 @@ class _Logbook:
         self._total_steps = len(seeds) * self._epochs * steps_per_epoch
         self._base_seed, self._folder, self._world = base_seed, folder, world
         self._metrics = seed_folder(folder, base_seed) / "metrics.jsonl"
-        kept = self._metrics.read_text(encoding="utf-8").splitlines()[:epochs_done] if self._metrics.exists() else []
-        write_text(self._metrics, "".join(f"{line}\n" for line in kept))
+        self._angles = seed_folder(folder, base_seed) / ANGLE_TABLES
+        for file in (self._metrics, self._angles):
+            kept = file.read_text(encoding="utf-8").splitlines()[:epochs_done] if file.exists() else []
+            write_text(file, "".join(f"{line}\n" for line in kept))
         self._events = SummaryWriter(
             str(folder / "tensorboard" / f"seed_{base_seed}"), purge_step=epochs_done * steps_per_epoch
         )
@@ -200,3 +232,11 @@ class _Logbook:
         for key in ("loss", "accuracy", "learning_rate", "images_per_second"):
             self._events.add_scalar(f"train/{key}", getattr(metrics, key), metrics.step)
         self._events.flush()
+
+    def write_angle(self, done: int, tables: Mapping[str, AdditiveTable]) -> None:
+        """Adds the sums under the angle after so many epochs: to rank by it later, their weights need not be kept."""
+        line: dict[str, Any] = {"epochs": done} | {
+            definition: {"always": table.fixed.tolist(), "candidates": table.terms.tolist()}
+            for definition, table in tables.items()
+        }
+        append_text(self._angles, json.dumps(line) + "\n")

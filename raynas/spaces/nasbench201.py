@@ -114,6 +114,17 @@ class NasBench201(SearchSpace):
 
     # Structure
 
+    def drawing(self, architecture: Architecture) -> dict[str, list[tuple[str, str, str]]]:
+        """Returns the cell: its edges but for those that are ``none``."""
+        nodes = ("in", "1", "2", "out")
+        return {
+            "cell": [
+                (nodes[source], nodes[target], OPERATIONS[k])
+                for (source, target), k in zip(GRAPH.edges, architecture, strict=True)
+                if k != NONE
+            ]
+        }
+
     def repair_path(self, path: Architecture, rng: np.random.Generator) -> Architecture:
         """Returns the path with every node redrawn until one of its inputs is not ``none``.
 

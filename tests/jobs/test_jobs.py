@@ -27,6 +27,17 @@ def test_the_rlnas_job_has_the_papers_settings() -> None:
     assert (search.population, search.generations, search.select) == (100, 20, 30)
 
 
+def test_the_spos_job_trains_the_rlnas_supernet_on_true_labels_and_searches_as_spos_does() -> None:
+    """Guo et al. 2020, section 4: 20 generations of 50, 10 of them parents, half mutants and half crossovers."""
+    spos, rlnas = (load_config(ROOT / f"jobs/{name}_nasbench201.yaml") for name in ("spos", "rlnas"))
+    assert (spos.space, spos.train) == (rlnas.space, rlnas.train)
+    assert (spos.data.labels, rlnas.data.labels) == ("true", "random")
+    search = spos.search
+    assert (search.name, search.fitness) == ("evolution", "one_shot_accuracy")
+    assert (search.population, search.generations, search.select) == (50, 20, 10)
+    assert (search.mutations, search.crossovers, search.mutation_probability) == (25, 25, 0.1)
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 def test_the_quick_start_finds_cells(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ def small_run(folder: Path, **sections: Any) -> Path:
     """Returns a run file for a tiny space on digits, changed by sections such as ``train={"epochs": 2}``."""
     values: dict[str, Any] = {
         "storage_path": str(folder / "runs"),
+        "report": False,
         "space": {"name": "nasbench201", "channels": 2, "cells": 1},
         "data": {"name": "digits", "train_portion": 0.5},
         "train": {"epochs": 4, "workers": 0, "checkpoint_every": 1},

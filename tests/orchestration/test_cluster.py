@@ -41,17 +41,43 @@ def test_the_files_of_a_killed_ray_are_removed_and_those_of_a_living_one_stay(mo
     ],
 )
 def test_workers_need_their_cpus_and_gpus(tmp_path: Path, override: str, expected: dict[str, float]) -> None:
-    assert cluster.needs(config_of(tmp_path, override), 3) == expected
+    assert cluster.worker_needs(config_of(tmp_path, "train.workers=3", override)).resources == expected
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("search.cpus_per_evaluator=1", {"CPU": 1.0}),
+        ("search.cpus_per_evaluator=4", {"CPU": 4.0}),
+        ("search.gpus_per_evaluator=0.5", {"CPU": 1.0, "GPU": 0.5}),
+    ],
+)
+def test_an_evaluator_needs_its_cpus_and_its_share_of_a_gpu(
+    tmp_path: Path, override: str, expected: dict[str, float]
+) -> None:
+    assert cluster.evaluator_needs(config_of(tmp_path, "search.evaluators=7", override)).resources == expected
+
+
+def check_workers(folder: Path, *overrides: str) -> None:
+    config = config_of(folder, *overrides)
+    cluster.check_fits(config, cluster.worker_needs(config))
 
 
 def test_an_elastic_run_needs_only_its_least_number_of_workers_here(tmp_path: Path) -> None:
-    cluster._check_fits(config_of(tmp_path, "train.workers=[2, 50]", "local_cpus=2"))
+    check_workers(tmp_path, "train.workers=[2, 50]", "local_cpus=2")
     with pytest.raises(ValueError, match="3 workers need 3 CPU but this machine offers 2"):
-        cluster._check_fits(config_of(tmp_path, "train.workers=[3, 50]", "local_cpus=2"))
+        check_workers(tmp_path, "train.workers=[3, 50]", "local_cpus=2")
 
 
 def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    cluster._check_fits(config_of(tmp_path, "train.workers=1", "train.use_gpu=true"))
+    check_workers(tmp_path, "train.workers=1", "train.use_gpu=true")
     with pytest.raises(ValueError, match="2 workers need 2 GPU but this machine offers 1; set train.use_gpu to false"):
-        cluster._check_fits(config_of(tmp_path, "train.workers=2", "train.use_gpu=true", "local_cpus=2"))
+        check_workers(tmp_path, "train.workers=2", "train.use_gpu=true", "local_cpus=2")
+
+
+def test_an_evaluator_that_no_machine_like_this_holds_is_refused(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "search.cpus_per_evaluator=3", "local_cpus=2")
+    message = "search.evaluators: an evaluator needs 3 CPU but this machine offers 2; lower search.cpus_per_evaluator,"
+    with pytest.raises(ValueError, match=message):
+        cluster.check_fits(config, cluster.evaluator_needs(config))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from raynas.orchestration.progress import Progress
+from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.run_folder import NOTES, PROGRESS, append_text
 
 NOTE = {
@@ -27,7 +27,7 @@ def shown(folder: Path, *, terminal: bool) -> str:
     """Returns what a console shows of a run whose workers tell where they are and one thing more."""
     out = io.StringIO()
     append_text(folder / NOTES, "of an earlier attempt\n")
-    with Progress(folder, Console(file=out, force_terminal=terminal, width=140)):
+    with TrainingProgress(folder, Console(file=out, force_terminal=terminal, width=140)):
         (folder / PROGRESS).write_text(json.dumps(NOTE))
         append_text(folder / NOTES, "the checkpoint before it is used\n")
         deadline = time.monotonic() + 10
@@ -51,7 +51,7 @@ def test_where_there_is_no_terminal_only_notes_are_written(tmp_path: Path) -> No
 @pytest.mark.parametrize("terminal", [True, False])
 def test_what_is_waited_for_is_said_once(tmp_path: Path, terminal: bool) -> None:
     out = io.StringIO()
-    with Progress(tmp_path, Console(file=out, force_terminal=terminal, width=140)) as progress:
+    with Progress(Console(file=out, force_terminal=terminal, width=140), "judging") as progress:
         for line in ("waiting for 1 more CPU", "waiting for 1 more CPU", None, "waiting for 1 more GPU"):
             progress.wait_for(line)
     assert out.getvalue().count("waiting for 1 more CPU") == 1

@@ -46,18 +46,87 @@ def plain_forward(supernet, images, architecture):
     return supernet.classifier(torch.relu(supernet.last_bn(x)).mean(dim=(2, 3)))
 
 
+def live_multiply_adds(space, architecture, resolution):
+    """Returns what an image needs: the multiply-adds of the operations on live paths."""
+    paths = space.path_counts(as_array([architecture]))[0]
+    live = tuple(k if on_path else NONE for k, on_path in zip(architecture, paths, strict=True))
+    return int(space.costs(resolution, 10).total(as_array([live]))[0, 1])
+
+
+def peak_kernels():
+    """Returns the fastest dense kernels at hand: floating-point operations and a call, by name."""
+    left, right = torch.randn(2, 1024, 1024)
+    wide = torch.randn(8, 256, 32, 32).to(memory_format=torch.channels_last)
+    kernel = torch.randn(256, 256, 3, 3).to(memory_format=torch.channels_last)
+    return {
+        "SGEMM": (2 * 1024**3, lambda: left @ right),
+        "convolution": (2 * 8 * 32**2 * 9 * 256**2, lambda: F.conv2d(wide, kernel, padding=1)),
+    }
+
+
+def race(steps, architectures, kernels, warm_up=3):
+    """Returns the process times of each step on each architecture, and the speeds of the kernels, all interleaved."""
+    seconds = {name: [] for name in (*steps, *kernels)}
+    for number, architecture in enumerate([*architectures[:warm_up], *architectures]):
+        for name, step in steps.items():
+            spent = timed(lambda step=step, architecture=architecture: step(architecture))
+            if number >= warm_up:
+                seconds[name].append(spent)
+        for name, (_, function) in kernels.items():
+            seconds[name].append(timed(function))
+    peaks = {name: work / statistics.median(seconds.pop(name)) for name, (work, _) in kernels.items()}
+    return seconds, peaks
+
+
 def timed(function):
     began = time.process_time()
     function()
     return time.process_time() - began
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("channels", 16), ("cells", 5), ("resolution", 32), ("batch", 64), ("steps", 24)):
+def summary(needed, typical, peaks, batch):
+    """Returns what is printed, of the operations that a step needs, its seconds by name, and the peaks."""
+    return {
+        "needed_gflop": needed / 1e9,
+        "peak_gflops": {name: value / 1e9 for name, value in peaks.items()},
+        "milliseconds": {name: 1e3 * value for name, value in typical.items()},
+        "images_per_second": {name: batch / value for name, value in typical.items()},
+        "multiple_of_limit": {
+            name: {peak: value / (needed / speed) for peak, speed in peaks.items()} for name, value in typical.items()
+        },
+        "ratio_to_plain": {name: typical["plain"] / value for name, value in typical.items()},
+    }
+
+
+def show(result, setting, as_json):
+    if as_json:
+        print(json.dumps(result))
+        return
+    print(
+        f"{setting}; needed per step {result['needed_gflop']:.2f} GFLOP; peaks "
+        + ", ".join(f"{name} {value:.0f} GFLOP/s" for name, value in result["peak_gflops"].items())
+    )
+    width = max(map(len, result["milliseconds"])) + 2
+    for name, milliseconds in result["milliseconds"].items():
+        multiples = result["multiple_of_limit"][name]
+        print(
+            f"{name:{width}} {milliseconds:8.1f} ms  {result['images_per_second'][name]:7.0f} images/s  "
+            f"{multiples['SGEMM']:5.2f} x limit by SGEMM  {multiples['convolution']:5.2f} x by convolution  "
+            f"{result['ratio_to_plain'][name]:5.2f} times plain"
+        )
+
+
+def options_of(description, **counts):
+    """Returns the options of the command line, the sizes of the supernet among them."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    for name, default in {"channels": 16, "cells": 5, "resolution": 32, "batch": 64, **counts}.items():
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main():
+    options = options_of(__doc__, steps=24)
     torch.set_num_threads(1)
     torch.manual_seed(0)
     space = NasBench201(options.channels, options.cells)
@@ -86,56 +155,16 @@ def main():
         "raynas": stepper(routed, torch.channels_last),
         "raynas, bfloat16": stepper(routed, torch.channels_last, bfloat16=True),
     }
-    left, right = torch.randn(2, 1024, 1024)
-    wide = torch.randn(8, 256, 32, 32).to(memory_format=torch.channels_last)
-    kernel = torch.randn(256, 256, 3, 3).to(memory_format=torch.channels_last)
-    peaks = {
-        "SGEMM": (2 * 1024**3, lambda: left @ right),
-        "convolution": (2 * 8 * 32**2 * 9 * 256**2, lambda: F.conv2d(wide, kernel, padding=1)),
-    }
-    seconds = {name: [] for name in [*steps, *peaks]}
-    needed = []
-    for number in range(-3, options.steps):  # three steps to warm up
-        architecture = uniform_paths(space, 0, number + 3, 1)[0][0]
-        paths = space.path_counts(as_array([architecture]))[0]
-        live = tuple(k if on_path else NONE for k, on_path in zip(architecture, paths, strict=True))
-        multiply_adds = space.costs(options.resolution, 10).total(as_array([live]))[0, 1]
-        for name, step in steps.items():
-            spent = timed(lambda step=step, architecture=architecture: step(architecture))
-            if number >= 0:
-                seconds[name].append(spent)
-        for name, (_, function) in peaks.items():
-            seconds[name].append(timed(function))
-        if number >= 0:
-            needed.append(3 * 2 * options.batch * int(multiply_adds))
-    speed = {name: work / statistics.median(seconds[name]) for name, (work, _) in peaks.items()}
-    mean = {name: float(np.mean(seconds[name])) for name in steps}
-    result = {
-        "needed_gflop": float(np.mean(needed)) / 1e9,
-        "peak_gflops": {name: value / 1e9 for name, value in speed.items()},
-        "milliseconds": {name: 1e3 * value for name, value in mean.items()},
-        "images_per_second": {name: options.batch / value for name, value in mean.items()},
-        "multiple_of_limit": {
-            name: {peak: value / (float(np.mean(needed)) / speed[peak]) for peak in peaks}
-            for name, value in mean.items()
-        },
-        "ratio_to_plain": {name: mean["plain"] / value for name, value in mean.items()},
-    }
-    if options.json:
-        print(json.dumps(result))
-        return
-    print(
+    architectures = [uniform_paths(space, 0, number, 1)[0][0] for number in range(options.steps)]
+    seconds, peaks = race(steps, architectures, peak_kernels())
+    multiply_adds = np.mean([live_multiply_adds(space, a, options.resolution) for a in architectures])
+    needed = 3 * 2 * options.batch * float(multiply_adds)
+    typical = {name: float(np.mean(values)) for name, values in seconds.items()}
+    setting = (
         f"C={options.channels} N={options.cells} batch {options.batch} at {options.resolution} x {options.resolution}, "
-        f"{options.steps} paths, one thread; needed per step {result['needed_gflop']:.2f} GFLOP; peaks "
-        + ", ".join(f"{name} {value:.0f} GFLOP/s" for name, value in result["peak_gflops"].items())
+        f"{options.steps} paths, one thread"
     )
-    for name in steps:
-        multiples = result["multiple_of_limit"][name]
-        print(
-            f"{name:18} {result['milliseconds'][name]:8.1f} ms  {result['images_per_second'][name]:7.0f} images/s  "
-            f"{multiples['SGEMM']:5.2f} x limit by SGEMM  {multiples['convolution']:5.2f} x by convolution  "
-            f"{result['ratio_to_plain'][name]:5.2f} times plain"
-        )
+    show(summary(needed, typical, peaks, options.batch), setting, options.json)
 
 
 if __name__ == "__main__":

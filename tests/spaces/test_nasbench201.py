@@ -321,12 +321,11 @@ def count_multiply_adds(network, resolution):
     hooks += [
         cell.register_forward_pre_hook(lambda cell, args: inputs.update({cell: args[0]})) for cell in network.cells
     ]
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, 3, resolution, resolution))
-        for cell, x in inputs.items():
-            for layer in cell.modules():
-                if isinstance(layer, nn.Conv2d) and layer not in counts:
-                    layer(x)
+    network.eval()(torch.zeros(1, 3, resolution, resolution))  # with gradients, where every layer runs by itself
+    for cell, x in inputs.items():
+        for layer in cell.modules():
+            if isinstance(layer, nn.Conv2d) and layer not in counts:
+                layer(x)
     for hook in hooks:
         hook.remove()
     assert set(counts) == set(layers)

@@ -1,0 +1,19 @@
+r"""SPOS: single path one-shot search with uniform sampling.
+
+    W* = argmin_W  E_{a ~ U(A)}  L_train(a, W)               (Eq. 7)   one path a step, true labels
+    a* = argmax_a  accuracy_search(a; W*, s_a)               (Eq. 6)   evolution, under limits on costs
+
+s_a are statistics of batch normalisation measured anew for each architecture on training images.
+
+Departs from the paper's code:
+    Statistics are averaged over their batches, where the code runs on with the momentum of training and so forgets all
+    but the last 19 of its 200 batches; how many images are enough is in the README.
+    The last incomplete batch of an epoch is left out.
+
+Reference: Guo, Zhang, Mu, Heng, Liu, Wei, Sun 2020, "Single Path One-Shot Neural Architecture Search with Uniform
+Sampling", ECCV.
+"""
+
+from raynas.algorithms import Algorithm
+
+SPOS = Algorithm(sampling="uniform", labels="true", search="evolution", fitness="one_shot_accuracy")

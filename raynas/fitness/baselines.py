@@ -1,0 +1,52 @@
+"""The plainest fitnesses, without which no other says anything: what an architecture costs, and chance."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from raynas.search_space import AdditiveTable, Architecture, as_array
+
+
+class Cost:
+    """A cost as fitness: the more parameters or multiply-adds, the better."""
+
+    quantities: tuple[str, ...] = ("fitness",)
+
+    def __init__(self, table: AdditiveTable, quantity: str) -> None:
+        """Takes the costs of the space, from `SearchSpace.costs`, and which of them to rank by.
+
+        Raises:
+            ValueError: If the space does not state it.
+        """
+        if quantity not in table.quantities:
+            stated = ", ".join(table.quantities) or "nothing"
+            raise ValueError(f"search.fitness: expected a cost that the space states ({stated}), got {quantity}")
+        self._table = table
+        self._column = table.quantities.index(quantity)
+
+    def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """Returns the cost of each architecture, ``(n, 1)`` float64, an absolute count."""
+        if not len(architectures):
+            return np.empty((0, 1))
+        return self._table.total(as_array(architectures))[:, self._column, None].astype(np.float64)
+
+
+class Chance:
+    """A random number as fitness, the same for an architecture whenever it is asked."""
+
+    quantities: tuple[str, ...] = ("fitness",)
+
+    def __init__(self, seed: int) -> None:
+        """Takes the seed of the numbers."""
+        self._seed = seed
+
+    def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """Returns a number in [0, 1) for each architecture, ``(n, 1)`` float64, a hash of seed and architecture."""
+        return np.array([self._number(architecture) for architecture in architectures]).reshape(-1, 1)
+
+    def _number(self, architecture: Architecture) -> float:
+        text = repr((self._seed, *map(int, architecture)))
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "little") / 2**48

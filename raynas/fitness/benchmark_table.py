@@ -1,0 +1,279 @@
+"""The accuracies that a benchmark measured for the architectures of a space: the truth that other fitnesses are for.
+
+A table is a CSV, or the files of NATS-Bench for its topology space, which are those of NAS-Bench-201 with more seeds
+(Dong, Liu, Musial and Gabrys 2021). A CSV has a header, a column ``arch`` that the space can parse, and columns of
+accuracies in percent. Nothing is ever downloaded.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import math
+import pickle
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raynas.data.messages import one_line
+from raynas.search_space import Architecture, SearchSpace, as_array
+
+NATS_DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "ImageNet16-120"}
+"""The data sets of NATS-Bench, as raynas spells them and as the benchmark does."""
+
+_NATS_FILE = ".pickle.pbz2"
+_NATS_FOLDER = "NATS-tss-v1_0-3ffb9-simple"
+_WHERE = "github.com/D-X-Y/NATS-Bench says where to get it"
+
+_DAMAGED = (
+    OSError,
+    EOFError,
+    pickle.UnpicklingError,
+    AssertionError,
+    AttributeError,
+    ImportError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
+"""What unpickling a file that is cut short, or is something else, raises."""
+
+
+class BenchmarkTable:
+    """The fitness that knows: the measured accuracy, in percent.
+
+    Attributes:
+        path: Where the table was read from.
+        column: Which accuracy it holds.
+    """
+
+    quantities: tuple[str, ...] = ("fitness",)
+
+    def __init__(
+        self, space: SearchSpace, accuracies: Mapping[Architecture, float], *, path: Path, column: str
+    ) -> None:
+        """Takes the accuracy, in percent, of the architectures that have one; `read_table` reads them from files."""
+        self.path = path
+        self.column = column
+        self._space = space
+        self._accuracies = dict(accuracies)
+
+    def __len__(self) -> int:
+        """Returns the number of architectures with an accuracy."""
+        return len(self._accuracies)
+
+    @property
+    def architectures(self) -> np.ndarray:
+        """The architectures with an accuracy, in lexicographic order, ``(len, num_choices)`` int64."""
+        return as_array(sorted(self._accuracies))
+
+    def accuracies(self, architectures: Sequence[Architecture] | np.ndarray) -> np.ndarray:
+        """Returns the accuracy of each architecture, ``(n,)`` float64 percent, NaN where the table has none."""
+        rows = architectures.tolist() if isinstance(architectures, np.ndarray) else architectures
+        return np.array([self._accuracies.get(tuple(row), math.nan) for row in rows], dtype=np.float64)
+
+    def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """Returns the accuracy of each architecture, ``(n, 1)`` float64 percent.
+
+        Raises:
+            ValueError: If the table has none of one of them.
+        """
+        accuracies = self.accuracies(architectures)
+        unknown = np.flatnonzero(np.isnan(accuracies))
+        if len(unknown):
+            architecture = self._space.check(architectures[unknown[0]])
+            raise ValueError(
+                f"benchmark.path: {self.path} holds {self.column} of {len(self):,} of {self._space.size:,} "
+                f"architectures, but not of {self._space.describe(architecture)} {architecture}; take a whole table"
+            )
+        return accuracies[:, None]
+
+
+def read_table(
+    path: str | Path, space: SearchSpace, *, column: str = "test_accuracy_200", dataset: str = "cifar10"
+) -> BenchmarkTable:
+    """Returns the accuracies of one column of a benchmark; architectures without one are left out.
+
+    ======================================= ==========================================================================
+    path                                    is read as
+    ======================================= ==========================================================================
+    a folder                                NATS-Bench's ``NATS-tss-v1_0-3ffb9-simple``, one file an architecture
+    ``*.pickle.pbz2``                       NATS-Bench in one file, which needs memory for all of its training curves
+    any other file, ``.gz`` if compressed   a CSV of one data set
+    ======================================= ==========================================================================
+
+    NATS-Bench's files are read by the package ``nats_bench``. They are pickles, which can run any code: take them from
+    the benchmark's authors only. Their accuracies are means over all seeds, after 200 epochs or after a training of 12:
+
+    - ``test_accuracy_*``: on the test images, with CIFAR-10 trained on its training and validation images together
+      (``ori-test``), the others on their training images (``x-test``), as in RLNAS' rank correlations.
+    - ``valid_accuracy_*``: on the validation images (``x-valid``), trained without them.
+
+    Args:
+        path: Where the table lies.
+        space: The space that its architectures are of.
+        column: The CSV's column; for NATS-Bench ``test_accuracy_200``, ``test_accuracy_12``, ``valid_accuracy_200`` or
+            ``valid_accuracy_12``.
+        dataset: Which of NATS-Bench's data sets: cifar10, cifar100 or imagenet16-120. A CSV has but one.
+
+    Raises:
+        ValueError: If the files are not as described. The message begins with the key to mend: ``benchmark.path``,
+            ``benchmark.column`` or ``benchmark.dataset``.
+    """
+    path = Path(path).expanduser()
+    if not path.exists():
+        raise ValueError(
+            f"benchmark.path: {path} does not exist; expected a CSV with the columns arch and {column}, or the folder "
+            f"{_NATS_FOLDER} of NATS-Bench ({_WHERE})"
+        )
+    if path.suffix == ".pth":
+        raise ValueError(
+            f"benchmark.path: {path} is of NAS-Bench-201's first format, which is read through its package nas_201_api "
+            f"(pip install nas-bench-201) only: write a CSV with the columns arch and {column} by it, or take the "
+            f"folder {_NATS_FOLDER} of NATS-Bench, which has the same architectures ({_WHERE})"
+        )
+    if path.is_dir() or path.name.endswith(_NATS_FILE):
+        place, rows = "architecture", _nats_rows(path, column, dataset)
+    else:
+        place, rows = "line", _csv_rows(path, column)
+    accuracies = _collect(space, path, place, rows)
+    if not accuracies:
+        raise ValueError(
+            f"benchmark.column: {path} has no {column} of any architecture; fill the column or name another one"
+        )
+    return BenchmarkTable(space, accuracies, path=path, column=column)
+
+
+def _collect(
+    space: SearchSpace, path: Path, place: str, rows: Iterable[tuple[int, str, float]]
+) -> dict[Architecture, float]:
+    """Returns the accuracies that are there, of rows (number of the place, architecture as text, accuracy or NaN)."""
+    accuracies: dict[Architecture, float] = {}
+    places: dict[Architecture, int] = {}
+    strange: tuple[int, ValueError] | None = None
+    for number, text, accuracy in rows:
+        if not (math.isnan(accuracy) or 0 <= accuracy <= 100):
+            raise ValueError(
+                f"benchmark.path: {path}, {place} {number}: expected an accuracy from 0 to 100 percent, got "
+                f"{accuracy}; mend it, or name a column of accuracies in benchmark.column"
+            )
+        try:
+            architecture = space.parse(text)
+        except ValueError as error:
+            strange = strange or (number, error)
+            continue
+        first = places.setdefault(architecture, number)
+        if first != number and repr(accuracies[architecture]) != repr(accuracy):
+            raise ValueError(
+                f"benchmark.path: {path}, {place} {number}: {text} has accuracy {_or_none(accuracy)} here but "
+                f"{_or_none(accuracies[architecture])} at {place} {first}; leave one of the two"
+            )
+        accuracies[architecture] = accuracy
+    if strange:
+        number, mistake = strange
+        whole = "" if places else "the table is of another space: "
+        raise ValueError(
+            f"benchmark.path: {path}, {place} {number}: {whole}no architecture of {type(space).__name__}: "
+            f"{one_line(mistake)}"
+        ) from mistake
+    return {architecture: accuracy for architecture, accuracy in accuracies.items() if not math.isnan(accuracy)}
+
+
+def _or_none(accuracy: float) -> str:
+    return "none" if math.isnan(accuracy) else str(accuracy)
+
+
+def _csv_rows(path: Path, column: str) -> Iterator[tuple[int, str, float]]:
+    """Yields the number of the line, the architecture as text and its accuracy, NaN for an empty cell."""
+    try:
+        with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8-sig", newline="") as lines:
+            reader = csv.reader(lines)
+            header = [name.strip() for name in next(reader, [])]
+            for key, name in (("path", "arch"), ("column", column)):
+                if name not in header:
+                    raise ValueError(
+                        f"benchmark.{key}: {path} has no column {name}; its first line should name it, and has "
+                        f"{' '.join(', '.join(header).split())[:300] or 'nothing'}"
+                    )
+            architecture, accuracy = header.index("arch"), header.index(column)
+            for row in reader:
+                if not row:
+                    continue
+                if len(row) != len(header):
+                    raise ValueError(
+                        f"benchmark.path: {path}, line {reader.line_num}: expected {len(header)} cells as in the first "
+                        f"line, got {len(row)}; mend the line"
+                    )
+                yield reader.line_num, row[architecture], _number(path, reader.line_num, column, row[accuracy])
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
+        raise ValueError(
+            f"benchmark.path: expected {path} to be a CSV in UTF-8 (compressed if it ends in .gz), or NATS-Bench's "
+            f"folder {_NATS_FOLDER} unpacked; {one_line(error)}"
+        ) from error
+
+
+def _number(path: Path, line: int, column: str, cell: str) -> float:
+    try:
+        return float(cell) if cell.strip() else math.nan
+    except ValueError as error:
+        raise ValueError(
+            f"benchmark.path: {path}, line {line}: expected a number or nothing in column {column}, got {cell!r}; "
+            "mend the cell"
+        ) from error
+
+
+def _nats_rows(path: Path, column: str, dataset: str) -> Iterator[tuple[int, str, float]]:
+    """Yields the index, the architecture as text and its accuracy, NaN where the files do not tell it."""
+    found = re.fullmatch(r"(test|valid)_accuracy_(200|12)", column)
+    if not found:
+        raise ValueError(
+            "benchmark.column: NATS-Bench has test_accuracy_200, test_accuracy_12, valid_accuracy_200 and "
+            f"valid_accuracy_12, got {column!r}; name one of them"
+        )
+    if dataset not in NATS_DATASETS:
+        raise ValueError(
+            f"benchmark.dataset: NATS-Bench has {', '.join(NATS_DATASETS)}, got {dataset!r}; name one of them"
+        )
+    part, epochs = found.groups()
+    trained_on = "cifar10-valid" if (dataset, part) == ("cifar10", "valid") else NATS_DATASETS[dataset]
+    api = _open_nats(path)
+    for index in range(len(api)) if path.is_dir() else sorted(api.evaluated_indexes):
+        if path.is_dir() and not (path / f"{index:06d}{_NATS_FILE}").is_file():
+            continue
+        try:
+            accuracy = api.get_more_info(index, trained_on, hp=epochs, is_random=False).get(f"{part}-accuracy")
+        except _DAMAGED as error:
+            if not (isinstance(error, KeyError) and error.args in ((trained_on,), (epochs,))):
+                raise _not_nats(path, f"architecture {index}: {one_line(error)}") from error
+            accuracy = None  # not trained on that data set, or not for so long
+        if path.is_dir():
+            api.arch2infos_dict.clear()  # the package keeps every training curve it has read: gigabytes
+        yield index, api[index], math.nan if accuracy is None else float(accuracy)
+
+
+def _open_nats(path: Path) -> Any:
+    """Returns the interface of the package ``nats_bench`` to the files."""
+    if path.is_dir() and not (path / f"meta{_NATS_FILE}").is_file():
+        raise _not_nats(path, f"it holds no meta{_NATS_FILE}")
+    try:
+        import nats_bench
+    except ModuleNotFoundError as error:
+        raise ValueError(
+            f"benchmark.path: {path} is read by the package nats_bench, which is not installed; "
+            "pip install 'raynas[nats-bench]'"
+        ) from error
+    try:
+        return nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
+    except _DAMAGED as error:
+        raise _not_nats(path, one_line(error)) from error
+
+
+def _not_nats(path: Path, why: str) -> ValueError:
+    return ValueError(
+        f"benchmark.path: expected {path} to be NATS-Bench's folder {_NATS_FOLDER}, unpacked and whole, or its "
+        f"{_NATS_FILE} file; {why}; {_WHERE}"
+    )

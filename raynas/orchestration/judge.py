@@ -1,0 +1,340 @@
+"""Who judges architectures: the fitness that a run file names, in this process or on Ray actors.
+
+A stage that needs judgement opens a `Judge` and streams architectures through it; whether rows come from a table, from
+this process or from actors all over a cluster shows in nothing but the time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from raynas.config import SearchSection, parse_config
+from raynas.data import FixedImages, fix_images, split_indices
+from raynas.fitness import Fitness, mean_of
+from raynas.fitness.angle import Angle, Displacement, angle_table
+from raynas.fitness.baselines import Chance, Cost
+from raynas.fitness.one_shot_accuracy import OneShotAccuracy
+from raynas.orchestration.checkpoint import Checkpoint, DamagedCheckpoint, epoch_folder, load_checkpoint
+from raynas.orchestration.cluster import Cluster, evaluator_needs, room_for
+from raynas.orchestration.progress import Progress
+from raynas.orchestration.run_folder import seed_folder
+from raynas.orchestration.task import Task, make_space
+from raynas.orchestration.train_supernet import ANGLE_TABLES, build_supernet, is_trained, read_angle_tables
+from raynas.search_space import AdditiveTable, Architecture, SearchSpace, sample
+from raynas.supernet.shared_weights import as_arrays, supernet_on
+
+TRAINED = ("angle", "displacement", "one_shot_accuracy", "one_shot_loss")
+"""Fitnesses that judge by a trained supernet."""
+
+FORWARD = ("one_shot_accuracy", "one_shot_loss")
+"""Fitnesses that run networks, so that judging takes time and several processes pay."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """What judging needs to know.
+
+    Attributes:
+        quantities: What a row holds; the first is the fitness.
+        stream: Yields rows ``(k, len(quantities))`` in the order of the architectures it is given, as they are known.
+    """
+
+    quantities: tuple[str, ...]
+    stream: Callable[[Sequence[Architecture]], Iterator[np.ndarray]]
+
+
+def needs_training(search: SearchSection) -> bool:
+    """Returns whether any of the fitnesses judges by a trained supernet."""
+    return any(name in TRAINED for name in search.fitnesses)
+
+
+def runs_networks(search: SearchSection) -> bool:
+    """Returns whether any of the fitnesses runs networks."""
+    return any(name in FORWARD for name in search.fitnesses)
+
+
+def fitness_name(search: SearchSection) -> str:
+    """Returns the name of the fitness together with what defines it, for people."""
+    epoch = f" after {search.angle_epoch} epochs" if search.angle_epoch else ""
+    more = {
+        "angle": f" ({search.angle}{epoch})",
+        "initial_angle": f" ({search.angle})",
+        "displacement": f" ({epoch.strip()})" if epoch else "",
+    }
+    return " + ".join(f"{name}{more.get(name, '')}" for name in search.fitnesses)
+
+
+def label(search: SearchSection) -> str:
+    """Returns the name of the fitness, fit for a file name."""
+    return "_".join(re.findall(r"\w+", fitness_name(search)))
+
+
+def check_judge(task: Task) -> None:
+    """Says before anything is trained what would keep the run's fitness from judging.
+
+    Raises:
+        ValueError: If there are too few images or epochs, no table to read, or no cost to rank by.
+    """
+    search = task.config.search
+    for name in search.fitnesses:
+        if name in FORWARD:
+            _positions(task)
+            if search.evaluators == 0 and search.gpus_per_evaluator and not torch.cuda.is_available():
+                raise ValueError("search.gpus_per_evaluator: this machine has no CUDA device; set it to 0")
+        elif name == "benchmark_table":
+            if task.table is None:
+                raise ValueError(
+                    "benchmark.path: search.fitness: benchmark_table reads a table; say where its file lies"
+                )
+        elif name not in ("angle", "displacement", "initial_angle"):
+            baseline(task, name)
+    if search.angle_epoch is not None and search.angle_epoch > task.config.train.epochs:
+        raise ValueError(
+            f"search.angle_epoch: expected at most train.epochs ({task.config.train.epochs}), got {search.angle_epoch}"
+        )
+
+
+@contextmanager
+def judging(task: Task, cluster: Cluster, progress: Progress) -> Iterator[Judge]:
+    """Yields who judges as `search.fitness` says; Ray actors end with the block.
+
+    Raises:
+        ValueError: If the supernets are not trained, or what the fitness needs is missing or not as it should be.
+        RuntimeError: If an evaluation fails.
+    """
+    names = task.config.search.fitnesses
+    with ExitStack() as stack:
+        judges: dict[str, Judge] = {
+            name: stack.enter_context(_one_shot_judge(task, name, cluster, progress))
+            if name in FORWARD
+            else _judge_at_once(_fitness_without_networks(task, name))
+            for name in names
+        }
+        yield judges[names[0]] if len(names) == 1 else consensus(task.space, judges)
+
+
+REFERENCE = 100
+"""Architectures over which the fitnesses of a consensus are standardised."""
+
+
+def consensus(space: SearchSpace, judges: Mapping[str, Judge]) -> Judge:
+    """Returns the judge by the mean of standard scores: (value - mean) / deviation of each fitness.
+
+    Mean and deviation are over a sample of the space that is the same for every run. A row is the mean, then the
+    fitnesses by their names, then what else the judges measure, but for spreads, which are none of the mean's.
+
+    Raises:
+        ValueError: If a fitness is the same for all of the sample.
+    """
+    rng = np.random.default_rng(0)
+    sampled = [sample(space, rng) for _ in range(REFERENCE)]
+    scales = []
+    for name, judge in judges.items():
+        values = np.concatenate(list(judge.stream(sampled)))[:, 0]
+        if values.std() == 0:
+            raise ValueError(f"search.fitness: {name} is {values[0]:g} for all of {REFERENCE} sampled architectures")
+        scales.append((values.mean(), values.std()))
+    slow, *others = sorted(judges, key=lambda name: name not in FORWARD)  # whose rows the others keep step with
+
+    def stream(architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
+        left = list(architectures)
+        for rows in judges[slow].stream(architectures):
+            judged, left = left[: len(rows)], left[len(rows) :]
+            by_name = {slow: rows} | {name: np.concatenate(list(judges[name].stream(judged))) for name in others}
+            values = [by_name[name][:, 0] for name in judges]
+            scores = [(value - mean) / deviation for value, (mean, deviation) in zip(values, scales, strict=True)]
+            yield np.column_stack([np.mean(scores, axis=0), *values, *(by_name[name][:, at] for name, at in further)])
+
+    further = [
+        (name, at)
+        for name, judge in judges.items()
+        for at, quantity in enumerate(judge.quantities)
+        if at > 0 and quantity != "spread"
+    ]
+    return Judge(("fitness", *judges, *(judges[name].quantities[at] for name, at in further)), stream)
+
+
+@contextmanager
+def _one_shot_judge(task: Task, name: str, cluster: Cluster, progress: Progress) -> Iterator[Judge]:
+    """Yields the judge that runs networks: in this process, or on Ray actors that end with the block."""
+    search, base_seeds = task.config.search, task.config.base_seeds
+    calibration, evaluation = _positions(task)
+    labels = [task.labels(base_seed, epoch=0) for base_seed in base_seeds]
+    arguments: tuple[Any, ...] = (
+        task.config.model_dump(),
+        task.num_categories,
+        name.removeprefix("one_shot_"),
+        *(fix_images(task.dataset, task.dataset.train, at, labels[0]) for at in (calibration, evaluation)),
+        [
+            (as_arrays(_trained(task, base_seed).weights), of_seed[evaluation])
+            for base_seed, of_seed in zip(base_seeds, labels, strict=True)
+        ],
+    )
+    if search.evaluators == 0:
+        torch.set_num_threads(search.cpus_per_evaluator)
+        yield _judge_one_by_one(one_shot(*arguments))
+        return
+    from raynas.orchestration.pool import Pool
+
+    needs = evaluator_needs(task.config)
+    cluster.join(needs)
+    with Pool(
+        evaluators=search.evaluators or room_for(needs),
+        cpus=search.cpus_per_evaluator,
+        gpus=search.gpus_per_evaluator,
+        note=progress.note,
+        wait_for=progress.wait_for,
+    ) as pool:
+        quantities = (*OneShotAccuracy.quantities, *(("spread",) if len(base_seeds) > 1 else ()))
+        judge = pool.fitness(one_shot, *arguments, quantities=quantities)
+        yield Judge(judge.quantities, judge.stream)
+
+
+def baseline(task: Task, name: str) -> Fitness:
+    """Returns one of the fitnesses that know nothing of weights: num_parameters, multiply_adds or random."""
+    return Chance(task.config.seed) if name == "random" else Cost(task.costs, name)
+
+
+def one_shot(
+    values: dict[str, Any],
+    num_categories: int,
+    measure: Literal["accuracy", "loss"],
+    calibration: FixedImages,
+    evaluation: FixedImages,
+    supernets: Sequence[tuple[dict[str, np.ndarray], np.ndarray]],
+) -> Fitness:
+    """Returns the one-shot accuracy or loss, the mean over the supernets.
+
+    Args:
+        values: The resolved configuration as plain values.
+        num_categories: Labels that the supernets tell apart.
+        measure: Which of the two.
+        calibration: Images to measure batch normalisation on.
+        evaluation: Images to judge by.
+        supernets: Weights of each supernet, and the labels of the evaluation images that it was to learn.
+    """
+    config = parse_config(values)
+    space = make_space(config)
+    device = torch.device("cuda" if config.search.gpus_per_evaluator else "cpu")
+    return mean_of(
+        [
+            OneShotAccuracy(
+                supernet_on(space, num_categories, weights, device),
+                calibration,
+                replace(evaluation, labels=labels),
+                measure=measure,
+                batch_size=config.search.evaluation_batch_size,
+            )
+            for weights, labels in supernets
+        ]
+    )
+
+
+def _judge_one_by_one(fitness: Fitness) -> Judge:
+    """Returns a judge that says each row as soon as it is known, so that nothing is lost with the process."""
+    return Judge(fitness.quantities, lambda architectures: (fitness([a]) for a in architectures))
+
+
+def _judge_at_once(fitness: Fitness) -> Judge:
+    return Judge(fitness.quantities, lambda architectures: iter([fitness(architectures)]))
+
+
+def _fitness_without_networks(task: Task, name: str) -> Fitness:
+    if name == "benchmark_table":
+        assert task.table is not None
+        return task.table
+    if name not in ("angle", "displacement", "initial_angle"):
+        return baseline(task, name)
+    make = Displacement if name == "displacement" else Angle
+    tables = (_initial_sums if name == "initial_angle" else _trained_sums)(task)
+    return mean_of([make(task.space, table) for table in tables])
+
+
+def _trained_sums(task: Task) -> list[AdditiveTable]:
+    """Returns the sums under the angle of the supernet of each base seed, at the epoch that is wanted."""
+    search = task.config.search
+    tables = []
+    for base_seed in task.config.base_seeds:
+        trained = _trained(task, base_seed)
+        place = seed_folder(task.config.supernets, base_seed)
+        if search.angle_epoch is None:
+            initial = load_checkpoint(place / "initial", task.about(base_seed))
+            tables.append(angle_table(task.space, initial.weights, trained.weights, search.angle))
+            continue
+        recorded = read_angle_tables(place / ANGLE_TABLES, search.angle)
+        if search.angle_epoch not in recorded:
+            raise ValueError(
+                f"search.angle_epoch: {place / ANGLE_TABLES} holds no {search.angle} angle after "
+                f"{search.angle_epoch} epochs; leave it out, or train this run anew"
+            )
+        tables.append(recorded[search.angle_epoch])
+    return tables
+
+
+def _initial_sums(task: Task) -> list[AdditiveTable]:
+    """Returns the sums under the angle between two initialisations, the second of a seed drawn from the first."""
+    tables = []
+    for base_seed in task.config.base_seeds:
+        other = int(np.random.SeedSequence([base_seed, 1]).generate_state(1)[0])
+        before, after = (build_supernet(task, seed).state_dict() for seed in (base_seed, other))
+        tables.append(angle_table(task.space, before, after, task.config.search.angle))
+    return tables
+
+
+def _trained(task: Task, base_seed: int) -> Checkpoint:
+    """Returns the trained supernet of a base seed.
+
+    Raises:
+        ValueError: If it is not trained.
+        DamagedCheckpoint: If its file is not what was written.
+    """
+    folder = task.config.supernets
+    place = seed_folder(folder, base_seed)
+    if not is_trained(folder, base_seed):
+        raise ValueError(
+            f"{folder} holds no trained supernet of base seed {base_seed}; run `raynas train` with this file first"
+        )
+    try:
+        return load_checkpoint(epoch_folder(place, task.config.train.epochs), task.about(base_seed))
+    except DamagedCheckpoint as error:
+        raise DamagedCheckpoint(
+            f"{error}; remove {place / 'result.json'} to train again from the checkpoint before it"
+        ) from error
+
+
+def _positions(task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which images to calibrate on, of the train split, and which to judge by, of the search split.
+
+    Raises:
+        ValueError: If there are fewer than are asked for, or than a batch.
+    """
+    config = task.config
+    train, search = split_indices(len(task.dataset.train), config.data.train_portion, config.seed)
+    if not len(search):
+        raise ValueError(
+            f"data.train_portion: {fitness_name(config.search)} judges by the search split, which is empty at "
+            f"{config.data.train_portion:g}; lower it"
+        )
+    wanted = config.search.evaluation_images or len(search)
+    if wanted > len(search):
+        raise ValueError(f"search.evaluation_images: expected at most {len(search)} (the search split), got {wanted}")
+    counts = {"calibrate on": min(config.search.calibration_images, len(train)), "judge by": wanted}
+    batch = config.search.evaluation_batch_size
+    for purpose, count in counts.items():
+        if count < batch:
+            raise ValueError(
+                f"search.evaluation_batch_size: a batch of {batch} images is more than the {count} there are to "
+                f"{purpose}; lower it to {count} or less, or give more images"
+            )
+    calibration, evaluation = (
+        positions[np.random.default_rng([config.seed, number]).permutation(len(positions))[:count]]
+        for number, (positions, count) in enumerate(zip((train, search), counts.values(), strict=True))
+    )
+    return calibration, evaluation

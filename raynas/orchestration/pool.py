@@ -1,0 +1,377 @@
+"""Judging populations in parallel: Ray actors around one shared set of weights and images.
+
+Objects are put into the object store once for all actors; numpy arrays inside them arrive as read-only views of shared
+memory, so that an actor adds next to nothing to what the weights take. (torch ignores that they are read-only: whoever
+wraps them with ``from_numpy`` must not write.) Every task names the version of its fitness, and an actor that holds
+another builds this one first: none judges by old weights, however late it came.
+
+A task is a batch of candidates, and each actor has two: one that it judges, and one to go on with while the first
+result travels. So fast actors take more. With r candidates waiting, m actors up, and s seconds that a candidate of its
+last batch took, an actor's next batch holds
+
+    max(1, min( ceil(r / 2m), floor(0.5 / s) ))        and 1 as long as s is unknown:
+
+half a second of work makes the few milliseconds of a task small, and what then waits is still about two batches for
+every actor, so that they end together. Inside a batch the candidates are judged one by one: neither batches nor actors
+nor the order of arrival can change a number, as long as the fitness depends on the candidate alone.
+
+An actor that is lost costs the batches it had, which come first again, and a new actor takes its place. Candidates
+whose actor was lost are judged in batches of one from then on, so that one that always kills its actor is found out.
+Losses count by candidate: a machine that goes with all of its actors is one loss to each candidate, while a candidate
+that ends every actor is stopped, however many others finish in between. Ray restarts no actor itself: it would count
+restarts over an actor's life.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import itertools
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from raynas.fitness import Fitness
+from raynas.search_space import Architecture
+
+if TYPE_CHECKING:
+    from ray.exceptions import RayError
+
+IN_FLIGHT = 2
+BATCH_SECONDS = 0.5
+PATIENCE_SECONDS = 10.0  # so long nothing is said while no actor is up
+MEND = "where memory is short lower search.evaluators"
+
+
+def batch_size(waiting: int, evaluators: int, seconds: float | None) -> int:
+    """Returns how many candidates an actor's next batch holds.
+
+    Args:
+        waiting: Candidates that are in no batch, at least 1.
+        evaluators: Actors that are up.
+        seconds: What a candidate of the actor's last batch took; None before that.
+    """
+    if seconds is None:
+        return 1
+    share = math.ceil(waiting / (IN_FLIGHT * evaluators))
+    return share if share * seconds <= BATCH_SECONDS else max(1, int(BATCH_SECONDS / seconds))
+
+
+class Work:
+    """The candidates of one call, by their positions: which wait, which were lost, and the rows of those judged.
+
+    Attributes:
+        left: How many rows have not been taken.
+    """
+
+    def __init__(self, count: int, width: int) -> None:
+        """Sets `count` candidates waiting, each to become a row of `width` numbers."""
+        self.left = count
+        self._waiting = list(range(count))  # a heap: what comes back is judged first
+        self._losses: Counter[int] = Counter()
+        self._rows = np.empty((count, width))
+        self._judged = np.zeros(count + 1, dtype=bool)  # the last never is, and so ends what can be taken
+
+    def next_batch(self, evaluators: int, seconds: float | None) -> list[int]:
+        """Returns the batch to be judged next, of a size by `batch_size`; empty if nothing waits."""
+        if not self._waiting:
+            return []
+        size = 1 if self._losses[self._waiting[0]] else batch_size(len(self._waiting), evaluators, seconds)
+        return [heapq.heappop(self._waiting) for _ in range(size)]
+
+    def judged(self, batch: list[int], rows: np.ndarray) -> None:
+        """Takes the rows of a batch."""
+        self._rows[batch] = rows
+        self._judged[batch] = True
+
+    def lost(self, batches: list[list[int]]) -> int:
+        """Sets the batches of a lost actor waiting again.
+
+        Returns:
+            How often the candidates of the first batch, the one it was judging, were lost so far.
+        """
+        for position in itertools.chain(*batches):
+            heapq.heappush(self._waiting, position)
+        self._losses.update(batches[0])
+        return max(self._losses[position] for position in batches[0])
+
+    def take(self) -> np.ndarray:
+        """Returns the rows from the last one taken up to the first that is not judged, ``(k, width)``."""
+        start = len(self._rows) - self.left
+        self.left -= int(self._judged[start:].argmin())
+        return self._rows[start : len(self._rows) - self.left]
+
+
+class Evaluator:
+    """Judges candidates in a process of its own."""
+
+    def __init__(self, threads: int) -> None:
+        """Takes how many threads torch may use."""
+        import torch
+
+        torch.set_num_threads(threads)
+        self._version: int | None = None
+        self._fitness: Fitness | None = None
+
+    def judge(
+        self, version: int, boxed: list[Any], quantities: tuple[str, ...], architectures: Sequence[Architecture]
+    ) -> tuple[np.ndarray, float]:
+        """Returns what the candidates are worth, ``(n, q)``, and the seconds that took.
+
+        Args:
+            version: Which fitness.
+            boxed: References to what builds it and to the objects it is built of, in a list so that only who builds
+                fetches them.
+            quantities: What it must measure.
+            architectures: The candidates.
+
+        Raises:
+            ValueError: If the fitness says so.
+            RuntimeError: If it fails in any other way.
+        """
+        if version != self._version:
+            import ray
+
+            self._version = self._fitness = None  # what goes leaves room for what comes
+            with _in_one_line("building the fitness"):
+                make, *objects = ray.get(boxed)
+                self._fitness = make(*objects)
+                if self._fitness.quantities != quantities:
+                    raise TypeError(f"it measures {self._fitness.quantities}, expected {quantities}")
+            self._version = version
+        assert self._fitness is not None
+        began = time.perf_counter()
+        rows = [_judge_one(self._fitness, architecture) for architecture in architectures]
+        return np.array(rows), time.perf_counter() - began
+
+
+def _judge_one(fitness: Fitness, architecture: Architecture) -> np.ndarray:
+    """Returns what one candidate is worth, ``(q,)``."""
+    with _in_one_line(f"evaluating {architecture}"):
+        values = np.asarray(fitness([architecture]), dtype=np.float64)
+        if values.shape != (1, len(fitness.quantities)):
+            raise TypeError(f"expected shape {(1, len(fitness.quantities))}, one row, got {values.shape}")
+        if not np.isfinite(values).all():
+            raise ArithmeticError(f"expected finite {', '.join(fitness.quantities)}, got {values[0].tolist()}")
+        row: np.ndarray = values[0]
+    return row
+
+
+@contextlib.contextmanager
+def _in_one_line(doing: str) -> Iterator[None]:
+    """Turns what is raised into one line that crosses processes: a ValueError stays one, all else failed."""
+    try:
+        yield
+    except Exception as error:
+        message = " ".join(str(error).partition("\ntraceback: ")[0].split())  # Ray's own errors end with one
+        if isinstance(error, ValueError):
+            raise ValueError(f"{doing} failed: {message}") from error
+        raise RuntimeError(f"{doing} failed: {type(error).__name__}: {message}") from error
+
+
+@dataclass(eq=False)
+class _Member:
+    """An actor of the pool; `coming` is answered when it is up, and None from then on."""
+
+    actor: Any
+    coming: Any | None
+
+
+def _ignore(line: str | None) -> None:
+    """Says nothing."""
+
+
+class Pool:
+    """Actors that judge candidates, for the time of a ``with`` block in which Ray is connected.
+
+    They are started on first use, serve any number of fitnesses one after another, and are killed on leaving. Those
+    that the cluster cannot place yet are waited for while the others work; a cluster that grows grows for them.
+    """
+
+    def __init__(
+        self,
+        *,
+        evaluators: int,
+        cpus: float = 1,
+        gpus: float = 0,
+        max_failures: int = 3,
+        note: Callable[[str], None] = _ignore,
+        wait_for: Callable[[str | None], None] = _ignore,
+    ) -> None:
+        """Sets the pool up; nothing is started.
+
+        Args:
+            evaluators: How many actors to have.
+            cpus: CPUs, and torch threads, of an actor.
+            gpus: GPUs of an actor, or a fraction of one.
+            max_failures: Losses in a row over the same candidate, or of actors that only start while none judges, after
+                which judging fails.
+            note: Told in one line when an actor is lost.
+            wait_for: Told what is waited for while no actor is up, and None when one is.
+        """
+        self._evaluators = evaluators
+        self._takes = {"CPU": cpus, "GPU": gpus}
+        self._max_failures = max_failures
+        self._note = note
+        self._wait_for = wait_for
+        self._members: list[_Member] = []
+        self._versions = 0
+        self._failed_starts = 0
+        self._entered = False
+
+    def __enter__(self) -> Pool:
+        self._entered = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        import ray
+
+        self._entered = False
+        while self._members:
+            ray.kill(self._members.pop().actor)
+
+    def fitness(self, make: Callable[..., Fitness], *objects: Any, quantities: tuple[str, ...]) -> PooledFitness:
+        """Returns the fitness ``make(*objects)``, judged by the actors.
+
+        Args:
+            make: Builds the fitness inside an actor, from what it must not write to; a function of an importable
+                module.
+            objects: What it takes, put into the object store here and now.
+            quantities: What the fitness measures; building one that measures anything else is an error.
+        """
+        import ray
+
+        self._versions += 1
+        return PooledFitness(self, self._versions, [ray.put(thing) for thing in (make, *objects)], quantities)
+
+    def _judge(self, task: tuple[Any, ...], work: Work, architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
+        """Yields the rows of the architectures in order, for `PooledFitness.stream`."""
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        in_flight: dict[Any, tuple[_Member, list[int]]] = {}
+        seconds: dict[_Member, float] = {}  # what a candidate took
+        spoke = time.monotonic()
+        while work.left:
+            up = self._up()
+            load = Counter(member for member, _ in in_flight.values())
+            for depth in range(IN_FLIGHT):  # each actor has its first batch before any has a second
+                for member in up:
+                    if load[member] == depth and (batch := work.next_batch(len(up), seconds.get(member))):
+                        ref = member.actor.judge.remote(*task, [architectures[position] for position in batch])
+                        in_flight[ref] = (member, batch)
+                        load[member] += 1
+            if len(rows := work.take()):
+                yield rows
+                continue
+            if up:
+                spoke = time.monotonic()
+            elif time.monotonic() - spoke > PATIENCE_SECONDS:
+                spoke = time.monotonic()
+                self._wait_for(self._lack())
+            coming = {member.coming: member for member in self._members if member.coming is not None}
+            for ref in ray.wait([*in_flight, *coming], timeout=0.2)[0]:  # between two waits Ctrl-C is heard
+                member, batch = in_flight[ref] if ref in in_flight else (coming[ref], [])
+                try:
+                    answer = ray.get(ref)
+                except RayTaskError as error:
+                    raise error.cause from None
+                except RayError as error:  # the actor is lost; Ray says by many kinds of what
+                    self._lose(member, error)
+                    mine = [other for other, (whose, _) in in_flight.items() if whose is member]
+                    batches = [in_flight.pop(other)[1] for other in mine]
+                    if batches and (times := work.lost(batches)) >= self._max_failures and len(batches[0]) == 1:
+                        raise RuntimeError(
+                            f"an evaluator was lost {times} times in a row while judging "
+                            f"{architectures[batches[0][0]]} ({type(error).__name__}); {MEND}"
+                        ) from None
+                    continue
+                if batch:
+                    work.judged(batch, answer[0])
+                    seconds[member] = answer[1] / len(batch)
+                    del in_flight[ref]
+                    self._failed_starts = 0
+                else:
+                    member.coming = None
+                    self._wait_for(None)
+
+    def _up(self) -> list[_Member]:
+        """Returns the actors that are up, after starting those that are missing."""
+        import ray
+
+        if not self._entered:
+            raise RuntimeError("the pool judges only inside its `with` block")
+        actor = ray.remote(num_cpus=self._takes["CPU"], num_gpus=self._takes["GPU"], max_restarts=0)(Evaluator)
+        while len(self._members) < self._evaluators:
+            handle: Any = actor.remote(max(1, int(self._takes["CPU"])))
+            self._members.append(_Member(handle, handle.__ray_ready__.remote()))
+        return [member for member in self._members if member.coming is None]
+
+    def _lose(self, member: _Member, error: RayError) -> None:
+        """Strikes an actor off, unless another stream has noticed before.
+
+        Raises:
+            RuntimeError: If it could not start, and another one would not either.
+        """
+        import ray
+
+        if member not in self._members:
+            return
+        self._members.remove(member)
+        ray.kill(member.actor)  # one that is only out of reach would keep its resources
+        if member.coming is not None:
+            self._failed_starts += 1
+            if getattr(error, "actor_init_failed", False):
+                raise RuntimeError(f"evaluators cannot start: {str(error).splitlines()[-1]}")
+            if self._failed_starts >= self._max_failures:
+                raise RuntimeError(f"evaluators cannot start: {type(error).__name__}; {MEND}")
+        self._note("an evaluator was lost; its candidates are judged again")
+
+    def _lack(self) -> str:
+        """Returns what is waited for while no actor is up."""
+        import ray
+
+        free, total = ray.available_resources(), ray.cluster_resources()  # type: ignore[no-untyped-call]
+        kinds = [kind for kind, amount in self._takes.items() if amount]
+        takes = " and ".join(f"{self._takes[kind]:g} {kind}" for kind in kinds)
+        there = " and ".join(f"{free.get(kind, 0):g} of {total.get(kind, 0):g} {kind}" for kind in kinds)
+        return f"waiting for an evaluator to start (search.evaluators): it takes {takes}, and {there} are free"
+
+
+class PooledFitness:
+    """A fitness that the actors of a pool judge; `Pool.fitness` makes it.
+
+    Attributes:
+        quantities: Names of what it measures; the first is ``fitness``.
+    """
+
+    def __init__(self, pool: Pool, version: int, boxed: list[Any], quantities: tuple[str, ...]) -> None:
+        """Takes the pool, and what `Evaluator.judge` takes."""
+        self.quantities = quantities
+        self._pool = pool
+        self._task = (version, boxed, quantities)
+
+    def stream(self, architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
+        """Yields what the architectures are worth, in their order, ``(k, q)`` float64 at a time as soon as it is known.
+
+        What is in flight when a stream is left early is judged to its end and dropped: at most two batches an actor,
+        which the next stream waits for. (Ray cannot interrupt an actor, and is slow to tell it of what is cancelled.)
+
+        Raises:
+            ValueError: If the fitness raises one; it names the architecture.
+            RuntimeError: If it fails in any other way, is not finite or of a wrong shape; it names the architecture.
+                If actors are lost again and again.
+        """
+        return self._pool._judge(self._task, Work(len(architectures), len(self.quantities)), architectures)
+
+    def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """Returns what the architectures are worth, ``(n, q)`` float64, larger fitness is better."""
+        return np.concatenate([np.empty((0, len(self.quantities))), *self.stream(architectures)])

@@ -1,0 +1,152 @@
+"""The parts of a page that sets several runs side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from raynas.report import document, figures
+from raynas.report.document import Markup, breakable, element, table, together
+from raynas.report.quantities import Quantity, duration
+from raynas.report.run_files import Run
+from raynas.report.sections import (
+    Gallery,
+    about_ranking,
+    drawings,
+    numbers_of,
+    plain,
+    rank_groups,
+    rank_table,
+    section,
+    tau_figure,
+    with_interval,
+)
+
+
+def distinct_names(runs: Sequence[Run]) -> list[str]:
+    """Returns the runs' names, all of them numbered if two are the same."""
+    names = [run.name for run in runs]
+    return names if len(set(names)) == len(names) else [f"{name} #{i}" for i, name in enumerate(names, start=1)]
+
+
+Named = Sequence[tuple[str, Run]]
+
+
+def side_by_side(named: Named, looks: Mapping[str, figures.Look]) -> Markup:
+    """Returns a table with a column for each run."""
+    lines: list[tuple[str, Callable[[Run], str]]] = [
+        ("folder", lambda run: str(run.folder)),
+        ("algorithm", lambda run: plain(run.config.get("algorithm", ""))),
+        ("space", lambda run: plain(run.config.get("space", {}).get("name", ""))),
+        ("data", lambda run: plain(run.config.get("data", {}).get("name", ""))),
+        ("labels", lambda run: plain(run.config.get("data", {}).get("labels") or "–")),
+        ("fitness", lambda run: run.quantity.title),
+        ("base seeds", lambda run: ", ".join(map(str, run.base_seeds)) or "–"),
+        ("architectures judged", lambda run: f"{run.result['evaluations']:,}" if run.result else "–"),
+        ("best architecture", lambda run: breakable(run.best[0].description) if run.best else "–"),
+        ("its fitness", lambda run: _of_best(run, "fitness")),
+        ("its parameters", lambda run: _of_best(run, "num_parameters")),
+        ("its multiply-adds", lambda run: _of_best(run, "multiply_adds")),
+        ("its true accuracy", _true_accuracy),
+        ("τ-b with true accuracy", _tau),
+        *((f"{stage}", lambda run, stage=stage: _seconds(run, stage)) for stage in ("training", "search", "rank")),
+    ]
+    swatches = [element("span", _swatch(looks[name][0]), f" {name}") for name, _ in named]
+    rows = [[head, *(value(run) for _, run in named)] for head, value in lines]
+    return section("Side by side", table(["", *swatches], rows))
+
+
+def _swatch(color: str) -> Markup:
+    return element("span", "■", style=f"color: {color}")
+
+
+def _of_best(run: Run, key: str) -> str:
+    if not run.best or key not in run.best[0].numbers:
+        return "–"
+    value = run.best[0].numbers[key]
+    return run.quantity.write_with_unit(value) if key == "fitness" else f"{value:,}"
+
+
+def _true_accuracy(run: Run) -> str:
+    value = run.true_accuracy(run.best[0].architecture) if run.best else None
+    return "–" if value is None else f"{value:.2f} percent"
+
+
+def _tau(run: Run) -> str:
+    """Returns tau of the first of the run's ranks, which is that of its own fitness if that was ranked."""
+    if not run.ranks or not run.ranks[0].has_table:
+        return "–"
+    fitness = run.ranks[0].rows[0]
+    return f"{fitness.name}: {with_interval(fitness.tau, fitness.tau_interval)}"
+
+
+def _seconds(run: Run, stage: str) -> str:
+    return duration(run.seconds[stage]) if stage in run.seconds else "–"
+
+
+def best_architectures(named: Named, gallery: Gallery) -> Markup:
+    """Returns the best architecture of each run, drawn."""
+    drawn = [
+        (together(element("b", name), " · ", " · ".join(numbers_of(run, run.best[0], short=True))), run.best[0])
+        for name, run in named
+        if run.best
+    ]
+    return section("Best architectures", *drawings(gallery, drawn))
+
+
+def search_figures(named: Named, looks: Mapping[str, figures.Look], gallery: Gallery) -> Markup:
+    """Returns the searches, those by one fitness in one figure."""
+    groups: dict[Quantity, list[tuple[str, Run]]] = {}
+    for name, run in named:
+        groups.setdefault(run.quantity, []).append((name, run))
+    members = []
+    for place, (quantity, group) in enumerate(groups.items(), start=1):
+        histories = [(name, run.history) for name, run in group if run.history is not None]
+        if not histories:
+            continue
+        of = ", ".join(name for name, _ in histories)
+        members.append(
+            gallery.show(
+                f"search-{place}",
+                figures.search_curves(histories, quantity, looks),
+                f"The best {quantity.name} so far of {of}.",
+            )
+        )
+    return section("Search", document.figures(*members)) if members else Markup("")
+
+
+def training_figures(named: Named, looks: Mapping[str, figures.Look], gallery: Gallery) -> Markup:
+    """Returns the training of all runs in the same figures."""
+    lines = [(name, metrics) for name, run in named for metrics in run.training.values()]
+    captions = {"loss": "Cross-entropy", "accuracy": "Accuracy", "learning_rate": "Learning rate"}
+    members = []
+    for metric, what in captions.items():
+        having = [(name, metrics) for name, metrics in lines if metric in metrics]
+        if having:
+            figure = figures.training_curves(having, metric, looks)
+            caption = f"{what} of the supernets in training, a line for each base seed."
+            members.append(gallery.show(metric.replace("_", "-"), figure, caption))
+    return section("Training", document.figures(*members)) if members else Markup("")
+
+
+def rank_correlation(named: Named, gallery: Gallery) -> Markup:
+    """Returns the correlations of all runs, those against one table in one table and figure."""
+    content: list[str] = []
+    for place, group in enumerate(rank_groups((name, rank) for name, run in named for rank in run.ranks), start=1):
+        content += [element("p", about_ranking(group[0][1])), rank_table(group)]
+        if group[0][1].has_table:
+            content.append(document.figures(tau_figure(gallery, f"tau-{place}", group)))
+    return section("Rank correlation", *content)
+
+
+def different_keys(named: Named) -> Markup:
+    """Returns the keys of the configurations that are not the same in all runs."""
+    flat = [document.flatten(run.config) for _, run in named]
+    keys = [key for key in dict.fromkeys(key for values in flat for key in values)]
+    rows = [
+        [key, *cells]
+        for key in keys
+        if len(set(cells := [plain(values[key]) if key in values else "–" for values in flat])) > 1
+    ]
+    if not rows:
+        return section("Configuration", element("p", "The configurations are the same."))
+    return section("Configuration", table(["key that differs", *(name for name, _ in named)], rows))

@@ -1,0 +1,369 @@
+"""Where the nodes, edges and labels of a graph are drawn. Plain geometry in points; nothing is drawn here.
+
+A graph is a list of labelled edges. Its nodes stand in ranks from left to right, by the longest path that leads to
+them. Between two ranks of nodes lies a rank of labels, so that a label has a place of its own as a node has, and an
+edge that passes a rank has one too: no label covers a node, another label or another edge (Sugiyama et al. 1981).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+
+Edge: TypeAlias = tuple[str, str, str]
+"""Source, target and operation."""
+Size: TypeAlias = tuple[float, float]
+Point: TypeAlias = tuple[float, float]
+
+NODE_HEIGHT = 15.0
+BEFORE_LABEL, AFTER_LABEL = 12.0, 15.0  # room for the bends of lines, and for the arrow's head
+GAP = 6.0  # between neighbours of a rank
+PORT = 4.5  # between lines that meet at a node
+
+
+@dataclass(frozen=True)
+class Box:
+    """A rectangle by its centre and size."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    def overlaps(self, other: Box) -> bool:
+        """Returns whether the two share any area."""
+        return (
+            2 * abs(self.x - other.x) < self.width + other.width - 1e-9
+            and 2 * abs(self.y - other.y) < self.height + other.height - 1e-9
+        )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A laid out graph; x grows to the right, y upwards, and all of it lies within the size.
+
+    Attributes:
+        width: Of the whole.
+        height: Of the whole.
+        nodes: Where each node lies.
+        labels: Where each edge's label lies, in the order of the edges.
+        routes: Each edge's line: a point and then three for each cubic Bézier curve, from source to target.
+    """
+
+    width: float
+    height: float
+    nodes: Mapping[str, Box]
+    labels: Sequence[Box]
+    routes: Sequence[Sequence[Point]]
+
+
+def depths(edges: Sequence[Edge]) -> dict[str, int]:
+    """Returns how many edges the longest path to each node has.
+
+    Raises:
+        ValueError: If the edges run in a circle.
+    """
+    depth = {node: 0 for source, target, _ in edges for node in (source, target)}
+    for _ in range(len(depth) + 1):
+        before = dict(depth)
+        for source, target, _ in edges:
+            depth[target] = max(depth[target], depth[source] + 1)
+        if depth == before:
+            return depth
+    raise ValueError(f"the edges run in a circle among the nodes {', '.join(depth)}")
+
+
+def live_edges(edges: Sequence[Edge]) -> list[bool]:
+    """Returns which edges lie on a path from an input (``in``, ``in 1``) to the output ``out``."""
+    onward, back = defaultdict(set), defaultdict(set)
+    for source, target, _ in edges:
+        onward[source].add(target)
+        back[target].add(source)
+    fed = _reached({node for node in onward if node.split(" ")[0] == "in"}, onward)
+    used = _reached({"out"}, back)
+    return [source in fed and target in used for source, target, _ in edges]
+
+
+def _reached(nodes: set[str], neighbours: Mapping[str, set[str]]) -> set[str]:
+    seen, new = set(nodes), set(nodes)
+    while new:
+        new = set().union(*(neighbours.get(node, set()) for node in new)) - seen
+        seen |= new
+    return seen
+
+
+def lay_out(
+    edges: Sequence[Edge], label_sizes: Sequence[Size], node_widths: Mapping[str, float], width: float
+) -> Layout:
+    """Returns where to draw a graph: in rows if it is a chain too long for the width, else in ranks.
+
+    Args:
+        edges: The graph; not empty.
+        label_sizes: Width and height of each edge's label; zeros for an edge without one.
+        node_widths: Width of each node.
+        width: What a chain should keep to. Other graphs take what they need.
+
+    Raises:
+        ValueError: If the edges run in a circle.
+    """
+    ranked = _in_ranks(edges, label_sizes, node_widths)
+    chain = _as_chain(edges)
+    if chain is None or ranked.width <= width:
+        return ranked
+    return _in_rows(chain, edges, label_sizes, node_widths, width)
+
+
+# Chains
+
+
+def _as_chain(edges: Sequence[Edge]) -> list[int] | None:
+    """Returns the edges of a chain in their order, None if the graph is no chain."""
+    leaving = {source: index for index, (source, _, _) in enumerate(edges)}
+    entered = {target for _, target, _ in edges}
+    starts = [source for source in leaving if source not in entered]
+    if len(leaving) < len(edges) or len(entered) < len(edges) or len(starts) != 1:
+        return None
+    order, node = [], starts[0]
+    while node in leaving:
+        order.append(leaving[node])
+        node = edges[leaving[node]][1]
+    return order if len(order) == len(edges) else None
+
+
+def _in_rows(
+    chain: Sequence[int],
+    edges: Sequence[Edge],
+    label_sizes: Sequence[Size],
+    node_widths: Mapping[str, float],
+    width: float,
+) -> Layout:
+    """Returns a chain in rows that run to and fro; from row to row an edge runs straight down."""
+    names = [edges[chain[0]][0], *(edges[index][1] for index in chain)]
+    label_width, label_height = (max(size[axis] for size in label_sizes) for axis in (0, 1))
+    node_width = max(node_widths[name] for name in names)
+    column = node_width + BEFORE_LABEL + label_width + AFTER_LABEL
+    margin = max(node_width, label_width) / 2
+    columns = max(2, int((width - 2 * margin) / column) + 1)
+    row_height = NODE_HEIGHT + BEFORE_LABEL + label_height + AFTER_LABEL
+    rows = -(-len(names) // columns)
+    top = (rows - 1) * row_height + NODE_HEIGHT / 2
+    nodes = {}
+    for position, name in enumerate(names):
+        row, place = divmod(position, columns)
+        x = margin + (place if row % 2 == 0 else columns - 1 - place) * column
+        nodes[name] = Box(x, top - row * row_height, node_widths[name], NODE_HEIGHT)
+    labels, routes = [], []
+    for (source, target, _), (wide, high) in zip(edges, label_sizes, strict=True):
+        a, b = nodes[source], nodes[target]
+        ahead = (b.x > a.x) - (b.x < a.x)  # 0 where the line runs down
+        start = (a.x + ahead * a.width / 2, a.y - (not ahead) * a.height / 2)
+        end = (b.x - ahead * b.width / 2, b.y + (not ahead) * b.height / 2)
+        shift = (AFTER_LABEL - BEFORE_LABEL) / 2  # the arrow's head needs the larger room
+        middle = ((start[0] + end[0]) / 2 - ahead * shift, (start[1] + end[1]) / 2 + (not ahead) * shift)
+        labels.append(Box(*middle, wide, high))
+        routes.append(_straight(start, end))
+    return Layout(2 * margin + (columns - 1) * column, top + NODE_HEIGHT / 2, nodes, labels, routes)
+
+
+def _straight(start: Point, end: Point) -> list[Point]:
+    return [start, *(tuple(np.add(start, np.subtract(end, start) * part).tolist()) for part in (1 / 3, 2 / 3)), end]
+
+
+# Graphs in ranks
+
+
+@dataclass
+class _Item:
+    """What stands in a rank: a node, a label, or an edge that passes."""
+
+    rank: int
+    size: Size
+    neighbours: list[tuple[int, float]]
+    y: float = 0.0
+
+
+def _in_ranks(edges: Sequence[Edge], label_sizes: Sequence[Size], node_widths: Mapping[str, float]) -> Layout:
+    depth = depths(edges)
+    if "out" in depth and all(source != "out" for source, _, _ in edges):
+        depth["out"] = max(depth.values())
+    items = [_Item(2 * depth[node], (node_widths[node], NODE_HEIGHT), []) for node in depth]
+    of_node = dict(zip(depth, range(len(depth)), strict=True))
+    ways, label_items = _ways(edges, label_sizes, depth, items, of_node)
+    ranks: list[list[int]] = [[] for _ in range(2 * max(depth.values()) + 1)]
+    for index, item in enumerate(items):
+        ranks[item.rank].append(index)
+    ranks = _ordered(ranks, items)
+    _place(ranks, items)
+    lefts, widths, x = [], [], 0.0
+    for rank, members in enumerate(ranks):
+        widths.append(max(items[index].size[0] for index in members))
+        lefts.append(x)
+        x += widths[-1] + (AFTER_LABEL if rank % 2 else BEFORE_LABEL)
+    bottom = min(item.y - item.size[1] / 2 for item in items)
+    height = max(item.y + item.size[1] / 2 for item in items) - bottom
+
+    def box(index: int) -> Box:
+        item = items[index]
+        return Box(lefts[item.rank] + widths[item.rank] / 2, item.y - bottom, *item.size)
+
+    nodes = {node: box(index) for node, index in of_node.items()}
+    starts, ends = _ports(edges, ways, items), _ports(edges, [way[::-1] for way in ways], items)
+    routes = []
+    for edge, way in enumerate(ways):
+        source, target = box(way[0]), box(way[-1])
+        y = source.y + starts[edge]
+        start = (source.x + _half_chord(source, starts[edge]), y)
+        rank = items[way[0]].rank
+        route = _level([start], lefts[rank] + widths[rank])
+        for index in way[1:-1]:
+            rank, y = items[index].rank, items[index].y - bottom
+            route = _level(_bend(route, (lefts[rank], y)), lefts[rank] + widths[rank])
+        route = _bend(route, (lefts[items[way[-1]].rank], target.y + ends[edge]))
+        routes.append(_level(route, target.x - _half_chord(target, ends[edge])))
+    return Layout(lefts[-1] + widths[-1], height, nodes, [box(index) for index in label_items], routes)
+
+
+def _ways(
+    edges: Sequence[Edge],
+    label_sizes: Sequence[Size],
+    depth: Mapping[str, int],
+    items: list[_Item],
+    of_node: Mapping[str, int],
+) -> tuple[list[list[int]], list[int]]:
+    """Returns the items along each edge, which are added, and each edge's label among them.
+
+    A label stands in the rank between its edge's ends that holds the fewest labels yet, short edges first.
+    """
+    labelled: dict[int, int] = defaultdict(int)
+    ways: list[list[int]] = [[] for _ in edges]
+    labels = [0] * len(edges)
+    for edge in sorted(range(len(edges)), key=lambda e: depth[edges[e][1]] - depth[edges[e][0]]):
+        source, target, _ = edges[edge]
+        first, last = 2 * depth[source], 2 * depth[target]
+        labels_rank = min(
+            range(first + 1, last, 2), key=lambda rank: (labelled[rank], abs(2 * rank - first - last), rank)
+        )
+        labelled[labels_rank] += 1
+        way = [of_node[source]]
+        for rank in range(first + 1, last):
+            if rank == labels_rank:
+                labels[edge] = len(items)
+            way.append(len(items))
+            items.append(_Item(rank, label_sizes[edge] if rank == labels_rank else (0.0, 2.0), []))
+        way.append(of_node[target])
+        for a, b in zip(way, way[1:], strict=False):
+            inner = (a != way[0]) + (b != way[-1])  # straight where it passes, bent near its ends
+            items[a].neighbours.append((b, 1.0 + 4 * inner))
+            items[b].neighbours.append((a, 1.0 + 4 * inner))
+        ways[edge] = way
+    return ways, labels
+
+
+def _ordered(ranks: list[list[int]], items: Sequence[_Item]) -> list[list[int]]:
+    """Returns the ranks, each ordered so that few lines cross, from several beginnings."""
+    rng = np.random.default_rng(0)
+    best, fewest = ranks, _crossings(ranks, items)
+    for _ in range(30):
+        ranks = [list(rank) for rank in ranks]
+        for sweep in range(6):
+            _order_by_neighbours(ranks, items, onward=sweep % 2 == 0)
+            crossings = _crossings(ranks, items)
+            if crossings < fewest:
+                best, fewest = [list(rank) for rank in ranks], crossings
+        if fewest == 0:
+            break
+        for rank in ranks:
+            rng.shuffle(rank)
+    return best
+
+
+def _order_by_neighbours(ranks: list[list[int]], items: Sequence[_Item], onward: bool) -> None:
+    """Orders each rank by the mean place of its items' neighbours in the rank before it, or in the one after."""
+    way = ranks if onward else ranks[::-1]
+    for behind, rank in zip(way, way[1:], strict=False):
+        place = {index: position for position, index in enumerate(behind)}
+        means = {}
+        for position, index in enumerate(rank):
+            places = [place[neighbour] for neighbour, _ in items[index].neighbours if neighbour in place]
+            means[index] = sum(places) / len(places) if places else float(position)
+        rank.sort(key=means.__getitem__)
+
+
+def _crossings(ranks: Sequence[Sequence[int]], items: Sequence[_Item]) -> int:
+    place = {index: position for rank in ranks for position, index in enumerate(rank)}
+    total = 0
+    for rank in ranks:
+        lines = [
+            (place[index], place[n])
+            for index in rank
+            for n, _ in items[index].neighbours
+            if items[n].rank > items[index].rank
+        ]
+        total += sum((a - c) * (b - d) < 0 for i, (a, b) in enumerate(lines) for c, d in lines[:i])
+    return total
+
+
+def _place(ranks: Sequence[Sequence[int]], items: Sequence[_Item]) -> None:
+    """Sets y of every item: near its neighbours, in its rank's order from top to bottom, without overlaps."""
+    offsets = []
+    for rank in ranks:
+        heights = [items[index].size[1] for index in rank]
+        steps = [(a + b) / 2 + GAP for a, b in zip(heights, heights[1:], strict=False)]
+        offsets.append(np.concatenate([[0.0], np.cumsum(steps)]))
+        for index, down in zip(rank, offsets[-1] - offsets[-1][-1] / 2, strict=True):
+            items[index].y = -float(down)
+    for sweep in range(40):
+        for rank, offset in list(zip(ranks, offsets, strict=True))[:: 1 if sweep % 2 == 0 else -1]:
+            wanted = []
+            for index in rank:
+                places, weights = zip(*((items[n].y, weight) for n, weight in items[index].neighbours), strict=True)
+                wanted.append(float(np.average(places, weights=weights)))
+            for index, down in zip(rank, _non_decreasing(-np.array(wanted) - offset) + offset, strict=True):
+                items[index].y = -float(down)
+
+
+def _non_decreasing(values: np.ndarray) -> np.ndarray:
+    """Returns the non-decreasing numbers nearest to `values` in squares, by pooling neighbours that violate it."""
+    blocks: list[tuple[float, int]] = []
+    for value in values.tolist():
+        blocks.append((value, 1))
+        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+            (a, m), (b, n) = blocks[-2:]
+            blocks[-2:] = [((a * m + b * n) / (m + n), m + n)]
+    return np.concatenate([np.full(n, value) for value, n in blocks])
+
+
+def _ports(edges: Sequence[Edge], ways: Sequence[Sequence[int]], items: Sequence[_Item]) -> list[float]:
+    """Returns how far above its node's centre each edge begins, so that lines do not meet in one point."""
+    leaving = defaultdict(list)
+    for edge, way in enumerate(ways):
+        leaving[way[0]].append(edge)
+    above = [0.0] * len(edges)
+    for bundle in leaving.values():
+        bundle.sort(key=lambda edge: items[ways[edge][1]].y)
+        step = min(PORT, (NODE_HEIGHT - 5) / max(1, len(bundle) - 1))
+        for position, edge in enumerate(bundle):
+            above[edge] = (position - (len(bundle) - 1) / 2) * step
+    return above
+
+
+def _half_chord(node: Box, above: float) -> float:
+    """Returns half the width of a node with round ends at a height above its centre."""
+    radius = node.height / 2
+    return float(node.width / 2 - radius + np.sqrt(radius**2 - above**2))
+
+
+def _level(route: list[Point], x: float) -> list[Point]:
+    """Returns a route continued straight to the right."""
+    return route + _straight(route[-1], (x, route[-1][1]))[1:] if x > route[-1][0] else route
+
+
+def _bend(route: list[Point], end: Point) -> list[Point]:
+    """Returns a route continued to a point, level at both ends."""
+    x, y = route[-1]
+    middle = (x + end[0]) / 2
+    return [*route, (middle, y), (middle, end[1]), end]

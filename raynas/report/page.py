@@ -1,0 +1,77 @@
+"""Pages written: of a run, and of several side by side. One file each, which asks for nothing outside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from raynas.report import comparison, document, figures, sections
+from raynas.report.run_files import read_run
+
+
+def write_report(folder: Path) -> Path:
+    """Writes a run's page and its figures, and returns the page: ``report/index.html`` in the run's folder.
+
+    The figures lie beside it as ``figures/*.svg`` and ``*.png``; those of an older report that are no more are removed.
+
+    Args:
+        folder: The run's folder.
+
+    Raises:
+        ValueError: If the folder holds no run, or one without any result, or a damaged file.
+    """
+    run = read_run(folder)
+    gallery = sections.Gallery()
+    page = document.document(
+        f"{run.name} · raynas",
+        sections.summary(run),
+        sections.best_architectures(run, gallery),
+        sections.search_figures(run, gallery),
+        sections.training_figures(run, gallery),
+        sections.rank_correlation(run, gallery),
+        sections.configuration(run),
+        sections.provenance(run),
+    )
+    if (overview := figures.overview(run, run.quantity)) is not None:
+        gallery.show("overview", overview, "")
+    place = folder / "report"
+    files = gallery.files()
+    for name, content in files.items():
+        document.write_at_once(place / "figures" / name, content)
+    for stale in {file.name for file in (place / "figures").glob("*.*")} - set(files):
+        (place / "figures" / stale).unlink()
+    document.write_at_once(place / "index.html", page.encode("utf-8"))
+    return place / "index.html"
+
+
+def write_comparison(folders: Sequence[Path], file: Path) -> Path:
+    """Writes one page that sets runs side by side, and returns it.
+
+    Runs that share a name are numbered; where fitness differs, searches are drawn apart.
+
+    Args:
+        folders: The runs' folders, two at least.
+        file: The page.
+
+    Raises:
+        ValueError: If there are fewer than two folders, one holds no run or no result, or a file is damaged.
+    """
+    if len(folders) < 2:
+        raise ValueError(f"a comparison takes two run folders or more, got {len(folders)}")
+    runs = [read_run(folder) for folder in folders]
+    named = list(zip(comparison.distinct_names(runs), runs, strict=True))
+    looks = figures.looks_of(name for name, _ in named)
+    gallery = sections.Gallery()
+    title = ", ".join(name for name, _ in named) if len(named) < 4 else f"{len(named)} runs"
+    page = document.document(
+        f"{title} · raynas",
+        document.element("header", document.element("h1", title)),
+        comparison.side_by_side(named, looks),
+        comparison.best_architectures(named, gallery),
+        comparison.search_figures(named, looks, gallery),
+        comparison.training_figures(named, looks, gallery),
+        comparison.rank_correlation(named, gallery),
+        comparison.different_keys(named),
+    )
+    document.write_at_once(file, page.encode("utf-8"))
+    return file

@@ -1,0 +1,424 @@
+"""What a run's folder holds, read into one value. Parts that a run has not made (yet) are empty, not errors."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from raynas.report.layout import Edge, depths
+from raynas.report.quantities import Quantity, fitness_quantity
+from raynas.search_space import Architecture
+
+Columns: TypeAlias = Mapping[str, np.ndarray]
+"""Numbers by name, each array as long as the file has lines."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One of the best architectures.
+
+    Attributes:
+        architecture: Its candidates.
+        description: The same as text.
+        numbers: ``fitness`` and what else was recorded, such as ``spread``, ``accuracy`` and ``num_parameters``.
+        drawing: Its graphs by name, each a list of labelled edges; empty where none was recorded.
+    """
+
+    architecture: Architecture
+    description: str
+    numbers: Mapping[str, float]
+    drawing: Mapping[str, Sequence[Edge]]
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """All judged architectures in their order: ``generation``, ``fitness``, and what else every line holds."""
+
+    columns: Columns
+
+    @property
+    def best_so_far(self) -> np.ndarray:
+        """The largest fitness up to each architecture."""
+        return np.fmax.accumulate(self.columns["fitness"])
+
+
+@dataclass(frozen=True)
+class RankRow:
+    """How well one ordering of the architectures, by a fitness or a baseline, agrees with their true accuracy.
+
+    Attributes:
+        name: The fitness or the baseline.
+        tau: Kendall's tau-b; not a number where the table is missing, as for all that follows.
+        tau_interval: Its interval by bootstrap.
+        rho: Spearman's rho.
+        rho_interval: Its interval by bootstrap.
+        top: Mean and best true accuracy, in percent, of the first k.
+        tau_within: tau-b left within strata of equal parameters.
+        strata: How many strata; None where there are none.
+        tau_sizes: tau-b with ``num_parameters`` and ``multiply_adds``, where there is no table.
+    """
+
+    name: str
+    tau: float
+    tau_interval: tuple[float, float]
+    rho: float
+    rho_interval: tuple[float, float]
+    top: Mapping[int, tuple[float, float]]
+    tau_within: float
+    strata: int | None
+    tau_sizes: Mapping[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Rank:
+    """A whole space, or a part of it, ordered by one fitness.
+
+    Attributes:
+        label: Which fitness, as in the file's name.
+        fitness: The fitness.
+        table: Name of the benchmark's file; None where true accuracies are not known.
+        column: Its column.
+        cells: How many architectures are ranked.
+        space: How many the space has.
+        bootstrap: Resamples behind the intervals.
+        seconds: What the ranking took.
+        rows: The fitness first, then the baselines.
+        epochs: ``epoch``, ``tau`` and ``rho`` as the training went on; empty unless that was asked for.
+        architectures: Which architecture each number of `columns` is of.
+        columns: ``fitness``, ``true`` (percent; not a number where unknown) and the costs.
+    """
+
+    label: str
+    fitness: str
+    table: str | None
+    column: str | None
+    cells: int
+    space: int
+    bootstrap: int | None
+    seconds: float
+    rows: Sequence[RankRow]
+    epochs: Columns
+    architectures: Sequence[Architecture]
+    columns: Columns
+
+    @property
+    def has_table(self) -> bool:
+        """Whether true accuracies are known."""
+        return any(math.isfinite(row.tau) for row in self.rows)
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run's files.
+
+    Attributes:
+        folder: Where they lie.
+        config: The resolved configuration.
+        versions: Of raynas, Python and packages.
+        created: When the run began.
+        training: Metrics by epoch of each base seed's supernet; empty where nothing was trained.
+        history: Every judged architecture; None where nothing was searched.
+        result: What the search ended with, but for its best; None while it goes on.
+        best: The best architectures, the best first.
+        ranks: That of the search's own fitness first, then by label.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    created: str
+    training: Mapping[int, Columns]
+    history: History | None
+    result: Mapping[str, Any] | None
+    best: Sequence[Judged]
+    ranks: Sequence[Rank]
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return str(self.config["name"])
+
+    @property
+    def fitness(self) -> str | None:
+        """The fitness that judged, those of a consensus joined by ``+``; None where the run does not say."""
+        fitness = (self.result or self.config.get("search") or {}).get("fitness")
+        return "+".join(fitness) if isinstance(fitness, list) else fitness
+
+    @property
+    def quantity(self) -> Quantity:
+        """What the fitness measures."""
+        return fitness_quantity(self.fitness, _definition(self.config, self.result))
+
+    @property
+    def base_seeds(self) -> Sequence[int]:
+        """Seeds of the supernets."""
+        return list((self.result or {}).get("base_seeds") or self.config.get("train", {}).get("base_seeds") or ())
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """What each stage took that has run: training (all supernets together), search, rank."""
+        stages = {
+            "training": [float(np.nansum(m["seconds"])) for m in self.training.values() if "seconds" in m],
+            "search": [self.result["seconds"]] if self.result else [],
+            "rank": [rank.seconds for rank in self.ranks],
+        }
+        return {stage: sum(parts) for stage, parts in stages.items() if parts}
+
+    def true_accuracy(self, architecture: Architecture) -> float | None:
+        """Returns what the benchmark's table says of an architecture, percent; None where no file tells it."""
+        for rank in self.ranks:
+            if architecture in rank.architectures:
+                value = float(rank.columns["true"][rank.architectures.index(architecture)])
+                if math.isfinite(value):
+                    return value
+        if self.fitness == "benchmark_table":
+            return next((b.numbers["fitness"] for b in self.best if b.architecture == architecture), None)
+        return None
+
+
+def read_run(folder: Path) -> Run:
+    """Returns what a run's folder holds.
+
+    Raises:
+        ValueError: If it holds no run, or one that has no result yet, or a damaged file.
+    """
+    if not (folder / "config.json").is_file():
+        raise ValueError(
+            f"{folder} holds no run (there is no config.json); give the folder that `raynas run` named at its end"
+        )
+    about = _json(folder / "config.json", {"config": dict})
+    config = about["config"]
+    _check(f"{folder / 'config.json'} is damaged", config, {"name": str})
+    training = {
+        int(place.name.removeprefix("seed_")): columns
+        for place in sorted(folder.glob("supernet/seed_*"))
+        if re.fullmatch(r"seed_\d+", place.name)
+        and (columns := _columns(_lines(place / "metrics.jsonl", {"epoch": int, "loss": float})))
+    }
+    judged = _lines(
+        folder / "search/history.jsonl", {"generation": int, "architecture": list, "description": str, "fitness": float}
+    )
+    result, best = None, _best_of(judged)
+    if (folder / "search/result.json").exists():
+        file = folder / "search/result.json"
+        result = _json(file, {"fitness": str, "evaluations": int, "generations": int, "seconds": float, "best": list})
+        best = [_judged(f"{file} is damaged: best[{i}]", line) for i, line in enumerate(result["best"])]
+    own = "_".join(re.findall(r"\w+", _definition(config, result)))
+    ranks = [_rank(file) for file in sorted(folder.glob("rank/*.json"))]
+    ranks.sort(key=lambda rank: rank.label != own)
+    if not (training or judged or result or ranks):
+        raise ValueError(f"{folder} holds no result yet; run `raynas run FILE.yaml` first")
+    return Run(
+        folder=folder,
+        config=config,
+        versions=about.get("versions") or {},
+        created=str(about.get("created") or ""),
+        training=dict(sorted(training.items())),
+        history=History(_columns(judged)) if judged else None,
+        result=result,
+        best=best,
+        ranks=ranks,
+    )
+
+
+def _definition(config: Mapping[str, Any], result: Mapping[str, Any] | None) -> str:
+    """Returns the fitness' name with what defines it, such as ``angle (paper)``."""
+    search = config.get("search") or {}
+    fitness = str((result or search).get("fitness"))
+    angle = f"{fitness} ({search.get('angle')})" if fitness in ("angle", "initial_angle") else fitness
+    return str((result or {}).get("name") or angle)
+
+
+def _best_of(judged: Sequence[Mapping[str, Any]], count: int = 10) -> list[Judged]:
+    """Returns the best of a search that goes on: by fitness, equals by their candidates."""
+    ordered = sorted(judged, key=lambda line: (-line["fitness"], line["architecture"]))
+    return [_judged("history", line) for line in ordered[:count]]
+
+
+def _judged(where: str, line: Any) -> Judged:
+    _check(where, line, {"architecture": list, "description": str, "fitness": float})
+    drawing = line.get("drawing") or {}
+    _check(where, drawing, dict.fromkeys(drawing, list))
+    for name, edges in drawing.items():
+        if not all(
+            isinstance(edge, list) and len(edge) == 3 and all(isinstance(e, str) for e in edge) for edge in edges
+        ):
+            raise ValueError(f"{where}.drawing.{name}: expected edges [source, target, operation]{MEND}")
+        try:
+            depths(edges)
+        except ValueError as error:
+            raise ValueError(f"{where}.drawing.{name}: {error}{MEND}") from error
+    return Judged(
+        architecture=tuple(line["architecture"]),
+        description=line["description"],
+        numbers={name: value for name, value in line.items() if _is(value, float)},
+        drawing={name: [(edge[0], edge[1], edge[2]) for edge in edges] for name, edges in drawing.items()},
+    )
+
+
+def _rank(file: Path) -> Rank:
+    keys = {"label": str, "fitness": str, "cells": int, "space": int, "seconds": float, "rows": list}
+    content = _json(file, keys)
+    where = f"{file} is damaged"
+    if not content["rows"]:
+        raise ValueError(f"{where}: rows is empty, expected the fitness and its baselines{MEND}")
+    epochs = content.get("epochs") or []
+    for number, line in enumerate(epochs):
+        _check(f"{where}: epochs[{number}]", line, {"epoch": int})
+    architectures, columns = _table(file.with_suffix(".csv"))
+    return Rank(
+        label=content["label"],
+        fitness=content["fitness"],
+        table=content.get("table"),
+        column=content.get("column"),
+        cells=content["cells"],
+        space=content["space"],
+        bootstrap=content.get("bootstrap"),
+        seconds=content["seconds"],
+        rows=[_row(f"{where}: rows[{number}]", row) for number, row in enumerate(content["rows"])],
+        epochs=_columns(epochs),
+        architectures=architectures,
+        columns=columns,
+    )
+
+
+def _row(where: str, row: Any) -> RankRow:
+    _check(where, row, {"name": str})
+    tops = row.get("top") or {}
+    _check(where, tops, dict.fromkeys(tops, dict))
+    return RankRow(
+        name=row["name"],
+        tau=_number(row.get("tau")),
+        tau_interval=_interval(row.get("tau_interval")),
+        rho=_number(row.get("rho")),
+        rho_interval=_interval(row.get("rho_interval")),
+        top={int(k): (_number(top.get("mean")), _number(top.get("best"))) for k, top in tops.items() if k.isdigit()},
+        tau_within=_number(row.get("tau_within")),
+        strata=row.get("strata") or None,
+        tau_sizes={
+            name: float(row[f"tau_{short}"])
+            for name, short in (("num_parameters", "parameters"), ("multiply_adds", "multiply_adds"))
+            if _is(row.get(f"tau_{short}"), float)
+        },
+    )
+
+
+def _table(file: Path) -> tuple[list[Architecture], Columns]:
+    """Returns the architectures and the numeric columns of a CSV file; nothing of a missing one."""
+    if not file.exists():
+        return [], {}
+    reader = csv.reader(_text(file).splitlines())
+    header = next(reader, [])
+    if not {"architecture", "fitness", "true"} <= set(header):
+        raise ValueError(
+            f"{file} is damaged at line 1: expected the columns architecture, fitness and true, "
+            f"got {', '.join(header) or 'none'}{MEND}"
+        )
+    numeric = [(position, name) for position, name in enumerate(header) if name not in ("architecture", "description")]
+    index = header.index("architecture")
+    architectures, rows = [], []
+    for row in reader:
+        try:
+            architectures.append(tuple(map(int, row[index].split("-"))))
+            rows.append([float(row[position] or "nan") for position, _ in numeric])
+        except (ValueError, IndexError) as error:
+            raise ValueError(f"{file} is damaged at line {reader.line_num} ({error}){MEND}") from error
+    values = np.array(rows).reshape(-1, len(numeric))
+    return architectures, {name: values[:, i] for i, (_, name) in enumerate(numeric)}
+
+
+# Files, and what stands in them
+
+MEND = "; restore it, or remove it to have the report without it"
+
+
+def _text(file: Path) -> str:
+    data = file.read_bytes()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ValueError(f"{file} is damaged at line {line} (it is not UTF-8 text){MEND}") from error
+
+
+def _json(file: Path, keys: Mapping[str, type]) -> dict[str, Any]:
+    """Returns the content of a JSON file that must hold the keys."""
+    try:
+        content = _printable(json.loads(_text(file)))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{file} is damaged at line {error.lineno} ({error.msg}){MEND}") from error
+    _check(f"{file} is damaged", content, keys)
+    values: dict[str, Any] = content
+    return values
+
+
+def _lines(file: Path, keys: Mapping[str, type]) -> list[dict[str, Any]]:
+    """Returns the lines of a file of JSON lines; one that is being written, without its end, is left out."""
+    text = _text(file) if file.exists() else ""
+    lines = []
+    for number, text_line in enumerate(text[: text.rfind("\n") + 1].split("\n")[:-1], start=1):
+        where = f"{file} is damaged at line {number}"
+        try:
+            lines.append(_printable(json.loads(text_line)))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"{where} ({error.msg}){MEND}") from error
+        _check(where, lines[-1], keys)
+    return lines
+
+
+def _check(where: str, content: Any, keys: Mapping[str, type]) -> None:
+    """Raises a ValueError unless `content` holds a value of its type under each key; float stands for a number."""
+    if not isinstance(content, dict):
+        raise ValueError(f"{where}: expected keys and values, got {type(content).__name__}{MEND}")
+    kinds = {int: "a whole number", float: "a number", str: "text", list: "a list", dict: "keys and values"}
+    for key, kind in keys.items():
+        if not _is(content.get(key), kind):
+            raise ValueError(f"{where}: expected {kinds[kind]} under {key}, got {content.get(key)!r}{MEND}")
+
+
+def _is(value: object, kind: type) -> bool:
+    if kind in (int, float):
+        return isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+    return isinstance(value, kind)
+
+
+def _columns(lines: Sequence[Mapping[str, Any]]) -> Columns:
+    """Returns the numbers that all lines hold, as arrays; null is not a number."""
+    shared = set.intersection(*(set(line) for line in lines)) if lines else set()
+    return (
+        {
+            key: np.array([_number(line[key]) for line in lines])
+            for key in lines[0]
+            if key in shared and all(line[key] is None or _is(line[key], float) for line in lines)
+        }
+        if lines
+        else {}
+    )
+
+
+def _number(value: Any) -> float:
+    return float(value) if _is(value, float) else math.nan
+
+
+def _interval(value: Any) -> tuple[float, float]:
+    low, high = value if isinstance(value, list) and len(value) == 2 else (None, None)
+    return _number(low), _number(high)
+
+
+def _printable(value: Any) -> Any:
+    """Returns a JSON value whose texts hold nothing that XML forbids: control characters, halves of pairs."""
+    if isinstance(value, str):
+        return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", value)
+    if isinstance(value, list):
+        return [_printable(part) for part in value]
+    if isinstance(value, dict):
+        return {_printable(key): _printable(part) for key, part in value.items()}
+    return value

@@ -1,0 +1,440 @@
+"""The parts of a run's page: what was searched and found, and the evidence."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from raynas.report import document, figures
+from raynas.report.document import Markup, breakable, element, table, together
+from raynas.report.quantities import ACCURACY, CORRELATION, LOSS, Quantity, count, duration, fitness_quantity
+from raynas.report.run_files import Judged, Rank, RankRow, Run
+
+
+class Gallery:
+    """The figures of a page, each shown inline and kept to be saved."""
+
+    def __init__(self) -> None:
+        """Begins without any."""
+        self._figures: dict[str, tuple[Figure, str]] = {}
+
+    def show(self, name: str, figure: Figure, caption: str, *, drawing: bool = False) -> Markup:
+        """Returns a figure with its caption; the name is that of its files."""
+        svg = figures.svg_of(figure)
+        self._figures[name] = (figure, svg)
+        return document.figure(name, svg, caption, drawing=drawing)
+
+    def files(self) -> dict[str, bytes]:
+        """Returns the content of the files by name."""
+        files = {}
+        for name, (figure, svg) in self._figures.items():
+            files[f"{name}.svg"] = svg.encode("utf-8")
+            files[f"{name}.png"] = figures.png_of(figure)
+        return files
+
+
+def section(title: str, *content: str) -> Markup:
+    """Returns a section, nothing where it has no content."""
+    return element("section", element("h2", title), *content) if content else Markup("")
+
+
+# What was searched and found
+
+
+def summary(run: Run) -> Markup:
+    """Returns the head of the page: the run's name, and what was searched and found in three lines."""
+    lines = [("Searched", searched(run)), ("Judged", judged(run)), ("Found", found(run))]
+    return element(
+        "header",
+        element("h1", run.name),
+        element("ul", *(element("li", element("b", f"{head}: "), text) for head, text in lines), class_="lead"),
+    )
+
+
+def searched(run: Run) -> str:
+    """Returns space, data, labels and algorithm in a line."""
+    space, data = run.config.get("space", {}), run.config.get("data", {})
+    further = [f"{key} {plain(value)}" for key, value in space.items() if key != "name" and value is not None]
+    sizes = {rank.space for rank in run.ranks}
+    further += [f"{size:,} architectures" for size in sizes]
+    parts = [f"{space.get('name', 'a space')}{' (' + ', '.join(further) + ')' if further else ''}"]
+    if run.training or data.get("name"):
+        parts.append(f"on {data.get('name', 'its data')}")
+    if data.get("labels"):
+        parts.append(f"with {str(data['labels']).replace('_', ' ')} labels")
+    parts.append(f"by {run.config.get('algorithm', 'raynas')}")
+    return " ".join(parts) + "."
+
+
+def judged(run: Run) -> str:
+    """Returns how many architectures were judged by what, and what that took, in a line."""
+    seconds = run.seconds
+    trained = f"{len(run.training)} supernet{'s' if len(run.training) != 1 else ''}" if run.training else ""
+    after = f", after {duration(seconds['training'])} of training {trained}" if "training" in seconds else ""
+    by = f"by {run.quantity.name}"
+    if run.result is not None:
+        functions = run.result.get("functions")
+        different = f", {functions:,} different functions," if isinstance(functions, int) else ""
+        generations = run.result["generations"]
+        return (
+            f"{run.result['evaluations']:,} architectures{different} {by} in {generations:,} "
+            f"generation{'s' if generations != 1 else ''} ({duration(run.result['seconds'])}){after}."
+        )
+    if run.history is not None:
+        return f"{len(run.history.columns['fitness']):,} architectures so far {by}; the search goes on{after}."
+    return f"nothing was searched yet{after}."
+
+
+def found(run: Run) -> str:
+    """Returns the best architecture with its numbers, in a line."""
+    if not run.best:
+        return "nothing yet."
+    best = run.best[0]
+    return together(breakable(best.description), " with ", element("b", ", ".join(numbers_of(run, best))), ".")
+
+
+def numbers_of(run: Run, architecture: Judged, *, short: bool = False) -> list[str]:
+    """Returns the numbers of an architecture as text: fitness, costs and true accuracy, of those that are known."""
+    quantity, numbers = run.quantity, architecture.numbers
+    texts = [f"{quantity.name} {quantity.write_with_unit(numbers['fitness'])}"]
+    for key, name in (("num_parameters", "parameters"), ("multiply_adds", "multiply-adds")):
+        if key in numbers and run.fitness != key:
+            texts.append(f"{count(numbers[key]) if short else f'{numbers[key]:,}'} {name}")
+    true = run.true_accuracy(architecture.architecture)
+    if true is not None and run.fitness != "benchmark_table":
+        texts.append(f"true accuracy {true:.2f} percent")
+    return texts
+
+
+# The best
+
+
+def best_architectures(run: Run, gallery: Gallery) -> Markup:
+    """Returns the best architectures drawn, and the table of them."""
+    if not run.best:
+        return Markup("")
+    drawn = [
+        (together(element("b", f"{place}"), " · ", " · ".join(numbers_of(run, best, short=True))), best)
+        for place, best in enumerate(run.best[: _how_many_to_draw(run.best)], start=1)
+    ]
+    return section("Best architectures", *drawings(gallery, drawn), _table_of_best(run))
+
+
+def _how_many_to_draw(best: Sequence[Judged]) -> int:
+    """Returns six, or three where they have more operations than a small cell."""
+    return 6 if all(sum(map(len, one.drawing.values())) <= 12 for one in best[:6]) else 3
+
+
+def drawings(gallery: Gallery, architectures: Sequence[tuple[Markup, Judged]]) -> list[Markup]:
+    """Returns captioned architectures drawn side by side, those that can be; nothing where none can."""
+    drawn = [(caption, best.drawing) for caption, best in architectures if any(best.drawing.values())]
+    if not drawn:
+        return []
+    colors = figures.operation_colors(drawing for _, drawing in drawn)
+    pictures = [(caption, figures.architecture(drawing, colors)) for caption, drawing in drawn]
+    members = [
+        gallery.show(f"best-{place}", picture, caption, drawing=True)
+        for place, (caption, picture) in enumerate(pictures, start=1)
+    ]
+    widest = max(float(picture.get_size_inches()[0]) for _, picture in pictures)
+    note = "Operations on the edges; what lies on no path from input to output is pale and dashed."
+    return [
+        element("p", note, class_="note"),
+        document.figures(*members, width=max(340, round(0.9 * 96 * widest))),
+    ]
+
+
+def _table_of_best(run: Run) -> Markup:
+    quantity = run.quantity
+    parts = (run.fitness or "").split("+")
+    shown = {{"one_shot_accuracy": "accuracy", "one_shot_loss": "loss"}.get(part, part) for part in parts}
+    others = [
+        ("spread", Quantity("± over seeds", quantity.unit, quantity.decimals)),
+        ("accuracy", dataclasses.replace(ACCURACY, name="one-shot accuracy")),
+        ("loss", dataclasses.replace(LOSS, name="one-shot loss")),
+        *((key, Quantity(name, "", 0)) for key, name in COSTS),
+    ]
+    columns = [
+        ("fitness", quantity),
+        *((part, fitness_quantity(part)) for part in parts),
+        *((key, of) for key, of in others if key not in shown),
+    ]
+    columns = [(key, of) for key, of in columns if any(key in best.numbers for best in run.best)]
+    true = [run.true_accuracy(best.architecture) for best in run.best]
+    has_true = any(value is not None for value in true) and run.fitness != "benchmark_table"
+    head = ["", *(of.title for _, of in columns), *(["true accuracy (percent)"] if has_true else []), "architecture"]
+    rows = []
+    for place, (best, accuracy) in enumerate(zip(run.best, true, strict=True), start=1):
+        row = [f"{place}", *(of.write(best.numbers.get(key, math.nan)) for key, of in columns)]
+        row += [ACCURACY.write(math.nan if accuracy is None else accuracy)] if has_true else []
+        rows.append([*row, breakable(best.description)])
+    return table(head, rows, numbers=range(len(head) - 1), caption=f"The best {len(rows)} by {quantity.name}")
+
+
+COSTS = (("num_parameters", "parameters"), ("multiply_adds", "multiply-adds"))
+
+
+# Search and training
+
+
+def search_figures(run: Run, gallery: Gallery) -> Markup:
+    """Returns the figures of the search."""
+    if run.history is None:
+        return Markup("")
+    quantity, columns = run.quantity, run.history.columns
+    generations = len(np.unique(columns["generation"]))
+    caption = (
+        "The best so far, the median of each generation, and its middle 80 percent."
+        if generations > 1
+        else "Fitness of all judged architectures."
+    )
+    shown = [gallery.show("search", figures.search_by_generation(run.history, quantity), caption)]
+    best = run.best[0] if run.best else None
+    if best and {"multiply_adds"} <= set(columns) & set(best.numbers) and run.fitness != "multiply_adds":
+        shown.append(
+            gallery.show(
+                "fitness-against-cost",
+                figures.fitness_against_cost(run.history, quantity, best),
+                "All judged architectures by fitness and multiply-adds; those on the front no other beats in both.",
+            )
+        )
+    if "accuracy" in columns:
+        one_shot = dataclasses.replace(ACCURACY, name="one-shot accuracy")
+        shown.append(
+            gallery.show(
+                "one-shot-accuracy",
+                figures.histogram(columns["accuracy"], one_shot),
+                "Accuracy of all judged architectures with the supernet's weights.",
+            )
+        )
+    return section("Search", document.figures(*shown))
+
+
+def training_figures(run: Run, gallery: Gallery) -> Markup:
+    """Returns the figures of the training."""
+    if not run.training:
+        return Markup("")
+    lines = figures.seed_lines(run)
+    captions = {
+        "loss": "Cross-entropy of the supernet on its training labels, mean of each epoch.",
+        "accuracy": "Accuracy of the supernet on its training labels, mean of each epoch.",
+        "learning_rate": "Learning rate at the end of each epoch.",
+    }
+    shown = [
+        gallery.show(
+            metric.replace("_", "-"),
+            figures.training_curves(lines, metric, figures.looks_of(name for name, _ in lines)),
+            caption,
+        )
+        for metric, caption in captions.items()
+        if all(metric in metrics for metrics in run.training.values())
+    ]
+    return section("Training", document.figures(*shown))
+
+
+# Rank
+
+
+def rank_correlation(run: Run, gallery: Gallery) -> Markup:
+    """Returns how well each ranked fitness agrees with the true accuracy: sentences, tables, figures."""
+    if not run.ranks:
+        return Markup("")
+    content: list[str] = []
+    for number, group in enumerate(rank_groups(("", rank) for rank in run.ranks), start=1):
+        ranks = [rank for _, rank in group]
+        content.append(element("p", about_ranking(ranks[0])))
+        content += [element("p", told) for rank in ranks if (told := more_than_size(rank))]
+        content.append(rank_table(group))
+        if not ranks[0].has_table:
+            continue
+        shown = [tau_figure(gallery, f"tau-{number}" if number > 1 else "tau", group)]
+        for rank in ranks:
+            quantity = rank_quantity(rank)
+            name = "".join(c if c.isalnum() and c.isascii() else "-" for c in rank.label)
+            if "true" in rank.columns and np.isfinite(rank.columns["true"]).any():
+                best = run.best[0] if run.best else None
+                shown.append(
+                    gallery.show(
+                        f"true-accuracy-{name}",
+                        figures.true_accuracy_against_fitness(rank, quantity, best),
+                        f"True accuracy of {rank.cells:,} architectures against {quantity.name}; the star is the "
+                        "search's best, the diamond the best there is. The vertical axis is logarithmic in the error.",
+                    )
+                )
+            if "tau" in rank.epochs and "rho" in rank.epochs:
+                shown.append(
+                    gallery.show(
+                        f"tau-by-epoch-{name}",
+                        figures.tau_by_epoch(rank),
+                        f"Rank correlation of {quantity.name} with the true accuracy, by epochs trained.",
+                    )
+                )
+        content.append(document.figures(*shown))
+    return section("Rank correlation", *content)
+
+
+def rank_groups(ranks: Iterable[tuple[str, Rank]]) -> list[list[tuple[str, Rank]]]:
+    """Returns named ranks in groups that can be compared: of as many cells against the same column of a table."""
+    groups: dict[tuple[str | None, str | None, int], list[tuple[str, Rank]]] = {}
+    for name, rank in ranks:
+        groups.setdefault((rank.table, rank.column, rank.cells), []).append((name, rank))
+    return list(groups.values())
+
+
+def about_ranking(rank: Rank) -> str:
+    """Returns what was ranked against what."""
+    cells = f"{rank.cells:,} of the space's {rank.space:,} architectures"
+    if not rank.has_table:
+        return f"{cells}; true accuracies are not known, so the fitness is held against the sizes only."
+    column = f", column {rank.column}" if rank.column else ""
+    resamples = f" Intervals hold 95 percent of {rank.bootstrap:,} bootstrap resamples." if rank.bootstrap else ""
+    return f"{cells} against their true accuracy in {rank.table or 'a table'}{column}.{resamples}"
+
+
+def more_than_size(rank: Rank) -> str:
+    """Returns one sentence: whether the fitness tells more than the parameter count; nothing where no file says."""
+    fitness = rank.rows[0]
+    size = next((row for row in rank.rows[1:] if row.name == "num_parameters"), None)
+    if size is None or not math.isfinite(fitness.tau):
+        with_size = fitness.tau_sizes.get("num_parameters")
+        return (
+            ""
+            if with_size is None
+            else f"{_capital(fitness.name)} has τ = {CORRELATION.write(with_size)} with the parameter count."
+        )
+    if fitness.tau_interval[0] > size.tau_interval[1]:
+        verdict = "ranks better than the parameter count"
+    elif fitness.tau_interval[1] < size.tau_interval[0]:
+        verdict = "ranks worse than the parameter count"
+    else:
+        verdict = "cannot be told from the parameter count, as the intervals overlap"
+    within = fitness.tau_within
+    left = (
+        f"; among architectures of equal size τ = {CORRELATION.write(within)} is left" if math.isfinite(within) else ""
+    )
+    taus = f"τ = {CORRELATION.write(fitness.tau)} against {CORRELATION.write(size.tau)}"
+    return f"{_capital(fitness.name)} {verdict}: {taus}{left}."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def rank_quantity(rank: Rank) -> Quantity:
+    """Returns what the rank's fitness measures, as it is defined there."""
+    return fitness_quantity(rank.fitness, rank.rows[0].name)
+
+
+def rank_rows(group: Sequence[tuple[str, Rank]]) -> list[tuple[str, RankRow, bool]]:
+    """Returns the fitnesses of comparable ranks, then their baselines once each: name, row, and whether a fitness."""
+    fitnesses = [
+        (f"{name}: {rank.rows[0].name}" if name else rank.rows[0].name, rank.rows[0], True) for name, rank in group
+    ]
+    baselines = {row.name: row for _, rank in reversed(group) for row in rank.rows[1:]}
+    return [*fitnesses, *((dict(COSTS).get(name, name), row, False) for name, row in baselines.items())]
+
+
+def rank_table(group: Sequence[tuple[str, Rank]]) -> Markup:
+    """Returns the table of the correlations of comparable ranks."""
+    rows = rank_rows(group)
+    marked = [index for index, (_, _, is_fitness) in enumerate(rows) if is_fitness]
+    if not group[0][1].has_table:
+        head = ["ordered by", *(f"τ with {name}" for _, name in COSTS)]
+        cells = [
+            [name, *(CORRELATION.write(row.tau_sizes.get(key, math.nan)) for key, _ in COSTS)] for name, row, _ in rows
+        ]
+        return table(head, cells, numbers=(1, 2), marked=marked)
+    tops = sorted({k for _, row, _ in rows for k in row.top})
+    strata = next((row.strata for _, row, _ in rows if row.strata is not None), None)
+    head = [
+        "ordered by",
+        "τ-b",
+        "ρ",
+        *(f"top {k}" + (": mean, best" if k > 1 else "") for k in tops),
+        "τ-b within strata",
+    ]
+    cells = [
+        [
+            name,
+            with_interval(row.tau, row.tau_interval),
+            with_interval(row.rho, row.rho_interval),
+            *(_top(k, row.top.get(k)) for k in tops),
+            CORRELATION.write(row.tau_within),
+        ]
+        for name, row, _ in rows
+    ]
+    caption = (
+        "Rank correlation with the true accuracy, its interval in brackets; true accuracy (percent) of the first k"
+    )
+    if strata is not None:
+        caption += f"; what is left of τ within {strata:,} strata of equal parameters"
+    return table(head, cells, numbers=range(1, len(head)), marked=marked, caption=caption)
+
+
+def with_interval(value: float, interval: tuple[float, float]) -> str:
+    """Returns a correlation with its interval in brackets, where it has one."""
+    within = (
+        f" [{CORRELATION.write(interval[0])}, {CORRELATION.write(interval[1])}]"
+        if all(map(math.isfinite, interval))
+        else ""
+    )
+    return f"{CORRELATION.write(value)}{within}"
+
+
+def _top(k: int, top: tuple[float, float] | None) -> str:
+    mean, best = top or (math.nan, math.nan)
+    return ACCURACY.write(best) if k == 1 else f"{ACCURACY.write(mean)}, {ACCURACY.write(best)}"
+
+
+def tau_figure(gallery: Gallery, name: str, group: Sequence[tuple[str, Rank]]) -> Markup:
+    """Returns the bars of tau of comparable ranks."""
+    rows = [(row_name, row.tau, row.tau_interval, is_fitness) for row_name, row, is_fitness in rank_rows(group)]
+    caption = "Kendall's τ-b with the true accuracy, with its interval: the fitness, and what costs nothing to know."
+    return gallery.show(name, figures.tau_bars(rows), caption)
+
+
+# How it was made
+
+
+def configuration(run: Run) -> Markup:
+    """Returns every key of the configuration."""
+    sections: dict[str, dict[str, object]] = {"run": {}}
+    for key, value in run.config.items():
+        if isinstance(value, Mapping):
+            sections[key] = document.flatten(value)
+        else:
+            sections["run"][key] = value
+    tables = [
+        table(["", ""], [[key, plain(value)] for key, value in values.items()], caption=name)
+        for name, values in sections.items()
+        if values
+    ]
+    return section("Configuration", element("div", *tables, class_="columns"))
+
+
+def plain(value: object) -> str:
+    """Returns a value as a run file has it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def provenance(run: Run) -> Markup:
+    """Returns times, seeds and versions."""
+    seconds = run.seconds
+    stages = [[stage, duration(value)] for stage, value in seconds.items()]
+    if len(stages) > 1:
+        stages.append(["together", duration(sum(seconds.values()))])
+    seeds = [["seed", plain(run.config.get("seed"))], ["base seeds", ", ".join(map(str, run.base_seeds))]]
+    versions = [[name, str(version)] for name, version in run.versions.items()]
+    tables = [
+        table(["", ""], stages, caption="Time"),
+        table(["", ""], seeds, caption="Seeds"),
+        table(["", ""], versions, caption="Versions"),
+    ]
+    footer = f"Begun {run.created}. " if run.created else ""
+    footer += "Made from the files of the run's folder: config.json, supernet/, search/, rank/."
+    return section("Time, seeds, versions", element("div", *tables, class_="columns"), element("footer", footer))

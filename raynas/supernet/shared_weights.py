@@ -1,0 +1,52 @@
+"""Weights as plain arrays that many processes map and none copies, and supernets that stand on them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raynas.search_space import SearchSpace
+
+
+def as_arrays(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    """Returns weights as contiguous arrays; those of two-dimensional convolutions channels last, ``(out, h, w, in)``.
+
+    The layout is that of the memory a convolution on a CPU reads, so that nothing is rearranged, and copied, later.
+    """
+    return {
+        name: (tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor).detach().cpu().contiguous().numpy()
+        for name, tensor in weights.items()
+    }
+
+
+def supernet_on(
+    space: SearchSpace, num_classes: int, arrays: Mapping[str, np.ndarray], device: torch.device
+) -> nn.Module:
+    """Returns a supernet whose parameters are the given arrays, not copies of them, in evaluation mode.
+
+    Its buffers are copies: evaluating writes batch statistics into them, and torch would write through arrays that
+    other processes read, read-only or not. On another device than the CPU all of it is a copy.
+
+    Args:
+        space: The space of the supernet.
+        num_classes: Classes of its classifier.
+        arrays: Weights by name, as `as_arrays` makes them.
+        device: Where it computes.
+
+    Raises:
+        RuntimeError: If the arrays are not those of the space's supernet.
+    """
+    with torch.random.fork_rng(devices=[]):  # the initial weights are drawn for nothing
+        supernet = space.build_supernet(num_classes)
+    parameters = {name for name, _ in supernet.named_parameters(remove_duplicate=False)}
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
+    tensors = {name: tensor.permute(0, 3, 1, 2) if tensor.dim() == 4 else tensor for name, tensor in tensors.items()}
+    tensors = {name: tensor if name in parameters else tensor.clone() for name, tensor in tensors.items()}
+    supernet.load_state_dict(tensors, assign=True)
+    return supernet.requires_grad_(False).eval().to(device)

@@ -1,0 +1,242 @@
+"""Run folders made by hand, file by file as a run leaves them, for the tests of the report."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = (("in", "1"), ("in", "2"), ("1", "2"), ("in", "out"), ("1", "out"), ("2", "out"))
+
+
+def write_config(folder: Path, *, name: str = "example", **sections: Any) -> None:
+    """Writes config.json; sections such as ``train={"epochs": 2}`` change single keys."""
+    config: dict[str, Any] = {
+        "name": name,
+        "seed": 0,
+        "storage_path": "runs",
+        "algorithm": "rlnas",
+        "space": {"name": "nasbench201", "channels": 16, "cells": 5},
+        "data": {"name": "cifar10", "labels": "random", "train_portion": 0.5, "max_images": None},
+        "train": {"epochs": 5, "batch_size": 64, "learning_rate": 0.025, "nesterov": True, "base_seeds": [0]},
+        "search": {"name": "evolution", "fitness": "angle", "angle": "paper", "limits": {"max_parameters": None}},
+    }
+    for section, changes in sections.items():
+        is_section = isinstance(changes, dict) and isinstance(config.get(section), dict)
+        config[section] = {**config[section], **changes} if is_section else changes
+    content = {
+        "config": config,
+        "versions": {"raynas": "0.2.0", "python": "3.11.7", "torch": "2.15.0"},
+        "created": "2026-11-22T00:05:12+0000",
+    }
+    write_json(folder / "config.json", content)
+
+
+def write_training(folder: Path, base_seed: int = 0, *, epochs: int = 5, seconds: float = 2.5) -> None:
+    """Writes the metrics of one supernet: a loss that falls, an accuracy that grows, a cosine."""
+    rng = np.random.default_rng(base_seed)
+    lines = []
+    for epoch in range(epochs):
+        done = (epoch + 1) / epochs
+        lines.append(
+            {
+                "epoch": epoch,
+                "step": 10 * (epoch + 1),
+                "loss": 2.3 - 0.6 * done + 0.02 * rng.normal(),
+                "accuracy": 10 + 25 * done + 0.5 * rng.normal(),
+                "learning_rate": 0.001 + 0.012 * (1 + np.cos(np.pi * done)),
+                "images_per_second": 900.0 + rng.normal(),
+                "seconds": seconds,
+            }
+        )
+    write_lines(folder / f"supernet/seed_{base_seed}/metrics.jsonl", lines)
+
+
+def judged(architecture: Sequence[int], fitness: float, *, costs: bool = True, **numbers: float) -> dict[str, Any]:
+    """Returns what is recorded of one architecture of NAS-Bench-201's space."""
+    words = [OPERATIONS[k] for k in architecture]
+    return {
+        "architecture": list(map(int, architecture)),
+        "description": f"|{words[0]}~0|+|{words[1]}~0|{words[2]}~1|+|{words[3]}~0|{words[4]}~1|{words[5]}~2|",
+        "fitness": float(fitness),
+        **numbers,
+        **(costs_of(architecture) if costs else {}),
+    }
+
+
+def costs_of(architecture: Sequence[int]) -> dict[str, int]:
+    """Returns parameters and multiply-adds, roughly as in the benchmark."""
+    units = sum({2: 1, 3: 9}.get(int(k), 0) for k in architecture)
+    return {"num_parameters": 73306 + 26930 * units, "multiply_adds": 7783051 + 3932160 * units}
+
+
+def cell(architecture: Sequence[int]) -> dict[str, list[list[str]]]:
+    """Returns the drawing of an architecture."""
+    edges = [[*edge, OPERATIONS[k]] for edge, k in zip(EDGES, architecture, strict=True) if k]
+    return {"cell": edges}
+
+
+def write_search(
+    folder: Path,
+    *,
+    generations: int = 4,
+    population: int = 25,
+    seed: int = 0,
+    result: bool = True,
+    drawings: bool = True,
+    fitness: str = "angle",
+    extra: Sequence[str] = (),
+    costs: bool = True,
+) -> list[dict[str, Any]]:
+    """Writes history and result of a search, and returns the history's lines.
+
+    Args:
+        folder: The run's folder.
+        generations: How many.
+        population: Architectures in each.
+        seed: Of what is drawn.
+        result: Whether the search has ended.
+        drawings: Whether the best are drawn.
+        fitness: The fitness' name.
+        extra: Which of ``spread``, ``accuracy`` and ``loss`` are recorded.
+        costs: Whether the space states costs.
+    """
+    rng = np.random.default_rng(seed)
+    picks = rng.permutation(5**6)[: generations * population]
+    lines = []
+    for index, pick in enumerate(picks):
+        architecture = np.unravel_index(pick, (5,) * 6)
+        generation = index // population
+        value = 0.3 + 0.05 * generation / generations + 0.02 * rng.normal()
+        numbers = {"spread": 0.01, "accuracy": 40 + 100 * value + rng.normal(), "loss": 2 - value}
+        line = judged(architecture, value, costs=costs, **{key: numbers[key] for key in extra})
+        lines.append({"generation": generation, **line, "seconds": 0.1 * generation})
+    write_lines(folder / "search/history.jsonl", lines)
+    if result:
+        best = sorted(lines, key=lambda line: (-line["fitness"], line["architecture"]))[:10]
+        write_result(folder, fitness=fitness, lines=lines, best=best, drawings=drawings)
+    return lines
+
+
+def write_result(
+    folder: Path,
+    *,
+    fitness: str,
+    lines: Sequence[Mapping[str, Any]],
+    best: Sequence[Mapping[str, Any]],
+    drawings: bool = True,
+) -> None:
+    """Writes the result of a search."""
+    content = {
+        "fitness": fitness,
+        "name": "angle (paper)" if fitness == "angle" else fitness.replace("+", " + "),
+        "base_seeds": [0],
+        "evaluations": len(lines),
+        "functions": len(lines) - 3,
+        "generations": 1 + max(line["generation"] for line in lines),
+        "seconds": 12.5,
+        "best": [
+            {
+                **{key: line[key] for key in line if key not in ("generation", "seconds")},
+                **({"drawing": cell(line["architecture"])} if drawings and "drawing" not in line else {}),
+            }
+            for line in best
+        ],
+    }
+    write_json(folder / "search/result.json", content)
+
+
+def rank_row(name: str, tau: float, half: float = 0.01, within: float | None = 0.2) -> dict[str, Any]:
+    """Returns one row of a rank file."""
+    return {
+        "name": name,
+        "tau": tau,
+        "tau_interval": [tau - half, tau + half],
+        "rho": 1.3 * tau,
+        "rho_interval": [1.3 * tau - half, 1.3 * tau + half],
+        "top": {str(k): {"mean": 92 - 0.1 * k, "best": 92 + 0.01 * k} for k in (1, 10, 100)},
+        "tau_within": within,
+        "strata": 28,
+    }
+
+
+def write_rank(
+    folder: Path,
+    label: str = "angle_paper",
+    *,
+    fitness: str = "angle",
+    rows: Sequence[Mapping[str, Any]] | None = None,
+    cells: Sequence[Sequence[int]] | None = None,
+    values: Sequence[float] | None = None,
+    true: Sequence[float] | None = None,
+    table: str | None = "nasbench201_cifar10.csv",
+    epochs: Sequence[Mapping[str, float]] = (),
+) -> None:
+    """Writes a rank file and its CSV: 200 random architectures, unless they are given."""
+    rng = np.random.default_rng(7)
+    if cells is None:
+        cells = np.stack(np.unravel_index(rng.permutation(5**6)[:200], (5,) * 6), axis=1).tolist()
+    if values is None:
+        values = (0.3 + 0.05 * rng.normal(size=len(cells))).tolist()
+    if true is None:
+        true = (94 - np.exp(rng.normal(1, 1, size=len(cells)))).clip(10).tolist()
+    if rows is None:
+        rows = [
+            rank_row("angle (paper)", 0.62),
+            rank_row("num_parameters", 0.55, within=None),
+            rank_row("multiply_adds", 0.54),
+            rank_row("random", 0.0),
+        ]
+    content = {
+        "label": label,
+        "fitness": fitness,
+        "table": table,
+        "column": table and "test_accuracy_200",
+        "cells": len(cells),
+        "space": 15625,
+        "base_seeds": [0],
+        "seconds": 3.25,
+        "bootstrap": 1000,
+        "rows": list(rows),
+        **({"epochs": list(epochs)} if epochs else {}),
+    }
+    write_json(folder / f"rank/{label}.json", content)
+    with (folder / f"rank/{label}.csv").open("w", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["architecture", "description", "fitness", "num_parameters", "multiply_adds", "true"])
+        for architecture, value, accuracy in zip(cells, values, true, strict=True):
+            line = judged(architecture, value)
+            writer.writerow(
+                [
+                    "-".join(map(str, line["architecture"])),
+                    *(line[key] for key in ("description", "fitness", "num_parameters", "multiply_adds")),
+                    accuracy if table else "",
+                ]
+            )
+
+
+def write_run(folder: Path, **sections: Any) -> Path:
+    """Writes a whole run, and returns its folder: two supernets, a search, a rank."""
+    write_config(folder, **sections)
+    for base_seed in (0, 1):
+        write_training(folder, base_seed)
+    write_search(folder)
+    write_rank(folder)
+    return folder
+
+
+def write_json(file: Path, content: Mapping[str, Any]) -> None:
+    """Writes a JSON file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def write_lines(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:
+    """Writes a file of JSON lines."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

@@ -1,0 +1,153 @@
+"""Pages opened in a headless Chromium: they render, fit a phone, complain of nothing and ask for nothing."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from raynas.report.page import write_comparison, write_report
+from tests.report import runs
+
+CHROMIUM = next(
+    (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not CHROMIUM, reason="no Chromium is installed: apt-get install chromium"),
+]
+
+FRAME = """<!DOCTYPE html><html><body style="margin:0">
+<iframe src="{address}" style="width:{width}px;height:{height}px;border:0"></iframe><pre></pre><script>
+document.querySelector("iframe").onload = function () {{
+  const page = this.contentDocument, root = page.documentElement;
+  const drawn = [...page.querySelectorAll("svg")].map(svg => svg.getBoundingClientRect());
+  document.querySelector("pre").textContent = JSON.stringify({{
+    title: page.title, view: root.clientWidth, content: root.scrollWidth,
+    figures: drawn.filter(box => box.width > 100 && box.height > 15).length,
+    scrolling: [...page.querySelectorAll("*")].filter(e => e.scrollWidth > e.clientWidth + 1 && e.clientWidth
+      && getComputedStyle(e).overflowX === "auto").map(e => e.className),
+  }});
+}}
+</script></body></html>"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a browser made of a page of some width."""
+
+    title: str
+    view: int
+    content: int
+    figures: int
+    scrolling: list[str]
+    picture: np.ndarray
+    console: list[str]
+    requested: list[str]
+
+
+def see(page: Path, width: int, folder: Path) -> Seen:
+    """Returns what a browser made of a page in a frame of a width."""
+    folder.mkdir()
+    height = 3000
+    frame = folder / "frame.html"
+    frame.write_text(FRAME.format(address=page.as_uri(), width=width, height=height))
+    flags = [
+        *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
+        *("--no-first-run", "--disable-extensions", "--disable-sync", "--disable-background-networking"),
+        *("--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND", "--allow-file-access-from-files"),
+        *(f"--user-data-dir={folder / 'profile'}", f"--log-net-log={folder / 'requests.json'}"),
+        *(f"--window-size={width},{height}", "--virtual-time-budget=3000", "--enable-logging=stderr"),
+        *(f"--screenshot={folder / 'picture.png'}", "--dump-dom"),
+    ]
+    process = subprocess.Popen(
+        [CHROMIUM, *flags, frame.as_uri()],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        dom, errors = process.communicate(timeout=90)
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
+    assert process.returncode == 0, errors
+    told = re.search(r"<pre>(.*?)</pre>", dom, re.DOTALL)
+    assert told is not None and told[1], f"the page did not load\n{errors}"
+    events = json.loads((folder / "requests.json").read_text())["events"]
+    asked = [e["params"] for e in events if {"url", "initiator"} <= set(e.get("params", {}))]
+    return Seen(
+        **json.loads(html.unescape(told[1])),
+        picture=matplotlib.image.imread(folder / "picture.png")[..., :3],
+        console=[line for line in errors.splitlines() if ":CONSOLE" in line],
+        requested=[p["url"] for p in asked if p["initiator"] != "not an origin"],  # what the browser itself asks for
+    )
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("pages")
+    run = runs.write_run(folder / "run", name="A run with <b> & an unusually long name " + 40 * "x")
+    chain = folder / "chain"
+    runs.write_config(chain, name="chain", space={"name": "a." + 80 * "y"})
+    nodes = ["in", *map(str, range(1, 21)), "out"]
+    edges = [[a, b, f"mobile_{i % 4}_3x3"] for i, (a, b) in enumerate(zip(nodes, nodes[1:], strict=False))]
+    lines = [
+        {**line, "description": ",".join(f"block{i}=mobile" for i in range(21)), "drawing": {"chain": edges}}
+        for line in runs.write_search(chain, costs=False)[:10]
+    ]
+    runs.write_result(chain, fitness="angle", lines=lines, best=lines)
+    return {
+        "run": write_report(run),
+        "chain": write_report(chain),
+        "comparison": write_comparison([run, chain, run], folder / "comparison.html"),
+    }
+
+
+@pytest.mark.parametrize("width", [375, 1200])
+@pytest.mark.parametrize("name", ["run", "chain", "comparison"])
+def test_a_page_renders_within_its_width_and_asks_for_nothing(
+    pages: dict[str, Path], name: str, width: int, tmp_path: Path
+) -> None:
+    seen = see(pages[name], width, tmp_path / "browser")
+    assert seen.title.endswith(" · raynas")
+    assert seen.view == width
+    assert seen.content <= width
+    assert seen.figures == pages[name].read_text().count("<svg ") >= 4
+    assert set(seen.scrolling) <= {"box", "drawing"}
+    assert seen.console == []
+    assert seen.requested == []
+    white = (seen.picture > 0.99).all(axis=2)
+    assert 0.3 < white.mean() < 0.99
+    ink = (abs(seen.picture - np.array([0x1F, 0x29, 0x33]) / 255) < 0.02).all(axis=2)
+    assert ink[:200].any() and ink[1500:].any()
+
+
+def test_tables_scroll_in_their_own_box_on_a_phone(pages: dict[str, Path], tmp_path: Path) -> None:
+    assert "box" in see(pages["run"], 375, tmp_path / "phone").scrolling
+    assert see(pages["run"], 1200, tmp_path / "desk").scrolling == []
+
+
+def test_a_page_that_is_wide_noisy_and_curious_would_be_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "bad.html"
+    page.write_text(
+        '<!DOCTYPE html><html><head><title>bad</title></head><body><img src="http://127.0.0.1:9/x.png">'
+        '<div style="width: 900px">wide</div><script>console.error("noise")</script></body></html>'
+    )
+    seen = see(page, 375, tmp_path / "browser")
+    assert seen.content > 900
+    assert any("noise" in line for line in seen.console)
+    assert seen.requested == ["http://127.0.0.1:9/x.png"] * len(seen.requested) != []

@@ -1,0 +1,135 @@
+"""Several runs on one page."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from raynas.report.page import write_comparison
+from tests.report import runs
+from tests.report.pages import Page
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> list[Path]:
+    first = runs.write_run(tmp_path / "first", name="first")
+    second = tmp_path / "second"
+    runs.write_config(second, name="second", algorithm="spos", data={"labels": "true"}, train={"epochs": 7})
+    runs.write_training(second, 3, seconds=60)
+    runs.write_search(second, seed=1)
+    row = runs.rank_row("angle (official)", 0.5)
+    runs.write_rank(second, "angle_official", rows=[row, runs.rank_row("num_parameters", 0.55)])
+    return [first, second]
+
+
+def column(page: Page, table: int, column: int) -> dict[str, str]:
+    return {row[0]: row[column] for row in page.rows(table)}
+
+
+def test_a_table_sets_the_runs_side_by_side(two: list[Path], tmp_path: Path) -> None:
+    file = tmp_path / "new/folder/compare.html"
+    assert write_comparison(two, file) == file
+    page = Page(file)
+    assert page.said_by("h1") == ["first, second"]
+    assert page.rows(0)[0] == ["", "■ first", "■ second"]
+    first, second = column(page, 0, 1), column(page, 0, 2)
+    assert (first["folder"], second["folder"]) == (str(two[0]), str(two[1]))
+    assert (first["algorithm"], second["algorithm"]) == ("rlnas", "spos")
+    assert (first["labels"], second["labels"]) == ("random", "true")
+    assert (first["training"], second["training"]) == ("25 s", "5 min 0 s")
+    assert (first["fitness"], first["architectures judged"], first["rank"]) == ("angle (rad)", "100", "3.2 s")
+    assert (first["τ-b with true accuracy"], second["τ-b with true accuracy"]) == (
+        "angle (paper): 0.620 [0.610, 0.630]",
+        "angle (official): 0.500 [0.490, 0.510]",
+    )
+    for folder, found in zip(two, (first, second), strict=True):
+        best = max(read_lines(folder), key=lambda line: line["fitness"])
+        assert found["best architecture"] == best["description"]
+        assert found["its fitness"] == f"{best['fitness']:.4f} rad"
+        assert found["its parameters"] == f"{best['num_parameters']:,}"
+        assert found["its multiply-adds"] == f"{best['multiply_adds']:,}"
+
+
+def read_lines(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "search/history.jsonl").read_text().splitlines()]
+
+
+def test_searches_by_one_fitness_share_a_figure_and_others_do_not(two: list[Path], tmp_path: Path) -> None:
+    third = tmp_path / "third"
+    runs.write_config(third, name="third", search={"fitness": "one_shot_accuracy"})
+    runs.write_search(third, fitness="one_shot_accuracy")
+    section = Page(write_comparison([*two, third], tmp_path / "c.html")).section("Search")
+    assert "The best angle so far of first, second." in section
+    assert "The best one-shot accuracy so far of third." in section
+
+
+def test_ranks_stand_in_one_table_with_the_baselines_once(two: list[Path], tmp_path: Path) -> None:
+    page = Page(write_comparison(two, tmp_path / "c.html"))
+    names = [row[0] for row in page.rows(1)[1:]]
+    assert names == ["first: angle (paper)", "second: angle (official)", "parameters", "multiply-adds", "random"]
+
+
+def test_the_keys_that_differ_are_listed_and_no_others(two: list[Path], tmp_path: Path) -> None:
+    page = Page(write_comparison(two, tmp_path / "c.html"))
+    assert page.rows(2) == [
+        ["key that differs", "first", "second"],
+        ["name", "first", "second"],
+        ["algorithm", "rlnas", "spos"],
+        ["data.labels", "random", "true"],
+        ["train.epochs", "5", "7"],
+    ]
+
+
+def test_a_run_beside_itself_stays_told_apart(two: list[Path], tmp_path: Path) -> None:
+    page = Page(write_comparison([two[0], two[0]], tmp_path / "c.html"))
+    assert page.rows(0)[0] == ["", "■ first #1", "■ first #2"]
+    colors = [value for tag, name, value in page.attributes if tag == "span" and name == "style"]
+    assert len(set(colors)) == 2
+    assert "The configurations are the same." in page.section("Configuration")
+    assert page.said_by("text").count("first #2") >= 3
+
+
+def test_runs_of_one_name_stay_told_apart_whatever_the_third_is_called(two: list[Path], tmp_path: Path) -> None:
+    names = ["a", "a", "a #1"]
+    for i, name in enumerate(names):
+        runs.write_config(tmp_path / f"{i}", name=name)
+        runs.write_training(tmp_path / f"{i}")
+    page = Page(write_comparison([tmp_path / f"{i}" for i in range(3)], tmp_path / "c.html"))
+    head = page.rows(0)[0]
+    assert len(set(head)) == len(head) == 4
+
+
+def test_runs_that_lack_parts_are_compared_in_what_they_have(two: list[Path], tmp_path: Path) -> None:
+    bare = tmp_path / "bare"
+    runs.write_config(bare, name="bare")
+    runs.write_training(bare)
+    page = Page(write_comparison([two[0], bare], tmp_path / "c.html"))
+    assert column(page, 0, 2)["its fitness"] == column(page, 0, 2)["search"] == "–"
+    assert page.said_by("h2")[1:] == ["Best architectures", "Search", "Training", "Rank correlation", "Configuration"]
+    page = Page(write_comparison([bare, bare], tmp_path / "c.html"))
+    assert page.said_by("h2") == ["Side by side", "Training", "Configuration"]
+
+
+def test_the_page_is_whole_and_fetches_nothing(two: list[Path], tmp_path: Path) -> None:
+    runs.write_config(two[1], name='<b>"&')
+    page = Page(write_comparison(two, tmp_path / "c.html"))
+    assert page.fetched() == [] and "script" not in page.tags
+    assert len(page.ids()) == len(set(page.ids()))
+    assert page.referred() <= set(page.ids())
+    assert page.rows(0)[0][2] == '■ <b>"&'
+    again = Page(write_comparison(two, tmp_path / "d.html"))
+    assert again.source == page.source
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_runs_are_no_comparison(two: list[Path], tmp_path: Path, count: int) -> None:
+    with pytest.raises(ValueError, match=f"a comparison takes two run folders or more, got {count}"):
+        write_comparison(two[:count], tmp_path / "c.html")
+
+
+def test_a_folder_without_a_run_is_named(two: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="nowhere holds no run"):
+        write_comparison([two[0], tmp_path / "nowhere"], tmp_path / "c.html")
+    assert not (tmp_path / "c.html").exists()

@@ -1,0 +1,327 @@
+"""What figures show: lines, points and texts against the numbers they stand for."""
+
+from __future__ import annotations
+
+import html
+import itertools
+import re
+import statistics
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, PathPatch
+
+from raynas.report import figures
+from raynas.report.quantities import Quantity, fitness_quantity
+from raynas.report.run_files import History, Run, read_run
+from tests.report import runs
+
+ANGLE = fitness_quantity("angle")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return read_run(runs.write_run(tmp_path / "run"))
+
+
+def labelled(figure: Figure, label: str) -> np.ndarray:
+    """Returns the points of the line of a label, ``(n, 2)``."""
+    (line,) = (line for line in figure.axes[0].lines if line.get_label() == label)
+    return np.asarray(line.get_xydata())
+
+
+def texts(figure: Figure) -> list[str]:
+    """Returns all words of a figure as they stand in its SVG."""
+    return [html.unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", figures.svg_of(figure))]
+
+
+def drawn(history_of: list[tuple[int, float]], **columns: list[float]) -> History:
+    generation, fitness = zip(*history_of, strict=True)
+    return History(
+        {name: np.array(v, float) for name, v in {"generation": generation, "fitness": fitness, **columns}.items()}
+    )
+
+
+# Training and search
+
+
+def test_training_has_a_line_of_the_metric_for_each_seed(run: Run) -> None:
+    lines = figures.seed_lines(run)
+    for metric, title in (
+        ("loss", "loss (nats)"),
+        ("accuracy", "accuracy (percent)"),
+        ("learning_rate", "learning rate"),
+    ):
+        figure = figures.training_curves(lines, metric, figures.looks_of(name for name, _ in lines))
+        assert len(figure.axes[0].lines) == 2
+        for seed in (0, 1):
+            points = labelled(figure, f"seed {seed}")
+            assert points[:, 0].tolist() == [1, 2, 3, 4, 5]
+            assert points[:, 1].tolist() == run.training[seed][metric].tolist()
+        assert {title, "epoch", "seed 0", "seed 1"} <= set(texts(figure))
+
+
+def test_the_lines_of_one_name_look_alike_and_are_named_once(run: Run) -> None:
+    lines = [("a", run.training[0]), ("a", run.training[1]), ("b", run.training[0])]
+    figure = figures.training_curves(lines, "loss", figures.looks_of(["a", "b"]))
+    colors = [line.get_color() for line in figure.axes[0].lines]
+    assert colors[0] == colors[1] != colors[2]
+    assert texts(figure).count("a") == 1
+
+
+def test_twenty_names_look_different() -> None:
+    looks = figures.looks_of(f"run {i}" for i in range(20))
+    assert len(set(looks.values())) == 20
+
+
+def test_a_search_shows_best_median_and_spread_of_each_generation() -> None:
+    rng = np.random.default_rng(0)
+    generations = {g: rng.normal(g, 1, size=20 + g).tolist() for g in range(5)}
+    figure = figures.search_by_generation(drawn([(g, v) for g, values in generations.items() for v in values]), ANGLE)
+    assert labelled(figure, "median")[:, 1].tolist() == pytest.approx(
+        [statistics.median(values) for values in generations.values()]
+    )
+    best = [max(v for h in range(g + 1) for v in generations[h]) for g in generations]
+    assert labelled(figure, "best so far").tolist() == [[g, value] for g, value in enumerate(best)]
+    (band,) = figure.axes[0].collections
+    corners = band.get_paths()[0].vertices
+    for g, values in generations.items():
+        deciles = statistics.quantiles(values, n=10, method="inclusive")
+        at = corners[corners[:, 0] == g][:, 1]
+        assert (at.min(), at.max()) == pytest.approx((deciles[0], deciles[-1]))
+    assert {"angle (rad)", "generation (shaded: 10 to 90 percent)", "median", "best so far"} <= set(texts(figure))
+
+
+def test_a_search_of_one_generation_is_a_histogram() -> None:
+    values = np.random.default_rng(0).normal(size=300).tolist()
+    figure = figures.search_by_generation(drawn([(0, v) for v in values]), ANGLE)
+    assert sum(bar.get_height() for bar in figure.axes[0].patches) == 300
+    assert {"architectures", "angle (rad)"} <= set(texts(figure))
+
+
+def test_searches_are_overlaid_by_the_number_of_architectures() -> None:
+    first, second = drawn([(0, 1.0), (0, 3.0), (1, 2.0)]), drawn([(0, 2.0), (1, 1.0), (2, 2.5)])
+    figure = figures.search_curves([("one", first), ("two", second)], ANGLE, figures.looks_of(["one", "two"]))
+    assert labelled(figure, "one").tolist() == [[1, 1.0], [2, 3.0], [3, 3.0]]
+    assert labelled(figure, "two").tolist() == [[1, 2.0], [2, 2.0], [3, 2.5]]
+
+
+def test_a_histogram_counts_every_value() -> None:
+    figure = figures.histogram(np.array([10.0, 11.0, 11.5, 30.0, np.nan]), Quantity("one-shot accuracy", "percent"))
+    assert sum(bar.get_height() for bar in figure.axes[0].patches) == 4
+    assert "one-shot accuracy (percent)" in texts(figure)
+
+
+# Fitness against cost
+
+
+def beaten(costs: np.ndarray, fitness: np.ndarray, i: int) -> bool:
+    return any(
+        (c <= costs[i] and f >= fitness[i]) and (c < costs[i] or f > fitness[i])
+        for c, f in zip(costs, fitness, strict=True)
+    )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_pareto_front_holds_those_that_none_beats(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    costs, fitness = rng.integers(0, 8, size=(2, 30)).astype(float) if seed % 2 else rng.random((2, 30))
+    front = figures.pareto_front(costs, fitness)
+    expected = {(costs[i], fitness[i]) for i in range(30) if not beaten(costs, fitness, i)}
+    points = [(costs[i], fitness[i]) for i in front]
+    assert points == sorted(expected)
+    assert all((costs[i], fitness[i]) != (costs[j], fitness[j]) for i in front for j in range(i))  # first of equals
+
+
+def test_fitness_against_cost_shows_every_architecture_the_front_and_the_best(run: Run) -> None:
+    assert run.history is not None
+    figure = figures.fitness_against_cost(run.history, ANGLE, run.best[0])
+    axes = figure.axes[0]
+    costs, fitness = (run.history.columns[name] for name in ("multiply_adds", "fitness"))
+    assert axes.collections[0].get_offsets().tolist() == list(map(list, zip(costs, fitness, strict=True)))
+    front = [i for i in range(len(costs)) if not beaten(costs, fitness, i)]
+    assert labelled(figure, "Pareto front").tolist() == sorted([costs[i], fitness[i]] for i in front)
+    best = run.best[0].numbers
+    assert labelled(figure, "best").tolist() == [[best["multiply_adds"], best["fitness"]]]
+    assert "multiply-adds" in texts(figure)
+    assert any(re.fullmatch(r"\d+ M", text) for text in texts(figure))
+
+
+def test_thousands_of_points_are_an_image_in_the_svg() -> None:
+    rng = np.random.default_rng(0)
+    many = drawn([(0, v) for v in rng.random(10_000)], multiply_adds=(1e8 * rng.random(10_000)).tolist())
+    best = figures.Judged((0,), "", {"fitness": 1.0, "multiply_adds": 1e8}, {})
+    svg = figures.svg_of(figures.fitness_against_cost(many, ANGLE, best))
+    assert svg.count("<image") == 1 and 'href="data:image/png;base64,' in svg
+    assert svg.count("<use") < 100
+
+
+# Rank
+
+
+def test_true_accuracy_is_drawn_over_fitness_even_in_the_logarithm_of_the_error(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    cells, true = [[k] * 6 for k in range(5)], [10.0, 90.0, 93.0, 94.0, 80.0]
+    runs.write_rank(tmp_path, cells=cells, values=[0.1, 0.2, 0.3, 0.4, 0.5], true=true)
+    rank = read_run(tmp_path).ranks[0]
+    best = figures.Judged((2,) * 6, "", {"fitness": 0.3}, {})
+    figure = figures.true_accuracy_against_fitness(rank, ANGLE, best)
+    axes = figure.axes[0]
+    x, y = np.array(axes.collections[0].get_offsets()).T
+    assert x.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]
+    assert 100 - 10**-y == pytest.approx(true)
+    ticks = dict(zip((tick.get_text() for tick in axes.get_yticklabels()), axes.get_yticks(), strict=True))
+    assert {text: round(100 - 10**-at, 6) for text, at in ticks.items()} == {text: float(text) for text in ticks}
+    assert {"10", "90", "94"} <= set(ticks) and "95" not in ticks
+    assert labelled(figure, "found: 93.00")[0] == pytest.approx([0.3, -np.log10(7)])
+    assert labelled(figure, "best: 94.00")[0] == pytest.approx([0.4, -np.log10(6)])
+    elsewhere = figures.true_accuracy_against_fitness(rank, ANGLE, figures.Judged((3, 1), "", {"fitness": 1.0}, {}))
+    assert not any("found" in text for text in texts(elsewhere))
+
+
+def test_a_table_without_errors_or_without_a_range_is_drawn_too(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    for true in ([100.0, 99.0], [93.11, 93.12]):
+        runs.write_rank(tmp_path, cells=[[0] * 6, [1] * 6], values=[0.1, 0.2], true=true)
+        figure = figures.true_accuracy_against_fitness(read_run(tmp_path).ranks[0], ANGLE, None)
+        assert np.isfinite(figure.axes[0].collections[0].get_offsets()).all()
+        assert any(text.startswith(("99", "93.1")) for text in texts(figure))
+
+
+def test_tau_by_epoch_has_both_correlations(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    epochs = [{"epoch": 10, "tau": 0.1, "rho": 0.2}, {"epoch": 20, "tau": 0.3, "rho": 0.4}]
+    runs.write_rank(tmp_path, epochs=epochs)
+    figure = figures.tau_by_epoch(read_run(tmp_path).ranks[0])
+    assert labelled(figure, "τ").tolist() == [[10, 0.1], [20, 0.3]]
+    assert labelled(figure, "ρ").tolist() == [[10, 0.2], [20, 0.4]]
+
+
+def test_tau_bars_show_value_interval_and_name_of_every_row() -> None:
+    rows = [
+        ("angle", 0.62, (0.61, 0.64), True),
+        ("parameters", 0.5, (0.4, 0.6), False),
+        ("x" * 60, -0.1, (-0.2, 0), False),
+    ]
+    figure = figures.tau_bars(rows)
+    spans = [line.get_xdata() for line in figure.axes[0].lines]
+    for name, tau, interval, _ in rows:
+        assert any(len(span) == 2 and tuple(span) == interval for span in spans)
+        assert any(np.atleast_1d(span).tolist() == [tau] for span in spans)
+        assert f"{tau:.3f}".replace("-", "−") in texts(figure)
+        assert name in texts(figure) or name == "x" * 60
+    assert "x" * 43 + "…" in texts(figure)
+    assert [to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches].count(figures.ACCENT) == 1
+
+
+# Drawings
+
+
+DRAWINGS = [
+    {"cell": [("in", "1", "nor_conv_3x3"), ("in", "out", "avg_pool_3x3"), ("1", "out", "skip_connect")]},
+    {"cell": [("in", "out", "avg_pool_3x3"), ("in", "1", "nor_conv_1x1")]},
+    {
+        "normal": [("in 1", "1", "sep_conv_3x3"), ("in 2", "1", "max_pool_3x3"), ("1", "out", "")],
+        "reduction": [("in 1", "out", "dil_conv_5x5")],
+        "empty": [],
+    },
+    {"chain": [(a, b, f"mobile_{i % 3}") for i, (a, b) in enumerate(itertools.pairwise(["in", *"123456789", "out"]))]},
+]
+
+
+def test_a_drawing_shows_every_node_and_operation() -> None:
+    colors = figures.operation_colors(DRAWINGS)
+    first, second, third, chain = ([*texts(figures.architecture(drawing, colors))] for drawing in DRAWINGS)
+    assert sorted(first) == sorted(["in", "1", "out", "conv 3×3", "avg pool", "3×3", "skip"])
+    assert sorted(second) == sorted(["in", "1", "out", "avg pool", "3×3", "conv 1×1"])
+    cells = ["in 1", "in 2", "1", "out", "sep conv", "3×3", "max pool", "3×3", "in 1", "out", "dil conv", "5×5"]
+    assert sorted(third) == sorted(["normal", "reduction", *cells])
+    assert {"in", "out", "9", "mobile 0"} <= set(chain)
+
+
+def test_an_operation_has_one_colour_in_all_drawings_and_another_than_the_rest() -> None:
+    colors = figures.operation_colors(DRAWINGS[:2])
+    assert len(set(colors.values())) == len(colors) == 4
+    assert colors["skip_connect"] == figures.MUTED
+    for drawing in DRAWINGS[:2]:
+        lines = [p for p in figures.architecture(drawing, colors).axes[0].patches if type(p) is PathPatch]
+        for (source, target, operation), line in zip(drawing["cell"], lines, strict=True):
+            dead = target == "1" and ("1", "out", "skip_connect") not in drawing["cell"]
+            assert to_hex(line.get_edgecolor()) == (figures.FAINT if dead else colors[operation]), (source, target)
+            assert (line.get_linestyle() == "solid" or line.get_linestyle() == "-") is not dead
+
+
+def test_every_text_lies_within_its_box() -> None:
+    colors = figures.operation_colors(DRAWINGS)
+    for drawing in DRAWINGS:
+        figure = figures.architecture(drawing, colors)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        renderer = canvas.get_renderer()
+        boxes = [p.get_window_extent(renderer) for p in figure.axes[0].patches if isinstance(p, FancyBboxPatch)]
+        words = [t for t in figure.axes[0].texts if t.get_text() not in drawing]
+        assert len(words) == len(boxes)
+        for text in words:
+            at = text.get_window_extent(renderer)
+            assert any(b.x0 <= at.x0 and b.x1 >= at.x1 and b.y0 <= at.y0 + 1 and b.y1 >= at.y1 - 1 for b in boxes)
+        whole = figure.bbox
+        assert all(b.x0 >= 0 and b.x1 <= whole.x1 and b.y0 >= 0 and b.y1 <= whole.y1 for b in boxes)
+
+
+@pytest.mark.parametrize("part", ["training", "history", "drawing", ""])
+def test_the_overview_shows_what_there_is(tmp_path: Path, part: str) -> None:
+    runs.write_config(tmp_path)
+    if part != "training":
+        runs.write_training(tmp_path)
+    lines = runs.write_search(tmp_path, drawings=part != "drawing")
+    if part == "history":
+        (tmp_path / "search/history.jsonl").unlink()
+    figure = figures.overview(read_run(tmp_path), ANGLE)
+    assert figure is not None
+    said = " ".join(texts(figure))
+    best = max(line["fitness"] for line in lines)
+    assert ("loss (nats)" in said) == (part != "training")
+    assert ("best so far" in said) == (part != "history")
+    assert (f"best: angle {best:.4f}\N{NO-BREAK SPACE}rad" in said) == (part != "drawing")
+    assert len(figure.axes) == (2 if part else 3)
+
+
+def test_there_is_no_overview_of_a_rank_alone(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_rank(tmp_path)
+    assert figures.overview(read_run(tmp_path), ANGLE) is None
+
+
+# Files
+
+
+def test_the_same_data_give_the_same_bytes_whatever_matplotlib_is_set_to(run: Run) -> None:
+    assert run.history is not None
+
+    def files() -> list[str | bytes]:
+        figure = figures.fitness_against_cost(run.history, ANGLE, run.best[0])
+        cell = figures.architecture(run.best[0].drawing, figures.operation_colors([run.best[0].drawing]))
+        return [figures.svg_of(figure), figures.png_of(figure), figures.svg_of(cell), figures.png_of(cell)]
+
+    before = files()
+    settings = {"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path", "lines.linewidth": 9}
+    with matplotlib.rc_context(settings):
+        assert files() == before
+        assert all(matplotlib.rcParams[key] == value for key, value in settings.items())
+    assert before[1][:4] == b"\x89PNG"
+    assert "dc:date" not in before[0]
+
+
+def test_a_name_is_no_formula_and_may_hold_what_the_font_lacks() -> None:
+    names = ["$x_1$", "價格", "<b>&amp;"]
+    history = drawn([(0, 1.0), (1, 2.0)])
+    figure = figures.search_curves([(name, history) for name in names], ANGLE, figures.looks_of(names))
+    assert set(names) <= set(texts(figure))
+    assert figures.png_of(figure).startswith(b"\x89PNG")
+    cell = {"cell": [("in", "out", "$\\frac{1}$")]}
+    assert "$\\frac{1}$" in texts(figures.architecture(cell, figures.operation_colors([cell])))

@@ -1,0 +1,391 @@
+"""The page of a run: what it says, that it holds together, and that it asks for nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from raynas.report.page import write_report
+from raynas.report.run_files import read_run
+from raynas.report.sections import more_than_size
+from tests.report import runs
+from tests.report.pages import Page
+
+SPACE = "\N{NO-BREAK SPACE}"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = runs.write_run(tmp_path_factory.mktemp("report") / "run", name="whole-run")
+    epochs = [{"epoch": 1, "tau": 0.1, "rho": 0.2}, {"epoch": 2, "tau": 0.3, "rho": 0.4}]
+    runs.write_search(folder, extra=("spread", "accuracy", "loss"))
+    runs.write_rank(folder, epochs=epochs)
+    runs.write_rank(folder, "one_shot_accuracy", fitness="one_shot_accuracy")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(folder: Path) -> Page:
+    assert write_report(folder) == folder / "report/index.html"
+    return Page(folder / "report/index.html")
+
+
+def test_the_page_has_its_parts_in_their_order(page: Page) -> None:
+    assert page.said_by("title") == ["whole-run · raynas"]
+    assert page.said_by("h1") == ["whole-run"]
+    assert page.said_by("h2") == [
+        *("Best architectures", "Search", "Training", "Rank correlation", "Configuration", "Time, seeds, versions")
+    ]
+
+
+def test_three_lines_say_what_was_searched_and_found(page: Page, folder: Path) -> None:
+    best = json.loads((folder / "search/result.json").read_text())["best"][0]
+    assert page.said_by("li") == [
+        "Searched: nasbench201 (channels 16, cells 5, 15,625 architectures) on cifar10 with random labels by rlnas.",
+        f"Judged: 100 architectures, 97 different functions, by angle in 4 generations (12{SPACE}s), "
+        f"after 25{SPACE}s of training 2 supernets.",
+        f"Found: {best['description']} with angle {best['fitness']:.4f}{SPACE}rad, "
+        f"{best['num_parameters']:,} parameters, "
+        f"{best['multiply_adds']:,} multiply-adds.",
+    ]
+
+
+def test_the_table_of_the_best_has_every_number_that_was_recorded(page: Page, folder: Path) -> None:
+    head, *rows = page.rows(0)
+    best = json.loads((folder / "search/result.json").read_text())["best"]
+    titles = "angle (rad)|± over seeds (rad)|one-shot accuracy (percent)|one-shot loss (nats)|parameters|multiply-adds"
+    assert head == ["", *titles.split("|"), "architecture"]
+    assert rows == [
+        [
+            *(str(place), f"{b['fitness']:.4f}", f"{b['spread']:.4f}", f"{b['accuracy']:.2f}", f"{b['loss']:.4f}"),
+            *(f"{b['num_parameters']:,}", f"{b['multiply_adds']:,}", b["description"]),
+        ]
+        for place, b in enumerate(best, start=1)
+    ]
+
+
+def test_true_accuracies_stand_beside_the_best_where_a_rank_tells_them(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    lines = runs.write_search(tmp_path)
+    best = max(lines, key=lambda line: line["fitness"])["architecture"]
+    runs.write_rank(tmp_path, cells=[best], values=[0.5], true=[93.456])
+    page = Page(write_report(tmp_path))
+    assert "true accuracy 93.46 percent." in page.said_by("li")[2]
+    assert page.rows(0)[0][-2:] == ["true accuracy (percent)", "architecture"]
+    assert [row[-2] for row in page.rows(0)[1:]] == ["93.46", *["–"] * 9]
+    assert "found: 93.46" in page.section("Rank correlation")
+
+
+def test_the_best_six_are_drawn_or_three_large_ones(page: Page, tmp_path: Path) -> None:
+    assert [caption[:4] for caption in page.said_by("figcaption")[:7]] == [*(f"{i} · " for i in range(1, 7)), "The "]
+    lines = runs.write_search(tmp_path)
+    runs.write_config(tmp_path)
+    chain = [[str(i), str(i + 1), "conv"] for i in range(20)]
+    best = [{**line, "drawing": {"chain": chain}} for line in lines[:10]]
+    runs.write_result(tmp_path, fitness="angle", lines=lines, best=best)
+    large = Page(write_report(tmp_path))
+    assert [caption[:4] for caption in large.said_by("figcaption")[:4]] == ["1 · ", "2 · ", "3 · ", "The "]
+
+
+def test_the_sentence_stands_over_the_table(page: Page) -> None:
+    assert page.said_by("p").count(
+        "Angle (paper) ranks better than the parameter count: τ = 0.620 against 0.550; among architectures of equal "
+        "size τ = 0.200 is left."
+    ) == len(["angle_paper", "one_shot_accuracy"])
+
+
+def test_the_rank_has_each_fitness_before_the_baselines(page: Page) -> None:
+    head, *rows = page.rows(1)
+    tops = ["top 1", "top 10: mean, best", "top 100: mean, best"]
+    assert head == ["ordered by", "τ-b", "ρ", *tops, "τ-b within strata"]
+    assert [row[0] for row in rows] == ["angle (paper)", "angle (paper)", "parameters", "multiply-adds", "random"]
+    tau, rho = "0.620 [0.610, 0.630]", "0.806 [0.796, 0.816]"
+    assert rows[0] == ["angle (paper)", tau, rho, "92.01", "91.00, 92.10", "82.00, 93.00", "0.200"]
+    assert rows[2][-1] == "–"
+    assert rows[4][1] == "0.000 [−0.010, 0.010]"
+    assert (
+        "200 of the space's 15,625 architectures against their true accuracy in nasbench201_cifar10.csv, column"
+        in page.text
+    )
+
+
+@pytest.mark.parametrize(
+    ("tau", "sentence"),
+    [
+        (0.62, "ranks better than the parameter count: τ = 0.620 against 0.550"),
+        (0.57, "cannot be told from the parameter count, as the intervals overlap: τ = 0.570 against 0.550"),
+        (0.54, "cannot be told from the parameter count, as the intervals overlap: τ = 0.540 against 0.550"),
+        (0.4, "ranks worse than the parameter count: τ = 0.400 against 0.550"),
+    ],
+)
+def test_a_sentence_says_whether_the_fitness_tells_more_than_the_size(
+    tmp_path: Path, tau: float, sentence: str
+) -> None:
+    runs.write_config(tmp_path)
+    for within, left in ((0.2, "; among architectures of equal size τ = 0.200 is left."), (None, ".")):
+        row = runs.rank_row("angle (paper)", tau, within=within)
+        runs.write_rank(tmp_path, rows=[row, runs.rank_row("num_parameters", 0.55)])
+        assert more_than_size(read_run(tmp_path).ranks[0]) == f"Angle (paper) {sentence}{left}"
+
+
+def test_a_rank_without_a_table_is_held_against_the_sizes(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    row = {"name": "angle (paper)", "tau_parameters": 0.4, "tau_multiply_adds": -0.5}
+    runs.write_rank(tmp_path, rows=[row, {"name": "random", "tau_parameters": 0.0}], table=None)
+    page = Page(write_report(tmp_path))
+    assert page.rows(0) == [
+        ["ordered by", "τ with parameters", "τ with multiply-adds"],
+        ["angle (paper)", "0.400", "−0.500"],
+        ["random", "0.000", "–"],
+    ]
+    assert "true accuracies are not known" in page.section("Rank correlation")
+    assert "Angle (paper) has τ = 0.400 with the parameter count." in page.section("Rank correlation")
+    assert page.said_by("figure") == []
+
+
+def test_ranks_against_other_tables_stand_apart(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_rank(tmp_path)
+    runs.write_rank(tmp_path, "angle_cifar100", table="cifar100.csv")
+    section = Page(write_report(tmp_path)).section("Rank correlation")
+    assert section.count("15,625 architectures against their true accuracy in") == 2
+    assert {"tau.svg", "tau-2.svg"} <= {file.name for file in (tmp_path / "report/figures").iterdir()}
+
+
+def test_every_key_of_the_configuration_is_shown(page: Page, folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())["config"]
+    section = page.section("Configuration")
+    for key, value in config.items():
+        entries = value.items() if isinstance(value, dict) else [(key, value)]
+        for inner, shown in entries:
+            if isinstance(shown, dict):
+                assert all(f"{inner}.{k}{json.dumps(v)}" in section for k, v in shown.items())
+            else:
+                assert f"{inner}{shown if isinstance(shown, str) else json.dumps(shown)}" in section
+
+
+def test_times_seeds_and_versions_close_the_page(page: Page) -> None:
+    section = page.section("Time, seeds, versions").replace(SPACE, " ")
+    assert "training25 ssearch12 srank6.5 stogether44 s" in section
+    assert "seed0base seeds0" in section
+    assert "raynas0.2.0python3.11.7torch2.15.0" in section
+    assert "Begun 2026-11-22T00:05:12+0000." in section
+
+
+def test_a_consensus_shows_its_parts(tmp_path: Path) -> None:
+    both = ["angle", "one_shot_accuracy"]
+    runs.write_config(tmp_path, search={"fitness": both})
+    lines = runs.write_search(tmp_path, result=False)
+    assert (
+        "so far by mean standard score of angle and one-shot accuracy" in Page(write_report(tmp_path)).said_by("li")[1]
+    )
+    lines = [{**line, "angle": 0.25, "one_shot_accuracy": 71.5, "accuracy": 71.5} for line in lines]
+    runs.write_result(tmp_path, fitness="+".join(both), lines=lines, best=lines[:2])
+    head, first, _ = Page(write_report(tmp_path)).rows(0)
+    assert [title for title in head if "one-shot accuracy" in title] == head[1:4:2]
+    assert head[1:4] == [
+        "mean standard score of angle and one-shot accuracy",
+        "angle (rad)",
+        "one-shot accuracy (percent)",
+    ]
+    assert first[1:4] == [f"{lines[0]['fitness']:.3f}", "0.2500", "71.50"]
+
+
+# A page in one file
+
+
+def test_nothing_is_fetched(page: Page) -> None:
+    assert page.fetched() == []
+    assert not {"script", "link", "iframe", "object", "embed", "base", "form"} & set(page.tags)
+    assert ("meta", "content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in page.attributes
+
+
+def test_ids_are_of_one_element_each_and_references_lead_somewhere(page: Page) -> None:
+    ids = page.ids()
+    assert len(ids) == len(set(ids)) > 100
+    assert page.referred() <= set(ids)
+    assert len(page.referred()) > 20
+
+
+def test_figures_have_words_for_those_who_do_not_see_them(page: Page) -> None:
+    labels = [value for tag, name, value in page.attributes if tag == "svg" and name == "aria-label"]
+    captions = page.said_by("figcaption")
+    assert labels == captions and all(captions)
+
+
+def test_the_figures_are_saved_as_svg_and_png(page: Page, folder: Path) -> None:
+    names = {file.name for file in (folder / "report/figures").iterdir()}
+    expected = {
+        *(f"best-{i}" for i in range(1, 7)),
+        *("search", "fitness-against-cost", "one-shot-accuracy", "loss", "accuracy", "learning-rate"),
+        *(
+            "tau",
+            "true-accuracy-angle_paper",
+            "tau-by-epoch-angle_paper",
+            "true-accuracy-one_shot_accuracy",
+            "overview",
+        ),
+    }
+    named = {name.replace("_", "-") for name in expected}
+    assert {name.rpartition(".")[0].replace("_", "-") for name in names} == named
+    for name in names:
+        content = (folder / "report/figures" / name).read_bytes()
+        if name.endswith(".svg"):
+            assert ElementTree.fromstring(content).tag == "{http://www.w3.org/2000/svg}svg"
+        else:
+            assert content.startswith(b"\x89PNG")
+    assert len(names) == 2 * len(named) == 2 * (len(page.said_by("figure")) + 1)
+
+
+HOSTILE = """<script>alert(1)</script> " ' & </style> $x$ \x07 ]]> <!--"""
+
+
+def test_hostile_texts_are_only_texts(tmp_path: Path) -> None:
+    runs.write_run(tmp_path, name=HOSTILE, algorithm=HOSTILE, space={"name": HOSTILE, HOSTILE: HOSTILE})
+    runs.write_rank(tmp_path, HOSTILE.replace("/", ""), fitness=HOSTILE, rows=[runs.rank_row(HOSTILE, 0.5)])
+    file = tmp_path / "search/result.json"
+    result = json.loads(file.read_text())
+    result["fitness"] = HOSTILE
+    for best in result["best"]:
+        best["description"] = HOSTILE
+        best["drawing"] = {HOSTILE: [["in", HOSTILE, HOSTILE], [HOSTILE, "out", "b"]], "b": [["in", "out", "a"]]}
+    file.write_text(json.dumps(result))
+    page = Page(write_report(tmp_path))
+    assert "script" not in page.tags
+    shown = HOSTILE.replace("\x07", "\ufffd")
+    assert page.said_by("h1") == [shown]
+    assert page.said_by("title") == [f"{shown} · raynas"]
+    assert page.said_by("code") == [shown] * 11
+    assert shown in page.said_by("text")
+    assert page.fetched() == []
+    assert all(file.parent == tmp_path / "report/figures" for file in (tmp_path / "report/figures").rglob("*.*"))
+
+
+# What may be missing
+
+
+def test_a_run_that_is_only_trained_has_a_page(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_training(tmp_path)
+    page = Page(write_report(tmp_path))
+    assert page.said_by("h2") == ["Training", "Configuration", "Time, seeds, versions"]
+    assert page.said_by("li")[1:] == [
+        f"Judged: nothing was searched yet, after 12{SPACE}s of training 1 supernet.",
+        "Found: nothing yet.",
+    ]
+
+
+def test_a_search_that_goes_on_has_a_page(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    lines = runs.write_search(tmp_path, result=False)
+    page = Page(write_report(tmp_path))
+    assert page.said_by("li")[1] == "Judged: 100 architectures so far by angle; the search goes on."
+    assert f"angle {max(line['fitness'] for line in lines):.4f}" in page.said_by("li")[2]
+
+
+def test_a_run_that_is_only_ranked_has_a_page(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_rank(tmp_path)
+    assert Page(write_report(tmp_path)).said_by("h2")[0] == "Rank correlation"
+
+
+def test_a_space_of_anothers_without_costs_has_a_page(tmp_path: Path) -> None:
+    runs.write_config(tmp_path, space={"name": "mypackage.Chain"}, search={"fitness": "my_fitness"})
+    rng = np.random.default_rng(0)
+    nodes = ["in", *map(str, range(1, 21)), "out"]
+    lines = []
+    for index in range(60):
+        architecture = rng.integers(0, 3, size=21).tolist()
+        operations = [("mb3_3x3", "mb6_5x5", "identity")[k] for k in architecture]
+        edges = [list(edge) for edge in zip(nodes, nodes[1:], operations, strict=False)]
+        description = ",".join(f"block{i}={name}" for i, name in enumerate(operations))
+        line = {"architecture": architecture, "description": description, "fitness": float(rng.normal())}
+        lines.append({"generation": index // 20, **line, "drawing": {"chain": edges}, "seconds": 1.0})
+    runs.write_lines(tmp_path / "search/history.jsonl", [{k: v for k, v in x.items() if k != "drawing"} for x in lines])
+    runs.write_result(tmp_path, fitness="my_fitness", lines=lines, best=lines[:10])
+    page = Page(write_report(tmp_path))
+    assert page.rows(0)[0] == ["", "my fitness", "architecture"]
+    assert page.rows(0)[1][2] == lines[0]["description"]
+    assert {"in", "20", "out"} <= set(page.said_by("text"))
+    assert not (tmp_path / "report/figures/fitness-against-cost.svg").exists()
+
+
+def test_a_cell_without_any_edge_is_listed_but_not_drawn(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    lines = [{"generation": 0, **runs.judged([0] * 6, 0.5), "drawing": {"cell": []}}]
+    runs.write_result(tmp_path, fitness="angle", lines=lines, best=lines)
+    page = Page(write_report(tmp_path))
+    assert page.rows(0)[1][1] == "0.5000" and page.said_by("figure") == []
+
+
+# Files
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(f.relative_to(folder)): f.read_bytes() for f in folder.rglob("*") if f.is_file()}
+
+
+def test_the_same_run_gives_the_same_bytes(folder: Path, page: Page, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    shutil.rmtree(tmp_path / "copy/report")
+    write_report(tmp_path / "copy")
+    assert contents(tmp_path / "copy/report") == contents(folder / "report")
+
+
+def small_run(folder: Path) -> None:
+    runs.write_config(folder)
+    runs.write_training(folder)
+    runs.write_rank(folder)
+
+
+def test_figures_of_an_older_report_that_are_no_more_are_removed(tmp_path: Path) -> None:
+    small_run(tmp_path)
+    write_report(tmp_path)
+    shutil.rmtree(tmp_path / "rank")
+    write_report(tmp_path)
+    names = {file.name for file in (tmp_path / "report/figures").iterdir()}
+    assert "loss.svg" in names and not any("tau" in name or "true" in name for name in names)
+
+
+def test_a_report_that_fails_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small_run(tmp_path)
+    write_report(tmp_path)
+    before = contents(tmp_path / "report")
+    metrics = tmp_path / "supernet/seed_0/metrics.jsonl"
+    whole = metrics.read_text()
+    metrics.write_text(whole + "{\n")
+    with pytest.raises(ValueError, match="damaged at line 6"):
+        write_report(tmp_path)
+    assert contents(tmp_path / "report") == before
+    metrics.write_text(whole.partition("\n")[0] + "\n")
+
+    def full(source: str, target: Path) -> None:
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_report(tmp_path)
+    assert contents(tmp_path / "report") == before
+
+
+def test_the_page_is_put_in_place_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process killed at any moment leaves the old page or the new one: it is renamed when all of it is on disk."""
+    small_run(tmp_path)
+    replaced, replace = {}, os.replace
+
+    def watched(source: str, target: Path) -> None:
+        replaced[target.name] = Path(source).read_bytes()
+        assert Path(source).parent == target.parent
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", watched)
+    written = write_report(tmp_path)
+    assert replaced.pop("index.html") == written.read_bytes()
+    assert replaced == {file.name: file.read_bytes() for file in (tmp_path / "report/figures").iterdir()}
+    assert {oct(file.stat().st_mode & 0o777) for file in (tmp_path / "report").rglob("*.*")} == {"0o644"}

@@ -1,0 +1,275 @@
+"""What is read from a run's folder, and how a damaged file is named."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from raynas.report.run_files import read_run
+from tests.report import runs
+
+
+def test_everything_that_was_written_is_read(tmp_path: Path) -> None:
+    runs.write_run(tmp_path, name="whole", train={"base_seeds": [0, 1]})
+    run = read_run(tmp_path)
+    history = [json.loads(line) for line in (tmp_path / "search/history.jsonl").read_text().splitlines()]
+    result = json.loads((tmp_path / "search/result.json").read_text())
+    assert (run.name, run.fitness, run.quantity.title, list(run.training)) == ("whole", "angle", "angle (rad)", [0, 1])
+    assert run.versions["torch"] == "2.15.0"
+    for seed, metrics in run.training.items():
+        lines = (tmp_path / f"supernet/seed_{seed}/metrics.jsonl").read_text().splitlines()
+        assert metrics["loss"].tolist() == [json.loads(line)["loss"] for line in lines]
+    assert run.history is not None
+    for column in ("generation", "fitness", "num_parameters", "multiply_adds", "seconds"):
+        assert run.history.columns[column].tolist() == [line[column] for line in history]
+    assert [best.architecture for best in run.best] == [tuple(line["architecture"]) for line in result["best"]]
+    assert [dict(best.drawing) for best in run.best] == [
+        {name: [tuple(edge) for edge in edges] for name, edges in line["drawing"].items()} for line in result["best"]
+    ]
+    rank = run.ranks[0]
+    assert (rank.label, rank.cells, rank.table, len(rank.architectures)) == (
+        "angle_paper",
+        200,
+        "nasbench201_cifar10.csv",
+        200,
+    )
+    assert rank.rows[0].tau == 0.62
+    assert rank.rows[0].tau_interval == (0.61, 0.63)
+    assert rank.rows[0].top == {1: (91.9, 92.01), 10: (91.0, 92.1), 100: (82.0, 93.0)}
+    assert math.isnan(rank.rows[1].tau_within)
+
+
+def test_the_best_so_far_is_the_running_maximum(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    lines = runs.write_search(tmp_path)
+    history = read_run(tmp_path).history
+    assert history is not None
+    fitness = [line["fitness"] for line in lines]
+    assert history.best_so_far.tolist() == [max(fitness[: i + 1]) for i in range(len(fitness))]
+
+
+def test_the_seconds_of_a_stage_add_up_over_its_parts(tmp_path: Path) -> None:
+    runs.write_run(tmp_path)
+    runs.write_rank(tmp_path, "one_shot_accuracy", fitness="one_shot_accuracy")
+    assert read_run(tmp_path).seconds == {"training": 2 * 5 * 2.5, "search": 12.5, "rank": 2 * 3.25}
+
+
+def test_parts_that_are_missing_are_empty(tmp_path: Path) -> None:
+    trained, searched, ranked = (tmp_path / name for name in ("trained", "searched", "ranked"))
+    for folder in (trained, searched, ranked):
+        runs.write_config(folder)
+    runs.write_training(trained)
+    runs.write_search(searched, costs=False, drawings=False)
+    runs.write_rank(ranked)
+    (ranked / "rank/angle_paper.csv").unlink()
+    run = read_run(trained)
+    assert (run.history, run.result, list(run.best), list(run.ranks)) == (None, None, [], [])
+    assert set(run.seconds) == {"training"}
+    run = read_run(searched)
+    assert not run.training and run.history is not None and "num_parameters" not in run.history.columns
+    assert [dict(best.drawing) for best in run.best] == [{}] * 10
+    run = read_run(ranked)
+    assert run.ranks[0].rows[0].tau == 0.62 and list(run.ranks[0].architectures) == []
+
+
+def test_the_best_of_a_search_that_goes_on_are_those_of_its_history(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    lines = runs.write_search(tmp_path, result=False)
+    with (tmp_path / "search/history.jsonl").open("a") as stream:
+        stream.write('{"generation": 9, "fit')  # is being written
+    run = read_run(tmp_path)
+    assert run.history is not None and len(run.history.columns["fitness"]) == len(lines)
+    top = sorted((line["fitness"] for line in lines), reverse=True)[:10]
+    assert [best.numbers["fitness"] for best in run.best] == top
+    assert run.fitness == "angle"
+
+
+def test_a_column_is_read_only_if_every_line_has_it_and_null_is_not_a_number(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    lines = [{"epoch": 0, "loss": 1.0, "accuracy": None, "seconds": 1}, {"epoch": 1, "loss": 0.5, "accuracy": 20.0}]
+    runs.write_lines(tmp_path / "supernet/seed_0/metrics.jsonl", lines)
+    metrics = read_run(tmp_path).training[0]
+    assert set(metrics) == {"epoch", "loss", "accuracy"}
+    np.testing.assert_array_equal(metrics["accuracy"], [math.nan, 20.0])
+
+
+def test_seeds_are_ordered_as_numbers_and_other_folders_are_left_alone(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    for seed in (10, 9, 2):
+        runs.write_training(tmp_path, seed)
+    (tmp_path / "supernet/seed_x").mkdir()
+    (tmp_path / "supernet/seed_3").mkdir()
+    assert list(read_run(tmp_path).training) == [2, 9, 10]
+
+
+def test_the_rank_of_the_searchs_own_fitness_comes_first(tmp_path: Path) -> None:
+    runs.write_run(tmp_path)
+    for label, fitness in (("angle_official", "angle"), ("a_fitness", "random")):
+        runs.write_rank(tmp_path, label, fitness=fitness)
+    assert [rank.label for rank in read_run(tmp_path).ranks] == ["angle_paper", "a_fitness", "angle_official"]
+
+
+def test_the_true_accuracy_is_looked_up_in_the_ranks_or_is_the_tables_fitness(tmp_path: Path) -> None:
+    ranked, by_table = tmp_path / "ranked", tmp_path / "table"
+    runs.write_config(ranked)
+    runs.write_rank(ranked, cells=[[0] * 6, [1] * 6], values=[0.1, 0.2], true=[90.5, 91.25])
+    assert read_run(ranked).true_accuracy((1,) * 6) == 91.25
+    assert read_run(ranked).true_accuracy((2,) * 6) is None
+    runs.write_rank(ranked, cells=[[0] * 6, [1] * 6], values=[0.1, 0.2], true=[90.5, 91.25], table=None)
+    assert read_run(ranked).true_accuracy((1,) * 6) is None
+    runs.write_config(by_table, search={"fitness": "benchmark_table"})
+    runs.write_search(by_table, fitness="benchmark_table")
+    best = read_run(by_table).best[0]
+    assert read_run(by_table).true_accuracy(best.architecture) == best.numbers["fitness"]
+
+
+def test_a_rank_without_a_table_holds_the_correlation_with_the_sizes(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    rows = [{"name": "angle (paper)", "tau_parameters": 0.4, "tau_multiply_adds": 0.5}]
+    runs.write_rank(tmp_path, rows=rows, table=None)
+    rank = read_run(tmp_path).ranks[0]
+    assert not rank.has_table and math.isnan(rank.rows[0].tau) and np.isnan(rank.columns["true"]).all()
+    assert rank.rows[0].tau_sizes == {"num_parameters": 0.4, "multiply_adds": 0.5}
+
+
+def test_what_the_fitness_measures_is_told_by_the_result_or_by_the_configuration(tmp_path: Path) -> None:
+    search = {"fitness": "angle", "angle": "official"}
+    runs.write_config(tmp_path, search=search)
+    runs.write_search(tmp_path, result=False)
+    runs.write_rank(tmp_path, "angle_official")
+    runs.write_rank(tmp_path, "angle")
+    run = read_run(tmp_path)
+    assert run.quantity.title == "angle, official (rad)"
+    assert [rank.label for rank in run.ranks] == ["angle_official", "angle"]
+    lines = runs.write_search(tmp_path, result=False)
+    runs.write_result(tmp_path, fitness="angle", lines=lines, best=lines[:3])
+    assert read_run(tmp_path).quantity.title == "angle (rad)"
+    runs.write_config(tmp_path, search={**search, "fitness": ["angle", "random"]})
+    (tmp_path / "search/result.json").unlink()
+    assert read_run(tmp_path).fitness == "angle+random"
+
+
+def test_texts_hold_nothing_that_a_page_cannot(tmp_path: Path) -> None:
+    runs.write_config(tmp_path, name="a\x00b\x1b[31m\ud800c\tüλ\U0001f600")
+    runs.write_training(tmp_path)
+    assert read_run(tmp_path).name == "a\ufffdb\ufffd[31m\ufffdc\tüλ\U0001f600"
+
+
+# Mistakes
+
+
+def message(folder: Path) -> str:
+    with pytest.raises(ValueError) as error:
+        read_run(folder)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path) -> None:
+    expected = "holds no run (there is no config.json); give the folder that `raynas run` named at its end"
+    assert message(tmp_path) == f"{tmp_path} {expected}"
+    assert message(tmp_path / "nowhere") == f"{tmp_path / 'nowhere'} {expected}"
+    (tmp_path / "file").write_text("x")
+    assert message(tmp_path / "file") == f"{tmp_path / 'file'} {expected}"
+
+
+def test_a_run_that_has_done_nothing_is_named(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    (tmp_path / "supernet/seed_0").mkdir(parents=True)
+    (tmp_path / "supernet/seed_0/metrics.jsonl").write_text("")
+    assert message(tmp_path) == f"{tmp_path} holds no result yet; run `raynas run FILE.yaml` first"
+
+
+METRICS = '{"epoch": 0, "loss": 1.5}\n'
+LINE = '{"generation": 0, "architecture": [1], "description": "a", "fitness": 1.0}\n'
+BEST = {"architecture": [1], "description": "a", "fitness": 1.0}
+
+
+def result(*best: object) -> str:
+    content = {"fitness": "angle", "evaluations": 1, "generations": 1, "seconds": 1.0, "best": list(best)}
+    return json.dumps(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("config.json", '{"config": {\n"name": }}', "at line 2 (Expecting value)"),
+        ("config.json", "[]", "expected keys and values, got list"),
+        ("config.json", '{"config": {"name": 3}}', "expected text under name, got 3"),
+        ("supernet/seed_0/metrics.jsonl", METRICS * 2 + "{oops\n" + METRICS, "at line 3 (Expecting property name"),
+        ("supernet/seed_0/metrics.jsonl", METRICS + '{"epoch": 1}\n', "at line 2: expected a number under loss, got N"),
+        ("supernet/seed_0/metrics.jsonl", METRICS + "\n" + METRICS, "at line 2 (Expecting value)"),
+        ("supernet/seed_0/metrics.jsonl", METRICS + "7\n", "at line 2: expected keys and values, got int"),
+        ("search/history.jsonl", LINE * 4 + "[1, 2\n", "at line 5 (Expecting ',' delimiter)"),
+        (
+            "search/history.jsonl",
+            LINE + LINE.replace("1.0", '"1"'),
+            "at line 2: expected a number under fitness, got '1'",
+        ),
+        ("search/history.jsonl", LINE.replace("0", "true", 1), "expected a whole number under generation, got True"),
+        ("search/history.jsonl", LINE + "\xff\n", "at line 2 (it is not UTF-8 text)"),
+        ("search/result.json", '{\n"fitness": "angle",\n"best"\n}', "at line 4 (Expecting ':' delimiter)"),
+        ("search/result.json", '{"fitness": "angle"}', "expected a whole number under evaluations, got None"),
+        ("search/result.json", result(BEST, {}), ": best[1]: expected a list under architecture, got None"),
+        (
+            "search/result.json",
+            result({**BEST, "drawing": {"cell": [["in", "out"]]}}),
+            ": best[0].drawing.cell: expected edges [source, target, operation]",
+        ),
+        (
+            "search/result.json",
+            result({**BEST, "drawing": {"cell": [["a", "b", "x"], ["b", "a", "x"]]}}),
+            ": best[0].drawing.cell: the edges run in a circle among the nodes a, b",
+        ),
+        ("search/result.json", result({**BEST, "drawing": [1]}), ": best[0]: expected keys and values, got list"),
+        ("rank/a.json", "{", "at line 1 (Expecting property name"),
+        ("rank/a.json", '{"label": "a"}', "expected text under fitness, got None"),
+    ],
+)
+def test_a_damaged_file_is_named_with_the_line_and_what_was_expected(
+    tmp_path: Path, name: str, text: str, said: str
+) -> None:
+    runs.write_run(tmp_path)
+    (tmp_path / name).write_bytes(text.encode("latin-1"))
+    told = message(tmp_path)
+    assert told.startswith(f"{tmp_path / name} is damaged")
+    assert said in told
+    assert told.endswith("; restore it, or remove it to have the report without it")
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [([], "rows is empty"), ([{"tau": 1}], "rows[0]: expected text under name"), ([3], "rows[0]: expected keys and")],
+)
+def test_a_damaged_row_of_a_rank_is_named(tmp_path: Path, rows: list[dict[str, float]], said: str) -> None:
+    runs.write_run(tmp_path)
+    runs.write_rank(tmp_path, rows=rows or None)
+    if not rows:
+        file = tmp_path / "rank/angle_paper.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "rows": []}))
+    assert f"{tmp_path / 'rank/angle_paper.json'} is damaged: {said}" in message(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("edit", "said"),
+    [
+        (lambda lines: [*lines[:3], "1-x-2,a,0,0,0,0", *lines[3:]], "at line 4 (invalid literal for int()"),
+        (lambda lines: [*lines[:7], "1-2,a,much,0,0,0"], "at line 8 (could not convert string to float"),
+        (lambda lines: [*lines[:2], "1-2,a"], "at line 3 (list index out of range)"),
+        (
+            lambda lines: ["architecture,fitness", *lines[1:]],
+            "at line 1: expected the columns architecture, fitness and",
+        ),
+        (lambda lines: [], "at line 1: expected the columns architecture, fitness and true, got none"),
+    ],
+)
+def test_a_damaged_line_of_a_table_is_named(tmp_path: Path, edit: Callable[[list[str]], list[str]], said: str) -> None:
+    runs.write_run(tmp_path)
+    file = tmp_path / "rank/angle_paper.csv"
+    file.write_text("\n".join(edit(file.read_text().splitlines())))
+    assert f"{file} is damaged {said}" in message(tmp_path)
