@@ -18,7 +18,7 @@ from raynas.orchestration.judge import check_judge, fitness_name, judging, needs
 from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.rank import WHOLE, rank
 from raynas.orchestration.run_folder import check_reuse, locked, open_run
-from raynas.orchestration.search import Result, make_searcher, search, with_truth
+from raynas.orchestration.search import Result, make_searcher, search
 from raynas.orchestration.task import Task, make_task
 from raynas.orchestration.train_supernet import is_trained, train_supernets
 from raynas.supernet.one_shot import Workers
@@ -82,8 +82,7 @@ def run(config: RunConfig, console: Console, stages: tuple[str, ...] = ("train",
             return None
         with Progress(console, "preparing to judge") as progress:
             judging_here = functools.partial(judging, task, cluster, progress)
-            result = search(task, folder, judging_here, progress)
-        return result if task.table is None else with_truth(result, task.table)
+            return search(task, folder, judging_here, progress)
 
 
 def rank_run(config: RunConfig, console: Console, size: int | None = None, every_epoch: bool = False) -> dict[str, Any]:

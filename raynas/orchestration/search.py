@@ -13,7 +13,6 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from raynas.fitness.benchmark_table import BenchmarkTable
 from raynas.orchestration.judge import Judge, fitness_name
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import append_text, read_json, write_json, write_text
@@ -45,7 +44,7 @@ def search(
     """
     file = folder / "search" / "result.json"
     if file.exists():
-        return read_json(file)
+        return _with_truth(task, file, read_json(file))
     began = time.perf_counter()
     config = task.config.search
     searcher = make_searcher(task)
@@ -102,16 +101,25 @@ def search(
         "best": [_best(task, line) for line in listed],
     }
     write_json(file, result)
-    return result
+    return _with_truth(task, file, result)
 
 
-def with_truth(result: Result, table: BenchmarkTable) -> Result:
-    """Returns the result with the true accuracy of the best, in percent; None where the table does not know it."""
+def _with_truth(task: Task, file: Path, result: Result) -> Result:
+    """Returns the result with the true accuracy of the best, in percent, None where the table does not know it.
+
+    Where the run file names a table, the accuracies are written down too; without one, those written before stay.
+    """
+    table = task.table
+    if table is None:
+        return result
     known = table.accuracies([tuple(best["architecture"]) for best in result["best"]]).tolist()
     best = [
         {**best, "true": None if math.isnan(true) else true} for best, true in zip(result["best"], known, strict=True)
     ]
-    return {**result, "column": table.column, "best": best}
+    told = {**result, "column": table.column, "best": best}
+    if told != result:
+        write_json(file, told)
+    return told
 
 
 def make_searcher(task: Task) -> Searcher:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
 from raynas.report import document, figures
@@ -134,7 +135,14 @@ def rank_correlation(named: Named, gallery: Gallery) -> Markup:
     for place, group in enumerate(rank_groups((name, rank) for name, run in named for rank in run.ranks), start=1):
         content += [element("p", about_ranking(group[0][1])), rank_table(group)]
         if group[0][1].has_table:
-            content.append(document.figures(tau_figure(gallery, f"tau-{place}", group)))
+            members = [tau_figure(gallery, f"tau-{place}", group)]
+            curves = [(f"{name}: {rank.rows[0].name}", rank.epochs) for name, rank in group if "tau" in rank.epochs]
+            if curves:
+                sizes = [row.tau for row in group[0][1].rows if row.name == "num_parameters"]
+                figure = figures.tau_curves(curves, sizes[0] if sizes else math.nan)
+                caption = "Kendall's τ-b with the true accuracy, by epochs; dotted, that of the parameter count."
+                members.append(gallery.show(f"tau-by-epoch-{place}", figure, caption))
+            content.append(document.figures(*members))
     return section("Rank correlation", *content)
 
 

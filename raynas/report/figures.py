@@ -336,6 +336,28 @@ def tau_by_epoch(rank: Rank) -> Figure:
 
 
 @style()
+def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float) -> Figure:
+    """Returns tau of several fitnesses as their trainings went on, against that of the parameter count.
+
+    Args:
+        curves: Names, and their columns ``epoch`` and ``tau``.
+        baseline: Tau of the number of parameters; not a number where it is unknown.
+    """
+    figure, axes = _panel()
+    looks = looks_of(name for name, _ in curves)
+    for name, columns in curves:
+        color, dashes = looks[name]
+        axes.plot(columns["epoch"], columns["tau"], color=color, ls=dashes, label=_shortened(name, 32))
+    axes.axhline(0, color=FAINT, lw=0.8)
+    if math.isfinite(baseline):
+        axes.axhline(baseline, color=MUTED, lw=0.8, ls=":", label="parameters")
+    axes.set(title="τ with the true accuracy", xlabel="epoch")
+    _whole_steps(axes)
+    axes.legend(loc="best")
+    return figure
+
+
+@style()
 def tau_bars(rows: Sequence[tuple[str, float, tuple[float, float], bool]]) -> Figure:
     """Returns tau with its interval, a row each.
 

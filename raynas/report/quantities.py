@@ -58,7 +58,7 @@ def fitness_quantity(fitness: str | None, name: str | None = None) -> Quantity:
         return Quantity("fitness")
     if "+" in fitness:
         parts = [fitness_quantity(part).name for part in fitness.split("+")]
-        return Quantity(f"mean standard score of {' and '.join(parts)}", "", 3)
+        return Quantity(f"consensus of {' and '.join(parts)}", "", 3)
     known = _FITNESS.get(fitness, Quantity(fitness.replace("_", " ")))
     definition = re.search(r"\((?:paper\)|(?:paper )?(.+)\))", name or "")
     further = f", {definition[1]}" if definition and definition[1] else ""

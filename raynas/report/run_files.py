@@ -124,7 +124,7 @@ class Run:
         config: The resolved configuration.
         versions: Of raynas, Python and packages.
         created: When the run began.
-        training: Metrics by epoch of each base seed's supernet; empty where nothing was trained.
+        training: Metrics by epoch of each base seed's supernet, its own or the one it reuses; empty without any.
         history: Every judged architecture; None where nothing was searched.
         result: What the search ended with, but for its best; None while it goes on.
         best: The best architectures, the best first.
@@ -163,10 +163,18 @@ class Run:
         return list((self.result or {}).get("base_seeds") or self.config.get("train", {}).get("base_seeds") or ())
 
     @property
+    def reuses(self) -> str | None:
+        """The folder of the run whose supernets it judged by, if it trained none of its own."""
+        reused: str | None = (self.config.get("train") or {}).get("reuse")
+        return reused
+
+    @property
     def seconds(self) -> Mapping[str, float]:
         """What each stage took that has run: training (all supernets together), search, rank."""
         stages = {
-            "training": [float(np.nansum(m["seconds"])) for m in self.training.values() if "seconds" in m],
+            "training": [
+                float(np.nansum(m["seconds"])) for m in self.training.values() if "seconds" in m and not self.reuses
+            ],
             "search": [self.result["seconds"]] if self.result else [],
             "rank": [rank.seconds for rank in self.ranks],
         }
@@ -174,6 +182,9 @@ class Run:
 
     def true_accuracy(self, architecture: Architecture) -> float | None:
         """Returns what the benchmark's table says of an architecture, percent; None where no file tells it."""
+        for best in self.best:
+            if best.architecture == architecture and "true" in best.numbers:
+                return best.numbers["true"]
         for rank in self.ranks:
             if architecture in rank.architectures:
                 value = float(rank.columns["true"][rank.architectures.index(architecture)])
@@ -197,9 +208,10 @@ def read_run(folder: Path) -> Run:
     about = _json(folder / "config.json", {"config": dict})
     config = about["config"]
     _check(f"{folder / 'config.json'} is damaged", config, {"name": str})
+    trained = Path((config.get("train") or {}).get("reuse") or folder).expanduser()
     training = {
         int(place.name.removeprefix("seed_")): columns
-        for place in sorted(folder.glob("supernet/seed_*"))
+        for place in sorted(trained.glob("supernet/seed_*"))
         if re.fullmatch(r"seed_\d+", place.name)
         and (columns := _columns(_lines(place / "metrics.jsonl", {"epoch": int, "loss": float})))
     }

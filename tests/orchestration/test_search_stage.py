@@ -130,3 +130,25 @@ def test_several_base_seeds_give_the_mean_and_the_spread_of_single_ones(
         assert mean == pytest.approx(np.mean(values), abs=1e-15)
         assert spread == pytest.approx(np.std(values, ddof=1), abs=1e-15)
     assert any(spread > 0 for _, spread in both.values())
+
+
+def test_the_truth_of_the_best_is_written_down_once_a_table_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = small_run(tmp_path)
+    assert main(["run", str(file)]) == 0
+    place = tmp_path / "runs/small/search/result.json"
+    before = json.loads(place.read_text())
+    first, second = (best["description"] for best in before["best"][:2])
+    table = tmp_path / "table.csv"
+    table.write_text(f"arch,test_accuracy_200\n{first},91.5\n{second},\n")
+    assert main(["run", str(file), "--set", f"benchmark.path={table}"]) == 0
+    after = json.loads(place.read_text())
+    assert [best["true"] for best in after["best"]] == [91.5] + [None] * 9
+    assert {key: after[key] for key in before if key != "best"} == {k: v for k, v in before.items() if k != "best"}
+    lines = capsys.readouterr().out.splitlines()
+    header = next(line for line in reversed(lines) if "mult-adds" in line)
+    assert "test_accuracy_200" in header
+    assert any("91.50 %" in line and first in line for line in lines)
+    assert main(["run", str(file)]) == 0
+    assert json.loads(place.read_text()) == after, "what is known stays"

@@ -133,3 +133,12 @@ def test_a_folder_without_a_run_is_named(two: list[Path], tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="nowhere holds no run"):
         write_comparison([two[0], tmp_path / "nowhere"], tmp_path / "c.html")
     assert not (tmp_path / "c.html").exists()
+
+
+def test_tau_by_epoch_of_all_runs_is_drawn_together_where_any_run_tells_it(two: list[Path], tmp_path: Path) -> None:
+    caption = "by epochs; dotted, that of the parameter count"
+    assert caption not in write_comparison(two, tmp_path / "without.html").read_text()
+    runs.write_rank(two[0], epochs=[{"epoch": 1, "tau": 0.1, "rho": 0.2}, {"epoch": 2, "tau": 0.3, "rho": 0.4}])
+    text = write_comparison(two, tmp_path / "with.html").read_text()
+    assert caption in text
+    assert "first: angle (paper)" in text

@@ -202,6 +202,19 @@ def test_tau_by_epoch_has_both_correlations(tmp_path: Path) -> None:
     assert labelled(figure, "ρ").tolist() == [[10, 0.2], [20, 0.4]]
 
 
+def test_tau_curves_have_a_line_for_each_fitness_and_the_level_of_the_parameter_count() -> None:
+    curves = [
+        (name, {"epoch": np.array([1.0, 2.0]), "tau": np.array(taus)})
+        for name, taus in (("one: angle", [0.1, 0.2]), ("two: angle", [0.5, 0.4]))
+    ]
+    figure = figures.tau_curves(curves, 0.578)
+    assert labelled(figure, "one: angle").tolist() == [[1, 0.1], [2, 0.2]]
+    assert labelled(figure, "two: angle").tolist() == [[1, 0.5], [2, 0.4]]
+    assert set(labelled(figure, "parameters")[:, 1]) == {0.578}
+    unknown = figures.tau_curves(curves, float("nan")).axes[0].get_legend_handles_labels()[1]
+    assert unknown == ["one: angle", "two: angle"]
+
+
 def test_tau_bars_show_value_interval_and_name_of_every_row() -> None:
     rows = [
         ("angle", 0.62, (0.61, 0.64), True),

@@ -182,15 +182,13 @@ def test_a_consensus_shows_its_parts(tmp_path: Path) -> None:
     both = ["angle", "one_shot_accuracy"]
     runs.write_config(tmp_path, search={"fitness": both})
     lines = runs.write_search(tmp_path, result=False)
-    assert (
-        "so far by mean standard score of angle and one-shot accuracy" in Page(write_report(tmp_path)).said_by("li")[1]
-    )
+    assert "so far by consensus of angle and one-shot accuracy" in Page(write_report(tmp_path)).said_by("li")[1]
     lines = [{**line, "angle": 0.25, "one_shot_accuracy": 71.5, "accuracy": 71.5} for line in lines]
     runs.write_result(tmp_path, fitness="+".join(both), lines=lines, best=lines[:2])
     head, first, _ = Page(write_report(tmp_path)).rows(0)
     assert [title for title in head if "one-shot accuracy" in title] == head[1:4:2]
     assert head[1:4] == [
-        "mean standard score of angle and one-shot accuracy",
+        "consensus of angle and one-shot accuracy",
         "angle (rad)",
         "one-shot accuracy (percent)",
     ]

@@ -55,7 +55,7 @@ def test_a_time_is_written_in_its_two_largest_units(seconds: float, text: str) -
         ("angle", "angle (official)", "angle, official (rad)", "1,234.5679 rad"),
         ("angle", "angle (paper after 5 epochs)", "angle, after 5 epochs (rad)", "1,234.5679 rad"),
         ("displacement", "displacement (after 5 epochs)", "displacement, after 5 epochs", "1,234.5679"),
-        ("angle+random", "angle (paper) + random", "mean standard score of angle and random number", "1,234.568"),
+        ("angle+random", "angle (paper) + random", "consensus of angle and random number", "1,234.568"),
         ("initial_angle", "initial_angle (paper)", "angle between initialisations (rad)", "1,234.5679 rad"),
         ("one_shot_accuracy", None, "one-shot accuracy (percent)", "1,234.57 percent"),
         ("one_shot_loss", None, "negative one-shot loss (nats)", "1,234.5679 nats"),

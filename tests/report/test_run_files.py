@@ -273,3 +273,27 @@ def test_a_damaged_line_of_a_table_is_named(tmp_path: Path, edit: Callable[[list
     file = tmp_path / "rank/angle_paper.csv"
     file.write_text("\n".join(edit(file.read_text().splitlines())))
     assert f"{file} is damaged {said}" in message(tmp_path)
+
+
+def test_the_truth_that_a_result_tells_needs_no_rank(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_search(tmp_path)
+    file = tmp_path / "search/result.json"
+    result = json.loads(file.read_text())
+    result["best"] = [{**best, "true": 90.0 + i if i else None} for i, best in enumerate(result["best"])]
+    file.write_text(json.dumps(result))
+    run = read_run(tmp_path)
+    assert [run.true_accuracy(best.architecture) for best in run.best[:3]] == [None, 91.0, 92.0]
+
+
+def test_a_run_that_reuses_supernets_shows_how_they_were_trained_but_not_their_time(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    runs.write_run(first)
+    runs.write_config(second, train={"reuse": str(first)})
+    runs.write_search(second)
+    run = read_run(second)
+    assert {s: m["loss"].tolist() for s, m in run.training.items()} == {
+        s: m["loss"].tolist() for s, m in read_run(first).training.items()
+    }
+    assert "training" not in run.seconds
+    assert "training" in read_run(first).seconds
