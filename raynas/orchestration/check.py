@@ -7,7 +7,8 @@ import torch
 import yaml
 
 from raynas.config import RunConfig
-from raynas.orchestration.task import make_space, make_task
+from raynas.orchestration.judge import check_judge
+from raynas.orchestration.task import make_space, make_task, read_benchmark
 from raynas.search import Limits
 from raynas.search_space import all_architectures, as_array, sample
 
@@ -28,6 +29,7 @@ def describe(config: RunConfig) -> str:
     else:
         task = make_task(config)
         space, resolution, num_classes = task.space, task.dataset.resolution, task.dataset.num_classes
+        check_judge(task)
         batches = task.train_batches(config.base_seeds[0], torch.device("cpu"))
         lines.append(
             f"# training: {batches.steps_per_epoch:,} steps of {config.train.batch_size} images an epoch, "
@@ -42,6 +44,9 @@ def describe(config: RunConfig) -> str:
     of = "all of them" if everything else "5,000 sampled ones"
     for column, quantity in enumerate(table.quantities):
         lines.append(f"# {quantity}: {costs[:, column].min():,} to {costs[:, column].max():,} ({of})")
+    benchmark = read_benchmark(config, space)
+    if benchmark is not None:
+        lines.append(f"# benchmark: {benchmark.column} of {len(benchmark):,} architectures in {benchmark.path}")
     given = config.search.limits.model_dump(exclude_none=True)
     if given:
         limits = Limits(table, **given)

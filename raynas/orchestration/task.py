@@ -42,10 +42,7 @@ class Task:
     @functools.cached_property
     def table(self) -> BenchmarkTable | None:
         """The benchmark that the run file names; None if it names none."""
-        benchmark = self.config.benchmark
-        if benchmark.path is None:
-            return None
-        return read_table(Path(benchmark.path), self.space, column=benchmark.column, dataset=benchmark.dataset)
+        return read_benchmark(self.config, self.space)
 
     def about(self, base_seed: int) -> dict[str, Any]:
         """What the weights of a supernet belong to, as its checkpoints store it."""
@@ -104,6 +101,18 @@ def make_space(config: RunConfig) -> SearchSpace:
     """
     space_class = load_space_class(config.space.name)
     return space_class(**check_arguments(space_class, config.space.arguments, "space"))
+
+
+def read_benchmark(config: RunConfig, space: SearchSpace) -> BenchmarkTable | None:
+    """Returns the benchmark that a run file names; None if it names none.
+
+    Raises:
+        ValueError: If it cannot be read, or is not of this space.
+    """
+    benchmark = config.benchmark
+    if benchmark.path is None:
+        return None
+    return read_table(Path(benchmark.path), space, column=benchmark.column, dataset=benchmark.dataset)
 
 
 def make_task(config: RunConfig) -> Task:

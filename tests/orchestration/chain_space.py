@@ -62,3 +62,11 @@ class ChainSpace(SearchSpace):
             WeightTerm(),
             tuple(tuple(WeightTerm((f"blocks.{i}.{n}.weight",)) for n in KERNELS) for i in range(self.blocks)),
         )
+
+
+class BareChainSpace(ChainSpace):
+    """The same, stating nothing that a space need not state."""
+
+    name = "bare_chain"
+    costs = SearchSpace.costs
+    weight_vector = SearchSpace.weight_vector

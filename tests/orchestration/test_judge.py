@@ -188,7 +188,8 @@ def test_the_plain_baselines_are_fitnesses_of_a_run_like_any_other(tmp_path: Pat
 def test_what_cannot_be_judged_is_one_line_before_anything_is_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], search: dict[str, Any], data: dict[str, Any], message: str
 ) -> None:
-    assert message in mistake(capsys, "run", spos_run(tmp_path, search=search, data=data))
+    for verb in ("check", "run"):
+        assert message in mistake(capsys, verb, spos_run(tmp_path, search=search, data=data))
     assert not (tmp_path / "runs/small").exists(), "nothing is left behind"
 
 
@@ -196,7 +197,8 @@ def test_a_table_that_is_not_there_is_one_line_before_anything_is_trained(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = small_run(tmp_path, benchmark={"path": str(tmp_path / "none.csv")})
-    assert mistake(capsys, "run", file).startswith(f"benchmark.path: {tmp_path / 'none.csv'} does not exist")
+    for verb in ("check", "run"):
+        assert mistake(capsys, verb, file).startswith(f"benchmark.path: {tmp_path / 'none.csv'} does not exist")
     assert not (tmp_path / "runs/small").exists()
 
 
@@ -341,3 +343,20 @@ def test_a_wrong_fitness_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], override: str, message: str
 ) -> None:
     assert message in mistake(capsys, "run", spos_run(tmp_path), "--set", override)
+
+
+def test_a_space_that_states_neither_costs_nor_weights_is_searched_by_accuracy_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = spos_run(tmp_path, space={"name": "tests.orchestration.chain_space.BareChainSpace"}, report=True)
+    assert main(["run", str(file)]) == 0
+    run = tmp_path / "runs/small"
+    assert {*history(run)[0]} == {"generation", "architecture", "description", "fitness", "accuracy", "loss"}
+    assert f"report: {run / 'report/index.html'}" in capsys.readouterr().out
+    assert "multiply-adds" not in (run / "report/index.html").read_text()
+    assert main(["rank", str(file), "--sample", "10"]) == 0
+    assert "the space states no costs to compare with" in capsys.readouterr().out
+    assert "search.fitness: expected a cost that the space states (nothing), got num_parameters" in mistake(
+        capsys, "run", file, "--set", "search.fitness=num_parameters", "--set", "name=costs"
+    )
+    assert "BareChainSpace states no weight vector" in mistake(capsys, "rank", file, "--set", "search.fitness=angle")
