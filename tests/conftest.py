@@ -1,6 +1,13 @@
-"""Set before anything imports Ray: no usage statistics, no authentication, nothing of a Ray that is there already."""
+"""Set before anything imports Ray: no usage statistics, no authentication, nothing of a Ray that is there already.
+
+And Ctrl-C interrupts, here and in the processes that tests start: a script that runs the tests in the background
+may have had it ignored, which children inherit.
+"""
 
 import os
+import signal
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ.update(
     RAY_AUTH_MODE="disabled",
