@@ -18,6 +18,7 @@ VERBS = {
     "train": "train the supernet",
     "search": "search with the trained supernet",
     "rank": "rank the space, or a sample of it, by the fitness; hold that against a benchmark's truth and baselines",
+    "profile": "measure how long every candidate takes on this device, and how well that predicts whole networks",
     "report": "write a run as one HTML page, and its figures",
     "compare": "write several runs as one HTML page, side by side",
     "check": "validate a run file; print all its keys, the size of the space and the range of costs",
@@ -52,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 metavar="KEY=VALUE",
                 dest="overrides",
                 help="override a key, such as --set train.epochs=10; may be repeated",
+            )
+            command.add_argument(
+                "--quick",
+                action="store_true",
+                help="let the keys under `quick:` in the file override the others: the same run in small, in a folder "
+                "of its own",
             )
         if verb == "compare":
             command.add_argument("--out", default="comparison.html", metavar="FILE.html", help="the page to write")
@@ -108,14 +115,18 @@ def _carry_out(options: argparse.Namespace) -> int:
 
     from raynas.config import load_config
 
-    config = load_config(options.file, options.overrides)
+    config = load_config(options.file, options.overrides, options.quick)
     console = Console(file=sys.stdout)
     if options.verb == "check":
         from raynas.orchestration.check import describe
 
         print(describe(config))
         return 0
-    if options.verb == "rank":
+    if options.verb == "profile":
+        from raynas.orchestration.run import profile_run
+
+        print("\n".join(_profile(profile_run(config, console))))
+    elif options.verb == "rank":
         from raynas.orchestration.run import rank_run
 
         print("\n".join(_ranking(rank_run(config, console, options.sample, options.every_epoch))))
@@ -172,6 +183,21 @@ def _table(result: dict[str, Any]) -> list[str]:
     ]
 
 
+def _profile(result: dict[str, Any]) -> list[str]:
+    """Returns predicted and measured latencies as lines of text."""
+    rows = [
+        f"{1e3 * n['predicted']:9.3f} ms  {1e3 * n['measured']:9.3f} ms  {n['description']}" for n in result["networks"]
+    ]
+    return [
+        f"latency of a batch of {result['batch_size']} on {result['device']}, {result['threads']} threads: the sum "
+        "over candidates, and whole networks measured",
+        f"{'predicted':>12}  {'measured':>12}",
+        *rows,
+        f"correlation {result['correlation']:.3f}, median error {100 * result['median_error']:.1f} %, worst "
+        f"{100 * result['worst_error']:+.1f} %",
+    ]
+
+
 def _ranking(result: dict[str, Any]) -> list[str]:
     """Returns how well a fitness ranks the space as lines of text."""
     ranked = f"{result['cells']:,} of {result['space']:,} architectures"
@@ -181,9 +207,7 @@ def _ranking(result: dict[str, Any]) -> list[str]:
         return [
             f"{row['name']}: {ranked} scored. What it is worth is not known without a benchmark: give --set "
             "benchmark.path=FILE to hold it against the truth.",
-            f"tau-b with the {' and with the '.join(known)}: a fitness that is nearly 1 there says nothing new."
-            if known
-            else "the space states no costs to compare with",
+            f"tau-b with the {' and with the '.join(known)}: a fitness that is nearly 1 there says nothing new.",
         ]
     rows = result["rows"]
     columns = {

@@ -2,6 +2,8 @@
 
 A run file is YAML. Every key has a default except `space` and `data`; `--set train.epochs=10` overrides one. What a
 file leaves open, the row of its `algorithm` fills in, and the resolved configuration is what a run stores and repeats.
+
+What stands under `quick` overrides the rest of its file where `--quick` is given: the same run in small, to be tried.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ import difflib
 import inspect
 import re
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -64,8 +66,13 @@ class DataSection(Section):
         train_portion: Share of the training images that trains the supernet; the rest is the search split.
         max_images: Use only so many training images, drawn by the seed.
         resolution: Height and width to resize to; the data set's own by default.
-        crop_padding: Padding of the random crop; by the data set by default.
+        crop_padding: Black pixels around an in-memory image that a random crop may shift into; by the data set by
+            default.
+        crop_ratio: Range ``[least, most]`` of width over height of the random crop of an image file; 3/4 to 4/3 by
+            default.
         flip: Whether images are mirrored at random; by the data set by default.
+        lighting: Deviation of random shifts of an image's colour along the principal components of ImageNet's.
+        normalise: Whether mean and deviation of the data set are taken out; else a network sees pixels / 255.
         loader_workers: Processes that read image folders, per training worker.
     """
 
@@ -77,13 +84,29 @@ class DataSection(Section):
     max_images: Positive | None = None
     resolution: Annotated[int, Field(ge=4)] | None = None
     crop_padding: Annotated[int, Field(ge=0)] | None = None
+    crop_ratio: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
     flip: bool | None = None
+    lighting: Annotated[float, Field(ge=0)] = 0.0
+    normalise: bool = True
     loader_workers: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("labels", mode="before")
     @classmethod
     def _yaml_true(cls, value: object) -> object:
         return "true" if value is True else value  # YAML reads the word as a boolean
+
+    @model_validator(mode="after")
+    def _one_way_to_crop(self) -> DataSection:
+        if self.name == "folder" and self.crop_padding is not None:
+            raise ValueError("crop_padding: files are cropped to a random area; leave it out (see data.crop_ratio)")
+        if self.name != "folder" and self.crop_ratio is not None:
+            raise ValueError(
+                f"crop_ratio: only image files are cropped to a random area, not {self.name}; leave it out (see "
+                "data.crop_padding)"
+            )
+        if self.crop_ratio is not None and self.crop_ratio[0] > self.crop_ratio[1]:
+            raise ValueError(f"crop_ratio: expected [least, most] with least <= most, got {self.crop_ratio}")
+        return self
 
 
 class TrainSection(Section):
@@ -92,12 +115,18 @@ class TrainSection(Section):
     Attributes:
         epochs: Passes over the training images.
         batch_size: Images per step over all workers together.
-        learning_rate: Start of the cosine.
-        min_learning_rate: End of the cosine.
+        learning_rate: Where the learning rate starts.
+        min_learning_rate: Where it ends.
+        schedule: How it gets there: cosine or linear.
+        schedule_every: Whether it moves once an epoch or every step.
         momentum: Momentum of SGD.
         nesterov: Whether the momentum is Nesterov's.
         weight_decay: L2 penalty.
+        decay_on: What the penalty is on: all parameters, the kernels of convolutions, or these and the matrices of
+            linear layers (weights), so neither biases nor normalisations.
         clip_norm: Bound on the norm of the gradient; none by default.
+        clip_value: Bound on the size of each entry of the gradient, in the place of clip_norm; none by default.
+        label_smoothing: Share of the target that is spread evenly over all labels; losses are reported without it.
         sampling: Which paths a step trains: uniform (one) or fair (every candidate once).
         path_per_cell: Whether every cell draws its own path (the code of RLNAS) or all share one (the paper).
         precision: Arithmetic of forward and backward.
@@ -115,10 +144,15 @@ class TrainSection(Section):
     batch_size: Positive = 64
     learning_rate: Annotated[float, Field(gt=0)] = 0.025
     min_learning_rate: Annotated[float, Field(ge=0)] = 0.001
+    schedule: Literal["cosine", "linear"] = "cosine"
+    schedule_every: Literal["epoch", "step"] = "epoch"
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     nesterov: bool = True
     weight_decay: Annotated[float, Field(ge=0)] = 5e-4
+    decay_on: Literal["all", "convolutions", "weights"] = "all"
     clip_norm: Annotated[float, Field(gt=0)] | None = None
+    clip_value: Annotated[float, Field(gt=0)] | None = None
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     sampling: Literal["uniform", "fair"] | None = None
     path_per_cell: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -147,6 +181,8 @@ class TrainSection(Section):
                 f"min_learning_rate: expected at most train.learning_rate ({self.learning_rate}), "
                 f"got {self.min_learning_rate}"
             )
+        if self.clip_norm is not None and self.clip_value is not None:
+            raise ValueError("clip_value: the gradient is clipped in one way; leave out this or train.clip_norm")
         if self.base_seeds is not None and len(set(self.base_seeds)) < len(self.base_seeds):
             raise ValueError(f"base_seeds: expected different seeds, got {self.base_seeds}")
         return self
@@ -158,12 +194,14 @@ class TrainSection(Section):
 
 
 class LimitsSection(Section):
-    """Bounds on what an architecture may cost, absolute counts for one image."""
+    """Bounds on what an architecture may cost: absolute counts for one image; seconds as `latency` measures them."""
 
     max_parameters: float | None = None
     min_parameters: float | None = None
     max_multiply_adds: float | None = None
     min_multiply_adds: float | None = None
+    max_latency: float | None = None
+    min_latency: float | None = None
 
 
 class SearchSection(Section):
@@ -171,6 +209,7 @@ class SearchSection(Section):
 
     Attributes:
         name: Who proposes.
+        objectives: What pareto weighs against the fitness: costs, to be low.
         fitness: Who judges; of a list, the mean of the standard scores of each.
         angle: Which weights the angle counts: those on paths (paper), or stem, fixed blocks and head too (official).
         angle_epoch: Epochs of training after which angle and displacement are taken; the last by default.
@@ -193,7 +232,10 @@ class SearchSection(Section):
         top: How many of the best to report.
     """
 
-    name: Literal["random", "evolution", "exhaustive"] | None = None
+    name: Literal["random", "evolution", "exhaustive", "pareto", "exact_angle"] | None = None
+    objectives: Annotated[list[Literal["num_parameters", "multiply_adds", "latency"]], Field(min_length=1)] = [
+        "multiply_adds"
+    ]
     fitness: FitnessName | Annotated[list[FitnessName], Field(min_length=2)] | None = None
     angle: Literal["paper", "official"] = "paper"
     angle_epoch: Positive | None = None
@@ -213,6 +255,14 @@ class SearchSection(Section):
     max_tries: Positive = 10
     limits: LimitsSection = LimitsSection()
     top: Positive = 10
+
+    @model_validator(mode="after")
+    def _exact(self) -> SearchSection:
+        if self.name == "exact_angle" and self.fitness not in (None, "angle"):
+            raise ValueError(
+                f"name: exact_angle finds the largest angle; set search.fitness to angle, got {self.fitness}"
+            )
+        return self
 
     @field_validator("fitness")
     @classmethod
@@ -236,12 +286,31 @@ class SearchSection(Section):
         keys = {
             "random": (*shared, "generations"),
             "exhaustive": shared,
+            "exact_angle": ("top",),
+            "pareto": (
+                *(*shared, "generations", "mutations", "crossovers", "objectives"),
+                *("mutation_probability", "mutation_excludes", "max_tries"),
+            ),
             "evolution": (
                 *(*shared, "generations", "select", "mutations", "crossovers"),
                 *("mutation_probability", "mutation_excludes", "max_tries"),
             ),
         }[self.name or "evolution"]
         return {key: getattr(self, key) for key in keys}
+
+
+class LatencySection(Section):
+    """How the latency of candidates is measured, where a search asks for it: for limits, or as an objective.
+
+    Attributes:
+        device: Where.
+        batch_size: Images in a batch.
+        threads: Threads of torch, on a CPU.
+    """
+
+    device: Literal["cpu", "cuda"] = "cpu"
+    batch_size: Positive = 1
+    threads: Positive = 1
 
 
 class BenchmarkSection(Section):
@@ -274,6 +343,7 @@ class RunConfig(Section):
         train: How the supernet is trained.
         search: How architectures are proposed and judged.
         benchmark: The truth to hold a ranking against.
+        latency: How the latency of candidates is measured.
         report: Whether `raynas run` and `raynas rank` end by writing the report, which takes some seconds.
     """
 
@@ -288,6 +358,7 @@ class RunConfig(Section):
     train: TrainSection = TrainSection()
     search: SearchSection = SearchSection()
     benchmark: BenchmarkSection = BenchmarkSection()
+    latency: LatencySection = LatencySection()
     report: bool = True
 
     @field_validator("storage_path")
@@ -319,6 +390,14 @@ class RunConfig(Section):
         """The folder of the run whose supernets are judged by: this one's, or that of `train.reuse`."""
         return Path(self.train.reuse).expanduser().absolute() if self.train.reuse else self.folder
 
+    @model_validator(mode="after")
+    def _one_table(self) -> RunConfig:
+        if self.search.name == "exact_angle" and len(self.base_seeds) > 1:
+            raise ValueError(
+                f"search.name: exact_angle is exact for one supernet, got train.base_seeds: {self.base_seeds}; name one"
+            )
+        return self
+
     def resolve(self) -> RunConfig:
         """Returns the configuration with what is left open filled in by the row of its algorithm."""
         row = algorithms()[self.algorithm]
@@ -346,12 +425,14 @@ EXECUTION_KEYS = frozenset(
 """Keys that say where and how a run is executed, not what it computes: they may change between resumes."""
 
 
-def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
+def load_config(path: str | Path, overrides: Sequence[str] = (), quick: bool = False) -> RunConfig:
     """Returns the resolved configuration of a run file.
 
     Args:
         path: The YAML file.
-        overrides: ``key=value`` pairs with dotted keys; values are read as YAML.
+        overrides: ``key=value`` pairs with dotted keys; values are read as YAML. They win over all that the file says.
+        quick: Whether the keys under `quick` override the others, and the name ends in ``-quick``. Without it they are
+            only checked.
 
     Raises:
         ValueError: If the file is missing or no YAML, or a key or value is not what it should be.
@@ -366,8 +447,19 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> RunConfig:
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected keys such as `space:` and `data:`, got {type(values).__name__}")
     values.setdefault("name", path.stem)
+    block = values.pop("quick", {})
+    if not isinstance(block, dict):
+        raise ValueError(f"quick: expected keys that override those of the file, got {block!r}")
+    if quick and not block:
+        raise ValueError(f"--quick: {path} has no `quick:` block; write one, or leave --quick out")
+    small = _merge({**values, "name": f"{values['name']}-quick"}, block)
+    if not quick and (lines := [line for line in _mistakes(small, block) if line.startswith("quick.")]):
+        raise ValueError("\n".join(lines))
+    values = small if quick else values
     for override in overrides:
         _override(values, override)
+    if quick and (lines := _mistakes(values, block, {override.partition("=")[0] for override in overrides})):
+        raise ValueError("\n".join(lines))
     return parse_config(values)
 
 
@@ -426,12 +518,44 @@ def _read_yaml(text: str, source: str) -> Any:
         raise ValueError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
 
 
+def _merge(values: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns nested values with those of a block in the place of theirs."""
+    merged = dict(values)
+    for key, value in block.items():
+        section = merged.get(key)
+        if isinstance(section, Mapping) and isinstance(value, Mapping):
+            value = _merge(section, value)
+        merged[key] = value
+    return merged
+
+
+def _mistakes(values: Mapping[str, Any], block: Mapping[str, Any], overridden: Collection[str] = ()) -> list[str]:
+    """Returns a line for each mistake of a quick run; ``quick.`` leads the keys whose values are the block's."""
+    try:
+        RunConfig.model_validate(values)
+    except ValidationError as error:
+        written = [key for key in flatten(block) if not any(_nested(one, key) for one in overridden)]
+        mistakes = {line.partition(": ")[0]: line for line in _explain(error, RunConfig).splitlines()}
+        return [
+            f"quick.{line}" if any(_nested(key, one) or _nested(one, key) for one in written) else line
+            for key, line in mistakes.items()
+        ]
+    return []
+
+
+def _nested(section: str, key: str) -> bool:
+    """Returns whether a dotted key is `section` or lies in it."""
+    return f"{key}.".startswith(f"{section}.")
+
+
 def _override(values: dict[str, Any], override: str) -> None:
     """Sets one ``dotted.key=value`` in place."""
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ValueError(f"--set: expected key=value such as train.epochs=10, got {override!r}")
     *sections, last = key.split(".")
+    if sections[:1] == ["quick"]:
+        raise ValueError(f"--set {override}: overrides win over the block; give --quick --set {override[6:]}")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
@@ -457,7 +581,7 @@ def _explain(error: ValidationError, model: type[BaseModel], section: str = "") 
             lines[key] = "this key is required"
         elif mistake["type"] == "value_error":
             field, colon, message = str(mistake["ctx"]["error"]).partition(": ")
-            lines[f"{key}.{field}" if colon else key] = message or field
+            lines[".".join(filter(None, (key, field))) if colon else key] = message or field
         else:
             expectation = mistake["msg"].removeprefix("Input should be ").removeprefix("String should ")
             got = "nothing" if mistake["input"] is None else repr(mistake["input"])
@@ -472,6 +596,6 @@ def _suggest(parts: Sequence[str], model: type[BaseModel]) -> str:
         annotation = model.model_fields[part].annotation
         if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
             model = annotation
-    keys = list(model.model_fields)
+    keys = [*model.model_fields, *(["quick"] if model is RunConfig else [])]
     close = difflib.get_close_matches(parts[-1], keys, n=1)
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(keys) or 'none'}"

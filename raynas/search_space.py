@@ -64,6 +64,14 @@ class AdditiveTable:
             total += term if multiplicity is None else term * multiplicity[:, choice, None]
         return total
 
+    def beside(self, other: AdditiveTable) -> AdditiveTable:
+        """Returns one table of the quantities of both."""
+        return AdditiveTable(
+            (*self.quantities, *other.quantities),
+            np.concatenate([self.fixed, other.fixed]),
+            np.concatenate([self.terms, other.terms], axis=2),
+        )
+
 
 @dataclass(frozen=True)
 class WeightTerm:
@@ -184,13 +192,13 @@ class SearchSpace(ABC):
 
     # What an architecture costs, and what its weights are
 
-    def costs(self, resolution: int, num_classes: int) -> AdditiveTable:
-        """Returns the table of ``num_parameters`` and ``multiply_adds`` for one square image, int64; empty by default.
+    def build_union(self, num_classes: int) -> nn.Module:
+        """Returns the union of all derived networks, routed as a supernet is; what architectures cost is read off it.
 
-        Override it to have costs recorded and to set limits on them.
+        By default it is the supernet. Override it where a supernet's candidates are not those of derived networks: with
+        normalisations that have no weights, say.
         """
-        most = max(len(choice.candidates) for choice in self.choices)
-        return AdditiveTable((), np.zeros(0, np.int64), np.zeros((len(self.choices), most, 0), np.int64))
+        return self.build_supernet(num_classes)
 
     def weight_vector(self, definition: str) -> WeightVector:
         """Returns how the weights of an architecture are concatenated under the named definition of the angle."""

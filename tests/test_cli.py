@@ -76,18 +76,22 @@ def test_the_same_seed_gives_the_same_run_and_another_seed_another(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
-    ("sampling", "per_cell", "precision"),
-    [("fair", False, "float32"), ("uniform", True, "float32"), ("fair", True, "bfloat16")],
+    "train",
+    [
+        {"sampling": "fair", "path_per_cell": False},
+        {"sampling": "uniform", "path_per_cell": True},
+        {"sampling": "fair", "path_per_cell": True, "precision": "bfloat16"},
+        {"schedule": "linear", "schedule_every": "step", "decay_on": "weights", "clip_value": 0.01},
+        {"decay_on": "convolutions", "label_smoothing": 0.1, "clip_norm": 1.0},
+    ],
+    ids=str,
 )
-def test_every_way_of_training_runs_and_continues(
-    tmp_path: Path, sampling: str, per_cell: bool, precision: str
-) -> None:
+def test_every_way_of_training_runs_and_continues(tmp_path: Path, train: dict[str, Any]) -> None:
     results = []
     for name in ("whole", "continued"):
         folder = tmp_path / name
         folder.mkdir()
-        train = {"sampling": sampling, "path_per_cell": per_cell, "precision": precision, "epochs": 3}
-        file = small_run(folder, train=train)
+        file = small_run(folder, train={**train, "epochs": 3}, data={"lighting": 0.1})
         assert main(["run", str(file)]) == 0
         if name == "continued":
             place = folder / "runs/small/supernet/seed_0"
@@ -151,6 +155,78 @@ def test_a_gpu_trains_to_the_losses_of_a_cpu(tmp_path: Path, precision: str) -> 
     assert curves[0] == pytest.approx(curves[1], rel=0.05 if precision == "bfloat16" else 1e-3)
 
 
+def test_check_says_what_a_run_on_imagenet_means_before_the_images_are_at_hand_and_a_run_does_not_begin(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1,281,167 images, 1,000 classes, 224 pixels; channels (C, 2C, 4C) = (2, 4, 8) on 224, 112 and 56 pixels."""
+    data = {"name": "folder", "train_portion": 1.0}
+    file = small_run(tmp_path, data=data, train={"batch_size": 512, "epochs": 50})
+    status, out, err = answer(capsys, "check", file)
+    assert (status, err) == (0, "")
+    comments = [line for line in out.splitlines() if line.startswith("#")]
+    assert comments[:2] == [
+        "# data: not looked at; what follows is for ImageNet: 1,281,167 training images of 1,000 classes, until "
+        "data.path says where a folder lies",
+        "# training: 2,502 steps of 512 images an epoch, 125,100 in all, for each of 1 base seeds",
+    ]
+    stem_and_reductions = 224**2 * 3 * 2 * 9 + sum(
+        size**2 * (width // 2 * width * 9 + width * width * 9 + width // 2 * width)
+        for size, width in ((112, 4), (56, 8))
+    )
+    least = stem_and_reductions + 8 * 1000 + 1000
+    assert f"# multiply_adds: {least:,} to " in out
+    status, _, err = answer(capsys, "run", file)
+    assert status == 2
+    assert err == "raynas: data.path: data set 'folder' is read from your disk, got no path; say where it lies\n"
+    status, _, err = answer(capsys, "check", file, "--set", f"data.path={tmp_path / 'nowhere'}")
+    assert status == 2
+    assert err.startswith(f"raynas: data.path: expected one folder of images a class in {tmp_path / 'nowhere'}")
+
+
+@pytest.mark.parametrize(
+    ("name", "train_portion", "max_images", "steps"),
+    [("cifar10", 0.5, None, 390), ("cifar100", 1.0, None, 781), ("cifar10", 0.5, 1000, 7)],
+)
+def test_check_counts_the_steps_on_a_data_set_that_a_run_would_download(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, train_portion: float, max_images: int, steps: int
+) -> None:
+    data = {"name": name, "path": str(tmp_path / "data"), "train_portion": train_portion, "max_images": max_images}
+    status, out, _ = answer(capsys, "check", small_run(tmp_path, data=data))
+    assert status == 0
+    assert f"# training: {steps} steps of 64 images an epoch, {4 * steps:,} in all" in out
+    assert not (tmp_path / "data").exists()
+
+
+QUICK = "space: {{name: nasbench201, channels: 16}}\ndata: {{name: cifar100, path: {path}}}\nquick: {quick}\n"
+
+
+def test_quick_runs_the_block_in_a_folder_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = small_run(
+        tmp_path,
+        data={"name": "cifar100", "path": str(tmp_path / "nowhere")},
+        space={"name": "nasbench201", "channels": 64, "cells": 5},
+        quick={"space": {"channels": 2, "cells": 1}, "data": {"name": "digits", "path": None}},
+    )
+    for verb in ("check", "train", "search", "run", "rank"):
+        status, out, err = answer(capsys, verb, file, "--quick", "--set", "train.epochs=1")
+        assert (status, err) == (0, ""), verb
+        assert ("name: small-quick" if verb == "check" else str(tmp_path / "runs/small-quick")) in out
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["small-quick"]
+    assert len(losses(tmp_path / "runs/small-quick")) == 1
+    assert main(["check", str(file)]) == 0
+    assert "channels: 64" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [(), ("--quick",)], ids=str)
+def test_a_typo_in_the_quick_block_is_found_by_either_check(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
+) -> None:
+    file = small_run(tmp_path, quick={"train": {"epoch": 1}})
+    status, out, err = answer(capsys, "check", file, *arguments)
+    assert (status, out) == (2, "")
+    assert err == "raynas: quick.train.epoch: unknown key; did you mean epochs?\n"
+
+
 def test_check_prints_every_key_the_size_and_the_range_of_costs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -198,7 +274,7 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "wrong type": (lambda t: {"train": {"epochs": "ten"}}, "train.epochs: expected a valid integer"),
     "impossible value": (lambda t: {"train": {"batch_size": 100_000}}, "train.batch_size: expected at most"),
     "impossible space": (lambda t: {"space": {"name": "nasbench201", "cells": 0}}, "space.cells: expected 1 or more"),
-    "unknown space": (lambda t: {"space": {"name": "nasbench"}}, "space.name: expected one of nasbench201 or"),
+    "unknown space": (lambda t: {"space": {"name": "nasbench"}}, "space.name: expected one of nasbench201, "),
     "foreign space": (lambda t: {"space": {"name": "os.path.join"}}, "space.name: 'os.path.join' is not a subclass"),
     "missing space": (lambda t: {"space": {"name": "no.such.Space"}}, "space.name: cannot import 'no.such.Space'"),
     "missing data": (lambda t: {"data": {"name": "npz", "path": str(t / "no.npz")}}, "data.path: expected"),
@@ -227,6 +303,14 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "limits that cross": (
         lambda t: {"search": {"limits": {"max_parameters": 10, "min_parameters": 20}}},
         "search.limits.min_parameters: ",
+    ),
+    "random areas of arrays": (
+        lambda t: {"data": {"crop_ratio": [1, 1]}},
+        "data.crop_ratio: only image files are cropped to a random area, not digits; leave it out",
+    ),
+    "padded files": (
+        lambda t: {"data": {"name": "folder", "path": str(t), "crop_padding": 4}},
+        "data.crop_padding: files are cropped to a random area; leave it out",
     ),
     "children that do not fit": (lambda t: {"search": {"mutations": 18}}, "search.mutations"),
     "no such device": (lambda t: {"train": {"use_gpu": True}}, "train.use_gpu: this machine has no CUDA device"),

@@ -19,15 +19,16 @@ from raynas.config import (
 from raynas.data import DATASETS, LABELS
 from raynas.search import SEARCHERS
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.supernet.one_shot import SAMPLINGS, Recipe
+from raynas.supernet.one_shot import DECAYED, SAMPLINGS, Recipe
+from raynas.training.schedules import SCHEDULES
 
 MINIMAL = "space: {name: nasbench201}\ndata: {name: digits}\n"
 
 
-def load(tmp_path: Path, text: str = MINIMAL, *overrides: str) -> RunConfig:
+def load(tmp_path: Path, text: str = MINIMAL, *overrides: str, quick: bool = False) -> RunConfig:
     file = tmp_path / "job.yaml"
     file.write_text(text)
-    return load_config(file, overrides)
+    return load_config(file, overrides, quick)
 
 
 def members(section: type, key: str) -> set[str]:
@@ -41,6 +42,8 @@ def test_the_words_of_a_run_file_are_the_names_of_the_parts() -> None:
     assert members(DataSection, "name") == set(DATASETS)
     assert members(DataSection, "labels") == set(LABELS)
     assert members(TrainSection, "sampling") == set(SAMPLINGS)
+    assert members(TrainSection, "schedule") == set(SCHEDULES)
+    assert members(TrainSection, "decay_on") == set(DECAYED)
     assert members(SearchSection, "name") == set(SEARCHERS)
     for row in algorithms().values():
         assert row.labels in LABELS
@@ -96,6 +99,17 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path, text: str) -> Non
         ("train.momentum=0", "train.nesterov: needs a momentum above 0; set train.nesterov to false"),
         ("train.learning_rate=1e-4", "train.min_learning_rate: expected at most train.learning_rate (0.0001)"),
         ("train.base_seeds=[1, 1]", "train.base_seeds: expected different seeds, got [1, 1]"),
+        ("train.schedule=step", "train.schedule: expected 'cosine' or 'linear', got 'step'"),
+        ("train.schedule_every=2", "train.schedule_every: expected 'epoch' or 'step', got 2"),
+        ("train.decay_on=biases", "train.decay_on: expected 'all', 'convolutions' or 'weights', got 'biases'"),
+        ("train.label_smoothing=1", "train.label_smoothing: expected less than 1, got 1"),
+        ("train.clip_value=0", "train.clip_value: expected greater than 0, got 0"),
+        ("data.lighting=-0.1", "data.lighting: expected greater than or equal to 0, got -0.1"),
+        ("data.crop_ratio=[1]", "data.crop_ratio: expected "),
+        ("data.crop_ratio=[0, 1]", "data.crop_ratio.0: expected greater than 0, got 0"),
+        ("data.crop_ratio=[1, 1]", "data.crop_ratio: only image files are cropped to a random area, not digits; leave"),
+        ("quik={}", "quik: unknown key; did you mean quick?"),
+        ("quick.seed=3", "--set quick.seed=3: overrides win over the block; give --quick --set seed=3"),
         ("data.labels=none", "data.labels: expected 'true', 'random', 'shuffled'"),
         ("data.name=mnist", "data.name: expected 'digits', 'cifar10'"),
         ("data.train_portion=0", "data.train_portion: expected greater than 0, got 0"),
@@ -114,6 +128,29 @@ def test_a_mistake_is_one_line_that_names_the_key(tmp_path: Path, override: str,
         load(tmp_path, MINIMAL + "seed: 0\n", override)
     assert str(mistake.value).startswith(message)
     assert "\n" not in str(mistake.value)
+
+
+def test_a_gradient_is_clipped_in_one_way(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL, "train.clip_value=5").train.clip_value == 5
+    message = "^train.clip_value: the gradient is clipped in one way; leave out this or train.clip_norm$"
+    with pytest.raises(ValueError, match=message):
+        load(tmp_path, MINIMAL, "train.clip_value=5", "train.clip_norm=5")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (
+            "crop_padding: 4",
+            "data.crop_padding: files are cropped to a random area; leave it out (see data.crop_ratio)",
+        ),
+        ("crop_ratio: [2, 1]", "data.crop_ratio: expected [least, most] with least <= most, got [2.0, 1.0]"),
+    ],
+)
+def test_files_are_cropped_in_one_way(tmp_path: Path, data: str, message: str) -> None:
+    with pytest.raises(ValueError) as mistake:
+        load(tmp_path, f"space: {{name: nasbench201}}\ndata: {{name: folder, {data}}}\n")
+    assert str(mistake.value) == message
 
 
 def test_every_mistake_of_a_file_is_told_at_once(tmp_path: Path) -> None:
@@ -156,6 +193,118 @@ def test_the_keys_of_a_space_are_checked_against_its_constructor(arguments: dict
     with pytest.raises(ValueError) as mistake:
         check_arguments(NasBench201, arguments, "space")
     assert str(mistake.value) == message
+
+
+# The quick block
+
+FULL = """
+seed: 3
+space: {name: nasbench201, channels: 16, cells: 5}
+data: {name: folder, path: images, crop_ratio: [1, 1], lighting: 0.1, train_portion: 1.0}
+train: {epochs: 50, batch_size: 512, min_learning_rate: 0.0005, workers: 8}
+search: {limits: {max_multiply_adds: 600e6, max_parameters: 5e6}}
+"""
+QUICK = """
+quick:
+  space: {channels: 4}
+  data: {name: cifar10, path: null, crop_ratio: null, lighting: 0.0, max_images: 500}
+  train: {epochs: 2, batch_size: 64}
+  search: {generations: 3, limits: {max_multiply_adds: null}}
+  report: false
+"""
+
+
+def test_without_the_flag_the_block_changes_nothing(tmp_path: Path) -> None:
+    assert load(tmp_path, FULL + QUICK) == load(tmp_path, FULL)
+    assert "quick" not in load(tmp_path, FULL + QUICK).model_dump()
+
+
+def test_the_block_overrides_the_keys_it_names_and_no_others(tmp_path: Path) -> None:
+    by_hand = [
+        *("name=job-quick", "space.channels=4", "data.name=cifar10", "data.path=null", "data.crop_ratio=null"),
+        *("data.lighting=0.0", "data.max_images=500", "train.epochs=2", "train.batch_size=64", "search.generations=3"),
+        *("search.limits.max_multiply_adds=null", "report=false"),
+    ]
+    quick = load(tmp_path, FULL + QUICK, quick=True)
+    assert quick == load(tmp_path, FULL, *by_hand)
+    assert (quick.data.path, quick.data.crop_ratio, quick.search.limits.max_multiply_adds) == (None, None, None)
+    assert (quick.seed, quick.train.workers, quick.data.train_portion) == (3, 8, 1.0)
+    assert (quick.space.arguments, quick.search.limits.max_parameters) == ({"channels": 4, "cells": 5}, 5e6)
+
+
+def test_a_section_that_the_file_leaves_out_may_stand_in_the_block(tmp_path: Path) -> None:
+    quick = load(tmp_path, MINIMAL + "quick: {train: {epochs: 2}, search: {limits: {max_parameters: 9}}}", quick=True)
+    assert (quick.train.epochs, quick.search.limits.max_parameters) == (2, 9)
+
+
+def test_a_quick_run_has_a_folder_of_its_own_that_overrides_may_rename(tmp_path: Path) -> None:
+    assert load(tmp_path, FULL + QUICK, quick=True).name == "job-quick"
+    assert load(tmp_path, "name: mine\n" + FULL + QUICK, quick=True).name == "mine-quick"
+    assert load(tmp_path, FULL + QUICK + "  name: tiny\n", quick=True).name == "tiny"
+    assert load(tmp_path, FULL + QUICK, "name=other", quick=True).name == "other"
+
+
+def test_overrides_win_over_the_block(tmp_path: Path) -> None:
+    overrides = ["train.epochs=7", "search.limits.max_multiply_adds=1e6", "data.name=npz", "data.path=x.npz"]
+    quick = load(tmp_path, FULL + QUICK, *overrides, quick=True)
+    assert (quick.train.epochs, quick.train.batch_size) == (7, 64)
+    assert quick.search.limits.max_multiply_adds == 1e6
+    assert (quick.data.name, quick.data.path, quick.data.crop_ratio) == ("npz", "x.npz", None)
+
+
+@pytest.mark.parametrize("quick", [False, True])
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("train: {epoch: 2}", "quick.train.epoch: unknown key; did you mean epochs?"),
+        ("train: {epochs: ten}", "quick.train.epochs: expected a valid integer, got 'ten'"),
+        ("train: {epochs: null}", "quick.train.epochs: expected a valid integer, got nothing"),
+        ("train: {base_seeds: [0, -1]}", "quick.train.base_seeds.1: expected greater than or equal to 0, got -1"),
+        ("train: 5", "quick.train: expected a valid dictionary"),
+        ("train: {workers: 600}", "quick.train.workers: 600 workers cannot share batches of 512 images"),
+        ("search: {limits: {flops: 3}}", "quick.search.limits.flops: unknown key; there are max_parameters"),
+        ("sead: 3", "quick.sead: unknown key; did you mean seed?"),
+        ("trian: {epochs: 2}", "quick.trian: unknown key; did you mean train?"),
+        ("name: a/b", "quick.name: expected match pattern"),
+    ],
+)
+def test_a_mistake_in_the_block_is_found_with_the_flag_and_without_and_named_as_written(
+    tmp_path: Path, line: str, message: str, quick: bool
+) -> None:
+    with pytest.raises(ValueError) as mistake:
+        load(tmp_path, f"{FULL}quick:\n  {line}\n", quick=quick)
+    assert str(mistake.value).startswith(message)
+    assert "\n" not in str(mistake.value)
+
+
+def test_a_mistake_of_the_file_or_of_an_override_is_not_the_blocks(tmp_path: Path) -> None:
+    for override, key in (("train.epochs=0", "train.epochs"), ("seed=-1", "seed")):
+        with pytest.raises(ValueError, match=f"^{key}: expected greater"):
+            load(tmp_path, FULL + QUICK, override, quick=True)
+    for quick in (False, True):
+        with pytest.raises(ValueError, match="^train.sampling: expected 'uniform' or 'fair', got 'all'$"):
+            load(tmp_path, FULL.replace("workers: 8", "sampling: all") + QUICK, quick=quick)
+
+
+def test_a_file_with_a_block_may_leave_a_required_key_to_an_override(tmp_path: Path) -> None:
+    text = "space: {name: nasbench201}\nquick: {train: {epochs: 2}}\n"
+    for quick in (False, True):
+        assert load(tmp_path, text, "data.name=digits", quick=quick).data.name == "digits"
+        with pytest.raises(ValueError, match="^data: this key is required$"):
+            load(tmp_path, text, quick=quick)
+
+
+@pytest.mark.parametrize(("block", "got"), [("", "None"), ("[1]", r"\[1\]"), ("true", "True")])
+def test_a_block_without_keys_is_refused(tmp_path: Path, block: str, got: str) -> None:
+    with pytest.raises(ValueError, match=f"^quick: expected keys that override those of the file, got {got}$"):
+        load(tmp_path, f"{MINIMAL}quick: {block}\n")
+
+
+def test_a_file_without_a_block_has_no_quick_form(tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=r"^--quick: .*job.yaml has no `quick:` block; write one, or leave --quick out$"
+    ):
+        load(tmp_path, MINIMAL, quick=True)
 
 
 def test_execution_keys_are_keys() -> None:

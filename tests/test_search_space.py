@@ -110,12 +110,6 @@ def test_defaults_leave_an_architecture_as_it_is(space, rng):
     assert space.path_counts(np.array([[1, 2, 3], [0, 0, 0]])).tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
-def test_a_space_that_states_no_costs_has_an_empty_table(space):
-    table = space.costs(32, 10)
-    assert table.quantities == ()
-    assert table.total(all_architectures(space)).shape == (24, 0)
-
-
 def test_by_default_the_drawing_is_a_chain_of_the_choices(space):
     (edges,) = space.drawing((1, 0, 2)).values()
     taken = [choice.candidates[k] for choice, k in zip(space.choices, (1, 0, 2), strict=True)]

@@ -1,6 +1,6 @@
 """Pixels of a batch, cropped and mirrored as the hash of (seed, epoch, sample) says: from memory or from files."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -63,16 +63,16 @@ class CroppedFiles:
         index: np.ndarray,
         seed: int,
         resolution: int,
-        augment: bool,
+        ratio: Sequence[float] | None,
         flips: bool,
         num_workers: int,
         pin_memory: bool,
     ) -> None:
-        """Prepares to read the files: random area and aspect ratio where ``augment``, else the centre."""
+        """Prepares to read the files: an area of 0.08 to 1 in a random ``ratio``, the centre where that is None."""
         from torchvision.transforms import v2
 
-        if augment:
-            steps: list[torch.nn.Module] = [v2.RandomResizedCrop(resolution)]
+        if ratio is not None:
+            steps: list[torch.nn.Module] = [v2.RandomResizedCrop(resolution, ratio=tuple(ratio))]
         else:
             steps = [v2.Resize(round(resolution * 256 / 224)), v2.CenterCrop(resolution)]
         if flips:

@@ -3,7 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ DATASETS = ("digits", "cifar10", "cifar100", "imagenet16-120", "npz", "folder")
 _FOLDER_RESOLUTION = 224
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
+_BLACK, _WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
 _CHUNK = 4096  # images at a time, where the whole set in a wider type would be too much
 
 
@@ -52,8 +53,8 @@ class Dataset:
         test: the images to report accuracy on.
         num_classes: number of true labels; labels lie in [0, num_classes).
         resolution: height and width in pixels.
-        mean: of the training pixels' red, green and blue, black 0 and white 1.
-        std: their standard deviations, same units, at least one grey level of 255.
+        mean: what normalising takes from red, green and blue, black 0 and white 1: the training pixels' mean, or 0.
+        std: what it then divides them by, same units: their deviations, at least one grey level of 255, or 1.
         crop_padding: black pixels around an image that a random crop may shift into; files are cropped at random size.
         flip: whether a mirrored image is still one of its class.
     """
@@ -87,6 +88,7 @@ def load_dataset(
     resolution: int | None = None,
     max_images: int | None = None,
     seed: int = 0,
+    normalise: bool = True,
 ) -> Dataset:
     """Returns a data set with the normalisation and augmentation that suit it.
 
@@ -107,6 +109,8 @@ def load_dataset(
         resolution: height and width in pixels. In-memory images are resized once, here, files as they are read.
         max_images: how many of the training images to keep, drawn by seed; all if None. Test images are all kept.
         seed: seed of that draw.
+        normalise: whether a network sees the pixels less their mean and divided by their deviation, those of ImageNet
+            for files; else pixels / 255.
 
     Raises:
         ValueError: if an argument or a file is not as described. The message begins with the key to mend:
@@ -117,14 +121,15 @@ def load_dataset(
     if resolution is not None and resolution < 1:
         raise ValueError(f"data.resolution: expected at least 1 pixel, got {resolution}; raise it or leave it out")
     if name == "folder":
-        return _read_folder(_given(path, name), resolution or _FOLDER_RESOLUTION, max_images, seed)
+        dataset = _read_folder(_given(path, name), resolution or _FOLDER_RESOLUTION, max_images, seed)
+        return dataset if normalise else replace(dataset, mean=_BLACK, std=_WHITE)
     arrays = _ARRAY_READERS[name](path)
     resolution = resolution or arrays.train_images.shape[1]
     keep = _draw_subset(len(arrays.train_labels), max_images, seed)
     train_images = _resize(arrays.train_images[keep], resolution)
     train = ImageSet(train_images, arrays.train_labels[keep], keep)
     test = ImageSet(_resize(arrays.test_images, resolution), arrays.test_labels, np.arange(len(arrays.test_labels)))
-    mean, std = _pixel_statistics(train_images)
+    mean, std = _pixel_statistics(train_images) if normalise else (_BLACK, _WHITE)
     return Dataset(
         name=name,
         train=train,

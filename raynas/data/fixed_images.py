@@ -67,7 +67,7 @@ def fix_images(dataset: Dataset, images: ImageSet, positions: np.ndarray, labels
     if isinstance(images.images, tuple):
         paths = [images.images[position] for position in positions]
         source: CroppedArrays | CroppedFiles = CroppedFiles(
-            paths, index, 0, dataset.resolution, augment=False, flips=False, num_workers=0, pin_memory=False
+            paths, index, 0, dataset.resolution, ratio=None, flips=False, num_workers=0, pin_memory=False
         )
         pixels = next(iter(source.read(0, [torch.arange(len(positions))]))).numpy()
     else:

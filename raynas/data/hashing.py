@@ -25,6 +25,9 @@ class Stream(IntEnum):
     CROP_LEFT = 6
     FLIP = 7
     TRANSFORM = 8
+    LIGHT_FIRST = 9
+    LIGHT_SECOND = 10
+    LIGHT_THIRD = 11
 
 
 def _mix(bits: int) -> int:
@@ -77,3 +80,13 @@ def uniform_integers(bits: np.ndarray, n: int) -> np.ndarray:
     """
     assert 0 < n <= 1 << 32
     return (((bits >> np.uint64(32)) * np.uint64(n)) >> np.uint64(32)).astype(np.int64)
+
+
+def standard_normals(bits: np.ndarray) -> np.ndarray:
+    """Returns normal numbers of mean 0 and deviation 1, (n,) float64, one of each 64 random bits.
+
+    Reference: Box and Muller 1958, the radius from the high 32 bits and the angle from the low ones.
+    """
+    high, low = bits >> np.uint64(32), bits & np.uint64(0xFFFFFFFF)
+    normals: np.ndarray = np.sqrt(-2 * np.log((high + 0.5) / 2**32)) * np.cos(2 * np.pi * low / 2**32)
+    return normals

@@ -1,6 +1,6 @@
 """Batches of images and labels that are the same at any world size, with any workers and after any resume."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -9,16 +9,18 @@ from torch import Tensor
 from raynas.data.crops import CroppedArrays, CroppedFiles
 from raynas.data.datasets import Dataset, ImageSet
 from raynas.data.hashing import Stream, hash_bits
+from raynas.data.lighting import draw_lights
 from raynas.data.normalisation import Normalisation
 
 _CPU = torch.device("cpu")
+_RATIO = (3 / 4, 4 / 3)
 
 
 class Loader:
     """Yields the batches of an epoch: float32 images, normalised and augmented, and int64 labels.
 
     Global batch t of an epoch is ``order[t * batch_size : (t + 1) * batch_size]``; a rank gets ``batch[rank::world]``.
-    The order is a hash of (seed, epoch), the crop and flip of an image of (seed, epoch, the image's index): nothing
+    The order is a hash of (seed, epoch), crop, flip and light of an image of (seed, epoch, the image's index): nothing
     depends on how many ranks share a batch, on the number of loader processes, or on where an epoch was interrupted.
 
     In-memory images lie as one padded uint8 tensor on the device: a crop is an offset into it, a batch one gather of
@@ -37,7 +39,9 @@ class Loader:
         augment: bool,
         shuffle: bool,
         crop_padding: int | None = None,
+        crop_ratio: Sequence[float] | None = None,
         flip: bool | None = None,
+        lighting: float = 0.0,
         drop_last: bool,
         device: torch.device = _CPU,
         num_workers: int = 0,
@@ -50,12 +54,14 @@ class Loader:
             positions: (n,) which of ``images`` to load.
             labels: called with the epoch, returns the labels of all of ``images``, (len(images),) integers.
             batch_size: images in a global batch, over all ranks.
-            seed: seed of order, crops and flips.
-            augment: whether to crop and flip at random.
+            seed: seed of order, crops, flips and lights.
+            augment: whether to crop, flip and light at random.
             shuffle: whether to visit the images in random order; else in the order of ``positions``.
             crop_padding: black pixels around an in-memory image that a crop may shift into; the data set's if None.
-                Files are cropped to a random area of 0.08 to 1 and a random aspect ratio instead.
+                Files are cropped to a random area of 0.08 to 1 instead.
+            crop_ratio: least and greatest ratio of width to height of that area; 3/4 and 4/3 if None.
             flip: whether half of the augmented images are mirrored; the data set's if None.
+            lighting: deviation of the random light of augmented images, see `draw_lights`.
             drop_last: whether to leave out a last batch that is not full.
             device: where batches are produced.
             num_workers: processes that read image files, 0 for the caller's own. In-memory images need none.
@@ -83,6 +89,7 @@ class Loader:
         self._device = device
         self.steps_per_epoch = len(positions) // batch_size if drop_last else -(-len(positions) // batch_size)
         flips = augment and (dataset.flip if flip is None else flip)
+        self._lighting = lighting if augment else 0.0
         self._source: CroppedArrays | CroppedFiles
         if isinstance(images.images, tuple):
             paths = [images.images[position] for position in self._positions]
@@ -91,7 +98,7 @@ class Loader:
                 self._index,
                 seed,
                 dataset.resolution,
-                augment,
+                (crop_ratio or _RATIO) if augment else None,
                 flips,
                 num_workers,
                 pin_memory=device.type == "cuda",
@@ -133,5 +140,9 @@ class Loader:
         where = torch.from_numpy(order).to(self._device)
         starts = range(first_step * self._batch_size, self.steps_per_epoch * self._batch_size, self._batch_size)
         batches = [where[start : start + self._batch_size][rank::world] for start in starts]
+        lights = None
+        if self._lighting:
+            lights = torch.from_numpy(draw_lights(self._lighting, self._seed, epoch, self._index)).to(self._device)
         for batch, pixels in zip(batches, self._source.read(epoch, batches), strict=True):
-            yield self._normalise(pixels.to(self._device, non_blocking=True)), labels[batch]
+            light = None if lights is None else lights[batch]
+            yield self._normalise(pixels.to(self._device, non_blocking=True), light), labels[batch]

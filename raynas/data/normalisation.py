@@ -20,7 +20,14 @@ class Normalisation:
         self._scale = scale.repeat(resolution).to(device)
         self._shift = shift.repeat(resolution).to(device)
 
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Returns (b, 3, height, width) float32 in channels-last memory from (b, height, width, 3) uint8."""
-        rows = pixels.flatten(2).float().mul_(self._scale).add_(self._shift)
-        return rows.view(pixels.shape).permute(0, 3, 1, 2)
+    def __call__(self, pixels: Tensor, lights: Tensor | None = None) -> Tensor:
+        """Returns (b, 3, height, width) float32 in channels-last memory.
+
+        Args:
+            pixels: (b, height, width, 3) uint8.
+            lights: (b, 3) what to add to red, green and blue of each image first, between black 0 and white 1.
+        """
+        rows = pixels.flatten(2).float()
+        if lights is not None:
+            rows.add_((255 * lights).repeat(1, pixels.shape[2]).unsqueeze(1)).clamp_(0, 255)
+        return rows.mul_(self._scale).add_(self._shift).view(pixels.shape).permute(0, 3, 1, 2)

@@ -11,19 +11,19 @@ same for all architectures, and nothing of one is left for the next: a value dep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 from raynas.data import FixedImages
+from raynas.fitness.prefix_sharing import BATCH_NORMS, Stage, prefix_tree
 from raynas.search_space import Architecture
-from raynas.supernet.gates import Gates, single_path
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+from raynas.supernet.chain import ChainNetwork
+from raynas.supernet.gates import single_path
 
 
 class OneShotAccuracy:
@@ -59,33 +59,65 @@ class OneShotAccuracy:
     def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """Returns fitness, accuracy (percent) and loss (nats) of each architecture, ``(n, 3)`` float64.
 
+        In a chain, architectures that begin alike share that part of the work (`prefix_sharing`): ask for many at once.
+
         Raises:
             RuntimeError: If a loss is not finite: the architecture has no accuracy to speak of.
         """
-        return np.array([self._judge(architecture) for architecture in architectures]).reshape(-1, 3)
+        if isinstance(self._supernet, ChainNetwork):
+            sums = self._judge_chain(self._supernet, architectures)
+        else:
+            sums = [self._judge(architecture) for architecture in architectures]
+        return np.array([self._row(a, s) for a, s in zip(architectures, sums, strict=True)]).reshape(-1, 3)
 
-    @torch.inference_mode()
-    def _judge(self, architecture: Architecture) -> tuple[float, float, float]:
-        gates = single_path(architecture)
-        self._calibrate(gates)
-        sums = torch.zeros(2, dtype=torch.float64)
-        for images, labels in self._evaluation.batches(self._batch_size, self._device):
-            logits = self._supernet(images, gates)
-            loss = F.cross_entropy(logits, labels, reduction="sum").double()
-            sums += torch.stack([(logits.argmax(dim=1) == labels).sum().double(), loss]).cpu()
+    def _row(self, architecture: Architecture, sums: Tensor) -> tuple[float, float, float]:
+        """Returns fitness, accuracy and loss, from the number of right predictions and the summed loss."""
         accuracy, loss = (sums / len(self._evaluation) * torch.tensor([100.0, 1.0])).tolist()
         if not np.isfinite(loss):
             raise RuntimeError(f"the one-shot loss of {tuple(architecture)} is {loss}: the supernet's weights diverged")
         return (accuracy if self._measure == "accuracy" else -loss), accuracy, loss
 
-    def _calibrate(self, gates: Gates) -> None:
-        """Measures the statistics of batch normalisation on this route: the mean over the batches, nothing kept."""
+    @torch.inference_mode()
+    def _judge(self, architecture: Architecture) -> Tensor:
+        """Returns right predictions and summed loss over the evaluation images, ``(2,)`` float64."""
+        gates = single_path(architecture)
         for norm in self._norms:
             norm.reset_running_stats()
+        sums = torch.zeros(2, dtype=torch.float64)
+        self._calibrate(lambda images: self._supernet(images, gates))
+        for images, labels in self._evaluation.batches(self._batch_size, self._device):
+            sums += _right_and_loss(self._supernet(images, gates), labels)
+        return sums
+
+    @torch.inference_mode()
+    def _judge_chain(self, supernet: ChainNetwork, architectures: Sequence[Architecture]) -> list[Tensor]:
+        """Returns right predictions and summed loss of each architecture, prefixes shared."""
+        tree = prefix_tree(supernet, architectures)
+        sums = [torch.zeros(2, dtype=torch.float64) for _ in architectures]
+        self._calibrate(lambda images: tree.pass_on(images, lambda stage, logits: None))
+        for images, labels in self._evaluation.batches(self._batch_size, self._device):
+
+            def finish(stage: Stage, logits: Tensor, labels: Tensor = labels) -> None:
+                right_and_loss = _right_and_loss(logits, labels)
+                for position in stage.architectures:
+                    sums[position] += right_and_loss
+
+            tree.pass_on(images, finish)
+        return sums
+
+    def _calibrate(self, run: Callable[[Tensor], object]) -> None:
+        """Measures the statistics of batch normalisation that a run touches: the mean over the batches."""
+        for norm in self._norms:
             norm.train()
         for number, (images, _) in enumerate(self._calibration.batches(self._batch_size, self._device), start=1):
             for norm in self._norms:
                 norm.momentum = 1.0 / number
-            self._supernet(images, gates)
+            run(images)
         for norm in self._norms:
             norm.eval()
+
+
+def _right_and_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns the number of right predictions and the summed cross-entropy of a batch, ``(2,)`` float64."""
+    loss = F.cross_entropy(logits, labels, reduction="sum").double()
+    return torch.stack([(logits.argmax(dim=1) == labels).sum().double(), loss]).cpu()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 import yaml
@@ -11,9 +13,32 @@ from raynas.orchestration.judge import check_judge
 from raynas.orchestration.task import make_space, make_task, read_benchmark
 from raynas.search import Limits
 from raynas.search_space import all_architectures, as_array, sample
+from raynas.supernet.costs import cost_table
 
-DOWNLOADED = {"cifar10": (10, 32), "cifar100": (100, 32)}
-"""Classes and resolution of the data sets that a run may have to download, which a check does not do."""
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A data set that a run may have to download or be told the path of, which a check does without.
+
+    Attributes:
+        title: Its name, for people.
+        images: Number of its training images.
+        num_classes: Number of its labels.
+        resolution: Height and width of its images.
+    """
+
+    title: str
+    images: int
+    num_classes: int
+    resolution: int
+
+
+ELSEWHERE = {
+    "cifar10": Elsewhere("CIFAR-10", 50_000, 10, 32),
+    "cifar100": Elsewhere("CIFAR-100", 50_000, 100, 32),
+    "folder": Elsewhere("ImageNet", 1_281_167, 1_000, 224),
+}
+"""Data sets by `data.name`; a folder without a path is taken for ImageNet."""
 
 
 def describe(config: RunConfig) -> str:
@@ -23,19 +48,26 @@ def describe(config: RunConfig) -> str:
         ValueError: If the space, the data or the limits are not as they should be.
     """
     lines = [yaml.safe_dump(config.model_dump(), sort_keys=False, width=120).rstrip(), ""]
-    if config.data.name in DOWNLOADED:
-        num_classes, own = DOWNLOADED[config.data.name]
-        space, resolution = make_space(config), config.data.resolution or own
+    data, train = config.data, config.train
+    elsewhere = None if data.name == "folder" and data.path is not None else ELSEWHERE.get(data.name)
+    if elsewhere is not None:
+        space, num_classes = make_space(config), elsewhere.num_classes
+        resolution = data.resolution or elsewhere.resolution
+        steps = round((data.max_images or elsewhere.images) * data.train_portion) // train.batch_size
+        lines.append(
+            f"# data: not looked at; what follows is for {elsewhere.title}: {elsewhere.images:,} training images of "
+            f"{num_classes:,} classes" + (", until data.path says where a folder lies" if data.name == "folder" else "")
+        )
     else:
         task = make_task(config)
         space, resolution, num_classes = task.space, task.dataset.resolution, task.dataset.num_classes
         check_judge(task)
-        batches = task.train_batches(config.base_seeds[0], torch.device("cpu"))
-        lines.append(
-            f"# training: {batches.steps_per_epoch:,} steps of {config.train.batch_size} images an epoch, "
-            f"{batches.steps_per_epoch * config.train.epochs:,} in all, for each of {len(config.base_seeds)} base seeds"
-        )
-    table = space.costs(resolution, num_classes)
+        steps = task.train_batches(config.base_seeds[0], torch.device("cpu")).steps_per_epoch
+    lines.append(
+        f"# training: {steps:,} steps of {train.batch_size} images an epoch, {steps * train.epochs:,} in all, for each "
+        f"of {len(config.base_seeds)} base seeds"
+    )
+    table = cost_table(space, resolution, num_classes)
     everything = space.size <= 1_000_000
     rng = np.random.default_rng(0)
     architectures = all_architectures(space) if everything else as_array([sample(space, rng) for _ in range(5_000)])
@@ -49,6 +81,9 @@ def describe(config: RunConfig) -> str:
         lines.append(f"# benchmark: {benchmark.column} of {len(benchmark):,} architectures in {benchmark.path}")
     given = config.search.limits.model_dump(exclude_none=True)
     if given:
+        timed = [given.pop(key) for key in ("max_latency", "min_latency") if key in given]
+        if timed:
+            lines.append("# search.limits on latency: it is measured when the search begins; `raynas profile` does now")
         limits = Limits(table, **given)
         admitted = limits.admits(architectures)
         if not admitted.any():

@@ -28,6 +28,7 @@ from raynas.orchestration.run_folder import seed_folder
 from raynas.orchestration.task import Task, make_space
 from raynas.orchestration.train_supernet import ANGLE_TABLES, build_supernet, is_trained, read_angle_tables
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, sample
+from raynas.supernet.chain import ChainNetwork
 from raynas.supernet.shared_weights import as_arrays, supernet_on
 
 TRAINED = ("angle", "displacement", "one_shot_accuracy", "one_shot_loss")
@@ -177,9 +178,10 @@ def _one_shot_judge(task: Task, name: str, cluster: Cluster, progress: Progress)
             for base_seed, of_seed in zip(base_seeds, labels, strict=True)
         ],
     )
+    together = TOGETHER if _is_chain(task) else 1
     if search.evaluators == 0:
         torch.set_num_threads(search.cpus_per_evaluator)
-        yield _judge_one_by_one(one_shot(*arguments))
+        yield _judge_in_turn(one_shot(*arguments), together)
         return
     from raynas.orchestration.pool import Pool
 
@@ -193,7 +195,7 @@ def _one_shot_judge(task: Task, name: str, cluster: Cluster, progress: Progress)
         wait_for=progress.wait_for,
     ) as pool:
         quantities = (*OneShotAccuracy.quantities, *(("spread",) if len(base_seeds) > 1 else ()))
-        judge = pool.fitness(one_shot, *arguments, quantities=quantities)
+        judge = pool.fitness(one_shot, *arguments, quantities=quantities, together=together)
         yield Judge(judge.quantities, judge.stream)
 
 
@@ -237,9 +239,23 @@ def one_shot(
     )
 
 
-def _judge_one_by_one(fitness: Fitness) -> Judge:
-    """Returns a judge that says each row as soon as it is known, so that nothing is lost with the process."""
-    return Judge(fitness.quantities, lambda architectures: (fitness([a]) for a in architectures))
+TOGETHER = 32
+"""Neighbours that are judged at once where they share work: the more, the less is left to do, and to lose."""
+
+
+def _is_chain(task: Task) -> bool:
+    with torch.device("meta"):
+        return isinstance(task.space.build_supernet(task.num_categories), ChainNetwork)
+
+
+def _judge_in_turn(fitness: Fitness, together: int) -> Judge:
+    """Returns a judge that says rows as soon as they are known, so that little is lost with the process."""
+
+    def stream(architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
+        for start in range(0, len(architectures), together):
+            yield fitness(architectures[start : start + together])
+
+    return Judge(fitness.quantities, stream)
 
 
 def _judge_at_once(fitness: Fitness) -> Judge:
@@ -253,12 +269,16 @@ def _fitness_without_networks(task: Task, name: str) -> Fitness:
     if name not in ("angle", "displacement", "initial_angle"):
         return baseline(task, name)
     make = Displacement if name == "displacement" else Angle
-    tables = (_initial_sums if name == "initial_angle" else _trained_sums)(task)
+    tables = (_initial_sums if name == "initial_angle" else angle_sums)(task)
     return mean_of([make(task.space, table) for table in tables])
 
 
-def _trained_sums(task: Task) -> list[AdditiveTable]:
-    """Returns the sums under the angle of the supernet of each base seed, at the epoch that is wanted."""
+def angle_sums(task: Task) -> list[AdditiveTable]:
+    """Returns the sums under the angle of the supernet of each base seed, at the epoch that is wanted.
+
+    Raises:
+        ValueError: If a supernet is not trained, or the sums of that epoch were not recorded.
+    """
     search = task.config.search
     tables = []
     for base_seed in task.config.base_seeds:

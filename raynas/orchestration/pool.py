@@ -13,7 +13,9 @@ last batch took, an actor's next batch holds
 
 half a second of work makes the few milliseconds of a task small, and what then waits is still about two batches for
 every actor, so that they end together. Inside a batch the candidates are judged one by one: neither batches nor actors
-nor the order of arrival can change a number, as long as the fitness depends on the candidate alone.
+nor the order of arrival can change a number, as long as the fitness depends on the candidate alone. A fitness that
+shares work among neighbours is asked for all of a batch at once instead, which then holds min(ceil(r / 2m), most) of
+them whatever time they take.
 
 An actor that is lost costs the batches it had, which come first again, and a new actor takes its place. Candidates
 whose actor was lost are judged in batches of one from then on, so that one that always kills its actor is found out.
@@ -49,17 +51,20 @@ PATIENCE_SECONDS = 10.0  # so long nothing is said while no actor is up
 MEND = "where memory is short lower search.evaluators"
 
 
-def batch_size(waiting: int, evaluators: int, seconds: float | None) -> int:
+def batch_size(waiting: int, evaluators: int, seconds: float | None, together: int = 1) -> int:
     """Returns how many candidates an actor's next batch holds.
 
     Args:
         waiting: Candidates that are in no batch, at least 1.
         evaluators: Actors that are up.
         seconds: What a candidate of the actor's last batch took; None before that.
+        together: The most that share work; 1 if none do.
     """
+    share = math.ceil(waiting / (IN_FLIGHT * evaluators))
+    if together > 1:
+        return min(share, together)
     if seconds is None:
         return 1
-    share = math.ceil(waiting / (IN_FLIGHT * evaluators))
     return share if share * seconds <= BATCH_SECONDS else max(1, int(BATCH_SECONDS / seconds))
 
 
@@ -70,9 +75,10 @@ class Work:
         left: How many rows have not been taken.
     """
 
-    def __init__(self, count: int, width: int) -> None:
-        """Sets `count` candidates waiting, each to become a row of `width` numbers."""
+    def __init__(self, count: int, width: int, together: int = 1) -> None:
+        """Sets `count` candidates waiting, each to become a row of `width` numbers; `together` share work at most."""
         self.left = count
+        self._together = together
         self._waiting = list(range(count))  # a heap: what comes back is judged first
         self._losses: Counter[int] = Counter()
         self._rows = np.empty((count, width))
@@ -82,7 +88,8 @@ class Work:
         """Returns the batch to be judged next, of a size by `batch_size`; empty if nothing waits."""
         if not self._waiting:
             return []
-        size = 1 if self._losses[self._waiting[0]] else batch_size(len(self._waiting), evaluators, seconds)
+        lost = self._losses[self._waiting[0]] > 0
+        size = 1 if lost else batch_size(len(self._waiting), evaluators, seconds, self._together)
         return [heapq.heappop(self._waiting) for _ in range(size)]
 
     def judged(self, batch: list[int], rows: np.ndarray) -> None:
@@ -120,7 +127,12 @@ class Evaluator:
         self._fitness: Fitness | None = None
 
     def judge(
-        self, version: int, boxed: list[Any], quantities: tuple[str, ...], architectures: Sequence[Architecture]
+        self,
+        version: int,
+        boxed: list[Any],
+        quantities: tuple[str, ...],
+        together: int,
+        architectures: Sequence[Architecture],
     ) -> tuple[np.ndarray, float]:
         """Returns what the candidates are worth, ``(n, q)``, and the seconds that took.
 
@@ -129,6 +141,7 @@ class Evaluator:
             boxed: References to what builds it and to the objects it is built of, in a list so that only who builds
                 fetches them.
             quantities: What it must measure.
+            together: How many candidates to ask it for at once.
             architectures: The candidates.
 
         Raises:
@@ -147,20 +160,22 @@ class Evaluator:
             self._version = version
         assert self._fitness is not None
         began = time.perf_counter()
-        rows = [_judge_one(self._fitness, architecture) for architecture in architectures]
-        return np.array(rows), time.perf_counter() - began
+        starts = range(0, len(architectures), together)
+        rows = [_judge_some(self._fitness, architectures[start : start + together]) for start in starts]
+        return np.concatenate(rows), time.perf_counter() - began
 
 
-def _judge_one(fitness: Fitness, architecture: Architecture) -> np.ndarray:
-    """Returns what one candidate is worth, ``(q,)``."""
-    with _in_one_line(f"evaluating {architecture}"):
-        values = np.asarray(fitness([architecture]), dtype=np.float64)
-        if values.shape != (1, len(fitness.quantities)):
-            raise TypeError(f"expected shape {(1, len(fitness.quantities))}, one row, got {values.shape}")
-        if not np.isfinite(values).all():
-            raise ArithmeticError(f"expected finite {', '.join(fitness.quantities)}, got {values[0].tolist()}")
-        row: np.ndarray = values[0]
-    return row
+def _judge_some(fitness: Fitness, architectures: Sequence[Architecture]) -> np.ndarray:
+    """Returns what one or more candidates are worth, ``(n, q)``."""
+    with _in_one_line(f"evaluating {' or '.join(map(str, architectures))}"):
+        values = np.asarray(fitness(architectures), dtype=np.float64)
+        expected = (len(architectures), len(fitness.quantities))
+        if values.shape != expected:
+            raise TypeError(f"expected shape {expected}, one row each, got {values.shape}")
+        for row in values:
+            if not np.isfinite(row).all():
+                raise ArithmeticError(f"expected finite {', '.join(fitness.quantities)}, got {row.tolist()}")
+    return values
 
 
 @contextlib.contextmanager
@@ -238,7 +253,9 @@ class Pool:
         while self._members:
             ray.kill(self._members.pop().actor)
 
-    def fitness(self, make: Callable[..., Fitness], *objects: Any, quantities: tuple[str, ...]) -> PooledFitness:
+    def fitness(
+        self, make: Callable[..., Fitness], *objects: Any, quantities: tuple[str, ...], together: int = 1
+    ) -> PooledFitness:
         """Returns the fitness ``make(*objects)``, judged by the actors.
 
         Args:
@@ -246,11 +263,12 @@ class Pool:
                 module.
             objects: What it takes, put into the object store here and now.
             quantities: What the fitness measures; building one that measures anything else is an error.
+            together: How many candidates it is asked for at once, if those that follow each other share work.
         """
         import ray
 
         self._versions += 1
-        return PooledFitness(self, self._versions, [ray.put(thing) for thing in (make, *objects)], quantities)
+        return PooledFitness(self, self._versions, [ray.put(thing) for thing in (make, *objects)], quantities, together)
 
     def _judge(self, task: tuple[Any, ...], work: Work, architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
         """Yields the rows of the architectures in order, for `PooledFitness.stream`."""
@@ -353,11 +371,11 @@ class PooledFitness:
         quantities: Names of what it measures; the first is ``fitness``.
     """
 
-    def __init__(self, pool: Pool, version: int, boxed: list[Any], quantities: tuple[str, ...]) -> None:
+    def __init__(self, pool: Pool, version: int, boxed: list[Any], quantities: tuple[str, ...], together: int) -> None:
         """Takes the pool, and what `Evaluator.judge` takes."""
         self.quantities = quantities
         self._pool = pool
-        self._task = (version, boxed, quantities)
+        self._task = (version, boxed, quantities, together)
 
     def stream(self, architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
         """Yields what the architectures are worth, in their order, ``(k, q)`` float64 at a time as soon as it is known.
@@ -370,7 +388,8 @@ class PooledFitness:
             RuntimeError: If it fails in any other way, is not finite or of a wrong shape; it names the architecture.
                 If actors are lost again and again.
         """
-        return self._pool._judge(self._task, Work(len(architectures), len(self.quantities)), architectures)
+        work = Work(len(architectures), len(self.quantities), together=self._task[-1])
+        return self._pool._judge(self._task, work, architectures)
 
     def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """Returns what the architectures are worth, ``(n, q)`` float64, larger fitness is better."""

@@ -77,8 +77,7 @@ def rank(
         rows = _scores(task, folder, judge, architectures, progress)
     fitness = rows[:, 0]
     costs = task.costs.total(as_array(architectures))
-    baselines = [name for name in BASELINES if name == "random" or name in task.costs.quantities]
-    ranked = {fitness_name(search): fitness} | {name: baseline(task, name)(architectures)[:, 0] for name in baselines}
+    ranked = {fitness_name(search): fitness} | {name: baseline(task, name)(architectures)[:, 0] for name in BASELINES}
     result: dict[str, Any] = {
         "label": label(search),
         "fitness": "+".join(search.fitnesses),
@@ -93,7 +92,7 @@ def rank(
     truth = None
     if table is not None:
         truth = table.accuracies(architectures)
-        sizes = costs[:, task.costs.quantities.index("num_parameters")] if task.costs.quantities else None
+        sizes = costs[:, task.costs.quantities.index("num_parameters")]
         result["rows"] = [
             {"name": name, **asdict(rank_statistics(values, truth, sizes=sizes, bootstrap=BOOTSTRAP))}
             for name, values in ranked.items()
@@ -103,9 +102,8 @@ def rank(
     else:
         row: dict[str, Any] = {"name": fitness_name(search)}
         for quantity, key in (("num_parameters", "tau_parameters"), ("multiply_adds", "tau_multiply_adds")):
-            if quantity in task.costs.quantities:
-                cost = costs[:, task.costs.quantities.index(quantity)]
-                row[key] = rank_statistics(fitness, cost, bootstrap=0).tau
+            cost = costs[:, task.costs.quantities.index(quantity)]
+            row[key] = rank_statistics(fitness, cost, bootstrap=0).tau
         result["rows"] = [row]
     lines = describe_all(task, architectures, judge.quantities, rows)
     _write_scores(folder / "rank" / f"{label(search)}.csv", lines, truth)

@@ -15,10 +15,11 @@ from rich.console import Console
 from raynas.config import RunConfig
 from raynas.orchestration.cluster import Cluster, worker_needs
 from raynas.orchestration.judge import check_judge, fitness_name, judging, needs_training
+from raynas.orchestration.latency import needs_latency, profile, with_latency
 from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.rank import WHOLE, rank
 from raynas.orchestration.run_folder import check_reuse, locked, open_run
-from raynas.orchestration.search import Result, make_searcher, search
+from raynas.orchestration.search import Result, check_search, search
 from raynas.orchestration.task import Task, make_task
 from raynas.orchestration.train_supernet import is_trained, train_supernets
 from raynas.supernet.one_shot import Workers
@@ -34,7 +35,8 @@ def opened(config: RunConfig) -> Iterator[tuple[Task, Path]]:
     check_reuse(config)  # before the folder is made: a mistake leaves nothing behind
     task = make_task(config)
     task.train_batches(config.base_seeds[0], torch.device("cpu"))  # says if there are too few images for a batch
-    make_searcher(task).ask()  # says if limits admit nothing
+    if not needs_latency(config):
+        check_search(task)
     check_judge(task)
     _ = task.table  # says if it cannot be read
     folder = open_run(config)
@@ -76,6 +78,10 @@ def run(config: RunConfig, console: Console, stages: tuple[str, ...] = ("train",
         RuntimeError: If training keeps failing, or an evaluation fails.
     """
     with opened(config) as (task, folder), Cluster(config) as cluster:
+        if "search" in stages and needs_latency(config):
+            with Progress(console, "measuring latency") as progress:
+                task = with_latency(task, folder, progress)
+            check_search(task)
         if "train" in stages:
             train(task, folder, cluster, console)
         if "search" not in stages:
@@ -83,6 +89,18 @@ def run(config: RunConfig, console: Console, stages: tuple[str, ...] = ("train",
         with Progress(console, "preparing to judge") as progress:
             judging_here = functools.partial(judging, task, cluster, progress)
             return search(task, folder, judging_here, progress)
+
+
+def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
+    """Returns how well the latency of whole networks is predicted, after measuring that of every candidate.
+
+    Raises:
+        ValueError: If something of the user's is not as it should be.
+    """
+    task = make_task(config)
+    folder = open_run(config)
+    with locked(folder / "lock", wait=0, holder="another raynas process"), Progress(console, "preparing") as progress:
+        return profile(with_latency(task, folder, progress), folder, progress)
 
 
 def rank_run(config: RunConfig, console: Console, size: int | None = None, every_epoch: bool = False) -> dict[str, Any]:

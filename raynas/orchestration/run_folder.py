@@ -13,6 +13,7 @@ What lies where:
     search/history.jsonl                  one line per judged architecture
     search/result.json                    the best architectures; the search is done
     rank/angle_paper.json, .csv           how well a fitness ranks the space, and every score
+    latency.json, profile.json            seconds of every candidate; how well their sums predict whole networks
     report/index.html                     all of it as a page, and its figures as files
 
 All of it is JSON, JSON lines, safetensors, text or events: raynas is not needed to read it.

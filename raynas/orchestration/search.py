@@ -13,12 +13,14 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from raynas.orchestration.judge import Judge, fitness_name
+from raynas.fitness.angle import SUMS
+from raynas.orchestration.judge import Judge, angle_sums, fitness_name
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import append_text, read_json, write_json, write_text
 from raynas.orchestration.task import Task
-from raynas.search import SEARCHERS, Limits, Searcher, order
-from raynas.search_space import Architecture, as_array
+from raynas.search import SEARCHERS, ExactAngle, Limits, Pareto, RandomSearch, Searcher, order
+from raynas.search.pareto import front, hypervolumes
+from raynas.search_space import AdditiveTable, Architecture, as_array
 
 Result: TypeAlias = dict[str, Any]
 """What ``search/result.json`` holds."""
@@ -52,9 +54,12 @@ def search(
     recorded = _read_history(history)
     lines: list[dict[str, Any]] = []
     generation, appending, best = 0, False, -math.inf
-    planned = task.space.size if config.name == "exhaustive" else config.population * config.generations
+    planned = {"exhaustive": task.space.size, "exact_angle": config.top}.get(
+        config.name or "", config.population * config.generations
+    )
     with judging() as judge:
-        while architectures := searcher.ask():
+        while asked := searcher.ask():
+            architectures = sorted(asked)  # neighbours begin alike, which judging a chain makes use of
             old = recorded.get(generation, [])
             if [tuple(line["architecture"]) for line in old] != architectures[: len(old)]:
                 raise ValueError(
@@ -82,7 +87,9 @@ def search(
                     planned,
                     f"generation {generation + 1}  {len(lines):,} judged  best {fitness_name(config)} {best:.5g}",
                 )
-            searcher.tell(architectures, np.array([line["fitness"] for line in lines[-len(architectures) :]]))
+            of_generation = zip(architectures, lines[-len(architectures) :], strict=True)
+            fitness = {architecture: line["fitness"] for architecture, line in of_generation}
+            searcher.tell(asked, np.array([fitness[architecture] for architecture in asked]))
             generation += 1
     ranking = order([tuple(line["architecture"]) for line in lines], np.array([line["fitness"] for line in lines]))
     # Of cells that compute the same function only the first is listed; the order of equals is that of `order`.
@@ -98,10 +105,26 @@ def search(
         "functions": len(firsts),
         "generations": generation,
         "seconds": round(time.perf_counter() - began, 6),
+        **_of_searcher(task, searcher, lines),
         "best": [_best(task, line) for line in listed],
     }
     write_json(file, result)
     return _with_truth(task, file, result)
+
+
+def _of_searcher(task: Task, searcher: Searcher, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Returns what only some searchers have to say: how exact they are; the front, and how it advanced."""
+    if isinstance(searcher, ExactAngle):
+        return {"missed": searcher.missed}
+    if not isinstance(searcher, Pareto):
+        return {}
+    points = np.array([[line["fitness"], *(line[name] for name in searcher.objectives)] for line in lines])
+    on_front = sorted(np.flatnonzero(front(points)).tolist(), key=lambda at: (*points[at, 1:], -points[at, 0]))
+    return {
+        "objectives": list(searcher.objectives),
+        "hypervolumes": hypervolumes(points, [line["generation"] for line in lines]),
+        "front": [_best(task, lines[at]) for at in on_front],
+    }
 
 
 def _with_truth(task: Task, file: Path, result: Result) -> Result:
@@ -112,11 +135,14 @@ def _with_truth(task: Task, file: Path, result: Result) -> Result:
     table = task.table
     if table is None:
         return result
-    known = table.accuracies([tuple(best["architecture"]) for best in result["best"]]).tolist()
-    best = [
-        {**best, "true": None if math.isnan(true) else true} for best, true in zip(result["best"], known, strict=True)
-    ]
-    told = {**result, "column": table.column, "best": best}
+    told = {**result, "column": table.column}
+    for listed in ("best", "front"):
+        if listed in result:
+            known = table.accuracies([tuple(line["architecture"]) for line in result[listed]]).tolist()
+            told[listed] = [
+                {**line, "true": None if math.isnan(true) else true}
+                for line, true in zip(result[listed], known, strict=True)
+            ]
     if told != result:
         write_json(file, told)
     return told
@@ -126,21 +152,55 @@ def make_searcher(task: Task) -> Searcher:
     """Returns the searcher of a run, at its beginning.
 
     Raises:
-        ValueError: If its settings do not go together. Limits that admit nothing show when it is asked.
+        ValueError: If its settings do not go together, or it needs supernets that are not trained. Limits that admit
+            nothing show when it is asked.
     """
     config = task.config.search
-    limits = config.limits.model_dump(exclude_none=True)
-    assert config.name is not None
-    return SEARCHERS[config.name](
-        task.space, seed=task.config.seed, limits=Limits(task.costs, **limits) if limits else None, **config.arguments
-    )
+    arguments = config.arguments
+    if config.name == "pareto":
+        arguments["costs"] = task.costs
+    if config.name == "exact_angle":
+        (arguments["table"],) = angle_sums(task)
+    return _build(task, arguments)
+
+
+def check_search(task: Task) -> None:
+    """Says before anything is trained what would keep the run's search from beginning.
+
+    Raises:
+        ValueError: If its settings do not go together, or limits admit nothing.
+    """
+    config = task.config.search
+    if config.name == "exact_angle":
+        nothing = np.zeros((len(task.space.choices), max(len(c.candidates) for c in task.space.choices), len(SUMS)))
+        _build(task, {**config.arguments, "table": AdditiveTable(SUMS, nothing[0, 0], nothing)})
+        RandomSearch(task.space, seed=0, population=1, generations=1, limits=_limits(task)).ask()
+    else:
+        make_searcher(task).ask()
+
+
+def _build(task: Task, arguments: dict[str, Any]) -> Searcher:
+    name = task.config.search.name
+    assert name is not None
+    return SEARCHERS[name](task.space, seed=task.config.seed, limits=_limits(task), **arguments)
+
+
+def _limits(task: Task) -> Limits | None:
+    """Returns the limits that the run file sets, None if it sets none."""
+    limits = task.config.search.limits.model_dump(exclude_none=True)
+    return Limits(task.costs, **limits) if limits else None
 
 
 def describe_all(
     task: Task, architectures: Sequence[Architecture], quantities: Sequence[str], rows: np.ndarray
 ) -> list[dict[str, Any]]:
     """Returns what is recorded of each architecture: itself, what it is worth, and what it costs."""
-    costs = task.costs.total(as_array(architectures)).tolist()
+    costs = task.costs.total(as_array(architectures))
+    columns = [
+        column if name == "latency" else column.astype(np.int64)
+        for name, column in zip(task.costs.quantities, costs.T, strict=True)
+    ]
+    by_architecture = zip(*(column.tolist() for column in columns), strict=True)
     return [
         {
             "architecture": list(architecture),
@@ -148,7 +208,7 @@ def describe_all(
             **dict(zip(quantities, row, strict=True)),
             **dict(zip(task.costs.quantities, cost, strict=True)),
         }
-        for architecture, row, cost in zip(architectures, rows.tolist(), costs, strict=True)
+        for architecture, row, cost in zip(architectures, rows.tolist(), by_architecture, strict=True)
     ]
 
 

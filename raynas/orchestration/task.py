@@ -16,6 +16,7 @@ from raynas.data import Dataset, Loader, draw_labels, load_dataset, split_indice
 from raynas.fitness.benchmark_table import BenchmarkTable, read_table
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.spaces import load_space_class
+from raynas.supernet.costs import cost_table
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,20 @@ class Task:
         space: The space to search.
         dataset: The images.
         num_categories: Labels that the supernet tells apart, which random labels may make other than the data's.
+        latency: Seconds of every candidate, where they have been measured.
     """
 
     config: RunConfig
     space: SearchSpace
     dataset: Dataset
     num_categories: int
+    latency: AdditiveTable | None = None
 
     @functools.cached_property
     def costs(self) -> AdditiveTable:
-        """What the networks of the space cost on this data set."""
-        return self.space.costs(self.dataset.resolution, self.dataset.num_classes)
+        """What the networks of the space cost on this data set; latency is among it where it has been measured."""
+        counts = cost_table(self.space, self.dataset.resolution, self.dataset.num_classes)
+        return counts if self.latency is None else counts.beside(self.latency)
 
     @functools.cached_property
     def table(self) -> BenchmarkTable | None:
@@ -86,7 +90,9 @@ class Task:
             augment=True,
             shuffle=True,
             crop_padding=config.data.crop_padding,
+            crop_ratio=config.data.crop_ratio,
             flip=config.data.flip,
+            lighting=config.data.lighting,
             drop_last=True,
             device=device,
             num_workers=config.data.loader_workers,
@@ -124,7 +130,12 @@ def make_task(config: RunConfig) -> Task:
     space = make_space(config)
     data = config.data
     dataset = load_dataset(
-        data.name, path=data.path, resolution=data.resolution, max_images=data.max_images, seed=config.seed
+        data.name,
+        path=data.path,
+        resolution=data.resolution,
+        max_images=data.max_images,
+        seed=config.seed,
+        normalise=data.normalise,
     )
     task = Task(config, space, dataset, data.num_label_categories or dataset.num_classes)
     task.labels(config.base_seeds[0], epoch=0)  # says now if the categories do not hold the labels

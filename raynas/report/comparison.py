@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from raynas.report import document, figures
 from raynas.report.document import Markup, breakable, element, table, together
-from raynas.report.quantities import Quantity, duration
+from raynas.report.quantities import COSTS, Quantity, duration
 from raynas.report.run_files import Run
 from raynas.report.sections import (
+    HYPERVOLUME,
     Gallery,
     about_ranking,
     drawings,
+    listed,
     numbers_of,
     plain,
     rank_groups,
@@ -45,15 +47,14 @@ def side_by_side(named: Named, looks: Mapping[str, figures.Look]) -> Markup:
         ("architectures judged", lambda run: f"{run.result['evaluations']:,}" if run.result else "–"),
         ("best architecture", lambda run: breakable(run.best[0].description) if run.best else "–"),
         ("its fitness", lambda run: _of_best(run, "fitness")),
-        ("its parameters", lambda run: _of_best(run, "num_parameters")),
-        ("its multiply-adds", lambda run: _of_best(run, "multiply_adds")),
+        *((f"its {cost.name}", lambda run, key=key: _of_best(run, key)) for key, cost in COSTS.items()),
         ("its true accuracy", _true_accuracy),
         ("τ-b with true accuracy", _tau),
         *((f"{stage}", lambda run, stage=stage: _seconds(run, stage)) for stage in ("training", "search", "rank")),
     ]
     swatches = [element("span", _swatch(looks[name][0]), f" {name}") for name, _ in named]
     rows = [[head, *(value(run) for _, run in named)] for head, value in lines]
-    return section("Side by side", table(["", *swatches], rows))
+    return section("Side by side", table(["", *swatches], [row for row in rows if set(row[1:]) != {"–"}]))
 
 
 def _swatch(color: str) -> Markup:
@@ -63,8 +64,8 @@ def _swatch(color: str) -> Markup:
 def _of_best(run: Run, key: str) -> str:
     if not run.best or key not in run.best[0].numbers:
         return "–"
-    value = run.best[0].numbers[key]
-    return run.quantity.write_with_unit(value) if key == "fitness" else f"{value:,}"
+    quantity = run.quantity if key == "fitness" else COSTS[key]
+    return quantity.write_with_unit(run.best[0].numbers[key])
 
 
 def _true_accuracy(run: Run) -> str:
@@ -112,6 +113,16 @@ def search_figures(named: Named, looks: Mapping[str, figures.Look], gallery: Gal
                 f"The best {quantity.name} so far of {of}.",
             )
         )
+    fronts: dict[tuple[Quantity, tuple[str, ...]], list[tuple[str, Sequence[float]]]] = {}
+    for name, run in named:
+        if run.hypervolumes:
+            fronts.setdefault((run.quantity, tuple(run.objectives)), []).append((name, run.hypervolumes))
+    for place, ((quantity, objectives), curves) in enumerate(fronts.items(), start=1):
+        if len(curves) > 1:
+            among = listed([quantity.name, *(COSTS[key].name for key in objectives)])
+            caption = f"Hypervolume by {among}. {HYPERVOLUME} Each run has a generation 0, and a box, of its own."
+            figure = figures.hypervolume_curves(curves, looks)
+            members.append(gallery.show(f"hypervolume-{place}", figure, caption))
     return section("Search", document.figures(*members)) if members else Markup("")
 
 

@@ -46,20 +46,30 @@ th { font-weight: 600; }
 thead th { vertical-align: bottom; border-bottom: 1.5px solid var(--ink); }
 tbody th { font-weight: 400; white-space: nowrap; }
 td.number, th.number { text-align: right; white-space: nowrap; }
-td.text { min-width: 24em; }
+td.text { min-width: 16em; }
 tr.marked td, tr.marked th { font-weight: 600; color: var(--accent); }
 .columns { columns: 240px; column-gap: 40px; margin-top: 16px; }
 .columns .table { break-inside: avoid; margin: 0; padding-bottom: 24px; }
 .columns table { width: 100%; }
-.columns td, .columns tbody th { overflow-wrap: anywhere; white-space: normal; padding: 3px 8px 3px 0; }
-.columns td { text-align: right; padding-right: 0; }
+.columns td, .columns tbody th { white-space: normal; padding: 3px 8px 3px 0; }
+.columns td { overflow-wrap: anywhere; text-align: right; padding-right: 0; }
 .columns .note { font-weight: 600; color: var(--ink); border-bottom: 1.5px solid var(--ink); margin: 0; }
-@media (max-width: 480px) { main { padding-top: 24px; } h1 { font-size: 25px; } }
+@media (max-width: 480px) {
+  main { padding-top: 24px; }
+  h1 { font-size: 25px; }
+}
+@media screen and (max-width: 640px) {
+  .stacked { display: grid; grid-template-columns: max-content repeat(var(--numbers), auto); }
+  .stacked thead, .stacked tbody, .stacked tr { display: contents; }
+  .stacked th:not(:last-child), .stacked td:not(:last-child) { border: 0; padding-right: 12px; }
+  .stacked th.number { white-space: normal; }
+  .stacked tr > :last-child { grid-column: 1 / -1; width: 0; min-width: 100%; padding-top: 0; }
+}
 @page { size: A4; margin: 15mm; }
 @media print {
   body { font-size: 10pt; }
   main { max-width: none; padding: 0; }
-  h2, h3 { break-after: avoid; }
+  h2, h3, section > p { break-after: avoid; }
   h2 { margin-top: 22pt; }
   figure, tr { break-inside: avoid; }
   .figures { gap: 12pt; grid-template-columns: repeat(auto-fill, minmax(min(100%, 82mm), 1fr)); }
@@ -114,8 +124,8 @@ def document(title: str, *body: str) -> str:
 
 
 def breakable(text: str) -> Markup:
-    """Returns the text of an architecture as code, which may break after a plus or a comma."""
-    parts = re.split(r"(?<=[+,])", text)
+    """Returns the text of an architecture as code, which may break after a plus, a comma or an operand."""
+    parts = re.split(r"(?<=[+,])|(?<=\d\|)(?=\w)", text)
     children = [piece for part in parts for piece in (element("wbr"), part)][1:]
     return element("code", *children)
 
@@ -127,6 +137,7 @@ def table(
     numbers: Sequence[int] = (),
     marked: Sequence[int] = (),
     caption: str = "",
+    stacked: bool = False,
 ) -> Markup:
     """Returns a table in a box of its own, which scrolls where the page is narrow.
 
@@ -136,6 +147,7 @@ def table(
         numbers: Which columns hold numbers.
         marked: Which rows stand out.
         caption: What the table shows.
+        stacked: Whether the last cell of a row takes a line of its own where the page is narrow.
     """
 
     def cell(name: str, column: int, content: str, **scope: str) -> Markup:
@@ -157,7 +169,12 @@ def table(
     parts = [element("thead", element("tr", *heads))] if any(head) else []
     box = element(
         "div",
-        element("table", *parts, element("tbody", *body)),
+        element(
+            "table",
+            *parts,
+            element("tbody", *body),
+            **({"class_": "stacked", "style": f"--numbers: {len(head) - 2}"} if stacked else {}),
+        ),
         class_="box",
         tabindex="0",
         role="region",

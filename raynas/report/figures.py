@@ -22,8 +22,8 @@ from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from raynas.report.layout import Edge, Layout, lay_out, live_edges
-from raynas.report.quantities import ACCURACY, CORRELATION, LOSS, Quantity, operation_label
-from raynas.report.run_files import Columns, History, Judged, Rank, Run
+from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, LOSS, Quantity, operation_label
+from raynas.report.run_files import Columns, History, Judged, Profile, Rank, Run
 
 INK, MUTED, FAINT, GRID = "#1f2933", "#52606d", "#9aa5b1", "#e4e7eb"
 ACCENT = "#c2410c"
@@ -247,24 +247,34 @@ def pareto_front(costs: np.ndarray, fitness: np.ndarray) -> np.ndarray:
 
 
 @style()
-def fitness_against_cost(history: History, quantity: Quantity, best: Judged) -> Figure:
-    """Returns the fitness of all judged architectures against their multiply-adds, and their Pareto front.
+def fitness_against_cost(
+    history: History, quantity: Quantity, best: Judged, cost: str = "multiply_adds", front: Sequence[Judged] = ()
+) -> Figure:
+    """Returns the fitness of all judged architectures against one of their costs, and their Pareto front.
 
     Args:
-        history: What was judged, with multiply-adds.
+        history: What was judged, with the cost.
         quantity: The fitness.
         best: The architecture to mark.
+        cost: Which cost, a key of `COSTS`.
+        front: The front of a search for trade-offs, which may be among further costs and is then no line here; without
+            one, the front is that of fitness and cost.
     """
     figure, axes = _panel()
-    fitness = history.columns["fitness"]
+    fitness, unit = history.columns["fitness"], COSTS[cost].scale
     known = np.isfinite(fitness)
-    costs, fitness = history.columns["multiply_adds"][known], fitness[known]
-    front = pareto_front(costs, fitness)
+    costs, fitness = unit * history.columns[cost][known], fitness[known]
+    if front:
+        on_front = np.array(sorted((unit * one.numbers[cost], one.numbers["fitness"]) for one in front)).T
+    else:
+        indices = pareto_front(costs, fitness)
+        on_front = np.array([costs[indices], fitness[indices]])
+    line = "-" if (np.diff(on_front[1]) >= 0).all() else ""
     axes.scatter(costs, fitness, s=7, color=FAINT, alpha=_alpha(len(costs)), lw=0, rasterized=True)
-    axes.plot(costs[front], fitness[front], "o-", color=SERIES[0], ms=3, lw=1, label="Pareto front")
-    place = best.numbers["multiply_adds"], best.numbers["fitness"]
+    axes.plot(*on_front, "o", ls=line, color=SERIES[0], ms=3, lw=1, label="Pareto front")
+    place = unit * best.numbers[cost], best.numbers["fitness"]
     axes.plot(*place, "*", color=ACCENT, ms=11, mec="white", mew=0.6, ls="", label="best")
-    axes.set(title=quantity.title, xlabel="multiply-adds")
+    axes.set(title=quantity.title, xlabel=COSTS[cost].title)
     if costs.min() > 0 and costs.max() > 30 * costs.min():
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
@@ -272,6 +282,42 @@ def fitness_against_cost(history: History, quantity: Quantity, best: Judged) -> 
         axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1e6:g} M" if x >= 1e5 else f"{x:g}"))
     axes.legend(loc="best")
+    return figure
+
+
+@style()
+def hypervolume_curves(curves: Sequence[tuple[str, Sequence[float]]], looks: Mapping[str, Look]) -> Figure:
+    """Returns the hypervolume at the end of each generation.
+
+    Args:
+        curves: Names and their hypervolumes from generation 0 on.
+        looks: Colour and dashes of each name.
+    """
+    figure, axes = _panel()
+    for name, values in curves:
+        color, dashes = looks[name]
+        marker = "." if len(values) == 1 else ""
+        axes.plot(range(len(values)), values, color=color, ls=dashes, marker=marker, label=_shortened(name, 24))
+    axes.set(title="hypervolume (boxes of generation 0)", xlabel="generation")
+    _whole_steps(axes)
+    _legend(axes, len(curves), loc="lower right")
+    return figure
+
+
+# Latency
+
+
+@style()
+def predicted_against_measured(profile: Profile) -> Figure:
+    """Returns the predicted latency of whole networks against the measured; on the diagonal they are the same."""
+    figure, axes = _panel(height=3.0)
+    latency = COSTS["latency"]
+    measured, predicted = latency.scale * profile.measured, latency.scale * profile.predicted
+    low, high = min(measured.min(), predicted.min()), max(measured.max(), predicted.max())
+    axes.plot([low, high], [low, high], color=FAINT, lw=0.8, label="the same")
+    axes.plot(measured, predicted, "o", color=SERIES[0], ms=4, mec="white", mew=0.4, ls="", label="networks")
+    axes.set(title=f"predicted {latency.title}", xlabel=f"measured {latency.title}")
+    axes.annotate("the same", (high, high), (-4, 3), textcoords="offset points", ha="right", size=8, color=MUTED)
     return figure
 
 
@@ -396,12 +442,16 @@ def _shortened(text: str, length: int) -> str:
 # Drawings
 
 
+PALE = ("", "skip")
+"""What is no operation: concatenation into the output, and a block that is left out."""
+
+
 def operation_colors(drawings: Iterable[Mapping[str, Sequence[Edge]]]) -> dict[str, str]:
-    """Returns a colour for each operation of the drawings; what passes on unchanged is grey."""
+    """Returns a colour for each operation of the drawings; what passes on unchanged is grey, `PALE` paler."""
     names = sorted({operation for drawing in drawings for edges in drawing.values() for _, _, operation in edges})
-    plain = [name for name in names if name in ("", "skip_connect", "identity", "skip")]
+    plain = {name: FAINT if name in PALE else MUTED for name in names if name in (*PALE, "skip_connect", "identity")}
     others = [name for name in names if name not in plain]
-    return {**dict.fromkeys(plain, MUTED), **dict(zip(others, _cycle(SERIES[:-1]), strict=False))}
+    return {**plain, **dict(zip(others, _cycle(SERIES[:-1]), strict=False))}
 
 
 @style()
@@ -482,20 +532,21 @@ def _draw(
         points = np.array(route) * scale + shift
         codes = [Curve.MOVETO] + [Curve.CURVE4] * (len(points) - 1)
         dashes = "-" if live else (0, (3, 2))
-        axes.add_patch(PathPatch(Curve(points, codes), fc="none", ec=color, lw=1.2 * scale, ls=dashes, zorder=1))
+        thick = scale * (0.8 if operation in PALE else 1.2)
+        axes.add_patch(PathPatch(Curve(points, codes), fc="none", ec=color, lw=thick, ls=dashes, zorder=1))
         ahead = (points[-1] - points[-2]) / np.linalg.norm(points[-1] - points[-2])
         aside = np.array([-ahead[1], ahead[0]])
         head = [points[-1], *(points[-1] + scale * (side * 2.4 * aside - 5.5 * ahead) for side in (1, -1))]
         axes.add_patch(Polygon(head, closed=True, fc=color, ec="none", zorder=2))
         if lines := _label_lines(operation):
             middle = np.array((label.x, label.y)) * scale + shift
-            _pill(axes, middle, (label.width, label.height), scale, fc="white", ec=color, lw=0.9 * scale)
+            _pill(axes, middle, (label.width, label.height), scale, fc="white", ec=color, lw=0.75 * thick)
             axes.text(
                 middle[0],
                 middle[1],
                 "\n".join(lines),
                 size=LABEL_SIZE * scale,
-                color=INK if live else MUTED,
+                color=INK if live and operation not in PALE else MUTED,
                 ha="center",
                 va="center_baseline",
                 linespacing=1.1,
@@ -533,7 +584,7 @@ def overview(run: Run, quantity: Quantity) -> Figure | None:
     if run.training:
         lines = seed_lines(run)
         panels.append(lambda axes: _training(axes, lines, "loss", looks_of(name for name, _ in lines)))
-    if run.history is not None:
+    if run.history is not None and run.missed is None:
         history = run.history
         panels.append(lambda axes: _search(axes, history, quantity))
     drawn = run.best[0].drawing if run.best and any(run.best[0].drawing.values()) else None

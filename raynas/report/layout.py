@@ -21,6 +21,7 @@ Point: TypeAlias = tuple[float, float]
 
 NODE_HEIGHT = 15.0
 BEFORE_LABEL, AFTER_LABEL = 12.0, 15.0  # room for the bends of lines, and for the arrow's head
+STEEP = 0.25  # room for the bends of a line, as a share of its rise
 GAP = 6.0  # between neighbours of a rank
 PORT = 4.5  # between lines that meet at a node
 
@@ -202,7 +203,8 @@ def _in_ranks(edges: Sequence[Edge], label_sizes: Sequence[Size], node_widths: M
     for rank, members in enumerate(ranks):
         widths.append(max(items[index].size[0] for index in members))
         lefts.append(x)
-        x += widths[-1] + (AFTER_LABEL if rank % 2 else BEFORE_LABEL)
+        rises = [abs(items[n].y - items[i].y) for i in members for n, _ in items[i].neighbours if items[n].rank > rank]
+        x += widths[-1] + max(AFTER_LABEL if rank % 2 else BEFORE_LABEL, STEEP * max(rises, default=0.0))
     bottom = min(item.y - item.size[1] / 2 for item in items)
     height = max(item.y + item.size[1] / 2 for item in items) - bottom
 
@@ -221,7 +223,8 @@ def _in_ranks(edges: Sequence[Edge], label_sizes: Sequence[Size], node_widths: M
         route = _level([start], lefts[rank] + widths[rank])
         for index in way[1:-1]:
             rank, y = items[index].rank, items[index].y - bottom
-            route = _level(_bend(route, (lefts[rank], y)), lefts[rank] + widths[rank])
+            if widths[rank]:  # where nothing stands, a line need not be level
+                route = _level(_bend(route, (lefts[rank], y)), lefts[rank] + widths[rank])
         route = _bend(route, (lefts[items[way[-1]].rank], target.y + ends[edge]))
         routes.append(_level(route, target.x - _half_chord(target, ends[edge])))
     return Layout(lefts[-1] + widths[-1], height, nodes, [box(index) for index in label_items], routes)

@@ -9,11 +9,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a number is: its name, its unit (empty for none), and how many decimals tell something."""
+    """What a number is: its name, its unit (empty for none), and how many decimals tell something.
+
+    Where files hold it in another unit, `scale` is what of this unit makes one of that.
+    """
 
     name: str
     unit: str = ""
     decimals: int = 4
+    scale: float = 1.0
 
     @property
     def title(self) -> str:
@@ -22,7 +26,7 @@ class Quantity:
 
     def write(self, value: float) -> str:
         """Returns a number without its unit."""
-        return f"{value:,.{self.decimals}f}".replace("-", "−") if math.isfinite(value) else "–"
+        return f"{self.scale * value:,.{self.decimals}f}".replace("-", "−") if math.isfinite(value) else "–"
 
     def write_with_unit(self, value: float) -> str:
         """Returns a number with its unit."""
@@ -33,6 +37,13 @@ CORRELATION = Quantity("rank correlation", "", 3)
 ACCURACY = Quantity("accuracy", "percent", 2)
 LOSS = Quantity("loss", "nats", 4)
 
+COSTS = {
+    "num_parameters": Quantity("parameters", "", 0),
+    "multiply_adds": Quantity("multiply-adds", "", 0),
+    "latency": Quantity("latency", "ms", 3, scale=1e3),
+}
+"""What an architecture costs, by the name in run files; a latency is in seconds there."""
+
 _FITNESS = {
     "angle": Quantity("angle", "rad", 4),
     "displacement": Quantity("displacement", "", 4),
@@ -40,8 +51,7 @@ _FITNESS = {
     "one_shot_accuracy": Quantity("one-shot accuracy", "percent", 2),
     "one_shot_loss": Quantity("negative one-shot loss", "nats", 4),
     "benchmark_table": Quantity("accuracy by the table", "percent", 2),
-    "num_parameters": Quantity("parameters", "", 0),
-    "multiply_adds": Quantity("multiply-adds", "", 0),
+    **COSTS,
     "random": Quantity("random number", "", 4),
 }
 

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from raynas.report.layout import Edge, depths
-from raynas.report.quantities import Quantity, fitness_quantity
+from raynas.report.quantities import COSTS, Quantity, fitness_quantity
 from raynas.search_space import Architecture
 
 Columns: TypeAlias = Mapping[str, np.ndarray]
@@ -116,6 +116,31 @@ class Rank:
 
 
 @dataclass(frozen=True, eq=False)
+class Profile:
+    """How well the sums over candidates predict the latency of whole networks.
+
+    Attributes:
+        device: Where it was measured.
+        batch_size: Images in a batch.
+        threads: Threads that computed.
+        predicted: Seconds of each network, as the sum over its candidates.
+        measured: Seconds of each network, as it took.
+        correlation: Of the two; not a number where it is undefined.
+        median_error: Share of the measured.
+        worst_error: The same, with its sign.
+    """
+
+    device: str
+    batch_size: int
+    threads: int
+    predicted: np.ndarray
+    measured: np.ndarray
+    correlation: float
+    median_error: float
+    worst_error: float
+
+
+@dataclass(frozen=True, eq=False)
 class Run:
     """A run's files.
 
@@ -126,9 +151,11 @@ class Run:
         created: When the run began.
         training: Metrics by epoch of each base seed's supernet, its own or the one it reuses; empty without any.
         history: Every judged architecture; None where nothing was searched.
-        result: What the search ended with, but for its best; None while it goes on.
+        result: What the search ended with, but for its best and its front; None while it goes on.
         best: The best architectures, the best first.
+        front: The best trade-offs between fitness and objectives, the cheapest first; empty of other searches.
         ranks: That of the search's own fitness first, then by label.
+        profile: What `raynas profile` measured; None where it has not.
     """
 
     folder: Path
@@ -139,7 +166,9 @@ class Run:
     history: History | None
     result: Mapping[str, Any] | None
     best: Sequence[Judged]
+    front: Sequence[Judged]
     ranks: Sequence[Rank]
+    profile: Profile | None
 
     @property
     def name(self) -> str:
@@ -156,6 +185,25 @@ class Run:
     def quantity(self) -> Quantity:
         """What the fitness measures."""
         return fitness_quantity(self.fitness, _definition(self.config, self.result))
+
+    @property
+    def objectives(self) -> Sequence[str]:
+        """Costs that were to be small while the fitness is large; empty unless the search is for trade-offs."""
+        search = self.config.get("search") or {}
+        if self.result is None and search.get("name") != "pareto":
+            return ()
+        return list((self.result or search).get("objectives") or ())
+
+    @property
+    def hypervolumes(self) -> Sequence[float]:
+        """How far the front had advanced at the end of each generation; empty where there is none."""
+        return list((self.result or {}).get("hypervolumes", ()))
+
+    @property
+    def missed(self) -> float | None:
+        """By how many radians an architecture not judged may surpass the last one judged; None where nothing says."""
+        missed: float | None = (self.result or {}).get("missed")
+        return missed
 
     @property
     def base_seeds(self) -> Sequence[int]:
@@ -182,7 +230,7 @@ class Run:
 
     def true_accuracy(self, architecture: Architecture) -> float | None:
         """Returns what the benchmark's table says of an architecture, percent; None where no file tells it."""
-        for best in self.best:
+        for best in (*self.best, *self.front):
             if best.architecture == architecture and "true" in best.numbers:
                 return best.numbers["true"]
         for rank in self.ranks:
@@ -218,15 +266,18 @@ def read_run(folder: Path) -> Run:
     judged = _lines(
         folder / "search/history.jsonl", {"generation": int, "architecture": list, "description": str, "fitness": float}
     )
-    result, best = None, _best_of(judged)
+    result, best, front = None, _best_of(judged), []
     if (folder / "search/result.json").exists():
         file = folder / "search/result.json"
         result = _json(file, {"fitness": str, "evaluations": int, "generations": int, "seconds": float, "best": list})
         best = [_judged(f"{file} is damaged: best[{i}]", line) for i, line in enumerate(result["best"])]
+        front = _front(f"{file} is damaged", result) if "front" in result else []
+        _check(f"{file} is damaged", {"missed": 0.0, **result}, {"missed": float})
     own = "_".join(re.findall(r"\w+", _definition(config, result)))
     ranks = [_rank(file) for file in sorted(folder.glob("rank/*.json"))]
     ranks.sort(key=lambda rank: rank.label != own)
-    if not (training or judged or result or ranks):
+    profile = _profile(folder / "profile.json")
+    if not (training or judged or result or ranks or profile):
         raise ValueError(f"{folder} holds no result yet; run `raynas run FILE.yaml` first")
     return Run(
         folder=folder,
@@ -237,7 +288,9 @@ def read_run(folder: Path) -> Run:
         history=History(_columns(judged)) if judged else None,
         result=result,
         best=best,
+        front=front,
         ranks=ranks,
+        profile=profile,
     )
 
 
@@ -273,6 +326,40 @@ def _judged(where: str, line: Any) -> Judged:
         description=line["description"],
         numbers={name: value for name, value in line.items() if _is(value, float)},
         drawing={name: [(edge[0], edge[1], edge[2]) for edge in edges] for name, edges in drawing.items()},
+    )
+
+
+def _front(where: str, result: Mapping[str, Any]) -> list[Judged]:
+    _check(where, result, {"objectives": list, "hypervolumes": list, "front": list})
+    objectives, known = result["objectives"], list(COSTS)
+    if not objectives or any(name not in known for name in objectives):
+        raise ValueError(f"{where}: expected some of {', '.join(known)} under objectives, got {objectives!r}{MEND}")
+    if not all(_is(value, float) for value in result["hypervolumes"]):
+        raise ValueError(f"{where}: expected numbers under hypervolumes, got {result['hypervolumes']!r}{MEND}")
+    for number, line in enumerate(result["front"]):
+        _check(f"{where}: front[{number}]", line, dict.fromkeys(objectives, float))
+    return [_judged(f"{where}: front[{number}]", line) for number, line in enumerate(result["front"])]
+
+
+def _profile(file: Path) -> Profile | None:
+    if not file.exists():
+        return None
+    content = _json(file, {"device": str, "batch_size": int, "threads": int, "networks": list})
+    _check(f"{file} is damaged", content, dict.fromkeys(("correlation", "median_error", "worst_error"), float))
+    if not content["networks"]:
+        raise ValueError(f"{file} is damaged: networks is empty, expected what was measured{MEND}")
+    for number, network in enumerate(content["networks"]):
+        _check(f"{file} is damaged: networks[{number}]", network, {"predicted": float, "measured": float})
+    predicted, measured = (
+        np.array([network[key] for network in content["networks"]], float) for key in ("predicted", "measured")
+    )
+    return Profile(
+        predicted=predicted,
+        measured=measured,
+        **{
+            key: content[key]
+            for key in ("device", "batch_size", "threads", "correlation", "median_error", "worst_error")
+        },
     )
 
 

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 
 from raynas.report import document, figures
 from raynas.report.document import Markup, breakable, element, table, together
-from raynas.report.quantities import ACCURACY, CORRELATION, LOSS, Quantity, count, duration, fitness_quantity
-from raynas.report.run_files import Judged, Rank, RankRow, Run
+from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, LOSS, Quantity, count, duration, fitness_quantity
+from raynas.report.run_files import History, Judged, Rank, RankRow, Run
 
 
 class Gallery:
@@ -95,16 +95,18 @@ def found(run: Run) -> str:
     if not run.best:
         return "nothing yet."
     best = run.best[0]
-    return together(breakable(best.description), " with ", element("b", ", ".join(numbers_of(run, best))), ".")
+    front = f"a front of {len(trade_offs(run)):,}; the fittest is " if run.front else ""
+    return together(front, breakable(best.description), " with ", element("b", ", ".join(numbers_of(run, best))), ".")
 
 
 def numbers_of(run: Run, architecture: Judged, *, short: bool = False) -> list[str]:
     """Returns the numbers of an architecture as text: fitness, costs and true accuracy, of those that are known."""
     quantity, numbers = run.quantity, architecture.numbers
     texts = [f"{quantity.name} {quantity.write_with_unit(numbers['fitness'])}"]
-    for key, name in (("num_parameters", "parameters"), ("multiply_adds", "multiply-adds")):
+    for key, cost in COSTS.items():
         if key in numbers and run.fitness != key:
-            texts.append(f"{count(numbers[key]) if short else f'{numbers[key]:,}'} {name}")
+            value = count(numbers[key]) if short and not cost.unit else cost.write_with_unit(numbers[key])
+            texts.append(f"{value} {cost.name}")
     true = run.true_accuracy(architecture.architecture)
     if true is not None and run.fitness != "benchmark_table":
         texts.append(f"true accuracy {true:.2f} percent")
@@ -122,7 +124,8 @@ def best_architectures(run: Run, gallery: Gallery) -> Markup:
         (together(element("b", f"{place}"), " · ", " · ".join(numbers_of(run, best, short=True))), best)
         for place, best in enumerate(run.best[: _how_many_to_draw(run.best)], start=1)
     ]
-    return section("Best architectures", *drawings(gallery, drawn), _table_of_best(run))
+    table_of_best = _table_of(run, run.best, _columns_of_best(run), f"The best {len(run.best)} by {run.quantity.name}")
+    return section("Best architectures", *drawings(gallery, drawn), table_of_best)
 
 
 def _how_many_to_draw(best: Sequence[Judged]) -> int:
@@ -143,13 +146,16 @@ def drawings(gallery: Gallery, architectures: Sequence[tuple[Markup, Judged]]) -
     ]
     widest = max(float(picture.get_size_inches()[0]) for _, picture in pictures)
     note = "Operations on the edges; what lies on no path from input to output is pale and dashed."
+    if any(not operation for _, drawing in drawn for edges in drawing.values() for _, _, operation in edges):
+        note += " What pale lines without an operation bring is concatenated."
     return [
         element("p", note, class_="note"),
         document.figures(*members, width=max(340, round(0.9 * 96 * widest))),
     ]
 
 
-def _table_of_best(run: Run) -> Markup:
+def _columns_of_best(run: Run) -> list[tuple[str, Quantity]]:
+    """Returns what is told of the best: the fitness, its parts, and what else was recorded of any of them."""
     quantity = run.quantity
     parts = (run.fitness or "").split("+")
     shown = {{"one_shot_accuracy": "accuracy", "one_shot_loss": "loss"}.get(part, part) for part in parts}
@@ -157,50 +163,135 @@ def _table_of_best(run: Run) -> Markup:
         ("spread", Quantity("± over seeds", quantity.unit, quantity.decimals)),
         ("accuracy", dataclasses.replace(ACCURACY, name="one-shot accuracy")),
         ("loss", dataclasses.replace(LOSS, name="one-shot loss")),
-        *((key, Quantity(name, "", 0)) for key, name in COSTS),
+        *COSTS.items(),
     ]
     columns = [
         ("fitness", quantity),
         *((part, fitness_quantity(part)) for part in parts),
         *((key, of) for key, of in others if key not in shown),
     ]
-    columns = [(key, of) for key, of in columns if any(key in best.numbers for best in run.best)]
-    true = [run.true_accuracy(best.architecture) for best in run.best]
+    return [(key, of) for key, of in columns if any(key in best.numbers for best in run.best)]
+
+
+def _table_of(
+    run: Run, architectures: Sequence[Judged], columns: Sequence[tuple[str, Quantity]], caption: str
+) -> Markup:
+    """Returns a table of architectures: the columns' numbers, the true accuracy if any is known, and the text."""
+    true = [run.true_accuracy(one.architecture) for one in architectures]
     has_true = any(value is not None for value in true) and run.fitness != "benchmark_table"
     head = ["", *(of.title for _, of in columns), *(["true accuracy (percent)"] if has_true else []), "architecture"]
     rows = []
-    for place, (best, accuracy) in enumerate(zip(run.best, true, strict=True), start=1):
-        row = [f"{place}", *(of.write(best.numbers.get(key, math.nan)) for key, of in columns)]
+    for place, (one, accuracy) in enumerate(zip(architectures, true, strict=True), start=1):
+        row = [f"{place}", *(of.write(one.numbers.get(key, math.nan)) for key, of in columns)]
         row += [ACCURACY.write(math.nan if accuracy is None else accuracy)] if has_true else []
-        rows.append([*row, breakable(best.description)])
-    return table(head, rows, numbers=range(len(head) - 1), caption=f"The best {len(rows)} by {quantity.name}")
-
-
-COSTS = (("num_parameters", "parameters"), ("multiply_adds", "multiply-adds"))
+        rows.append([*row, breakable(one.description)])
+    return table(head, rows, numbers=range(len(head) - 1), caption=caption, stacked=True)
 
 
 # Search and training
 
 
-def search_figures(run: Run, gallery: Gallery) -> Markup:
-    """Returns the figures of the search."""
-    if run.history is None:
-        return Markup("")
-    quantity, columns = run.quantity, run.history.columns
+def search_results(run: Run, gallery: Gallery) -> Markup:
+    """Returns the figures of the search; how exact it was, or the front that it came to."""
+    content = []
+    if run.missed is not None:
+        content.append(element("p", how_exact(run)))
+    if run.front:
+        content.append(element("p", about_front(run)))
+    if run.history is not None:
+        content.append(document.figures(*_search_figures(run, run.history, gallery)))
+    if run.front:
+        content.append(_table_of_front(run))
+    return section("Search", *content)
+
+
+def how_exact(run: Run) -> str:
+    """Returns one sentence: whether the architectures judged are proven to be those of largest angle."""
+    assert run.result is not None and run.missed is not None
+    limits = (run.config.get("search") or {}).get("limits") or {}
+    where = "within the limits" if any(limits.values()) else "of the space"
+    judged = run.result["evaluations"]
+    if run.missed == 0:
+        return f"The {f'{judged:,} largest angles' if judged > 1 else 'largest angle'} {where}, proven."
+    return (
+        f"At most {run.missed:.2g} rad are missed: by no more does any other angle {where} exceed "
+        f"{f'the least of these {judged:,}' if judged > 1 else 'this one'}."
+    )
+
+
+def about_front(run: Run) -> str:
+    """Returns what the front is among."""
+    names = [COSTS[key].name for key in run.objectives]
+    points = len(trade_offs(run))
+    equals = f", {points:,} different trade-offs" if points < len(run.front) else ""
+    return (
+        f"On the front are {len(run.front):,} of the judged architectures{equals}: no other one is as good in "
+        f"{listed([run.quantity.name, *names])} and better in one of them."
+    )
+
+
+def trade_offs(run: Run) -> list[Judged]:
+    """Returns the front without those that equal one before them in fitness and objectives."""
+    different: dict[tuple[float, ...], Judged] = {}
+    for one in run.front:
+        different.setdefault(tuple(one.numbers[key] for key in ("fitness", *run.objectives)), one)
+    return list(different.values())
+
+
+def listed(names: Sequence[str]) -> str:
+    """Returns names in a row, an ``and`` before the last."""
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
+
+
+FRONT_ROWS = 30
+"""The most architectures of a front that its table shows."""
+
+
+def _table_of_front(run: Run) -> Markup:
+    """Returns the trade-offs on the front as a table, many of them at even steps."""
+    different = trade_offs(run)
+    places = np.unique(np.linspace(0, len(different) - 1, FRONT_ROWS).round().astype(int)).tolist()
+    shown = [different[place] for place in places]
+    what = f"The front, by {COSTS[run.objectives[0]].name}"
+    if len(different) < len(run.front):
+        what += "; the first of equals"
+    if len(shown) < len(different):
+        what += f"; {len(shown):,} of {len(different):,} trade-offs at even steps"
+    what += "; all are in search/result.json" if len(shown) < len(run.front) else ""
+    return _table_of(run, shown, [("fitness", run.quantity), *((key, COSTS[key]) for key in run.objectives)], what)
+
+
+HYPERVOLUME = (
+    "How far the front has advanced: the volume between all judged so far and the worst of generation 0 (its least "
+    "fitness and its largest costs), in units of the box from there to its best (its largest fitness and least costs)."
+)
+
+
+def _search_figures(run: Run, history: History, gallery: Gallery) -> list[Markup]:
+    quantity, columns = run.quantity, history.columns
     generations = len(np.unique(columns["generation"]))
     caption = (
         "The best so far, the median of each generation, and its middle 80 percent."
         if generations > 1
         else "Fitness of all judged architectures."
     )
-    shown = [gallery.show("search", figures.search_by_generation(run.history, quantity), caption)]
+    shown = []
+    if run.missed is None:
+        shown.append(gallery.show("search", figures.search_by_generation(history, quantity), caption))
+    if run.hypervolumes:
+        figure = figures.hypervolume_curves([(run.name, run.hypervolumes)], figures.looks_of([run.name]))
+        shown.append(gallery.show("hypervolume", figure, HYPERVOLUME))
     best = run.best[0] if run.best else None
-    if best and {"multiply_adds"} <= set(columns) & set(best.numbers) and run.fitness != "multiply_adds":
+    cost = next(iter(run.objectives), "multiply_adds")
+    if best and {cost} <= set(columns) & set(best.numbers) and run.fitness != cost:
+        front = "those on the front no other beats in both"
+        if run.front and len(run.objectives) > 1:
+            front = f"the front is among {listed([COSTS[key].name for key in run.objectives])} together"
         shown.append(
             gallery.show(
                 "fitness-against-cost",
-                figures.fitness_against_cost(run.history, quantity, best),
-                "All judged architectures by fitness and multiply-adds; those on the front no other beats in both.",
+                figures.fitness_against_cost(history, quantity, best, cost, run.front),
+                f"All judged architectures by fitness and {COSTS[cost].name}; {front}.",
             )
         )
     if "accuracy" in columns:
@@ -212,7 +303,7 @@ def search_figures(run: Run, gallery: Gallery) -> Markup:
                 "Accuracy of all judged architectures with the supernet's weights.",
             )
         )
-    return section("Search", document.figures(*shown))
+    return shown
 
 
 def training_figures(run: Run, gallery: Gallery) -> Markup:
@@ -235,6 +326,29 @@ def training_figures(run: Run, gallery: Gallery) -> Markup:
         if all(metric in metrics for metrics in run.training.values())
     ]
     return section("Training", document.figures(*shown))
+
+
+# Latency
+
+
+def latency(run: Run, gallery: Gallery) -> Markup:
+    """Returns how well the sums over candidates predict the latency of whole networks."""
+    profile = run.profile
+    if profile is None:
+        return Markup("")
+    threads = f"{profile.threads:,} thread{'s' if profile.threads != 1 else ''}"
+    about = (
+        f"{len(profile.measured):,} networks on {profile.device}, {threads}, batches of {profile.batch_size:,}: the "
+        f"sum over candidates has correlation {CORRELATION.write(profile.correlation)} with the latency measured. Its "
+        f"median error is {PERCENT.write_with_unit(profile.median_error)}, its worst "
+        f"{'+' if profile.worst_error > 0 else ''}{PERCENT.write_with_unit(profile.worst_error)}."
+    )
+    caption = "Latency of whole networks, as the sum over their candidates and as measured."
+    figure = gallery.show("latency", figures.predicted_against_measured(profile), caption)
+    return section("Latency", element("p", about), document.figures(figure))
+
+
+PERCENT = Quantity("error", "percent", 1, scale=100)
 
 
 # Rank
@@ -336,7 +450,7 @@ def rank_rows(group: Sequence[tuple[str, Rank]]) -> list[tuple[str, RankRow, boo
         (f"{name}: {rank.rows[0].name}" if name else rank.rows[0].name, rank.rows[0], True) for name, rank in group
     ]
     baselines = {row.name: row for _, rank in reversed(group) for row in rank.rows[1:]}
-    return [*fitnesses, *((dict(COSTS).get(name, name), row, False) for name, row in baselines.items())]
+    return [*fitnesses, *((COSTS[n].name if n in COSTS else n, row, False) for n, row in baselines.items())]
 
 
 def rank_table(group: Sequence[tuple[str, Rank]]) -> Markup:
@@ -344,9 +458,10 @@ def rank_table(group: Sequence[tuple[str, Rank]]) -> Markup:
     rows = rank_rows(group)
     marked = [index for index, (_, _, is_fitness) in enumerate(rows) if is_fitness]
     if not group[0][1].has_table:
-        head = ["ordered by", *(f"τ with {name}" for _, name in COSTS)]
+        sizes = ("num_parameters", "multiply_adds")
+        head = ["ordered by", *(f"τ with {COSTS[key].name}" for key in sizes)]
         cells = [
-            [name, *(CORRELATION.write(row.tau_sizes.get(key, math.nan)) for key, _ in COSTS)] for name, row, _ in rows
+            [name, *(CORRELATION.write(row.tau_sizes.get(key, math.nan)) for key in sizes)] for name, row, _ in rows
         ]
         return table(head, cells, numbers=(1, 2), marked=marked)
     tops = sorted({k for _, row, _ in rows for k in row.top})
@@ -436,5 +551,5 @@ def provenance(run: Run) -> Markup:
         table(["", ""], versions, caption="Versions"),
     ]
     footer = f"Begun {run.created}. " if run.created else ""
-    footer += "Made from the files of the run's folder: config.json, supernet/, search/, rank/."
+    footer += "Made from the files of the run's folder: config.json, supernet/, search/, rank/, profile.json."
     return section("Time, seeds, versions", element("div", *tables, class_="columns"), element("footer", footer))

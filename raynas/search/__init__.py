@@ -15,8 +15,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from raynas.search.evolution import Evolution
+from raynas.search.exact_angle import ExactAngle
 from raynas.search.exhaustive import Exhaustive
 from raynas.search.limits import Limits
+from raynas.search.pareto import Pareto
 from raynas.search.random import RandomSearch
 from raynas.search.searcher import Searcher, order
 
@@ -24,7 +26,22 @@ SEARCHERS: dict[str, Callable[..., Searcher]] = {
     "random": RandomSearch,
     "evolution": Evolution,
     "exhaustive": Exhaustive,
+    "exact_angle": ExactAngle,
+    "pareto": Pareto,
 }
-"""The searchers by the name that ``search.name`` takes. All are built as ``(space, *, seed, limits, ...)``."""
+"""The searchers by the name that ``search.name`` takes. All are built as ``(space, *, seed, limits, ...)``.
 
-__all__ = ["SEARCHERS", "Evolution", "Exhaustive", "Limits", "RandomSearch", "Searcher", "order"]
+`ExactAngle` takes the table of the angle too, `Pareto` that of the costs.
+"""
+
+__all__ = [
+    "SEARCHERS",
+    "Evolution",
+    "ExactAngle",
+    "Exhaustive",
+    "Limits",
+    "Pareto",
+    "RandomSearch",
+    "Searcher",
+    "order",
+]

@@ -17,8 +17,10 @@ class Evolution:
 
     Generation 0 is random. Every later one holds `mutations` children of one parent each and `crossovers` children of
     two, the parents drawn uniformly among the `select` best, and is filled up to `population` with random
-    architectures. No architecture is proposed twice, so that children take several tries; where the space within the
-    limits is nearly exhausted a generation is smaller, and the search ends early where nothing new is found.
+    architectures. No architecture is proposed twice, so that children take several tries. Where too few of them are
+    within the limits, the others are brought in: some of their choices are drawn anew (`raynas.search.distinct`). Where
+    the space within the limits is nearly exhausted a generation is smaller, and the search ends early where nothing new
+    is found.
 
     The default sizes are those of RLNAS on NAS-Bench-201 (2,000 evaluations); SPOS and RLNAS elsewhere take
     ``population=50, select=10, mutations=25, crossovers=25``.
@@ -56,7 +58,8 @@ class Evolution:
             mutation_probability: Chance of each choice of a mutated child to be drawn anew, in [0, 1].
             generations: Evaluated populations, the random one included.
             mutation_excludes: Names of candidates that a mutation never draws (RLNAS on NAS-Bench-201: ``none``).
-            max_tries: Draws allowed for each child wanted; random architectures stand in for children not found.
+            max_tries: Draws allowed for each child wanted before those outside the limits are brought in; random
+                architectures stand in for children not found.
             limits: Bounds on the costs of an architecture.
 
         Raises:
@@ -107,23 +110,29 @@ class Evolution:
         generation, fitness = self._turns.told(architectures, fitness)
         candidates = self._parents + generation
         candidates_fitness = np.concatenate([self._parents_fitness, fitness])
-        best = order(candidates, candidates_fitness)[: self.select]
+        best = self._selected(candidates, candidates_fitness)
         self._parents = [candidates[index] for index in best]
         self._parents_fitness = candidates_fitness[best]
+
+    def _selected(self, candidates: list[Architecture], fitness: np.ndarray) -> np.ndarray:
+        """Returns the indices of the candidates that become parents."""
+        return order(candidates, fitness)[: self.select]
+
+    def _parent(self, rng: np.random.Generator) -> Architecture:
+        """Returns a parent for a child."""
+        return self._parents[int(rng.integers(len(self._parents)))]
 
     def _children(self, rng: np.random.Generator) -> list[Architecture]:
         """Returns new children of the parents, by mutation and then by crossover."""
 
-        def parent() -> Architecture:
-            return self._parents[int(rng.integers(len(self._parents)))]
-
         def mutated() -> Architecture:
-            return mutate(self.space, parent(), self.mutation_probability, rng, self.mutation_excludes)
+            return mutate(self.space, self._parent(rng), self.mutation_probability, rng, self.mutation_excludes)
 
         def crossed() -> Architecture:
-            return crossover(self.space, parent(), parent(), rng)
+            return crossover(self.space, self._parent(rng), self._parent(rng), rng)
 
         children: list[Architecture] = []
         for draw, wanted in ((mutated, self.mutations), (crossed, self.crossovers)):
-            children += draw_distinct(draw, wanted, self.max_tries * wanted, self._proposed, self.limits)
+            tries, excluded = self.max_tries * wanted, self.mutation_excludes
+            children += draw_distinct(self.space, rng, draw, wanted, tries, self._proposed, self.limits, excluded)
         return children

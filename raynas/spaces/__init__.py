@@ -7,7 +7,11 @@ import inspect
 
 from raynas.search_space import SearchSpace
 
-SPACES: dict[str, str] = {"nasbench201": "raynas.spaces.nasbench201.NasBench201"}
+SPACES: dict[str, str] = {
+    "nasbench201": "raynas.spaces.nasbench201.NasBench201",
+    "darts": "raynas.spaces.darts.Darts",
+    "mobilenet": "raynas.spaces.mobilenet.MobileNet",
+}
 """The built-in spaces, by the name a run file uses. A space of your own is named by its dotted path."""
 
 

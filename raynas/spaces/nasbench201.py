@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raynas.search_space import AdditiveTable, Architecture, Choice, SearchSpace, WeightTerm, WeightVector
+from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, WeightVector
 from raynas.search_space import all_architectures as every_architecture
 from raynas.spaces.cell_graph import CellGraph
 from raynas.spaces.operations import AvgPool3x3, ReluConvBn, ResNetReduction
@@ -151,33 +151,12 @@ class NasBench201(SearchSpace):
         """Returns on how many none-free paths from input to output each edge lies, ``(n, 6)`` int64."""
         return GRAPH.path_counts(architectures != NONE)
 
-    # Costs and weights
+    # Weights
 
     @property
     def _stages(self) -> list[tuple[int, int]]:
         """Channels and halvings of the resolution of the three stages."""
         return [(self.channels, 0), (2 * self.channels, 1), (4 * self.channels, 2)]
-
-    def costs(self, resolution: int, num_classes: int) -> AdditiveTable:
-        """Returns parameters and multiply-adds (convolutions and classifier) of derived networks, int64.
-
-        The figures are those of the benchmark's table: operations on dead edges count, and so does the classifier's
-        bias, one per class.
-        """
-        sizes = [_halve(resolution, halvings) ** 2 for _, halvings in self._stages]
-        last = 4 * self.channels
-        parameters = 3 * self.channels * 9 + 2 * self.channels + 2 * last + last * num_classes + num_classes
-        multiply_adds = 3 * self.channels * 9 * sizes[0] + last * num_classes + num_classes
-        for (narrow, _), (wide, _), size in zip(self._stages, self._stages[1:], sizes[1:], strict=False):
-            weights = 9 * narrow * wide + 9 * wide * wide + narrow * wide
-            parameters += weights + 4 * wide
-            multiply_adds += weights * size
-        terms = np.zeros((len(GRAPH.edges), len(OPERATIONS), 2), dtype=np.int64)
-        for kernel, operation in ((1, CONV_1X1), (3, CONV_3X3)):
-            for (channels, _), size in zip(self._stages, sizes, strict=True):
-                weights = self.cells * channels**2 * kernel**2
-                terms[:, operation] += (weights + self.cells * 2 * channels, weights * size)
-        return AdditiveTable(("num_parameters", "multiply_adds"), np.array([parameters, multiply_adds]), terms)
 
     def weight_vector(self, definition: str) -> WeightVector:
         """Returns the weights on the paths of the cells, and under ``official`` those outside the cells too.
@@ -217,20 +196,18 @@ class NasBench201(SearchSpace):
 
     def build_supernet(self, num_classes: int) -> NasBench201Network:
         """Returns the weight-sharing network of the space."""
-        every = tuple(OPERATIONS for _ in GRAPH.edges)
+        every = (OPERATIONS,) * len(GRAPH.edges)
         return NasBench201Network(self, every, num_classes, self.affine, self.track_running_stats)
+
+    def build_union(self, num_classes: int) -> NasBench201Network:
+        """Returns the network of all candidates with affine normalisation everywhere, as derived networks have it."""
+        every = (OPERATIONS,) * len(GRAPH.edges)
+        return NasBench201Network(self, every, num_classes, affine=True, track_running_stats=True)
 
     def build_network(self, architecture: Architecture, num_classes: int) -> NasBench201Network:
         """Returns the network of one architecture, with affine normalisation everywhere as in the benchmark."""
         taken = tuple((OPERATIONS[k],) for k in self.check(architecture))
         return NasBench201Network(self, taken, num_classes, affine=True, track_running_stats=True)
-
-
-def _halve(resolution: int, times: int) -> int:
-    """Returns the size after stride-2 convolutions of padding 1."""
-    for _ in range(times):
-        resolution = (resolution + 1) // 2
-    return resolution
 
 
 def _terms(architecture: Architecture) -> tuple[object, ...]:

@@ -27,39 +27,116 @@ class ReluConvBn(nn.Sequential):
         self.bn = nn.BatchNorm2d(out_channels, affine=affine, track_running_stats=track_running_stats)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns ``(batch, out_channels, height, width)``.
+        """Returns ``(batch, out_channels, height, width)``."""
+        return _normalised(self.conv, self.bn, torch.relu(x))
 
-        Where nothing is trained the normalisation is a fixed scale and shift, and the convolution takes both along; the
-        two layers are then not called themselves, and hooks on them see nothing.
-        """
-        bn: nn.BatchNorm2d = self.bn
-        if bn.training or bn.running_mean is None or torch.is_grad_enabled():
-            out: Tensor = bn(self.conv(torch.relu(x)))
-            return out
-        assert bn.running_var is not None
-        scale = torch.rsqrt(bn.running_var + bn.eps)
-        if bn.affine:
-            scale = scale * bn.weight
-        shift = -bn.running_mean * scale
-        if bn.affine:
-            shift = shift + bn.bias
-        weight = self.conv.weight * scale[:, None, None, None]
-        return F.conv2d(torch.relu(x), weight, shift, self.conv.stride, self.conv.padding)
+
+class ReluTwoConvBn(nn.Sequential):
+    """ReLU, two convolutions with nothing between them, batch normalisation."""
+
+    def __init__(
+        self, first: nn.Conv2d, second: nn.Conv2d, *, affine: bool = True, track_running_stats: bool = True
+    ) -> None:
+        """Takes the convolutions, which have no bias."""
+        super().__init__()
+        self.relu = nn.ReLU()
+        self.first = first
+        self.second = second
+        self.bn = nn.BatchNorm2d(second.out_channels, affine=affine, track_running_stats=track_running_stats)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns ``(batch, out_channels, height, width)``, height and width divided by the strides."""
+        return _normalised(self.second, self.bn, self.first(torch.relu(x)))
+
+
+def depthwise_separable(
+    channels: int, kernel_size: int, stride: int = 1, dilation: int = 1, **normalisation: bool
+) -> ReluTwoConvBn:
+    """Returns ReLU, a convolution of each channel by itself, a 1 x 1 convolution, batch normalisation."""
+    padding = dilation * (kernel_size // 2)
+    return ReluTwoConvBn(
+        nn.Conv2d(channels, channels, kernel_size, stride, padding, dilation, groups=channels, bias=False),
+        nn.Conv2d(channels, channels, 1, bias=False),
+        **normalisation,
+    )
+
+
+def row_then_column(
+    channels: int, length: int, stride: int = 1, groups: int = 1, **normalisation: bool
+) -> ReluTwoConvBn:
+    """Returns ReLU, a convolution of 1 x `length`, one of `length` x 1, batch normalisation."""
+    pad = length // 2
+    return ReluTwoConvBn(
+        nn.Conv2d(channels, channels, (1, length), (1, stride), (0, pad), groups=groups, bias=False),
+        nn.Conv2d(channels, channels, (length, 1), (stride, 1), (pad, 0), groups=groups, bias=False),
+        **normalisation,
+    )
+
+
+class FactorizedReduce(nn.Module):
+    """The skip connection of stride 2: two 1 x 1 convolutions, one of the even pixels and one of the odd ones.
+
+    An odd size is continued with zeros and rounded up, as the other operations of stride 2 do; DARTS' code takes even
+    sizes only.
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, *, affine: bool = True, track_running_stats: bool = True
+    ) -> None:
+        """Builds ReLU, the two convolutions, each of half of the outputs, and batch normalisation."""
+        super().__init__()
+        half = out_channels // 2
+        self.conv_1 = nn.Conv2d(in_channels, half, 1, stride=2, bias=False)
+        self.conv_2 = nn.Conv2d(in_channels, out_channels - half, 1, stride=2, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels, affine=affine, track_running_stats=track_running_stats)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns ``(batch, out_channels, height / 2, width / 2)``."""
+        x = torch.relu(x)
+        odd_height, odd_width = x.shape[2] % 2, x.shape[3] % 2
+        even = F.pad(x, (0, odd_width, 0, odd_height)) if odd_height or odd_width else x
+        out: Tensor = self.bn(torch.cat([self.conv_1(x), self.conv_2(even[:, :, 1:, 1:])], dim=1))
+        return out
+
+
+def _normalised(conv: nn.Conv2d, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
+    """Returns the convolution of `x`, which has no bias, normalised.
+
+    Where nothing is trained the normalisation is a fixed scale and shift, and the convolution takes both along; the two
+    layers are then not called themselves, and hooks on them see nothing.
+    """
+    if bn.training or bn.running_mean is None or torch.is_grad_enabled():
+        out: Tensor = bn(conv(x))
+        return out
+    assert bn.running_var is not None
+    scale = torch.rsqrt(bn.running_var + bn.eps)
+    if bn.affine:
+        scale = scale * bn.weight
+    shift = -bn.running_mean * scale
+    if bn.affine:
+        shift = shift + bn.bias
+    weight = conv.weight * scale[:, None, None, None]
+    return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
 class AvgPool3x3(nn.Module):
-    """3 x 3 average pooling of stride 1 that keeps the size and leaves the padding out of the average."""
+    """3 x 3 average pooling, padded so that stride 1 keeps the size, with the padding left out of the average."""
+
+    def __init__(self, stride: int = 1) -> None:
+        """Takes the stride; a size that it does not divide is rounded up."""
+        super().__init__()
+        self.stride = stride
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns the pooled input, ``(batch, channels, height, width)``."""
+        """Returns the pooled input, ``(batch, channels, height / stride, width / stride)``."""
         if x.device.type != "cpu":
-            return F.avg_pool2d(x, 3, stride=1, padding=1, count_include_pad=False)
+            return F.avg_pool2d(x, 3, stride=self.stride, padding=1, count_include_pad=False)
         # On a CPU the pooling kernel is the slowest operation of a cell after the 3 x 3 convolution; the same sums as
         # a depthwise convolution take a third of its time (tests/performance/supernet_step.py).
         channels, height, width = x.shape[1:]
         ones = torch.ones((channels, 1, 3, 3), dtype=x.dtype)
-        sums = F.conv2d(x, ones, padding=1, groups=channels)
-        rows, columns = (_window_lengths(size, x.dtype) for size in (height, width))
+        sums = F.conv2d(x, ones, stride=self.stride, padding=1, groups=channels)
+        rows, columns = (_window_lengths(size, x.dtype)[:: self.stride] for size in (height, width))
         return sums * (1.0 / (rows[:, None] * columns))
 
 
@@ -87,3 +164,52 @@ class ResNetReduction(nn.Module):
         """Returns ``(batch, out_channels, height / 2, width / 2)``."""
         out: Tensor = self.downsample(x) + self.conv_b(self.conv_a(x))
         return out
+
+
+class ConvBn(nn.Sequential):
+    """Convolution and batch normalisation, padded so that stride 1 keeps the size."""
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1
+    ) -> None:
+        """Builds both layers. The convolution has no bias: the normalisation after it would cancel it."""
+        super().__init__()
+        padding = kernel_size // 2
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns ``(batch, out_channels, height, width)``."""
+        return _normalised(self.conv, self.bn, x)
+
+
+class ConvBnRelu6(ConvBn):
+    """Convolution, batch normalisation, and ReLU6: min(max(x, 0), 6)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns ``(batch, out_channels, height, width)``."""
+        return F.relu6(super().forward(x), inplace=True)
+
+
+class MBConv(nn.Module):
+    """The block of MobileNetV2: widened by a factor, convolved depthwise, narrowed again, added to its input.
+
+    The last convolution has no activation after it. Where the block changes the shape its input is not added.
+
+    Reference: Sandler et al. 2018 (MobileNetV2), section 3.3.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, expansion: int, stride: int = 1) -> None:
+        """Builds three convolutions, or, where the expansion is 1, the last two."""
+        super().__init__()
+        hidden = in_channels * expansion
+        self.expand = ConvBnRelu6(in_channels, hidden, 1) if expansion > 1 else None
+        self.depthwise = ConvBnRelu6(hidden, hidden, kernel_size, stride=stride, groups=hidden)
+        self.project = ConvBn(hidden, out_channels, 1)
+        self._residual = stride == 1 and in_channels == out_channels
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns ``(batch, out_channels, height / stride, width / stride)``."""
+        out: Tensor = x if self.expand is None else self.expand(x)
+        out = self.project(self.depthwise(out))
+        return x + out if self._residual else out

@@ -27,6 +27,11 @@ class ChoiceBlock(nn.Module):
             self.add_module(name, module)
         self._names = tuple(candidates)
 
+    @property
+    def num_candidates(self) -> int:
+        """How many candidates the block holds: all of its choice's in a supernet, one in a derived network."""
+        return len(self._names)
+
     def candidate(self, k: int) -> nn.Module:
         """Returns candidate `k`."""
         return self._modules[self._names[k]]  # type: ignore[return-value]

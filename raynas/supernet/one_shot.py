@@ -10,7 +10,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from raynas.search_space import Architecture, SearchSpace, sample
 from raynas.supernet.gates import single_path
-from raynas.training.schedules import cosine
+from raynas.training.schedules import SCHEDULES
 
 Path: TypeAlias = tuple[Architecture, ...]
 """One architecture per cell of the supernet, or a single one for all cells."""
@@ -88,12 +88,17 @@ class Recipe:
     Attributes:
         epochs: Passes over the training images.
         batch_size: Images per step over all workers together.
-        learning_rate: Start of the cosine.
-        min_learning_rate: End of the cosine.
+        learning_rate: Where the learning rate starts.
+        min_learning_rate: Where it ends.
+        schedule: How it gets there, one of `SCHEDULES`.
+        schedule_every: Whether it moves once an ``epoch`` or every ``step``.
         momentum: Momentum of SGD.
         nesterov: Whether the momentum is Nesterov's.
         weight_decay: L2 penalty.
+        decay_on: Which parameters the penalty is on, one of `DECAYED`.
         clip_norm: Bound on the norm of the gradient; None for none.
+        clip_value: Bound on the size of each entry of the gradient; None for none.
+        label_smoothing: Share of the target that is spread evenly over all labels.
         bfloat16: Whether forward and backward run under bfloat16 autocast.
     """
 
@@ -101,11 +106,22 @@ class Recipe:
     batch_size: int = 64
     learning_rate: float = 0.025
     min_learning_rate: float = 0.001
+    schedule: str = "cosine"
+    schedule_every: str = "epoch"
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
+    decay_on: str = "all"
     clip_norm: float | None = None
+    clip_value: float | None = None
+    label_smoothing: float = 0.0
     bfloat16: bool = False
+
+    def rate(self, epoch: int, step: int, steps_per_epoch: int) -> float:
+        """Returns the learning rate of a step; epoch and step count from 0 since the training began."""
+        by_step = self.schedule_every == "step"
+        position, length = (step, self.epochs * steps_per_epoch) if by_step else (epoch, self.epochs)
+        return SCHEDULES[self.schedule](position, length, self.learning_rate, self.min_learning_rate)
 
 
 @dataclass(frozen=True)
@@ -115,10 +131,10 @@ class StepMetrics:
     Attributes:
         step: Steps done since the training began.
         epoch: Epoch of the step.
-        loss_sum: Sum over images and paths of the cross-entropy, ``()``.
+        loss_sum: Sum over images and paths of the cross-entropy, without label smoothing, ``()``.
         correct_sum: Number of right predictions, ``()``.
         images: Images seen, times paths per step.
-        learning_rate: Learning rate of the epoch.
+        learning_rate: Learning rate of the step.
     """
 
     step: int
@@ -136,9 +152,9 @@ class EpochMetrics:
     Attributes:
         epoch: Epoch that ended.
         step: Steps done since the training began.
-        loss: Mean cross-entropy, in nats.
+        loss: Mean cross-entropy, in nats. Label smoothing is left out of it, so that losses with and without compare.
         accuracy: Right predictions on the training labels, in percent.
-        learning_rate: Learning rate of the epoch.
+        learning_rate: Learning rate of the epoch, of its last step where that moves every step.
         images_per_second: Images trained on per second, all workers together.
         seconds: Duration of the epoch.
     """
@@ -152,18 +168,33 @@ class EpochMetrics:
     seconds: float
 
 
+DECAYED: dict[str, Callable[[Tensor], bool]] = {
+    "all": lambda parameter: True,
+    "convolutions": lambda parameter: parameter.dim() == 4,
+    "weights": lambda parameter: parameter.dim() >= 2,
+}
+"""Which parameters the L2 penalty is on, by the name `train.decay_on` uses.
+
+Kernels of convolutions alone, or the matrices of linear layers too; biases and normalisations have a single dimension.
+"""
+
+
 def make_optimizer(supernet: nn.Module, recipe: Recipe) -> torch.optim.SGD:
     """Returns SGD over all weights of the supernet; a weight without a gradient in a step stays as it is.
 
     So a step moves only what its path ran. Codes of the time of RLNAS filled such gradients with zeros, which let
     momentum and weight decay move idle candidates too; raynas does not, and neither does today's PyTorch.
     """
+    decays = DECAYED[recipe.decay_on]
+    groups: list[dict[str, Any]] = [
+        {"params": [p for p in supernet.parameters() if decays(p)], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in supernet.parameters() if not decays(p)], "weight_decay": 0.0},
+    ]
     return torch.optim.SGD(
-        supernet.parameters(),
+        [group for group in groups if group["params"]],
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
     )
 
 
@@ -205,12 +236,12 @@ def train_supernet(
     for epoch in range(first_epoch, recipe.epochs):
         supernet.train()
         began = time.perf_counter()
-        rate = cosine(epoch, recipe.epochs, recipe.learning_rate, recipe.min_learning_rate)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
         sums = torch.zeros(2, dtype=torch.float64, device=device)
         images_seen = 0
         for images, labels in batches.epoch(epoch, rank=workers.rank, world=workers.world):
+            rate = recipe.rate(epoch, step, batches.steps_per_epoch)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
             routes = paths(step)
             if step % 50 == 0:
                 _check_same_paths(routes, step, workers, device)
@@ -219,14 +250,17 @@ def train_supernet(
                 with torch.autocast(device.type, torch.bfloat16) if recipe.bfloat16 else nullcontext():
                     logits = supernet(images, gates if len(gates) > 1 else gates[0])
                 logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-                losses = F.cross_entropy(logits, labels, reduction="sum")
+                losses = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=recipe.label_smoothing)
                 (losses / recipe.batch_size).backward()  # type: ignore[no-untyped-call]
                 with torch.no_grad():
-                    sums += torch.stack([losses.double(), (logits.argmax(dim=1) == labels).sum().double()])
+                    plain = F.cross_entropy(logits, labels, reduction="sum") if recipe.label_smoothing else losses
+                    sums += torch.stack([plain.double(), (logits.argmax(dim=1) == labels).sum().double()])
                 images_seen += len(labels)
             add_up_gradients(parameters, workers)
             if recipe.clip_norm is not None:
                 nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
+            if recipe.clip_value is not None:
+                nn.utils.clip_grad_value_(parameters, recipe.clip_value)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             step += 1

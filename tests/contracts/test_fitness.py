@@ -17,6 +17,7 @@ from raynas.fitness.benchmark_table import BenchmarkTable
 from raynas.fitness.one_shot_accuracy import OneShotAccuracy
 from raynas.search_space import all_architectures, as_array, sample
 from raynas.spaces.nasbench201 import NasBench201
+from raynas.supernet.costs import cost_table
 from tests.fitness.weights import random_weights
 
 SPACE = NasBench201(channels=2, cells=1)
@@ -63,8 +64,8 @@ FITNESSES = {
     "one-shot loss": lambda: one_shot("loss"),
     "one-shot accuracy, two supernets": lambda: mean_of([one_shot("accuracy", seed) for seed in (0, 1)]),
     "benchmark table": benchmark_table,
-    "parameters": lambda: Cost(SPACE.costs(8, 5), "num_parameters"),
-    "multiply-adds": lambda: Cost(SPACE.costs(8, 5), "multiply_adds"),
+    "parameters": lambda: Cost(cost_table(SPACE, 8, 5), "num_parameters"),
+    "multiply-adds": lambda: Cost(cost_table(SPACE, 8, 5), "multiply_adds"),
     "chance": lambda: Chance(0),
 }
 COARSE = ("one-shot accuracy", "one-shot accuracy, two supernets")  # one of 31 numbers, one of 61

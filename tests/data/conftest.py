@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,10 @@ from tests.data.miniatures import (
 
 
 @pytest.fixture(params=DATASETS)
-def dataset(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Dataset:
+def dataset_of(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Dataset]:
+    """What loads each data set in miniature, with further arguments of `load_dataset`."""
     write: dict[str, Callable[[], str | None]] = {
         "digits": lambda: None,
         "cifar10": lambda: write_cifar(tmp_path, monkeypatch, "CIFAR10", "labels", 10),
@@ -27,7 +31,12 @@ def dataset(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         "folder": lambda: write_folder(tmp_path),
     }
     resolution = 16 if request.param == "folder" else None
-    return load_dataset(request.param, path=write[request.param](), resolution=resolution)
+    return partial(load_dataset, request.param, path=write[request.param](), resolution=resolution)
+
+
+@pytest.fixture
+def dataset(dataset_of: Callable[..., Dataset]) -> Dataset:
+    return dataset_of()
 
 
 @pytest.fixture

@@ -78,6 +78,20 @@ def test_batches_are_to_the_bit_those_of_training_without_augmentation(dataset):
         assert images.stride() == others.stride() and labels.dtype == other_labels.dtype
 
 
+def test_what_is_not_normalised_is_pixels_over_255_in_training_and_in_judging(dataset_of):
+    dataset = dataset_of(normalise=False)
+    normalised = dataset_of()
+    assert normalised.mean != dataset.mean and normalised.std != dataset.std
+    options = dict(batch_size=8, seed=5, augment=False, shuffle=False, drop_last=False)
+    loader = Loader(dataset, dataset.train, POSITIONS, lambda epoch: labels_of(dataset), **options)
+    ((trained_on, _),) = loader.epoch(0)
+    fixed = fixed_of(dataset)
+    ((judged_by, _),) = fixed.batches(8, CPU)
+    assert torch.equal(trained_on, judged_by)
+    assert np.array_equal(fixed.pixels, fixed_of(normalised).pixels)
+    np.testing.assert_allclose(judged_by.permute(0, 2, 3, 1), fixed.pixels / 255, rtol=2e-7)
+
+
 def test_a_pixel_is_scaled_and_shifted_with_one_rounding_each(noise):
     ((images, _),) = noise.batches(37, CPU)
     mean, std = np.float32(noise.mean), np.float32(noise.std)

@@ -222,6 +222,40 @@ def test_image_files_are_cropped_at_random_and_mirrored(tmp_path):
     assert len({crop.tobytes() for crop in centred}) == 1
 
 
+@pytest.mark.parametrize(("ratio", "least", "greatest"), [(None, 3 / 4, 4 / 3), ((1, 1), 1, 1), ((1.5, 1.6), 1.5, 1.6)])
+def test_image_files_are_cropped_in_the_ratio_of_width_to_height_and_the_area_asked_for(
+    tmp_path, ratio, least, greatest
+):
+    """Red counts columns and green rows of a photo, so that a crop tells how wide and high it was."""
+    from PIL import Image
+
+    width, height, resolution = 240, 120, 32
+    write_folder(tmp_path)
+    photo = np.zeros((height, width, 3), np.uint8)
+    photo[..., 0] = np.arange(width)
+    photo[..., 1] = np.arange(height)[:, None] * 2
+    for path in tmp_path.glob("train/*/*.png"):
+        Image.fromarray(photo).save(path)
+    dataset = load_dataset("folder", path=str(tmp_path), resolution=resolution)
+    seen = []
+    for epoch in range(5):
+        for image, _ in singles(make_loader(dataset, crop_ratio=ratio, flip=False), epoch):
+            crop = to_pixels(dataset, image[None])[0].astype(float)
+            inner = slice(4, -4)  # the outermost pixels see past the edge of the crop
+            steps = resolution - 8 - 1
+            wide = (crop[16, inner][-1, 0] - crop[16, inner][0, 0]) / steps * resolution
+            high = (crop[inner, 16][-1, 1] - crop[inner, 16][0, 1]) / steps * resolution / 2
+            seen.append((wide / high, wide * high / (width * height)))
+    ratios, areas = np.array(seen).T
+    slack = 0.12  # crops are whole pixels, colours whole grey levels
+    assert least * (1 - slack) < ratios.min() and ratios.max() < greatest * (1 + slack)
+    assert 0.08 * (1 - 2 * slack) < areas.min() < 0.15
+    if greatest > least * 1.2:
+        assert ratios.min() < 0.85 and ratios.max() > 1.15
+    highest = min(width / height / ratios.mean(), ratios.mean() / (width / height))  # a crop may not leave the photo
+    assert areas.max() == pytest.approx(highest, rel=0.25)
+
+
 @pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize("num_workers", [0, 1])
 @pytest.mark.parametrize("damage", ["truncated", "text", "missing"])

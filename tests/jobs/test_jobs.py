@@ -1,20 +1,70 @@
-"""Every file in jobs/ is a valid run; the quick start is run as the README says."""
+"""Every file in jobs/ is a valid run, and so is its quick form; the quick start is run as the README says."""
 
 from pathlib import Path
 
 import pytest
+import yaml
 
 from raynas.cli import main
-from raynas.config import load_config
-from tests.orchestration.runs import ROOT, succeed
+from raynas.config import flatten, load_config
+from tests.orchestration.runs import ROOT, losses, succeed
 
 JOBS = sorted((ROOT / "jobs").glob("*.yaml"))
+QUICK_JOBS = [job for job in JOBS if "quick" in yaml.safe_load(job.read_text(encoding="utf-8"))]
 
 
 @pytest.mark.parametrize("job", JOBS, ids=lambda path: path.stem)
 def test_a_job_passes_its_check(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(job)]) == 0
     assert "# space: " in capsys.readouterr().out
+
+
+def test_jobs_of_the_papers_sizes_have_a_quick_form() -> None:
+    big = {f"rlnas_{space}" for space in ("nasbench201", "darts_cifar10", "darts_imagenet", "mobilenet_imagenet")}
+    assert {job.stem for job in QUICK_JOBS} == {*big, "spos_nasbench201", "spos_mobilenet_imagenet"}
+
+
+@pytest.mark.parametrize("job", QUICK_JOBS, ids=lambda path: path.stem)
+def test_a_quick_form_passes_its_check_and_is_the_job_in_small(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", str(job), "--quick"]) == 0
+    out = capsys.readouterr().out
+    assert f"name: {job.stem}-quick\n" in out
+    assert "for CIFAR-10: 50,000 training images of 10 classes\n" in out
+    full, quick = load_config(job), load_config(job, quick=True)
+    assert (quick.train.workers, quick.train.use_gpu, quick.data.loader_workers) == (0, False, 0)
+    assert quick.search.evaluators == 0 or quick.search.fitness == "angle", "Ray takes longer to start than to judge"
+    images = (quick.data.max_images or 50_000) * quick.data.train_portion
+    assert 500 <= images // quick.train.batch_size * quick.train.epochs <= 4000, "minutes, and not of nothing"
+    kept = ("algorithm", "data.labels", "data.lighting", "data.normalise", "search.fitness", "search.population")
+    kept += tuple(f"train.{key}" for key in ("schedule", "schedule_every", "decay_on", "clip_norm", "clip_value"))
+    kept += ("train.label_smoothing", "train.weight_decay", "search.mutation_excludes")
+    full_values, quick_values = flatten(full.model_dump()), flatten(quick.model_dump())
+    for key in kept:
+        assert quick_values[key] == full_values[key], key
+    assert (quick.search.limits.max_multiply_adds is None) == (full.search.limits.max_multiply_adds is None)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", QUICK_JOBS, ids=lambda path: path.stem)
+def test_a_quick_form_trains_searches_and_reports(job: Path, tmp_path: Path) -> None:
+    """In smaller still, on digits."""
+    changes = {
+        "storage_path": tmp_path,
+        "data.name": "digits",
+        "data.max_images": 200,
+        "data.train_portion": 0.7,
+        "data.resolution": 32,
+        "train.epochs": 1,
+        "train.checkpoint_every": 1,
+        "search.generations": 2,
+        "search.calibration_images": 32,
+        "search.evaluation_images": 32,
+        "search.evaluation_batch_size": 32,
+    }
+    assert main(["run", str(job), "--quick", *(f"--set={key}={value}" for key, value in changes.items())]) == 0
+    assert len(losses(tmp_path / f"{job.stem}-quick")) == 1
+    assert (tmp_path / f"{job.stem}-quick/search/result.json").exists()
+    assert (tmp_path / f"{job.stem}-quick/report/index.html").exists()
 
 
 def test_the_rlnas_job_has_the_papers_settings() -> None:
@@ -36,6 +86,54 @@ def test_the_spos_job_trains_the_rlnas_supernet_on_true_labels_and_searches_as_s
     assert (search.name, search.fitness) == ("evolution", "one_shot_accuracy")
     assert (search.population, search.generations, search.select) == (50, 20, 10)
     assert (search.mutations, search.crossovers, search.mutation_probability) == (25, 25, 0.1)
+
+
+def test_rlnas_in_the_darts_space_has_the_settings_of_darts_but_for_epochs_and_data() -> None:
+    """Liu et al. 2019, section 3.1; Zhang et al. 2021, section 4.1: 8 cells for 250 epochs."""
+    config = load_config(ROOT / "jobs/rlnas_darts_cifar10.yaml")
+    assert config.space.arguments == {"channels": 16, "cells": 8, "stem": "cifar"}
+    assert (config.data.name, config.data.train_portion, config.data.labels) == ("cifar10", 1.0, "random")
+    train = config.train
+    assert (train.epochs, train.batch_size, train.weight_decay, train.clip_norm) == (250, 64, 3e-4, 5)
+    assert (train.learning_rate, train.min_learning_rate, train.schedule) == (0.025, 0.001, "cosine")
+    assert (train.momentum, train.nesterov, train.decay_on) == (0.9, False, "all")
+
+
+def test_rlnas_in_the_darts_space_on_imagenet_has_the_papers_settings() -> None:
+    """Zhang et al. 2021, sections 4.1 and 4.2.2."""
+    config = load_config(ROOT / "jobs/rlnas_darts_imagenet.yaml")
+    assert config.space.arguments == {"channels": 48, "cells": 14, "stem": "imagenet"}
+    train = config.train
+    assert (train.workers, train.use_gpu, train.epochs, train.batch_size) == (8, True, 50, 512)
+    assert (train.momentum, train.weight_decay, train.schedule) == (0.9, 4e-5, "cosine")
+    assert (train.learning_rate, train.min_learning_rate) == (0.1, 5e-4)
+    assert config.search.limits.max_multiply_adds == 600e6
+
+
+def test_rlnas_in_the_mobilenet_space_has_the_papers_settings() -> None:
+    """Zhang et al. 2021, section 4.2.3; the numbers of steps are those of its code, 2,502 an epoch."""
+    config = load_config(ROOT / "jobs/rlnas_mobilenet_imagenet.yaml")
+    assert (config.space.name, config.space.arguments) == ("mobilenet", {"width": 1.0})
+    assert (config.train.epochs, 1_281_167 // config.train.batch_size) == (120, 2502)
+    assert config.search.limits.max_multiply_adds == 475e6
+
+
+def test_spos_in_the_mobilenet_space_trains_the_steps_of_its_code_and_searches_as_the_paper_does() -> None:
+    """Guo et al. 2020, section 4, under the limit of Zhang et al. 2021; 50,000 images or so are left to judge."""
+    config = load_config(ROOT / "jobs/spos_mobilenet_imagenet.yaml")
+    left = round(1_281_167 * (1 - config.data.train_portion))
+    assert left == 51_247
+    assert (1_281_167 - left) // 1024 * config.train.epochs == pytest.approx(150_000, rel=0.01)
+    assert (config.search.fitness, config.search.limits.max_multiply_adds) == ("one_shot_accuracy", 475e6)
+
+
+@pytest.mark.parametrize("space", ["rlnas_darts_cifar10", "rlnas_darts_imagenet", "rlnas_mobilenet_imagenet"])
+def test_rlnas_evolves_as_spos_does(space: str) -> None:
+    """Zhang et al. 2021, section 4.1: "the same evolution hyper-parameters as SPOS"."""
+    ours, spos = (load_config(ROOT / f"jobs/{name}.yaml").search for name in (space, "spos_mobilenet_imagenet"))
+    for key in ("population", "generations", "select", "mutations", "crossovers", "mutation_probability"):
+        assert getattr(ours, key) == getattr(spos, key)
+    assert (spos.population, spos.generations, spos.select, spos.mutations, spos.crossovers) == (50, 20, 10, 25, 25)
 
 
 @pytest.mark.slow

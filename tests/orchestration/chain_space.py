@@ -1,39 +1,30 @@
-"""A space from outside the package, named by its dotted path: a chain of blocks without batch normalisation.
+"""A space from outside the package, named in a run file by its dotted path: a chain of residual blocks.
 
-Without it the update of a global batch is the same at any number of workers up to rounding, which tests compare.
+It has no batch normalisation. So the update of a global batch is the same at any number of workers up to rounding,
+which tests compare.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raynas.search_space import AdditiveTable, Architecture, Choice, SearchSpace, WeightTerm, WeightVector
+from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, WeightVector
+from raynas.supernet.chain import ChainNetwork
 from raynas.supernet.choice_block import ChoiceBlock
-from raynas.supernet.gates import Gates
 
 KERNELS: Mapping[str, int] = {"conv_1x1": 1, "conv_3x3": 3}
 
 
-class Chain(nn.Module):
-    def __init__(self, channels: int, candidates: Sequence[Sequence[str]], num_classes: int) -> None:
+class Residual(nn.Module):
+    def __init__(self, channels: int, kernel: int) -> None:
         super().__init__()
-        self.num_cells = 1
-        self.stem = nn.Conv2d(3, channels, 3, padding=1)
-        self.blocks = nn.ModuleList(
-            ChoiceBlock({n: nn.Conv2d(channels, channels, KERNELS[n], padding=KERNELS[n] // 2) for n in names})
-            for names in candidates
-        )
-        self.head = nn.Linear(channels, num_classes)
+        self.conv = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
 
-    def forward(self, images: Tensor, gates: Gates) -> Tensor:
-        x = self.stem(images)
-        for block, gate in zip(self.blocks, gates, strict=True):
-            x = x + torch.tanh(block(x, gate))
-        return self.head(x.mean(dim=(2, 3)))
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.tanh(self.conv(x))
 
 
 @dataclass(frozen=True)
@@ -46,27 +37,18 @@ class ChainSpace(SearchSpace):
     def choices(self) -> tuple[Choice, ...]:
         return tuple(Choice(f"block{i}", tuple(KERNELS)) for i in range(self.blocks))
 
-    def build_supernet(self, num_classes: int) -> Chain:
-        return Chain(self.channels, [tuple(KERNELS)] * self.blocks, num_classes)
+    def build_supernet(self, num_classes: int) -> ChainNetwork:
+        return self._network([choice.candidates for choice in self.choices], num_classes)
 
-    def build_network(self, architecture: Architecture, num_classes: int) -> Chain:
-        return Chain(self.channels, [(list(KERNELS)[k],) for k in architecture], num_classes)
+    def build_network(self, architecture: Architecture, num_classes: int) -> ChainNetwork:
+        return self._network([(list(KERNELS)[k],) for k in architecture], num_classes)
 
-    def costs(self, resolution: int, num_classes: int) -> AdditiveTable:
-        weights = np.array([self.channels**2 * k**2 for k in KERNELS.values()])
-        terms = np.stack([weights + self.channels, weights * resolution**2], axis=1)
-        return AdditiveTable(("num_parameters", "multiply_adds"), np.array([0, 0]), np.stack([terms] * self.blocks))
+    def _network(self, candidates: Sequence[Sequence[str]], num_classes: int) -> ChainNetwork:
+        stem = nn.Conv2d(3, self.channels, 3, padding=1)
+        blocks = [ChoiceBlock({n: Residual(self.channels, KERNELS[n]) for n in names}) for names in candidates]
+        head = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(self.channels, num_classes))
+        return ChainNetwork(stem, blocks, head)
 
-    def weight_vector(self, definition: str) -> WeightVector:
-        return WeightVector(
-            WeightTerm(),
-            tuple(tuple(WeightTerm((f"blocks.{i}.{n}.weight",)) for n in KERNELS) for i in range(self.blocks)),
-        )
-
-
-class BareChainSpace(ChainSpace):
-    """The same, stating nothing that a space need not state."""
-
-    name = "bare_chain"
-    costs = SearchSpace.costs
-    weight_vector = SearchSpace.weight_vector
+    def weight_vector(self, definition: str) -> WeightVector:  # only to rank by angle
+        blocks = (tuple(WeightTerm((f"blocks.{i}.{n}.conv.weight",)) for n in KERNELS) for i in range(self.blocks))
+        return WeightVector(WeightTerm(), tuple(blocks))

@@ -21,9 +21,11 @@ from raynas.orchestration.judge import judging
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.task import make_task
 from raynas.orchestration.train_supernet import build_supernet
+from raynas.search_space import SearchSpace
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.gates import single_path
 from tests.fitness.weights import plain_angle
+from tests.orchestration.chain_space import ChainSpace
 from tests.orchestration.runs import command, small_run, start, succeed, wait_until
 
 SIZES = ("calibration_images", "evaluation_images", "evaluation_batch_size")
@@ -345,18 +347,17 @@ def test_a_wrong_fitness_is_one_line(
     assert message in mistake(capsys, "run", spos_run(tmp_path), "--set", override)
 
 
-def test_a_space_that_states_neither_costs_nor_weights_is_searched_by_accuracy_and_reported(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_space_that_states_nothing_but_its_networks_is_searched_by_accuracy_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = spos_run(tmp_path, space={"name": "tests.orchestration.chain_space.BareChainSpace"}, report=True)
+    monkeypatch.setattr(ChainSpace, "weight_vector", SearchSpace.weight_vector)
+    file = spos_run(tmp_path, space={"name": "tests.orchestration.chain_space.ChainSpace"}, report=True)
     assert main(["run", str(file)]) == 0
     run = tmp_path / "runs/small"
-    assert {*history(run)[0]} == {"generation", "architecture", "description", "fitness", "accuracy", "loss"}
+    costs = {"num_parameters", "multiply_adds"}
+    assert {*history(run)[0]} == {"generation", "architecture", "description", "fitness", "accuracy", "loss"} | costs
     assert f"report: {run / 'report/index.html'}" in capsys.readouterr().out
-    assert "multiply-adds" not in (run / "report/index.html").read_text()
-    assert main(["rank", str(file), "--sample", "10"]) == 0
-    assert "the space states no costs to compare with" in capsys.readouterr().out
-    assert "search.fitness: expected a cost that the space states (nothing), got num_parameters" in mistake(
-        capsys, "run", file, "--set", "search.fitness=num_parameters", "--set", "name=costs"
-    )
-    assert "BareChainSpace states no weight vector" in mistake(capsys, "rank", file, "--set", "search.fitness=angle")
+    assert "multiply-adds" in (run / "report/index.html").read_text()
+    assert main(["rank", str(file), "--sample", "8"]) == 0
+    assert "tau-b with the parameters" in capsys.readouterr().out
+    assert "ChainSpace states no weight vector" in mistake(capsys, "rank", file, "--set", "search.fitness=angle")

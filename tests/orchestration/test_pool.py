@@ -24,7 +24,7 @@ import ray
 
 from raynas.orchestration import pool as pool_module
 from raynas.orchestration.cluster import _temporary_directory
-from raynas.orchestration.pool import Pool, Work, _judge_one, batch_size
+from raynas.orchestration.pool import Evaluator, Pool, Work, _judge_some, batch_size
 from tests.orchestration import pool_fitness
 from tests.orchestration.pool_fitness import Memory, Surroundings, Troubled, Uneven, Weighted, Where, unbuildable
 
@@ -106,19 +106,52 @@ TROUBLES = {
         RuntimeError,
         "evaluating (1, 2, 0) failed: ArithmeticError: expected finite fitness, square, got [nan, nan]",
     ),
-    "flat": (RuntimeError, "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row, got (1,)"),
-    "narrow": (RuntimeError, "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row, got (1, 1)"),
-    "long": (RuntimeError, "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row, got (2, 2)"),
+    "flat": (RuntimeError, "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row each, got (1,)"),
+    "narrow": (
+        RuntimeError,
+        "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row each, got (1, 1)",
+    ),
+    "long": (RuntimeError, "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row each, got (2, 2)"),
 }
+
+
+def test_candidates_judged_together_are_asked_for_at_once_and_named_in_their_error():
+    class Counted(Weighted):
+        asked: list[int] = []
+
+        def __call__(self, architectures):
+            self.asked.append(len(architectures))
+            return super().__call__(architectures)
+
+    candidates = [(0, 1, 2), (1, 1, 2), (2, 0, 0), (3, 1, 1), (0, 0, 1)]
+    fitness = Counted(WEIGHTS)
+    evaluator = Evaluator(1)
+    evaluator._version, evaluator._fitness = 7, fitness
+    rows, _ = evaluator.judge(7, [], fitness.quantities, 2, candidates)
+    assert fitness.asked == [2, 2, 1]
+    assert np.array_equal(rows, Weighted(WEIGHTS)(candidates))
+    with pytest.raises(RuntimeError, match=r"^evaluating \(1, 2, 0\) or \(1, 2, 4\) failed: "):
+        _judge_some(Troubled(WEIGHTS, (1, 2, 0), "nan"), [(1, 2, 0), (1, 2, 4)])
+
+
+def test_what_shares_work_is_sent_in_large_batches_that_shrink_towards_the_end():
+    work, sizes = Work(50, 1, together=16), []
+    while batch := work.next_batch(2, 100.0):
+        sizes.append(len(batch))
+    assert sizes == [13, 10, 7, 5, 4, 3, 2, 2, 1, 1, 1, 1]
+    assert batch_size(1000, 1, None, together=16) == 16
+    work = Work(8, 1, together=16)
+    work.lost([work.next_batch(1, 1.0)])
+    assert [len(work.next_batch(1, 1.0)) for _ in range(5)] == [1, 1, 1, 1, 2]
 
 
 @pytest.mark.parametrize("trouble", TROUBLES)
 def test_a_candidate_that_fails_is_an_error_in_one_line_that_names_it_and_never_a_score(trouble: str) -> None:
     kind, line = TROUBLES[trouble]
     fitness = Troubled(WEIGHTS, (1, 2, 0), trouble)
-    assert np.array_equal(_judge_one(fitness, (1, 2, 4)), Weighted(WEIGHTS)([(1, 2, 4)])[0])
+    assert np.array_equal(_judge_some(fitness, [(1, 2, 4)]), Weighted(WEIGHTS)([(1, 2, 4)]))
     with pytest.raises(kind) as caught:
-        _judge_one(fitness, (1, 2, 0))
+        _judge_some(fitness, [(1, 2, 0)])
     assert type(caught.value) is kind
     assert str(caught.value) == line
 

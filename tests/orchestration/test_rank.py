@@ -13,6 +13,7 @@ from raynas.cli import main
 from raynas.orchestration import rank as rank_stage
 from raynas.search_space import all_architectures
 from raynas.spaces.nasbench201 import NasBench201
+from raynas.supernet.costs import cost_table
 from tests.orchestration.runs import small_run
 
 SPACE = NasBench201(2, 1)
@@ -23,7 +24,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a trained run of three epochs and a table of the whole space."""
     folder = tmp_path_factory.mktemp("rank")
     everything = all_architectures(SPACE)
-    costs = SPACE.costs(8, 10).total(everything)[:, 0]
+    costs = cost_table(SPACE, 8, 10).total(everything)[:, 0]
     noise = np.random.default_rng(0).normal(size=len(everything))
     accuracies = 50 + 10 * (costs - costs.mean()) / costs.std() + 5 * noise
     with (folder / "table.csv").open("w", newline="") as stream:

@@ -22,6 +22,7 @@ from raynas.search_space import as_array
 from raynas.spaces.nasbench201 import GRAPH, NONE, NasBench201
 from raynas.spaces.operations import AvgPool3x3
 from raynas.supernet.choice_block import Zero
+from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import single_path
 from raynas.supernet.one_shot import Recipe, make_optimizer, uniform_paths
 
@@ -50,7 +51,7 @@ def live_multiply_adds(space, architecture, resolution):
     """Returns what an image needs: the multiply-adds of the operations on live paths."""
     paths = space.path_counts(as_array([architecture]))[0]
     live = tuple(k if on_path else NONE for k, on_path in zip(architecture, paths, strict=True))
-    return int(space.costs(resolution, 10).total(as_array([live]))[0, 1])
+    return int(cost_table(space, resolution, 10).total(as_array([live]))[0, 1])
 
 
 def peak_kernels():

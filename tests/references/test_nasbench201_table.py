@@ -12,6 +12,7 @@ import pytest
 
 from raynas.search_space import all_architectures, as_array
 from raynas.spaces.nasbench201 import NasBench201
+from raynas.supernet.costs import cost_table
 
 MEASURING_DATA = Path(os.environ.get("RAYNAS_DATA", Path(__file__).parents[2].parent / "shared" / "data"))
 
@@ -38,7 +39,7 @@ def test_every_row_is_read_and_written_as_it_stands(rows, space):
 
 @pytest.mark.parametrize(("column", "quantity"), [("params_m", "num_parameters"), ("multiply_adds_m", "multiply_adds")])
 def test_costs_are_the_tables_to_its_last_digit(rows, space, column, quantity):
-    table = space.costs(32, 10)
+    table = cost_table(space, 32, 10)
     architectures = as_array([space.parse(row["arch"]) for row in rows])
     ours = table.total(architectures)[:, table.quantities.index(quantity)]
     printed = np.array([float(row[column]) for row in rows])

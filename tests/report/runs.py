@@ -151,6 +151,92 @@ def write_result(
     write_json(folder / "search/result.json", content)
 
 
+def latency_of(architecture: Sequence[int]) -> float:
+    """Returns seconds, roughly: convolutions take longer than poolings, and all take something."""
+    return 1e-3 + sum((0.0, 2e-5, 1e-4, 2.5e-4, 1.5e-4)[int(k)] for k in architecture)
+
+
+def write_pareto(
+    folder: Path,
+    *,
+    objectives: Sequence[str] = ("multiply_adds",),
+    result: bool = True,
+    seed: int = 0,
+    drawings: bool = False,
+) -> list[dict[str, Any]]:
+    """Writes a search for trade-offs, all with latencies, and returns its history's lines.
+
+    The hypervolumes are 0.5, 0.75, 0.875, 0.9375; the front is what no other line beats.
+    """
+    lines = [
+        {**line, "latency": latency_of(line["architecture"])} for line in write_search(folder, seed=seed, result=False)
+    ]
+    write_lines(folder / "search/history.jsonl", lines)
+    if result:
+        best = sorted(lines, key=lambda line: (-line["fitness"], line["architecture"]))[:10]
+        write_result(folder, fitness="angle", lines=lines, best=best, drawings=drawings)
+        points = [(-line["fitness"], *(line[name] for name in objectives)) for line in lines]
+        front = [line for line, p in zip(lines, points, strict=True) if not any(_beats(q, p) for q in points)]
+        front.sort(key=lambda line: (*(line[name] for name in objectives), -line["fitness"]))
+        add_to_result(folder, objectives=list(objectives), hypervolumes=[0.5, 0.75, 0.875, 0.9375], front=front)
+    return lines
+
+
+def _beats(first: Sequence[float], second: Sequence[float]) -> bool:
+    return first != second and all(a <= b for a, b in zip(first, second, strict=True))
+
+
+def add_to_result(folder: Path, **further: Any) -> None:
+    """Adds keys to the result of a search."""
+    file = folder / "search/result.json"
+    write_json(file, {**json.loads(file.read_text()), **further})
+
+
+def write_profile(folder: Path, **changes: Any) -> None:
+    """Writes what `raynas profile` leaves: three networks, 4, 5 and 8 ms as measured."""
+    seconds = ((0.0041, 0.004), (0.0045, 0.005), (0.0082, 0.008))
+    content = {
+        "device": "AMD EPYC",
+        "batch_size": 8,
+        "threads": 1,
+        "networks": [{"description": f"net {i}", "predicted": p, "measured": m} for i, (p, m) in enumerate(seconds)],
+        "correlation": 0.9871,
+        "median_error": 0.025,
+        "worst_error": -0.1,
+    }
+    write_json(folder / "profile.json", {**content, **changes})
+
+
+DARTS = ("sep_conv_3x3", "dil_conv_5x5", "max_pool_3x3", "skip_connect")
+
+
+def darts_cell(rng: np.random.Generator) -> list[list[str]]:
+    """Returns the drawing of a cell of DARTS: four nodes of two inputs each, all of them concatenated."""
+    nodes = ["in 1", "in 2", *"2345"]
+    edges = [
+        [nodes[source], nodes[target], DARTS[rng.integers(len(DARTS))]]
+        for target in range(2, 6)
+        for source in sorted(rng.permutation(target)[:2].tolist())
+    ]
+    return edges + [[node, "out", ""] for node in "2345"]
+
+
+def genotype(normal: Sequence[Sequence[str]], reduction: Sequence[Sequence[str]]) -> str:
+    """Returns the text of an architecture of DARTS, of about 400 characters."""
+    nodes = ["in 1", "in 2", *"2345"]
+    pairs = [str([(o, nodes.index(s)) for s, _, o in cell if o]) for cell in (normal, reduction)]
+    ends = "range(2, 6)"
+    return f"Genotype(normal={pairs[0]}, normal_concat={ends}, reduce={pairs[1]}, reduce_concat={ends})"
+
+
+def mobilenet(rng: np.random.Generator) -> tuple[str, list[list[str]]]:
+    """Returns text and drawing of a chain of 21 blocks."""
+    blocks = [("k3_e3", "k5_e6", "k7_e6", "skip")[rng.integers(4 if b % 4 else 3)] for b in range(21)]
+    nodes = ["in", *map(str, range(1, 21)), "out"]
+    text = " | ".join(" ".join(blocks[b : b + 4]) for b in range(0, 21, 4))
+    return text, [list(edge) for edge in zip(nodes, nodes[1:], blocks, strict=False)]
+
+
 def rank_row(name: str, tau: float, half: float = 0.01, within: float | None = 0.2) -> dict[str, Any]:
     """Returns one row of a rank file."""
     return {

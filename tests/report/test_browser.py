@@ -110,15 +110,26 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         for line in runs.write_search(chain, costs=False)[:10]
     ]
     runs.write_result(chain, fitness="angle", lines=lines, best=lines)
+    rng = np.random.default_rng(0)
+    cells = folder / "cells"
+    runs.write_config(cells, name="cells", search={"name": "pareto"})
+    runs.write_pareto(cells)
+    runs.write_profile(cells)
+    result = json.loads((cells / "search/result.json").read_text())
+    for line in (*result["best"], *result["front"]):
+        pair = runs.darts_cell(rng), runs.darts_cell(rng)
+        line |= {"description": runs.genotype(*pair), "drawing": dict(zip(("normal", "reduction"), pair, strict=True))}
+    runs.write_json(cells / "search/result.json", result)
     return {
         "run": write_report(run),
+        "cells": write_report(cells),
         "chain": write_report(chain),
-        "comparison": write_comparison([run, chain, run], folder / "comparison.html"),
+        "comparison": write_comparison([run, chain, cells, cells], folder / "comparison.html"),
     }
 
 
 @pytest.mark.parametrize("width", [375, 1200])
-@pytest.mark.parametrize("name", ["run", "chain", "comparison"])
+@pytest.mark.parametrize("name", ["run", "chain", "cells", "comparison"])
 def test_a_page_renders_within_its_width_and_asks_for_nothing(
     pages: dict[str, Path], name: str, width: int, tmp_path: Path
 ) -> None:
@@ -139,6 +150,11 @@ def test_a_page_renders_within_its_width_and_asks_for_nothing(
 def test_tables_scroll_in_their_own_box_on_a_phone(pages: dict[str, Path], tmp_path: Path) -> None:
     assert "box" in see(pages["run"], 375, tmp_path / "phone").scrolling
     assert see(pages["run"], 1200, tmp_path / "desk").scrolling == []
+
+
+def test_long_texts_of_architectures_need_no_scrolling_on_a_phone(pages: dict[str, Path], tmp_path: Path) -> None:
+    assert "Genotype(" in pages["cells"].read_text()
+    assert "box" not in see(pages["cells"], 375, tmp_path / "phone").scrolling
 
 
 def test_a_page_that_is_wide_noisy_and_curious_would_be_noticed(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from raynas.report.page import write_comparison
@@ -63,6 +64,61 @@ def test_searches_by_one_fitness_share_a_figure_and_others_do_not(two: list[Path
     section = Page(write_comparison([*two, third], tmp_path / "c.html")).section("Search")
     assert "The best angle so far of first, second." in section
     assert "The best one-shot accuracy so far of third." in section
+
+
+def test_hypervolumes_by_the_same_quantities_share_a_figure(tmp_path: Path) -> None:
+    runs_of = {"a": ("multiply_adds",), "b": ("multiply_adds",), "c": ("latency",), "d": None}
+    for seed, (name, objectives) in enumerate(runs_of.items()):
+        runs.write_config(tmp_path / name, name=name)
+        if objectives:
+            runs.write_pareto(tmp_path / name, objectives=objectives, seed=seed)
+        else:
+            runs.write_search(tmp_path / name)
+    folders = {name: tmp_path / name for name in runs_of}
+    page = Page(write_comparison(list(folders.values()), tmp_path / "c.html"))
+    (caption,) = (text for text in page.said_by("figcaption") if "Hypervolume" in text)
+    assert caption.startswith("Hypervolume by angle and multiply-adds.") and "Each run has a generation 0" in caption
+    (shown,) = (g for g in page.root.iter("figure") if "".join(g.find("figcaption").itertext()) == caption)  # type: ignore
+    words = {"".join(e.itertext()) for e in shown.iter() if e.tag.endswith("}text")}
+    assert {"a", "b"} <= words and not {"c", "d"} & words
+    for one, other in (("a", "c"), ("a", "d"), ("d", "d")):
+        page = Page(write_comparison([folders[one], folders[other]], tmp_path / "c.html"))
+        assert "Hypervolume by" not in page.text
+
+
+def test_runs_in_different_spaces_are_set_side_by_side(two: list[Path], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    darts, chain = tmp_path / "darts", tmp_path / "chain"
+    cells = [runs.darts_cell(rng), runs.darts_cell(rng)]
+    text, edges = runs.mobilenet(rng)
+    drawn = {
+        darts: (runs.genotype(*cells), dict(zip(("normal", "reduction"), cells, strict=True))),
+        chain: (text, {"chain": edges}),
+    }
+    for folder, (description, drawing) in drawn.items():
+        runs.write_config(folder, name=folder.name, space={"name": folder.name})
+        (best, *_), lines = [runs.write_pareto(folder)] * 2
+        best = {**best, "description": description, "drawing": drawing}
+        runs.write_result(folder, fitness="angle", lines=lines, best=[best])
+    page = Page(write_comparison([two[0], darts, chain], tmp_path / "c.html"))
+    rows = {row[0]: row[1:] for row in page.rows(0)}
+    assert rows["space"] == ["nasbench201", "darts", "chain"]
+    assert rows["best architecture"][1:] == [runs.genotype(*cells), text]
+    latency = f"{1000 * runs.latency_of(best['architecture']):.3f}\N{NO-BREAK SPACE}ms"
+    assert rows["its latency"] == [
+        "–",
+        latency.replace("\N{NO-BREAK SPACE}", " "),
+        latency.replace("\N{NO-BREAK SPACE}", " "),
+    ]
+    assert page.section("Best architectures").count("What pale lines without an operation bring") == 1
+    said = page.said_by("text")
+    assert {"normal", "reduction", "sep conv", "k5 e6"} <= set(said)
+    assert said.count("20") >= 1
+
+
+def test_a_line_that_no_run_has_anything_for_is_left_out(two: list[Path], tmp_path: Path) -> None:
+    rows = [row[0] for row in Page(write_comparison(two, tmp_path / "c.html")).rows(0)]
+    assert "its parameters" in rows and "its latency" not in rows and "its true accuracy" not in rows
 
 
 def test_ranks_stand_in_one_table_with_the_baselines_once(two: list[Path], tmp_path: Path) -> None:

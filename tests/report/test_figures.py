@@ -161,6 +161,56 @@ def test_thousands_of_points_are_an_image_in_the_svg() -> None:
     assert svg.count("<use") < 100
 
 
+def test_the_front_of_a_search_for_trade_offs_is_drawn_as_it_is_told(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_pareto(tmp_path, objectives=("latency", "num_parameters"))
+    run = read_run(tmp_path)
+    assert run.history is not None
+    figure = figures.fitness_against_cost(run.history, ANGLE, run.best[0], "latency", run.front)
+    points = [(1000 * one.numbers["latency"], one.numbers["fitness"]) for one in run.front]
+    assert labelled(figure, "Pareto front").tolist() == [list(point) for point in sorted(points)]
+    all_points = zip(1000 * run.history.columns["latency"], run.history.columns["fitness"], strict=True)
+    assert figure.axes[0].collections[0].get_offsets().tolist() == [list(point) for point in all_points]
+    numbers = run.best[0].numbers
+    assert labelled(figure, "best").tolist() == [[1000 * numbers["latency"], numbers["fitness"]]]
+    assert "latency (ms)" in texts(figure) and "multiply-adds" not in texts(figure)
+    assert line_of_front(figure) == "None"  # by latency alone these are no front
+    runs.write_pareto(tmp_path, objectives=("latency",))
+    alone = figures.fitness_against_cost(run.history, ANGLE, run.best[0], "latency", read_run(tmp_path).front)
+    assert line_of_front(alone) == "-"
+    assert len(labelled(alone, "Pareto front")) < len(points)
+
+
+def line_of_front(figure: Figure) -> str:
+    (line,) = (line for line in figure.axes[0].lines if line.get_label() == "Pareto front")
+    return str(line.get_linestyle())
+
+
+def test_hypervolumes_have_a_line_for_each_run_from_generation_0_on() -> None:
+    curves = [("one", [0.5, 0.75]), ("two", [1.0, 1.25, 1.5]), ("three", [2.0])]
+    figure = figures.hypervolume_curves(curves, figures.looks_of(name for name, _ in curves))
+    for name, values in curves:
+        assert labelled(figure, name).tolist() == [[g, value] for g, value in enumerate(values)]
+    assert {"one", "two", "three", "hypervolume (boxes of generation 0)", "generation"} <= set(texts(figure))
+    markers = {line.get_label(): line.get_marker() for line in figure.axes[0].lines}
+    assert markers["three"] == "." and markers["one"] == ""  # a line of one point is not seen
+
+
+# Latency
+
+
+def test_the_predicted_latency_is_drawn_over_the_measured_in_milliseconds(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_profile(tmp_path)
+    profile = read_run(tmp_path).profile
+    assert profile is not None
+    figure = figures.predicted_against_measured(profile)
+    assert labelled(figure, "networks") == pytest.approx(np.array([[4, 4.1], [5, 4.5], [8, 8.2]]))
+    assert labelled(figure, "the same") == pytest.approx(np.array([[4, 4], [8.2, 8.2]]))
+    assert figure.axes[0].get_xlim() == pytest.approx(figure.axes[0].get_ylim())
+    assert {"predicted latency (ms)", "measured latency (ms)", "the same"} <= set(texts(figure))
+
+
 # Rank
 
 
@@ -243,13 +293,15 @@ DRAWINGS = [
         "reduction": [("in 1", "out", "dil_conv_5x5")],
         "empty": [],
     },
+    {name: [tuple(edge) for edge in runs.darts_cell(np.random.default_rng(i))] for i, name in enumerate("ab")},
+    {"chain": [tuple(edge) for edge in runs.mobilenet(np.random.default_rng(0))[1]]},
     {"chain": [(a, b, f"mobile_{i % 3}") for i, (a, b) in enumerate(itertools.pairwise(["in", *"123456789", "out"]))]},
 ]
 
 
 def test_a_drawing_shows_every_node_and_operation() -> None:
     colors = figures.operation_colors(DRAWINGS)
-    first, second, third, chain = ([*texts(figures.architecture(drawing, colors))] for drawing in DRAWINGS)
+    first, second, third, *_, chain = ([*texts(figures.architecture(drawing, colors))] for drawing in DRAWINGS)
     assert sorted(first) == sorted(["in", "1", "out", "conv 3×3", "avg pool", "3×3", "skip"])
     assert sorted(second) == sorted(["in", "1", "out", "avg pool", "3×3", "conv 1×1"])
     cells = ["in 1", "in 2", "1", "out", "sep conv", "3×3", "max pool", "3×3", "in 1", "out", "dil conv", "5×5"]
@@ -267,6 +319,33 @@ def test_an_operation_has_one_colour_in_all_drawings_and_another_than_the_rest()
             dead = target == "1" and ("1", "out", "skip_connect") not in drawing["cell"]
             assert to_hex(line.get_edgecolor()) == (figures.FAINT if dead else colors[operation]), (source, target)
             assert (line.get_linestyle() == "solid" or line.get_linestyle() == "-") is not dead
+
+
+@pytest.mark.parametrize("drawing", [DRAWINGS[3], DRAWINGS[4]])
+def test_what_is_no_operation_is_thinner_and_paler_but_not_dashed(drawing: dict[str, list[figures.Edge]]) -> None:
+    figure = figures.architecture(drawing, figures.operation_colors(DRAWINGS))
+    lines = [patch for patch in figure.axes[0].patches if type(patch) is PathPatch]
+    edges = [edge for edges in drawing.values() for edge in edges]
+    passing = [operation in ("", "skip") for _, _, operation in edges]
+    assert len(lines) == len(edges) and 0 < sum(passing) < len(edges)
+    for line, passes in zip(lines, passing, strict=True):
+        assert (to_hex(line.get_edgecolor()) == figures.FAINT) == passes
+        assert (line.get_linewidth() < 1) == passes
+        assert line.get_linestyle() in ("-", "solid")
+    assert texts(figure).count("skip") == sum(o in ("skip", "skip_connect") for _, _, o in edges)
+
+
+def test_the_blocks_of_a_stage_of_four_end_a_row() -> None:
+    (chain,) = DRAWINGS[4].values()
+    figure = figures.architecture(DRAWINGS[4], figures.operation_colors(DRAWINGS))
+    assert figure.get_size_inches()[0] == pytest.approx(figures.WIDTH)
+    heights = {text.get_text(): round(text.get_position()[1]) for text in figure.axes[0].texts}
+    rows = [[node for _, node, _ in chain if heights[node] == y] for y in sorted(set(heights.values()), reverse=True)]
+    assert [row for row in rows if row] == [
+        [*"123"],
+        *([str(i) for i in range(k, k + 4)] for k in (4, 8, 12, 16)),
+        ["20", "out"],
+    ]
 
 
 def test_every_text_lies_within_its_box() -> None:
@@ -302,6 +381,15 @@ def test_the_overview_shows_what_there_is(tmp_path: Path, part: str) -> None:
     assert ("best so far" in said) == (part != "history")
     assert (f"best: angle {best:.4f}\N{NO-BREAK SPACE}rad" in said) == (part != "drawing")
     assert len(figure.axes) == (2 if part else 3)
+
+
+def test_the_overview_shows_no_histogram_of_what_is_the_best_only(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_search(tmp_path, generations=1)
+    for further, axes in (({}, 2), ({"missed": 0.0}, 1)):
+        runs.add_to_result(tmp_path, **further)
+        figure = figures.overview(read_run(tmp_path), ANGLE)
+        assert figure is not None and len(figure.axes) == axes
 
 
 def test_there_is_no_overview_of_a_rank_alone(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from raynas.report.layout import GAP, Box, depths, lay_out, live_edges
-from tests.report.runs import EDGES
+from tests.report.runs import EDGES, darts_cell
 
 LABEL = (44.0, 14.0)
 
@@ -199,6 +199,33 @@ def test_no_lines_of_a_small_cell_cross():
     assert drawn > 30
     dense = laid_out(random_graph(0, density=1.0))
     assert crossings(dense) > 0  # seven nodes that are all joined cannot
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_lines_without_a_label_keep_clear_of_nodes_and_labels(seed):
+    edges = [tuple(edge) for edge in darts_cell(np.random.default_rng(seed))]
+    layout = laid_out(edges, sizes=[LABEL if operation else (0.0, 2.0) for _, _, operation in edges])
+    labels = [label for label, (_, _, operation) in zip(layout.labels, edges, strict=True) if operation]
+    for (source, target, operation), route in zip(edges, layout.routes, strict=True):
+        if not operation:
+            points = walked(route)
+            assert not any(holds(label, points).any() for label in labels)
+            others = [box for node, box in layout.nodes.items() if node not in (source, target)]
+            assert not any(holds(box, points).any() for box in others)
+
+
+def test_a_line_that_rises_far_has_room_to_bend_and_bends_once_where_nothing_stands():
+    fan = [(source, str(target), "conv") for target in range(2, 6) for source in ("in 1", "in 2")]
+    edges = [*fan, *((str(target), "out", "") for target in range(2, 6))]
+    layout = laid_out(edges, sizes=[(44.0, 30.0) if operation else (0.0, 2.0) for _, _, operation in edges])
+    highest = 0.0
+    for (_, target, _), route in zip(edges, layout.routes, strict=True):
+        steps = np.abs(np.array(route)[3::3] - np.array(route)[:-1:3])
+        for run, rise in steps:
+            assert run >= (rise - 10) / 4  # 10 points are what lines that meet at a node lie apart
+        assert target != "out" or np.count_nonzero(steps[:, 1] > 1e-9) <= 1
+        highest = max(highest, steps[:, 1].max())
+    assert highest > 80
 
 
 def test_labels_are_spread_over_the_columns_between_nodes():

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,7 +14,7 @@ import pytest
 
 from raynas.report.page import write_report
 from raynas.report.run_files import read_run
-from raynas.report.sections import more_than_size
+from raynas.report.sections import how_exact, more_than_size
 from tests.report import runs
 from tests.report.pages import Page
 
@@ -193,6 +194,180 @@ def test_a_consensus_shows_its_parts(tmp_path: Path) -> None:
         "one-shot accuracy (percent)",
     ]
     assert first[1:4] == [f"{lines[0]['fitness']:.3f}", "0.2500", "71.50"]
+
+
+# Searches for trade-offs, exact searches, latency
+
+
+@pytest.fixture(scope="module")
+def pareto(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pareto")
+    runs.write_config(folder, search={"name": "pareto", "objectives": ["latency", "num_parameters"]})
+    runs.write_pareto(folder, objectives=("latency", "num_parameters"), drawings=True)
+    runs.write_profile(folder)
+    write_report(folder)
+    return folder
+
+
+def front_of(folder: Path) -> list[dict[str, Any]]:
+    front: list[dict[str, Any]] = json.loads((folder / "search/result.json").read_text())["front"]
+    return front
+
+
+def test_a_front_is_listed_with_its_fitness_and_its_objectives(pareto: Path) -> None:
+    page, front = Page(pareto / "report/index.html"), front_of(pareto)
+    section = page.section("Search")
+    assert (
+        f"On the front are {len(front)} of the judged architectures: no other one is as good in angle, latency and"
+        in section
+    )
+    assert "the worst of generation 0 (its least fitness and its largest costs), in units of the box" in section
+    assert (
+        "All judged architectures by fitness and latency; the front is among latency and parameters together."
+        in section
+    )
+    assert "The front, by latency" in section
+    assert page.rows(1) == [
+        ["", "angle (rad)", "latency (ms)", "parameters", "architecture"],
+        *(
+            [
+                *(f"{place}", f"{line['fitness']:.4f}", f"{1000 * line['latency']:.3f}"),
+                *(f"{line['num_parameters']:,}", line["description"]),
+            ]
+            for place, line in enumerate(front, start=1)
+        ),
+    ]
+    assert page.said_by("li")[2].startswith(f"Found: a front of {len(front)}; the fittest is |")
+    names = {file.name for file in (pareto / "report/figures").iterdir()}
+    assert {
+        f"{name}.{end}" for name in ("hypervolume", "fitness-against-cost", "latency") for end in ("svg", "png")
+    } <= names
+
+
+def test_latencies_are_written_in_milliseconds(pareto: Path) -> None:
+    page = Page(pareto / "report/index.html")
+    best = json.loads((pareto / "search/result.json").read_text())["best"]
+    head, *rows = page.rows(0)
+    column = head.index("latency (ms)")
+    assert [row[column] for row in rows] == [f"{1000 * line['latency']:.3f}" for line in best]
+    latency = f"{1000 * best[0]['latency']:.3f}{SPACE}ms latency"
+    assert latency in page.said_by("li")[2] and latency in page.said_by("figcaption")[0]
+
+
+def test_a_profile_is_told_in_numbers(pareto: Path, tmp_path: Path) -> None:
+    section = Page(pareto / "report/index.html").section("Latency").replace(SPACE, " ")
+    assert (
+        "3 networks on AMD EPYC, 1 thread, batches of 8: the sum over candidates has correlation 0.987 with the "
+        "latency measured. Its median error is 2.5 percent, its worst −10.0 percent." in section
+    )
+    runs.write_config(tmp_path)
+    runs.write_profile(tmp_path, threads=4, worst_error=0.31)
+    page = Page(write_report(tmp_path))
+    assert page.said_by("h2")[0] == "Latency"
+    assert "4 threads" in page.text and "its worst +31.0 percent" in page.text
+
+
+def test_equals_on_a_front_are_counted_but_listed_once(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_pareto(tmp_path)
+    first, *others = front_of(tmp_path)
+    twin = {**first, "architecture": [0] * 6, "description": "the same"}
+    rival = {**first, "multiply_adds": first["multiply_adds"] + 1, "description": "as fit"}
+    runs.add_to_result(tmp_path, front=[first, twin, rival, *others])
+    page = Page(write_report(tmp_path))
+    count = 2 + len(others)
+    assert f"On the front are {count + 1} of the judged architectures, {count} different trade-offs" in page.text
+    assert [row[-1] for row in page.rows(1)[1:]] == [line["description"] for line in (first, rival, *others)]
+    assert "The front, by multiply-adds; the first of equals; all are in search/result.json" in page.text
+    assert f"Found: a front of {count};" in page.text
+
+
+def test_a_long_front_is_listed_at_even_steps_from_end_to_end(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_pareto(tmp_path)
+    line = front_of(tmp_path)[0]
+    front = [{**line, "fitness": 0.01 * i, "multiply_adds": 10**6 + i} for i in range(88)]
+    runs.add_to_result(tmp_path, front=front)
+    page = Page(write_report(tmp_path))
+    assert "30 of 88 trade-offs at even steps; all are in search/result.json" in page.text
+    assert [int(row[2].replace(",", "")) - 10**6 for row in page.rows(1)[1:]] == list(range(0, 88, 3))
+
+
+def test_the_truth_of_a_front_stands_beside_it_where_it_is_known(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_pareto(tmp_path)
+    front = front_of(tmp_path)
+    runs.write_rank(tmp_path, cells=[front[1]["architecture"]], values=[0.5], true=[93.456])
+    head, *rows = Page(write_report(tmp_path)).rows(1)
+    assert head[-2:] == ["true accuracy (percent)", "architecture"]
+    assert [row[-2] for row in rows] == ["–", "93.46", *["–"] * (len(front) - 2)]
+
+
+def test_a_search_for_trade_offs_that_goes_on_has_a_page(tmp_path: Path) -> None:
+    runs.write_config(tmp_path, search={"name": "pareto", "objectives": ["latency", "multiply_adds"]})
+    runs.write_pareto(tmp_path, result=False)
+    section = Page(write_report(tmp_path)).section("Search")
+    assert "by fitness and latency; those on the front no other beats in both." in section
+    assert "front are" not in section and "advanced" not in section
+
+
+@pytest.mark.parametrize(
+    ("missed", "top", "limits", "sentence"),
+    [
+        (0.0, 10, {"max_parameters": 1e6}, "The 10 largest angles within the limits, proven."),
+        (0.0, 1, {"max_parameters": 1e6}, "The largest angle within the limits, proven."),
+        (0.0, 1, {"max_parameters": None}, "The largest angle of the space, proven."),
+        (
+            0.01234,
+            10,
+            {"max_parameters": None, "max_latency": 0.1},
+            "At most 0.012 rad are missed: by no more does any other angle within the limits exceed the least of "
+            "these 10.",
+        ),
+        (0.5, 1, {}, "At most 0.5 rad are missed: by no more does any other angle of the space exceed this one."),
+    ],
+)
+def test_an_exact_search_says_whether_it_is_proven(
+    tmp_path: Path, missed: float, top: int, limits: dict[str, float | None], sentence: str
+) -> None:
+    runs.write_config(tmp_path, search={"name": "exact_angle", "limits": limits})
+    runs.write_search(tmp_path, generations=1, population=top)
+    runs.add_to_result(tmp_path, missed=missed)
+    assert how_exact(read_run(tmp_path)) == sentence
+
+
+def test_the_page_of_an_exact_search_has_its_sentence_and_no_histogram(tmp_path: Path) -> None:
+    runs.write_config(tmp_path, search={"name": "exact_angle"})
+    runs.write_search(tmp_path, generations=1, population=10, drawings=False)
+    assert "Fitness of all judged architectures" in Page(write_report(tmp_path)).text
+    runs.add_to_result(tmp_path, missed=0.0)
+    page = Page(write_report(tmp_path))
+    assert page.section("Search").startswith("SearchThe 10 largest angles of the space, proven.")
+    assert "Fitness of all judged architectures" not in page.text
+
+
+def test_other_searches_say_nothing_of_proof_or_fronts(page: Page) -> None:
+    said = page.section("Search")
+    assert not any(words in said for words in ("proven", "missed", "generation 0", "On the front are"))
+    assert "Found: a front" not in page.text and "Latency" not in page.said_by("h2")
+
+
+def test_long_texts_may_break_between_their_parts(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    runs.write_config(tmp_path)
+    cells = [runs.darts_cell(rng) for _ in range(2)]
+    genotype = runs.genotype(*cells)
+    assert 350 < len(genotype) < 450
+    lines = runs.write_search(tmp_path)
+    texts = [genotype, runs.mobilenet(rng)[0], lines[0]["description"]]
+    best = [{**line, "description": text} for line, text in zip(lines, texts, strict=False)]
+    runs.write_result(tmp_path, fitness="angle", lines=lines, best=best, drawings=False)
+    page = Page(write_report(tmp_path))
+    codes = [element for element in page.root.iter("code")][1:]
+    assert ["".join(code.itertext()) for code in codes] == texts
+    for code in codes:
+        pieces = [piece for text in code.itertext() for piece in text.split()]
+        assert max(map(len, pieces)) <= 34  # a phone shows 40 in a row
 
 
 # A page in one file

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from raynas.report.quantities import Quantity, count, duration, fitness_quantity, operation_label
+from raynas.report.quantities import COSTS, Quantity, count, duration, fitness_quantity, operation_label
 
 
 @pytest.mark.parametrize(
@@ -71,6 +71,12 @@ def test_a_fitness_has_a_name_a_unit_and_digits(
     quantity = fitness_quantity(fitness, name)
     assert quantity.title == title
     assert quantity.write_with_unit(1234.56789).replace("\N{NO-BREAK SPACE}", " ") == written
+
+
+def test_a_latency_of_seconds_is_written_in_milliseconds() -> None:
+    assert COSTS["latency"].title == "latency (ms)"
+    assert COSTS["latency"].write_with_unit(0.0123456).replace("\N{NO-BREAK SPACE}", " ") == "12.346 ms"
+    assert COSTS["multiply_adds"].write_with_unit(1234567) == "1,234,567"
 
 
 def test_a_negative_number_has_a_minus_and_a_missing_one_a_dash() -> None:

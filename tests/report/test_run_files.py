@@ -154,6 +154,33 @@ def test_what_the_fitness_measures_is_told_by_the_result_or_by_the_configuration
     assert read_run(tmp_path).fitness == "angle+random"
 
 
+def test_what_a_search_for_trade_offs_and_a_profile_left_is_read(tmp_path: Path) -> None:
+    runs.write_config(tmp_path, search={"name": "pareto", "objectives": ["latency"]})
+    runs.write_pareto(tmp_path, objectives=("latency", "num_parameters"))
+    runs.write_profile(tmp_path)
+    run = read_run(tmp_path)
+    front = json.loads((tmp_path / "search/result.json").read_text())["front"]
+    assert [one.architecture for one in run.front] == [tuple(line["architecture"]) for line in front]
+    assert [one.numbers["latency"] for one in run.front] == [line["latency"] for line in front]
+    assert (run.objectives, run.hypervolumes) == (["latency", "num_parameters"], [0.5, 0.75, 0.875, 0.9375])
+    assert run.missed is None
+    assert run.profile is not None and run.profile.predicted.tolist() == [0.0041, 0.0045, 0.0082]
+    (tmp_path / "search/result.json").unlink()
+    assert read_run(tmp_path).objectives == ["latency"]
+    runs.write_config(tmp_path, search={"name": "evolution", "objectives": ["latency"]})
+    assert (list(read_run(tmp_path).objectives), list(read_run(tmp_path).front)) == ([], [])
+
+
+def test_the_truth_of_the_front_is_known_where_the_result_tells_it(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_pareto(tmp_path)
+    first = read_run(tmp_path).front[0].architecture
+    assert read_run(tmp_path).true_accuracy(first) is None
+    front = json.loads((tmp_path / "search/result.json").read_text())["front"]
+    runs.add_to_result(tmp_path, front=[{**line, "true": 91.5} for line in front])
+    assert read_run(tmp_path).true_accuracy(first) == 91.5
+
+
 def test_texts_hold_nothing_that_a_page_cannot(tmp_path: Path) -> None:
     runs.write_config(tmp_path, name="a\x00b\x1b[31m\ud800c\tüλ\U0001f600")
     runs.write_training(tmp_path)
@@ -240,6 +267,45 @@ def test_a_damaged_file_is_named_with_the_line_and_what_was_expected(
     assert told.startswith(f"{tmp_path / name} is damaged")
     assert said in told
     assert told.endswith("; restore it, or remove it to have the report without it")
+
+
+@pytest.mark.parametrize(
+    ("further", "said"),
+    [
+        ({"objectives": "latency"}, "expected a list under objectives, got 'latency'"),
+        ({"objectives": []}, "expected some of num_parameters, multiply_adds, latency under objectives, got []"),
+        ({"objectives": ["flops"]}, "latency under objectives, got ['flops']"),
+        ({"objectives": [["latency"]]}, "latency under objectives, got [['latency']]"),
+        ({"hypervolumes": None}, "expected a list under hypervolumes, got None"),
+        ({"hypervolumes": [0.5, "1"]}, "expected numbers under hypervolumes, got [0.5, '1']"),
+        ({"front": {}}, "expected a list under front, got {}"),
+        ({"front": [BEST]}, "front[0]: expected a number under multiply_adds, got None"),
+        ({"front": [{"multiply_adds": 3}]}, "front[0]: expected a list under architecture, got None"),
+        ({"missed": "0"}, "expected a number under missed, got '0'"),
+    ],
+)
+def test_a_damaged_front_is_named(tmp_path: Path, further: dict[str, object], said: str) -> None:
+    runs.write_config(tmp_path)
+    runs.write_pareto(tmp_path)
+    runs.add_to_result(tmp_path, **further)
+    told = message(tmp_path)
+    assert told.startswith(f"{tmp_path / 'search/result.json'} is damaged: ") and said in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"device": None}, "expected text under device, got None"),
+        ({"correlation": None}, "expected a number under correlation, got None"),
+        ({"networks": []}, "networks is empty, expected what was measured"),
+        ({"networks": [{"predicted": 1.0}]}, "networks[0]: expected a number under measured, got None"),
+    ],
+)
+def test_a_damaged_profile_is_named(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    runs.write_config(tmp_path)
+    runs.write_profile(tmp_path, **changes)
+    told = message(tmp_path)
+    assert told.startswith(f"{tmp_path / 'profile.json'} is damaged: ") and said in told
 
 
 @pytest.mark.parametrize(

@@ -163,6 +163,26 @@ def test_limits_that_leave_little_make_smaller_generations(chain):
     assert sum(sizes) >= 20
 
 
+def test_children_outside_the_limits_are_brought_in(chain):
+    """Parents next to a limit have few children within it; still no random architectures stand in for them."""
+    space, costs = (
+        chain(12),
+        AdditiveTable(("num_parameters",), np.zeros(1, int), np.tile(np.arange(5)[:, None], (12, 1, 1))),
+    )
+    limits = Limits(costs, min_parameters=36, max_parameters=36)
+    options = {"population": 40, "select": 5, "mutations": 20, "crossovers": 20, "mutation_excludes": ("none",)}
+    evolution = Evolution(space, seed=0, limits=limits, generations=3, max_tries=1, **options)
+    history = search(evolution, lambda architectures: as_array(architectures)[:, 0].astype(float))
+    for number, (architectures, _) in enumerate(history):
+        assert len(architectures) == 40
+        assert limits.admits(as_array(architectures)).all()
+        if number:
+            children, parents = as_array(architectures), as_array(parents_of(history[:number], 5))
+            assert (children[:, None] != parents).sum(axis=2).min(axis=1).mean() < 6.5  # of a random one it is 8
+            new = (children[:20, None] != parents).all(axis=1)
+            assert (children[:20][new] != 0).all()
+
+
 def test_the_fitness_steers_only_through_the_parents(chain):
     """Two tellings that select the same parents give the same next generation."""
     following = []

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 
 from raynas.search_space import sample
 from raynas.supernet.gates import single_path
@@ -58,27 +59,39 @@ def train(supernet, recipe=RECIPE, paths=uniform, batches=None, optimizer=None, 
     return steps, epochs
 
 
+def plain_rate(recipe, epoch, step, steps_per_epoch):
+    """Returns the learning rate of a step, written out."""
+    done = step / (recipe.epochs * steps_per_epoch) if recipe.schedule_every == "step" else epoch / recipe.epochs
+    falling = (1 + math.cos(math.pi * done)) / 2 if recipe.schedule == "cosine" else 1 - done
+    return recipe.min_learning_rate + (recipe.learning_rate - recipe.min_learning_rate) * falling
+
+
 def plain_training(weights, recipe, paths, batches):
     """Returns the weights after SGD written out, every sum plain; a weight without gradient stands still."""
     weights = {name: value.detach().clone() for name, value in weights.items()}
     momenta = {}
     step = 0
     for epoch in range(recipe.epochs):
-        span = recipe.learning_rate - recipe.min_learning_rate
-        rate = recipe.min_learning_rate + span * (1 + math.cos(math.pi * epoch / recipe.epochs)) / 2
         for images, labels in batches.epoch(epoch):
             leaves = {name: value.clone().requires_grad_() for name, value in weights.items()}
+            rate = plain_rate(recipe, epoch, step, batches.steps_per_epoch)
+            smoothing = recipe.label_smoothing
             loss = 0
             for path in paths(step):
                 logits = plain_logits(leaves, images, path)
-                loss = loss + (logits.exp().sum(dim=1).log() - logits[range(len(labels)), labels]).mean()
+                wanted = (1 - smoothing) * logits[range(len(labels)), labels] + smoothing * logits.mean(dim=1)
+                loss = loss + (logits.exp().sum(dim=1).log() - wanted).mean()
             gradients = torch.autograd.grad(loss, list(leaves.values()), allow_unused=True)
             taken = {name: g for name, g in zip(leaves, gradients, strict=True) if g is not None}
             if recipe.clip_norm is not None:
                 norm = math.sqrt(sum((g**2).sum().item() for g in taken.values()))
                 taken = {name: g * min(1.0, recipe.clip_norm / (norm + 1e-6)) for name, g in taken.items()}
+            if recipe.clip_value is not None:
+                taken = {name: g.clamp(-recipe.clip_value, recipe.clip_value) for name, g in taken.items()}
             for name, gradient in taken.items():
-                gradient = gradient + recipe.weight_decay * weights[name]
+                # All layers of the toy are linear: matrices and biases, no kernel of a convolution.
+                if recipe.decay_on == "all" or (recipe.decay_on == "weights" and name.endswith("weight")):
+                    gradient = gradient + recipe.weight_decay * weights[name]
                 first = name not in momenta
                 momenta[name] = gradient if first else recipe.momentum * momenta[name] + gradient
                 move = gradient + recipe.momentum * momenta[name] if recipe.nesterov else momenta[name]
@@ -95,7 +108,20 @@ def assert_same_weights(supernet, expected, **tolerance):
 @PATHS
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"nesterov": False}, {"momentum": 0.0, "nesterov": False}, {"weight_decay": 0.0}, {"clip_norm": 0.05}],
+    [
+        {},
+        {"nesterov": False},
+        {"momentum": 0.0, "nesterov": False},
+        {"weight_decay": 0.0},
+        {"clip_norm": 0.05},
+        {"clip_value": 0.02},
+        {"label_smoothing": 0.3},
+        {"schedule": "linear"},
+        {"schedule_every": "step"},
+        {"schedule": "linear", "schedule_every": "step"},
+        {"decay_on": "weights"},
+        {"decay_on": "convolutions"},
+    ],
     ids=str,
 )
 def test_training_is_sgd_written_out(paths, changes):
@@ -161,9 +187,13 @@ class Together:
 
 @PATHS
 @pytest.mark.parametrize("world", [1, 2, 4])
-@pytest.mark.parametrize("clip_norm", [None, 0.05])
-def test_any_number_of_workers_trains_the_same_weights(world, paths, clip_norm):
-    recipe = replace(RECIPE, clip_norm=clip_norm)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"clip_norm": 0.05}, {"clip_value": 0.02, "label_smoothing": 0.3, "schedule_every": "step"}],
+    ids=str,
+)
+def test_any_number_of_workers_trains_the_same_weights(world, paths, changes):
+    recipe = replace(RECIPE, **changes)
     alone = toy_supernet()
     _, epochs_alone = train(alone, recipe, paths)
     supernets = [toy_supernet() for _ in range(world)]
@@ -283,10 +313,12 @@ def test_divergence_is_an_error_that_names_the_cure():
 
 
 @PATHS
-def test_metrics_are_the_mean_loss_and_the_percentage_of_right_predictions(paths):
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+def test_metrics_are_the_mean_loss_without_smoothing_and_the_percentage_of_right_predictions(paths, label_smoothing):
     supernet = toy_supernet()
     batches = ToyBatches(5, 8)
-    steps, epochs = train(supernet, replace(RECIPE, learning_rate=0.0, min_learning_rate=0.0), paths, batches)
+    recipe = replace(RECIPE, learning_rate=0.0, min_learning_rate=0.0, label_smoothing=label_smoothing)
+    steps, epochs = train(supernet, recipe, paths, batches)
     assert [metrics.step for metrics in steps] == list(range(1, 16))
     assert [(metrics.epoch, metrics.step) for metrics in epochs] == [(0, 5), (1, 10), (2, 15)]
     step = 0
@@ -327,6 +359,13 @@ def test_the_learning_rate_is_the_cosine_of_the_epoch_for_all_its_steps():
     assert rates == pytest.approx([rate for rate in expected for _ in range(3)])
 
 
+def test_a_learning_rate_that_moves_every_step_is_reported_with_the_step_and_at_the_end_of_the_epoch():
+    recipe = replace(RECIPE, learning_rate=0.4, min_learning_rate=0.1, schedule="linear", schedule_every="step")
+    steps, epochs = train(toy_supernet(), recipe, batches=ToyBatches(2))
+    assert [metrics.learning_rate for metrics in steps] == pytest.approx([0.4, 0.35, 0.3, 0.25, 0.2, 0.15])
+    assert [metrics.learning_rate for metrics in epochs] == pytest.approx([0.35, 0.25, 0.15])
+
+
 def test_the_learning_rate_of_the_epoch_is_given_to_every_group_of_weights():
     one, two = toy_supernet(), toy_supernet()
     train(one)
@@ -347,8 +386,13 @@ def test_training_switches_the_supernet_to_training_mode():
 
 
 @PATHS
-def test_a_resumed_training_ends_with_the_bits_of_an_undisturbed_one(paths):
-    recipe = replace(RECIPE, epochs=5)
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"schedule": "linear", "schedule_every": "step", "decay_on": "weights", "clip_value": 0.02}],
+    ids=str,
+)
+def test_a_resumed_training_ends_with_the_bits_of_an_undisturbed_one(paths, changes):
+    recipe = replace(RECIPE, epochs=5, **changes)
     whole = toy_supernet()
     _, undisturbed = train(whole, recipe, paths)
 
@@ -393,7 +437,9 @@ def test_a_finished_training_does_nothing():
 def test_the_defaults_are_those_of_rlnas_on_nasbench201():
     recipe = Recipe()
     assert (recipe.epochs, recipe.batch_size, recipe.learning_rate, recipe.min_learning_rate) == (250, 64, 0.025, 0.001)
-    assert (recipe.momentum, recipe.nesterov, recipe.weight_decay, recipe.clip_norm) == (0.9, True, 5e-4, None)
+    assert (recipe.momentum, recipe.nesterov, recipe.weight_decay, recipe.decay_on) == (0.9, True, 5e-4, "all")
+    assert (recipe.schedule, recipe.schedule_every, recipe.label_smoothing) == ("cosine", "epoch", 0.0)
+    assert (recipe.clip_norm, recipe.clip_value) == (None, None)
     assert recipe.bfloat16 is False
 
 
@@ -404,6 +450,32 @@ def test_the_optimiser_has_every_weight_and_the_recipes_numbers():
     assert {id(p) for p in group["params"]} == {id(p) for p in supernet.parameters()}
     numbers = {key: group[key] for key in ("lr", "momentum", "nesterov", "weight_decay", "dampening")}
     assert numbers == {"lr": 0.3, "momentum": 0.8, "nesterov": True, "weight_decay": 0.02, "dampening": 0}
+
+
+@pytest.mark.parametrize(
+    ("decay_on", "decayed"),
+    [
+        ("all", {"0.weight", "0.bias", "1.weight", "1.bias", "3.weight", "4.weight", "4.bias"}),
+        ("convolutions", {"0.weight", "3.weight"}),
+        ("weights", {"0.weight", "3.weight", "4.weight"}),
+    ],
+)
+def test_the_penalty_shrinks_what_it_is_on_and_nothing_else(decay_on, decayed):
+    """Without gradients a step is w - rate x decay x w, and the biases of convolutions are biases."""
+    network = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Conv2d(4, 4, 1, bias=False), nn.Linear(4, 2)
+    )
+    before = {name: p.detach().fill_(2.0).clone() for name, p in network.named_parameters()}
+    recipe = Recipe(learning_rate=0.5, momentum=0.0, nesterov=False, weight_decay=0.25, decay_on=decay_on)
+    optimizer = make_optimizer(network, recipe)
+    assert sorted(id(p) for group in optimizer.param_groups for p in group["params"]) == sorted(
+        id(p) for p in network.parameters()
+    )
+    for parameter in network.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    for name, parameter in network.named_parameters():
+        assert torch.equal(parameter.detach(), before[name] * (0.875 if name in decayed else 1)), name
 
 
 @pytest.mark.parametrize("bfloat16", [False, True])

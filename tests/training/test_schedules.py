@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import pytest
 
-from raynas.training.schedules import cosine
+from raynas.training.schedules import SCHEDULES, cosine, linear
 
 
 @pytest.mark.parametrize(
@@ -28,5 +30,23 @@ def test_the_cosine_is_symmetric_about_its_middle():
         assert cosine(epoch, 30, 0.5, 0.1) + cosine(30 - epoch, 30, 0.5, 0.1) == pytest.approx(0.6, rel=1e-14)
 
 
-def test_equal_ends_are_a_constant():
-    assert {cosine(epoch, 7, 0.3, 0.3) for epoch in range(8)} == {0.3}
+def test_the_line_falls_by_the_same_amount_every_step():
+    """RLNAS on ImageNet: 0.25 to 5e-4 over 120 epochs of 2,502 steps, in exact arithmetic."""
+    steps, highest, lowest = 120 * 2502, Fraction("0.25"), Fraction("0.0005")
+    for step in (0, 1, 2501, steps // 3, steps // 2, steps - 1, steps):
+        exact = highest - step * (highest - lowest) / steps
+        assert linear(step, steps, 0.25, 0.0005) == pytest.approx(float(exact), rel=1e-14)
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+@pytest.mark.parametrize(("highest", "lowest"), [(0.1, 5e-4), (0.25, 5e-4), (0.5, 0.0), (0.025, 0.001)])
+def test_every_schedule_begins_and_ends_exactly_where_it_should(schedule, highest, lowest):
+    for length in (1, 3, 50, 120 * 2502):
+        assert schedule(0, length, highest, lowest) == highest
+        assert schedule(length, length, highest, lowest) == lowest
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES.values(), ids=SCHEDULES)
+def test_equal_ends_are_a_constant(schedule):
+    for position in range(8):
+        assert schedule(position, 7, 0.3, 0.3) == pytest.approx(0.3, rel=1e-15)

@@ -1,0 +1,101 @@
+"""The text form of DARTS' cells, in the spellings in use. No torch here.
+
+    Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))
+
+A cell is written as pairs (operation, predecessor), two for each of the nodes 2 to 5. Predecessor 0 is the output of
+the cell before the last, c_{k-2}, predecessor 1 that of the last, c_{k-1}. A fixed reduction cell is written as None.
+Cells that choose for themselves stand one after the other: ``Genotype(cells=[[...], ...], cells_concat=range(2, 6))``.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+Pair: TypeAlias = tuple[str, int]
+"""Operation and predecessor."""
+
+Cell: TypeAlias = Sequence[Sequence[Pair]]
+"""The two pairs of each node, 2 to 5."""
+
+NODES = range(2, 6)
+
+ALIASES = {
+    "dua_sepc_3x3": "sep_conv_3x3",
+    "dua_sepc_5x5": "sep_conv_5x5",
+    "dil_sepc_3x3": "dil_conv_3x3",
+    "dil_sepc_5x5": "dil_conv_5x5",
+}
+"""Names of operations in AutoDL."""
+
+_CELLS = ("normal", "reduce", "cells")
+_KEYS = (*_CELLS, *(f"{name}_concat" for name in _CELLS), "connectN", "connects")  # the last two are AutoDL's
+_FORM = "expected Genotype(normal=[(operation, predecessor), ...], normal_concat=range(2, 6), reduce=[...], ...)"
+
+
+def write_genotype(cells: Mapping[str, object]) -> str:
+    """Returns the text of lists of pairs under their names, as DARTS' code prints it."""
+    return f"Genotype({', '.join(f'{name}={cell!r}, {name}_concat={NODES!r}' for name, cell in cells.items())})"
+
+
+def read_genotype(text: str) -> dict[str, list[Cell]]:
+    """Returns the cells of a text by name: one or none as ``normal`` and ``reduce``, all of them as ``cells``.
+
+    Read are the spellings of DARTS and PC-DARTS (pairs in a row, the concatenated nodes as range or list), of AutoDL
+    (pairs nested by node or with the operation's probability behind, a dictionary, no reduction cell), and any of them
+    assigned to a name. Operations come back under DARTS' names.
+
+    Raises:
+        ValueError: If the text is nothing of that, or its cells are not four nodes of two inputs each.
+    """
+    cells: dict[str, list[Cell]] = {}
+    for key, value in _parts(text).items():
+        if key not in _KEYS:
+            raise ValueError(f"{_FORM}, got the key {key!r} in {text!r}")
+        if key.endswith("_concat") and not (_is_row(value) and len(value) == 4 and list(value) == list(NODES)):
+            raise ValueError(f"{key}: a cell concatenates its nodes 2 to 5, got {value!r}")
+        if key in _CELLS:
+            several = key == "cells" and _is_row(value)
+            cells[key] = [] if value is None else [_cell(cell, key) for cell in (value if several else [value])]
+    return cells
+
+
+def _parts(text: str) -> dict[object, Any]:
+    """Returns the keywords of ``Genotype(...)``, or the items of a dictionary. Nothing is evaluated but literals."""
+    try:
+        (statement,) = ast.parse(text.strip()).body
+        tree = statement.value if isinstance(statement, ast.Assign | ast.Expr) else None
+        if isinstance(tree, ast.Call) and getattr(tree.func, "id", "") == "Genotype" and not tree.args:
+            return {keyword.arg: _value(keyword.value) for keyword in tree.keywords}
+        if isinstance(tree, ast.Dict):
+            return {_value(key): _value(value) for key, value in zip(tree.keys, tree.values, strict=True)}
+    except (SyntaxError, ValueError, TypeError) as error:
+        raise ValueError(f"{_FORM}, got {text!r}") from error
+    raise ValueError(f"{_FORM}, got {text!r}")
+
+
+def _value(tree: ast.expr | None) -> Any:
+    if isinstance(tree, ast.Call) and getattr(tree.func, "id", "") == "range" and not tree.keywords:
+        return range(*(ast.literal_eval(bound) for bound in tree.args))
+    return ast.literal_eval(tree)  # type: ignore[arg-type]
+
+
+def _cell(value: Any, key: str) -> Cell:
+    """Returns the four nodes of a cell, each two pairs."""
+    in_a_row = _is_row(value) and len(value) > 0 and _is_pair(value[0])
+    nodes = [value[start : start + 2] for start in range(0, len(value), 2)] if in_a_row else value
+    if not (_is_row(nodes) and len(nodes) == 4 and all(_is_row(node) and len(node) == 2 for node in nodes)):
+        raise ValueError(f"{key}: expected 4 nodes with two pairs (operation, predecessor) each, got {value!r}")
+    for pair in (pair for node in nodes for pair in node):
+        if not _is_pair(pair):
+            raise ValueError(f"{key}: expected a pair (operation, predecessor), got {pair!r}")
+    return [[(ALIASES.get(pair[0], pair[0]), pair[1]) for pair in node] for node in nodes]
+
+
+def _is_row(value: object) -> bool:
+    return isinstance(value, list | tuple | range)
+
+
+def _is_pair(value: Any) -> bool:
+    return _is_row(value) and len(value) in (2, 3) and isinstance(value[0], str) and type(value[1]) is int

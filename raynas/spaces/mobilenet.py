@@ -1,0 +1,208 @@
+"""The MobileNet-like space of RLNAS: a chain of 21 blocks, each one of six MBConvs or left out.
+
+It is that of ProxylessNAS with the channels of its network for GPUs, and has 6^6 x 7^15 = 2.2e17 architectures.
+
+Reference: Zhang et al. 2021 (RLNAS), section 4.1; Cai et al. 2019 (ProxylessNAS), section 4.2.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+from torch import nn
+
+from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, WeightVector
+from raynas.spaces.operations import ConvBnRelu6, MBConv
+from raynas.supernet.chain import ChainNetwork
+from raynas.supernet.choice_block import ChoiceBlock
+
+MBCONVS = {f"k{kernel}_e{expansion}": (kernel, expansion) for kernel in (3, 5, 7) for expansion in (3, 6)}
+"""Kernel size and expansion of the candidates with weights, in the order of their integers 0 to 5 in RLNAS' code."""
+
+CANDIDATES = (*MBCONVS, "skip")
+
+SKIP = len(MBCONVS)
+"""Index of the candidate that leaves a block out. RLNAS' code writes it as -1."""
+
+READINGS = {name: k for k, name in enumerate(CANDIDATES)} | {str(k): k for k in range(len(CANDIDATES))} | {"-1": SKIP}
+"""What `MobileNet.parse` reads as which candidate."""
+
+STEM, FIRST, HEAD = 40, 24, 1728
+"""Channels before the choices, of the 3 x 3 convolution and the fixed MBConv, and after them."""
+
+STAGES = ((32, 2), (56, 2), (112, 2), (128, 1), (256, 2), (432, 1))
+"""Channels of each stage and the stride of its first block. A stage has `MobileNet.depth` blocks, the last one only."""
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class MobileNet(SearchSpace):
+    """The space. An architecture holds the candidates of the blocks in their order.
+
+    The first block of a stage changes the shape and cannot be skipped, so that there the choice is among six.
+
+    Attributes:
+        width: Factor on all numbers of channels, which are then rounded to multiples of 8.
+        depth: Blocks per stage, in all stages but the last, which has one; 4 makes 21 blocks.
+    """
+
+    width: float = 1.0
+    depth: int = 4
+
+    name: ClassVar[str] = "mobilenet"
+
+    def __post_init__(self) -> None:
+        """Checks the sizes.
+
+        Raises:
+            ValueError: If one is not positive.
+        """
+        if not self.width > 0:
+            raise ValueError(f"space.width: expected more than 0, got {self.width}")
+        if self.depth < 1:
+            raise ValueError(f"space.depth: expected 1 or more, got {self.depth}")
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """One choice per block."""
+        return _choices(self.depth)
+
+    # Text
+
+    def describe(self, architecture: Architecture) -> str:
+        """Returns the candidates in their order, those of a stage joined by spaces and the stages by bars."""
+        names = [choice.candidates[k] for choice, k in zip(self.choices, architecture, strict=True)]
+        return " | ".join(" ".join(stage) for stage in self._stages(names))
+
+    def parse(self, text: str) -> Architecture:
+        """Returns the architecture that `describe` wrote, or that integers tell: 0 to 5, and -1 (or 6) to skip.
+
+        The integers are those of RLNAS' code. Bars, commas and brackets mean no more than spaces do.
+
+        Raises:
+            ValueError: If the text has another number of candidates, or a block no such candidate.
+        """
+        words = re.findall(r"[^\s,|()\[\]]+", text)
+        if len(words) != len(self.choices):
+            example = self.describe((0,) * len(self.choices))
+            raise ValueError(
+                f"expected {len(self.choices)} candidates such as {example!r}, or as many integers from -1 (skip) to "
+                f"{SKIP - 1}, got {len(words)} in {text!r}"
+            )
+        for choice, word in zip(self.choices, words, strict=True):
+            if READINGS.get(word, len(CANDIDATES)) >= len(choice.candidates):
+                raise ValueError(
+                    f"{choice.name} is one of {', '.join(choice.candidates)} (0 to {SKIP - 1}"
+                    f"{', or -1 for skip' if SKIP < len(choice.candidates) else ''}), got {word!r} in {text!r}"
+                )
+        return tuple(READINGS[word] for word in words)
+
+    def integers(self, architecture: Architecture) -> tuple[int, ...]:
+        """Returns the architecture in the integers of RLNAS' code: -1 for a block that is skipped."""
+        return tuple(-1 if k == SKIP else k for k in architecture)
+
+    # Structure
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Returns the architecture with the skipped blocks at the end of their stage.
+
+        All blocks of a stage but the first have one shape, so that which of them are skipped tells only whose weights
+        the others take; their order matters.
+        """
+        return tuple(k for stage in self._stages(architecture) for k in sorted(stage, key=SKIP.__eq__))
+
+    def _stages(self, parts: Sequence[Part]) -> list[Sequence[Part]]:
+        """Returns what there is one of per block by stage."""
+        return [parts[first : first + self.depth] for first in range(0, len(parts), self.depth)]
+
+    # Weights
+
+    def weight_vector(self, definition: str) -> WeightVector:
+        """Returns the weights of the blocks, and under ``official`` those outside the blocks too.
+
+        A block counts with its three convolutions. A block that is skipped counts as the identity of its C channels,
+        a fixed tensor (C, C, 1, 1) (RLNAS, Zhang et al. 2021, section 3.2.2). ``official`` is what RLNAS' code does: it
+        adds weight and bias of the first two of a block's three normalisations, and, once, the weights, but for
+        normalisations and biases, of stem, fixed MBConv and head.
+
+        Raises:
+            ValueError: If the definition is neither ``paper`` nor ``official``.
+        """
+        if definition not in ("paper", "official"):
+            raise ValueError(f"search.angle: expected paper or official, got {definition!r}")
+        official = definition == "official"
+        convolutions = ["expand.conv.weight", "depthwise.conv.weight", "project.conv.weight"]
+        norms = [f"{layer}.bn.{part}" for layer in ("expand", "depthwise") for part in ("weight", "bias")]
+        parts = [*convolutions, *norms] if official else convolutions
+        skip = (WeightTerm(fixed_squared_norm=channels) for _, channels, _ in self.shapes)
+        candidates = tuple(
+            (
+                *(WeightTerm(tuple(f"blocks.{number}.{name}.{part}" for part in parts)) for name in MBCONVS),
+                *([identity] if SKIP < len(choice.candidates) else []),
+            )
+            for number, (choice, identity) in enumerate(zip(self.choices, skip, strict=True))
+        )
+        outside = ["begin.stem.conv", "begin.mbconv.depthwise.conv", "begin.mbconv.project.conv", "end.conv.conv"]
+        always = [f"{layer}.weight" for layer in (*outside, "end.classifier")] if official else []
+        return WeightVector(WeightTerm(tuple(always)), candidates)
+
+    # Networks
+
+    def channels(self, number: int) -> int:
+        """Returns as many channels as stand for `number` of them at this width."""
+        return max(8, int(number * self.width / 8 + 0.5) * 8)
+
+    @property
+    def shapes(self) -> list[tuple[int, int, int]]:
+        """Input channels, output channels and stride of each block."""
+        shapes = []
+        before = self.channels(FIRST)
+        for stage, (number, stride) in zip(self._stages(self.choices), STAGES, strict=True):
+            after = self.channels(number)
+            shapes += [(before, after, stride), *[(after, after, 1)] * (len(stage) - 1)]
+            before = after
+        return shapes
+
+    def build_supernet(self, num_classes: int) -> MobileNetNetwork:
+        """Returns the weight-sharing network of the space."""
+        return MobileNetNetwork(self, [choice.candidates for choice in self.choices], num_classes)
+
+    def build_network(self, architecture: Architecture, num_classes: int) -> MobileNetNetwork:
+        """Returns the network of one architecture."""
+        return MobileNetNetwork(self, [(CANDIDATES[k],) for k in self.check(architecture)], num_classes)
+
+
+@functools.cache
+def _choices(depth: int) -> tuple[Choice, ...]:
+    """Returns the choices of stages of `depth` blocks: skip where a block is not the first of its stage."""
+    number = depth * (len(STAGES) - 1) + 1
+    return tuple(Choice(f"block{b}", CANDIDATES if b % depth else tuple(MBCONVS)) for b in range(number))
+
+
+class MobileNetNetwork(ChainNetwork):
+    """Stem, fixed MBConv, the blocks, head: a supernet, or, with one candidate left in every block, a derived network.
+
+    It takes images of any size; their height and width are halved five times, and rounded up.
+    """
+
+    def __init__(self, space: MobileNet, candidates: Sequence[Sequence[str]], num_classes: int) -> None:
+        """Builds a choice block of the named candidates for every block."""
+        stem, first, head = (space.channels(number) for number in (STEM, FIRST, HEAD))
+        begin = OrderedDict(stem=ConvBnRelu6(3, stem, 3, stride=2), mbconv=MBConv(stem, first, 3, 1))
+        blocks = []
+        for names, (before, after, stride) in zip(candidates, space.shapes, strict=True):
+            mbconvs = {name: MBConv(before, after, *MBCONVS[name], stride) for name in names if name in MBCONVS}
+            blocks.append(ChoiceBlock(mbconvs | ({"skip": nn.Identity()} if "skip" in names else {})))
+        end = OrderedDict(
+            conv=ConvBnRelu6(after, head, 1),
+            pool=nn.AdaptiveAvgPool2d(1),
+            flatten=nn.Flatten(),
+            classifier=nn.Linear(head, num_classes),
+        )
+        super().__init__(nn.Sequential(begin), blocks, nn.Sequential(end))

@@ -1,0 +1,159 @@
+"""What the candidates of a space cost, traced on the networks themselves: no space states a formula of its own.
+
+The union of all derived networks (`SearchSpace.build_union`) is run once, without data and without weights, with every
+candidate of every choice active. What a convolution or a linear layer then costs belongs to the candidate it ran in,
+and to what is always there where it ran in none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from raynas.search_space import AdditiveTable, SearchSpace
+from raynas.supernet.choice_block import ChoiceBlock
+from raynas.supernet.gates import Gate
+
+COSTS = ("num_parameters", "multiply_adds")
+"""The quantities of a table: absolute counts, multiply-adds for one image."""
+
+
+@dataclass
+class Call:
+    """One call of a candidate.
+
+    Attributes:
+        choice: Which choice it is a candidate of.
+        candidate: Its index.
+        module: The candidate.
+        shape: Of its input, the batch included.
+        multiply_adds: Of its convolutions and linear layers, for the whole batch.
+    """
+
+    choice: int
+    candidate: int
+    module: nn.Module
+    shape: tuple[int, ...]
+    multiply_adds: int = 0
+
+
+def cost_table(space: SearchSpace, resolution: int, num_classes: int) -> AdditiveTable:
+    """Returns the parameters and multiply-adds of every candidate and of what is always there, int64.
+
+    Multiply-adds are those of convolutions and linear layers, and a linear layer's bias counts as one each: the figures
+    of NAS-Bench-201. Those of normalisation, pooling and activation are left out, as in all the papers.
+
+    Args:
+        space: The space.
+        resolution: Height and width of an image.
+        num_classes: Classes to tell apart.
+
+    Raises:
+        ValueError: If images of that resolution do not fit the network, or a choice has no choice block.
+    """
+    with torch.device("meta"):
+        union = space.build_union(num_classes)
+        images = torch.empty(1, 3, resolution, resolution)
+    counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm: _addmm})
+    with counter:
+        calls = traced_calls(space, union, images, lambda: counter.get_total_flops() // 2)
+    most = max(len(choice.candidates) for choice in space.choices)
+    terms = np.zeros((len(space.choices), most, len(COSTS)), dtype=np.int64)
+    parameters = {id(parameter): parameter.numel() for parameter in union.parameters()}
+    for call in calls:
+        own = sum(parameters.pop(id(parameter), 0) for parameter in call.module.parameters())
+        terms[call.choice, call.candidate] += (own, call.multiply_adds)
+    always = (sum(parameters.values()), counter.get_total_flops() // 2 - terms[:, :, 1].sum())
+    return AdditiveTable(COSTS, np.array(always, dtype=np.int64), terms)
+
+
+def traced_calls(
+    space: SearchSpace, union: nn.Module, images: Tensor, multiply_adds: Callable[[], int] = lambda: 0
+) -> list[Call]:
+    """Returns every call of a candidate while the union runs with all candidates active, in their order.
+
+    Args:
+        space: The space.
+        union: Its network of all candidates, on the device of the images.
+        images: ``(batch, 3, height, width)``.
+        multiply_adds: Says how many have been spent so far.
+
+    Raises:
+        ValueError: If the images do not fit the network, or a choice has no choice block.
+    """
+    gates = tuple(Gate(tuple(range(len(choice.candidates)))) for choice in space.choices)
+    trace = _Trace({id(gate): choice for choice, gate in enumerate(gates)}, multiply_adds)
+    with trace.hooked(union), torch.no_grad():
+        try:
+            union.eval()(images, gates)
+        except (RuntimeError, NotImplementedError) as error:
+            size = "x".join(map(str, images.shape[2:]))
+            raise ValueError(
+                f"data.resolution: the network of {type(space).__name__} cannot run on an image of {size}: "
+                f"{str(error).splitlines()[0]}"
+            ) from error
+    routed = {call.choice for call in trace.calls}
+    for number, choice in enumerate(space.choices):
+        if number not in routed:
+            raise ValueError(
+                f"{type(space).__name__}: no ChoiceBlock is called with the gate of {choice.name}; route every choice "
+                "through one, so that its candidates can be told apart"
+            )
+    return trace.calls
+
+
+@dataclass
+class _Trace:
+    """Notes the calls of candidates; a choice block belongs to the choice whose gate it is called with."""
+
+    choices: dict[int, int]
+    multiply_adds: Callable[[], int]
+    calls: list[Call] = field(default_factory=list)
+    _choice_of: dict[int, int] = field(default_factory=dict)
+
+    @contextmanager
+    def hooked(self, union: nn.Module) -> Iterator[None]:
+        handles = []
+        for block in union.modules():
+            if isinstance(block, ChoiceBlock):
+                handles.append(block.register_forward_pre_hook(self._enter_block))
+                for k in range(block.num_candidates):
+                    handles.append(block.candidate(k).register_forward_pre_hook(self._enter(block, k)))
+                    handles.append(block.candidate(k).register_forward_hook(self._leave))
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def _enter_block(self, block: nn.Module, arguments: tuple[Any, ...]) -> None:
+        if id(arguments[1]) not in self.choices:
+            raise ValueError(
+                "a ChoiceBlock is called with a gate of the network's own; pass on that of a choice as it is"
+            )
+        self._choice_of[id(block)] = self.choices[id(arguments[1])]
+
+    def _enter(self, block: ChoiceBlock, k: int) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def note(module: nn.Module, arguments: tuple[Any, ...]) -> None:
+            shape = tuple(arguments[0].shape)
+            self.calls.append(Call(self._choice_of[id(block)], k, module, shape, -self.multiply_adds()))
+
+        return note
+
+    def _leave(self, module: nn.Module, arguments: tuple[Any, ...], output: object) -> None:
+        self.calls[-1].multiply_adds += self.multiply_adds()
+
+
+def _addmm(
+    bias: Sequence[int], left: Sequence[int], right: Sequence[int], out_shape: object = None, **_: object
+) -> int:
+    """Returns twice the multiply-adds of a linear layer with bias, whose additions count as one each."""
+    (rows, inner), columns = left, right[1]
+    return 2 * rows * columns * (inner + 1)

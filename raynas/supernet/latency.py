@@ -1,0 +1,136 @@
+"""How long the candidates of a space take on this device: a table, like that of other costs, but measured.
+
+Every candidate is timed by itself on an input of the shape it gets in the network, in evaluation mode and without
+gradients. A network's latency is then predicted as a constant plus a term for each choice; the constant, which is what
+stands around the choices, is what remains of whole networks. Operations that lie on no live path are not run but have
+their terms all the same: of cells that hold such the prediction is too long. `check_latency` says how good it is.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from raynas.search_space import AdditiveTable, Architecture, SearchSpace, as_array, sample
+from raynas.supernet.costs import traced_calls
+
+ROUNDS, WARM_UP = 25, 5
+"""Timed and untimed runs of everything; each round goes through all of it, as a network goes through its layers."""
+
+WHOLE = 8
+"""Whole networks that the constant is measured on."""
+
+
+def latency_table(
+    space: SearchSpace,
+    resolution: int,
+    num_classes: int,
+    *,
+    device: torch.device,
+    batch_size: int = 1,
+    threads: int = 1,
+    report: Callable[[int, int], None] = lambda done, of: None,
+) -> AdditiveTable:
+    """Returns ``latency``, seconds for a batch, of every candidate and of what is always there, float64.
+
+    Args:
+        space: The space.
+        resolution: Height and width of an image.
+        num_classes: Classes to tell apart.
+        device: Where to measure, which nothing else should keep busy.
+        batch_size: Images in a batch.
+        threads: Threads of torch, on a CPU.
+        report: Told the rounds done, and of how many.
+
+    Raises:
+        ValueError: If images of that resolution do not fit the network, or a choice has no choice block.
+    """
+    with _measuring(threads):
+        images = _random((batch_size, 3, resolution, resolution), device)
+        calls = traced_calls(space, _ready(space.build_union(num_classes), device), images)
+        keys = [(repr(c.module), tuple(tuple(p.shape) for p in c.module.parameters()), c.shape) for c in calls]
+        alike = dict(zip(keys, calls, strict=True))  # timed once: cells of a kind hold the same many times over
+        runs = {key: _run(call.module, call.shape, device) for key, call in alike.items()}
+        rng = np.random.default_rng(0)
+        whole = [sample(space, rng) for _ in range(WHOLE)]
+        networks = [_run(_ready(space.build_network(a, num_classes), device), images.shape, device) for a in whole]
+        seconds = _median_seconds([*runs.values(), *networks], device, report)
+    by_key = dict(zip(runs, seconds[: len(runs)], strict=True))
+    terms = np.zeros((len(space.choices), max(len(choice.candidates) for choice in space.choices), 1))
+    for key, call in zip(keys, calls, strict=True):
+        terms[call.choice, call.candidate, 0] += by_key[key]
+    table = AdditiveTable(("latency",), np.zeros(1), terms)
+    live = (space.path_counts(as_array(whole)) > 0).astype(np.int64)
+    remains = np.array(seconds[len(runs) :]) - table.total(as_array(whole), live)[:, 0]
+    return AdditiveTable(("latency",), np.array([np.median(remains)]), terms)
+
+
+def check_latency(
+    space: SearchSpace,
+    architectures: Sequence[Architecture],
+    resolution: int,
+    num_classes: int,
+    *,
+    device: torch.device,
+    batch_size: int = 1,
+    threads: int = 1,
+    report: Callable[[int, int], None] = lambda done, of: None,
+) -> np.ndarray:
+    """Returns the measured seconds for a batch of each architecture's own network, ``(n,)``; arguments as above."""
+    with _measuring(threads):
+        shape = (batch_size, 3, resolution, resolution)
+        runs = [_run(_ready(space.build_network(a, num_classes), device), shape, device) for a in architectures]
+        return np.array(_median_seconds(runs, device, report))
+
+
+def _random(shape: Sequence[int], device: torch.device) -> Tensor:
+    x = torch.randn(tuple(shape), generator=torch.Generator().manual_seed(0))
+    return (x.to(memory_format=torch.channels_last) if x.dim() == 4 else x).to(device)
+
+
+def _ready(network: nn.Module, device: torch.device) -> nn.Module:
+    return network.eval().to(device).to(memory_format=torch.channels_last)
+
+
+def _run(module: nn.Module, shape: Sequence[int], device: torch.device) -> Callable[[], object]:
+    x = _random(shape, device)
+    return lambda: module(x)
+
+
+@contextmanager
+def _measuring(threads: int) -> Iterator[None]:
+    """Sets the threads, and draws no random numbers that others would miss."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with torch.random.fork_rng(devices=[]), torch.inference_mode():
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _median_seconds(
+    runs: Sequence[Callable[[], object]], device: torch.device, report: Callable[[int, int], None]
+) -> list[float]:
+    """Returns the median time of each run; the rounds are interleaved, so that a slow moment hits all alike."""
+    taken: list[list[float]] = [[] for _ in runs]
+    for number in range(WARM_UP + ROUNDS):
+        for run, times in zip(runs, taken, strict=True):
+            _wait(device)
+            began = time.perf_counter()
+            run()
+            _wait(device)
+            times.append(time.perf_counter() - began)
+        report(number + 1, WARM_UP + ROUNDS)
+    return [statistics.median(times[WARM_UP:]) for times in taken]
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
