@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from raynas import __version__
-from raynas.config import EXECUTION_KEYS, RunConfig, flatten
+from raynas.config import EXECUTION_KEYS, RunConfig, flatten, parse_config
 
 PROGRESS, NOTES = "progress.json", "notes.txt"
 """What workers tell whoever shows their progress: where training is now, and lines for the user."""
@@ -108,7 +108,11 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
         config: The one at hand.
         ignore: Keys and sections that may differ; `EXECUTION_KEYS` always may.
     """
-    stored, wanted = flatten(read_json(file)["config"]), flatten(config.model_dump())
+    try:
+        there = parse_config(read_json(file)["config"])  # keys that are newer than the run have their defaults
+    except ValueError as error:
+        raise ValueError(f"name: {file} is not of this version of raynas: {error}; remove that run") from error
+    stored, wanted = flatten(there.model_dump()), flatten(config.model_dump())
     keys = sorted({key for key in {*stored, *wanted} - EXECUTION_KEYS if key.partition(".")[0] not in ignore})
     different = [key for key in keys if stored.get(key) != wanted.get(key)]
     changes = ", ".join(f"{key} {stored.get(key)!r} there, {wanted.get(key)!r} here" for key in different[:3])

@@ -42,6 +42,22 @@ def test_a_folder_of_another_configuration_is_refused_with_what_differs(tmp_path
     assert "--set name=small-2" in str(mistake.value)
 
 
+def test_a_run_from_before_a_key_was_there_had_its_default(tmp_path: Path) -> None:
+    config = config_of(tmp_path)
+    file = open_run(config) / "config.json"
+    stored = read_json(file)
+    for section, key in (("train", "schedule"), ("search", "objectives")):
+        del stored["config"][section][key]
+    del stored["config"]["latency"]
+    write_json(file, stored)
+    assert open_run(config) == file.parent
+    with pytest.raises(ValueError, match=r"\(train.schedule 'cosine' there, 'linear' here\)"):
+        open_run(config_of(tmp_path, "train.schedule=linear"))
+    write_json(file, stored | {"config": stored["config"] | {"shape": 1}})
+    with pytest.raises(ValueError, match=r"config.json is not of this version of raynas: shape: unknown key"):
+        open_run(config)
+
+
 def test_a_folder_that_is_no_run_is_left_alone(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     config.folder.mkdir(parents=True)
