@@ -22,11 +22,12 @@ lint: $(VENV)/installed ## style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint ## everything
-	$(BIN)/python -m pytest
+test: lint ## everything; what starts a Ray has the machine to itself
+	$(BIN)/python -m pytest -n auto -m "not ray"
+	$(BIN)/python -m pytest -m ray
 
 everyday: lint ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow and not ray"
+	$(BIN)/python -m pytest -n auto -m "not slow and not ray"
 
 format: $(VENV)/installed ## mend style and format
 	$(BIN)/ruff check --fix .
@@ -40,6 +41,9 @@ benchmark: $(VENV)/installed ## the figures of the README that are times
 	$(BIN)/python tests/performance/judging.py
 	$(BIN)/python tests/performance/pool.py
 	$(BIN)/python tests/performance/start_up.py
+	$(BIN)/python tests/performance/limits.py
+	$(BIN)/python tests/performance/exact_angle.py
+	$(BIN)/python tests/performance/imagenet_step.py
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

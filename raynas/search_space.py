@@ -190,6 +190,11 @@ class SearchSpace(ABC):
         """The number of combinations of candidates, before any repair."""
         return math.prod(len(choice.candidates) for choice in self.choices)
 
+    @property
+    def num_architectures(self) -> int:
+        """The number of architectures: all combinations of candidates, unless repair would change some."""
+        return self.size
+
     # What an architecture costs, and what its weights are
 
     def build_union(self, num_classes: int) -> nn.Module:

@@ -72,7 +72,7 @@ def describe(config: RunConfig) -> str:
     rng = np.random.default_rng(0)
     architectures = all_architectures(space) if everything else as_array([sample(space, rng) for _ in range(5_000)])
     costs = table.total(architectures)
-    lines.append(f"# space: {space.size:,} architectures of {len(space.choices)} choices")
+    lines.append(f"# space: {space.num_architectures:,} architectures of {len(space.choices)} choices")
     of = "all of them" if everything else "5,000 sampled ones"
     for column, quantity in enumerate(table.quantities):
         lines.append(f"# {quantity}: {costs[:, column].min():,} to {costs[:, column].max():,} ({of})")

@@ -84,7 +84,7 @@ def rank(
         "table": table.path.name if table else None,
         "column": table.column if table else None,
         "cells": len(architectures),
-        "space": task.space.size,
+        "space": task.space.num_architectures,
         "known": len(table) if table else None,
         "base_seeds": task.config.base_seeds,
         "bootstrap": BOOTSTRAP,

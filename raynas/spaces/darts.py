@@ -9,6 +9,7 @@ Reference: Liu et al. 2019, "DARTS: Differentiable Architecture Search".
 from __future__ import annotations
 
 import functools
+import math
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -212,6 +213,14 @@ class Darts(SearchSpace):
                 for edge in rng.permutation(dead)[: 2 - len(live)].tolist():
                     repaired[edge] = others[int(rng.integers(len(others)))]
         return tuple(repaired)
+
+    @property
+    def num_architectures(self) -> int:
+        """The number of architectures: two edges of every node, with an operation other than ``none`` on each."""
+        if self.edges == "fixed":
+            return self.size
+        pairs = math.prod(math.comb(len(edges), 2) for edges in _edges_into_nodes(self))
+        return pairs * int((len(self.operations) - 1) ** (2 * len(_edges_into_nodes(self))))
 
     def path_counts(self, architectures: np.ndarray) -> np.ndarray:
         """Returns on how many none-free paths from an input to any node each edge lies, ``(n, num_choices)`` int64."""

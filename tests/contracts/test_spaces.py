@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import pickle
 import re
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import single_path
+
+cost_table = functools.cache(cost_table)
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
 
@@ -122,6 +125,16 @@ def test_a_path_to_train_is_legal_and_repaired_once_and_for_all(space, rng):
         path = space.repair_path(sample(space, rng), rng)
         assert space.check(path) == path
         assert space.repair_path(path, rng) == path
+
+
+def test_no_more_architectures_are_counted_than_combinations(space, rng):
+    repaired = any(space.repair(a, rng) != a for a in map(tuple, combinations(space, rng, 50).tolist()))
+    assert 1 < space.num_architectures <= space.size
+    assert (space.num_architectures < space.size) == repaired
+
+
+def combinations(space, rng, number):
+    return rng.integers(0, [len(choice.candidates) for choice in space.choices], (number, len(space.choices)))
 
 
 def test_describe_and_parse_are_inverse(space, rng):

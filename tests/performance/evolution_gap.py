@@ -3,7 +3,7 @@
     python tests/performance/evolution_gap.py runs/rlnas_darts_cifar10-quick
 
 The supernet of a trained run is searched anew under the run's limits: 20 times by evolution with the run's sizes, five
-times by evolution with ten times the population and the generations, and those continued by taking the best of all
+times by evolution with five times the population and the generations, and those continued by taking the best of all
 changes of one or two choices until none is better. A chain is searched exactly too.
 """
 
@@ -24,7 +24,7 @@ from raynas.orchestration.task import make_task
 from raynas.search import Evolution, ExactAngle, Limits
 from raynas.search_space import SearchSpace, as_array
 
-SEEDS, LONG, LARGER = 20, 5, 10
+SEEDS, LONG, LARGER = 20, 5, 5
 
 
 def evolve(space, angle, limits, seed, settings):

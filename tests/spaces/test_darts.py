@@ -37,6 +37,8 @@ def test_the_standard_space_has_fourteen_edges_of_eight_operations_for_each_kind
     assert [choice.name for choice in space.choices] == names
     assert {choice.candidates for choice in space.choices} == {PRIMITIVES}
     assert space.size == 8**28
+    assert space.num_architectures == (1 * 3 * 6 * 10 * 7**8) ** 2
+    assert Darts(reduction="fixed").num_architectures == 1 * 3 * 6 * 10 * 7**8
 
 
 def test_a_fixed_reduction_cell_contributes_no_choice():
@@ -47,7 +49,7 @@ def test_amended_darts_spaces_have_as_many_architectures_as_the_paper_counts():
     assert [choice.name for choice in S1.choices] == [
         f"{kind} {t}<-{s}" for kind in ("normal", "reduction") for s, t in EDGES["fixed"]
     ]
-    assert S1.size == 7**16 and f"{S1.size:.1e}" == "3.3e+13"
+    assert S1.num_architectures == S1.size == 7**16 and f"{S1.size:.1e}" == "3.3e+13"
     assert [choice.name for choice in S2.choices] == [f"cell{c} {t}<-{s}" for c in range(20) for s, t in EDGES["fixed"]]
     assert S2.size == 2**160 and f"{S2.size:.1e}" == "1.5e+48"
 
