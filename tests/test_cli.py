@@ -1,5 +1,6 @@
 """What a user meets: help, wrong inputs in one line with exit status 2, and a second run over the first."""
 
+import json
 import os
 import pickle
 import subprocess
@@ -319,6 +320,20 @@ MISTAKES: dict[str, tuple[Any, str]] = {
         "address: there is no Ray cluster at '127.0.0.1:1'; start one (ray start --head)",
     ),
 }
+
+
+def test_limits_that_sampling_alone_cannot_keep_are_no_mistake_as_long_as_something_keeps_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space, limits = {"name": "mobilenet", "width": 0.25}, {"max_parameters": 150_000}  # 113,162 at the least
+    search = {"name": "random", "population": 10, "generations": 1}
+    file = small_run(tmp_path, space=space, search={**search, "limits": limits, "fitness": "num_parameters"})
+    assert main(["check", str(file)]) == 0
+    line = "# search.limits admit 0.00 % of 5,000 sampled ones; a search changes them until they are inside"
+    assert line in capsys.readouterr().out
+    assert main(["run", str(file)]) == 0
+    lines = (tmp_path / "runs/small/search/history.jsonl").read_text().splitlines()
+    assert len(lines) == 10 and all(json.loads(line)["num_parameters"] <= 150_000 for line in lines)
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -1,0 +1,371 @@
+"""The gradient of the architecture parameters: DARTS first and second order, Amended-DARTS. Pure functions.
+
+All differentiate the search loss at the trained weights, L_val(w*(alpha), alpha) with w*(alpha) = argmin_w
+L_train(w, alpha), and differ in what they put for the part that comes through the weights. With
+v = dL_val/dw, M = d2 L_train / (d alpha d w) and H = d2 L_train / dw2 that part is, at the optimum,
+
+    g2 = -M H^-1 v             exact (Amended-DARTS, Bi et al. 2020, Eq. 6)
+    first order:               nothing
+    second order:  -rate M v   with v after one unrolled step of SGD (DARTS, Liu et al. 2019, Eq. 7 and 8)
+    amended:       -eta M H v  (Amended-DARTS, Eq. 7)
+
+None of the weights, alphas, buffers or ``.grad`` of the caller is written to, and no weight is copied but for the
+one set that an unrolled or shifted point needs while it is evaluated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from raynas.supernet.gates import Gates
+
+Weights: TypeAlias = Mapping[str, Tensor]
+"""Weights, or a gradient with respect to them, by name. A gradient lacks the weights that its loss does not touch."""
+
+Loss: TypeAlias = Callable[[Weights, Sequence[Tensor]], Tensor]
+"""A loss as a function of weights and alphas, ``()``. Called again with the same values it gives the same value."""
+
+
+def loss_on(
+    supernet: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    gates_of: Callable[[Sequence[Tensor]], Gates | Sequence[Gates]],
+) -> Loss:
+    """Returns the mean cross-entropy of a batch, in nats, as a function of weights and alphas.
+
+    Batch normalisation is in training mode throughout: it normalises by the statistics of this batch, every derivative
+    goes through them, and running statistics are neither read nor moved, however often the loss is evaluated. They move
+    where the weights are trained, once a step.
+
+    Args:
+        supernet: The weight-sharing network, in training mode; its own weights are not used.
+        images: ``(batch, 3, height, width)``.
+        labels: ``(batch,)``.
+        gates_of: Makes the gates from the alphas. It must make the same gates each time, since one gradient may
+            evaluate the loss several times: where they are drawn, seed a generator inside.
+
+    Raises:
+        RuntimeError: If the supernet is not in training mode.
+    """
+    if not supernet.training:
+        raise RuntimeError("architecture gradients go through batch statistics: call supernet.train() first")
+    buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
+
+    def loss(weights: Weights, alphas: Sequence[Tensor]) -> Tensor:
+        logits = functional_call(supernet, {**weights, **buffers}, (images, gates_of(alphas)))
+        return F.cross_entropy(logits, labels)
+
+    return loss
+
+
+@dataclass(frozen=True)
+class SgdStep:
+    """The step of SGD that the weights are about to take, as `torch.optim.SGD` takes it.
+
+    With d = g + weight_decay * w and b = momentum * buffer + d, w becomes w - learning_rate * b, or under Nesterov's
+    momentum w - learning_rate * (d + momentum * b). A weight without a gradient stays as it is.
+
+    Attributes:
+        learning_rate: Learning rate, xi in DARTS.
+        momentum: Momentum.
+        nesterov: Whether the momentum is Nesterov's.
+        weight_decay: L2 penalty on each weight, by name; none where there is no entry.
+        buffers: Momentum buffer of each weight, by name; none for a weight that has not moved yet.
+    """
+
+    learning_rate: float
+    momentum: float = 0.0
+    nesterov: bool = False
+    weight_decay: Mapping[str, float] = field(default_factory=dict)
+    buffers: Weights = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, optimizer: torch.optim.SGD, weights: Weights) -> SgdStep:
+        """Returns the step that `optimizer` would take next with its `weights`, given by name."""
+        group_of = {weight: group for group in optimizer.param_groups for weight in group["params"]}
+        states = {name: optimizer.state.get(weight, {}) for name, weight in weights.items()}
+        return cls(
+            learning_rate=optimizer.param_groups[0]["lr"],
+            momentum=optimizer.param_groups[0]["momentum"],
+            nesterov=optimizer.param_groups[0]["nesterov"],
+            weight_decay={name: group_of[weight]["weight_decay"] for name, weight in weights.items()},
+            buffers={n: state["momentum_buffer"] for n, state in states.items() if "momentum_buffer" in state},
+        )
+
+    @property
+    def rate(self) -> float:
+        """How far a weight moves against its gradient: -dw/dg."""
+        return self.learning_rate * (1.0 + self.momentum if self.nesterov else 1.0)
+
+    def after(self, weights: Weights, gradient: Weights) -> dict[str, Tensor]:
+        """Returns the weights after the step."""
+        moved = {name: weight.detach() for name, weight in weights.items()}
+        for name, g in gradient.items():
+            direction = g + self.weight_decay.get(name, 0.0) * moved[name]
+            velocity = direction
+            if name in self.buffers:
+                velocity = direction + self.momentum * self.buffers[name]
+            if self.nesterov:
+                velocity = direction + self.momentum * velocity
+            moved[name] = moved[name] - self.learning_rate * velocity
+        return moved
+
+
+@dataclass(frozen=True)
+class ArchitectureGradient:
+    """The gradient of each choice's alphas, in two parts. Reading a norm or the cosine waits for the device.
+
+    Attributes:
+        first: What comes from the alphas alone: dL_val/dalpha, g1.
+        correction: What comes through the weights: the estimate of g2, zeros in first order.
+    """
+
+    first: list[Tensor]
+    correction: list[Tensor]
+
+    @property
+    def total(self) -> list[Tensor]:
+        """The gradient: the sum of both parts."""
+        return [g1 + g2 for g1, g2 in zip(self.first, self.correction, strict=True)]
+
+    @property
+    def first_norm(self) -> float:
+        """The norm of `first` over all choices."""
+        return _norm(self.first).item()
+
+    @property
+    def correction_norm(self) -> float:
+        """The norm of `correction` over all choices."""
+        return _norm(self.correction).item()
+
+    @property
+    def cosine(self) -> float:
+        """The cosine of the angle between both parts, 0 where one of them is zero."""
+        first, correction = (torch.cat(part).double() for part in (self.first, self.correction))
+        return F.cosine_similarity(first, correction, dim=0, eps=torch.finfo(torch.float64).tiny).item()
+
+
+def first_order(search_loss: Loss, weights: Weights, alphas: Sequence[Tensor]) -> ArchitectureGradient:
+    """Returns dL_val/dalpha at the weights as they are (DARTS, Liu et al. 2019, Eq. 7 with xi = 0).
+
+    Costs one forward and one backward pass that computes no gradient of a weight.
+
+    Args:
+        search_loss: L_val.
+        weights: w, by name.
+        alphas: One vector of architecture parameters per choice.
+    """
+    first = _gradient_of_alphas(search_loss, weights, alphas)
+    return ArchitectureGradient(first, [torch.zeros_like(g1) for g1 in first])
+
+
+def second_order(
+    train_loss: Loss,
+    search_loss: Loss,
+    weights: Weights,
+    alphas: Sequence[Tensor],
+    step: SgdStep,
+    *,
+    radius: float | None = None,
+) -> ArchitectureGradient:
+    """Returns the derivative of L_val(w', alpha), w' the weights after one step of SGD on L_train(w, alpha).
+
+    That is dL_val/dalpha - rate * M v, both L_val/dalpha and v = dL_val/dw' taken at w' (DARTS, Liu et al. 2019,
+    Eq. 7). Exactly it costs two forward and two backward passes and one backward pass through a backward pass; by
+    finite differences four forward and four backward passes, two of which compute no gradient of a weight, and less
+    memory.
+
+    Where the network has kinks (ReLU) the two differ by more than rounding: the exact one leaves kinks out, the
+    difference counts those that its two points are apart, and on small batches these can be most of it.
+
+    Args:
+        train_loss: L_train.
+        search_loss: L_val.
+        weights: w, by name.
+        alphas: One vector of architecture parameters per choice.
+        step: The step to unroll. As in the original code, no gradient is clipped in it.
+        radius: None for the exact derivative; else M v is the central difference of dL_train/dalpha between
+            w +- radius v / |v| (Eq. 8; 0.01 in DARTS).
+    """
+    curvature = _curvature(train_loss, weights, alphas, radius)
+    first, v = _gradients(search_loss, step.after(weights, curvature.gradient()), alphas)
+    return ArchitectureGradient(first, [-step.rate * product for product in curvature.mixed(v)])
+
+
+def amended(
+    train_loss: Loss,
+    search_loss: Loss,
+    weights: Weights,
+    alphas: Sequence[Tensor],
+    *,
+    eta: float,
+    radius: float | None = None,
+) -> ArchitectureGradient:
+    """Returns dL_val/dalpha - eta * M H v, all at the weights as they are (Amended-DARTS, Bi et al. 2020, Eq. 7).
+
+    The current weights stand for the optimum, and M and H are those of the same batch. Exactly it costs two forward
+    and two backward passes and two backward passes through a backward pass; by finite differences five forward and
+    five backward passes, two of which compute no gradient of a weight, and less memory.
+
+    The paper concludes from Eq. 8 that <M H v, M H^-1 v> >= 0, so that the correction would never point away from g2.
+    That does not follow: H^-1 M'M H is similar to a semi-positive-definite matrix but not symmetric, and its quadratic
+    form takes negative values. What holds: the product is never negative where M'M commutes with H, or v is an
+    eigenvector of H, nor on average over all directions of v. With fewer alphas than weights there is in general a v
+    that makes it negative, and the same is true of the second-order term.
+
+    Args:
+        train_loss: L_train. H is its second derivative as it stands, without the weight decay of an optimiser; add the
+            penalty to the loss to have it in H.
+        search_loss: L_val.
+        weights: w, by name.
+        alphas: One vector of architecture parameters per choice.
+        eta: The amending coefficient, positive; 0.1 in the paper.
+        radius: None for exact products; else both are central differences, H v of dL_train/dw between
+            w +- radius v / |v| and M u of dL_train/dalpha between w +- radius u / |u|, u = H v.
+    """
+    first, v = _gradients(search_loss, weights, alphas)
+    curvature = _curvature(train_loss, weights, alphas, radius)
+    return ArchitectureGradient(first, [-eta * product for product in curvature.mixed(curvature.hessian(v))])
+
+
+# Derivatives of the training loss
+
+
+class _Curvature(Protocol):
+    """The first derivative of a loss by the weights, and products of its second derivatives with a vector."""
+
+    def gradient(self) -> Weights:
+        """Returns dL/dw."""
+
+    def hessian(self, vector: Weights) -> Weights:
+        """Returns d2L/dw2 times the vector."""
+
+    def mixed(self, vector: Weights) -> list[Tensor]:
+        """Returns d2L/(dalpha dw) times the vector; what was kept for the products is given up."""
+
+
+def _curvature(loss: Loss, weights: Weights, alphas: Sequence[Tensor], radius: float | None) -> _Curvature:
+    """Returns the derivatives of the loss, exact where the radius is None."""
+    if radius is None:
+        return _Exact(loss, weights, alphas)
+    return _FiniteDifferences(loss, weights, alphas, radius)
+
+
+class _Exact:
+    """By differentiating the backward pass; one forward and one backward pass serve all products."""
+
+    def __init__(self, loss: Loss, weights: Weights, alphas: Sequence[Tensor]) -> None:
+        """Runs both passes."""
+        self._weights, self._alphas = _leaves(weights), [_leaf(alpha) for alpha in alphas]
+        self._gradient = _gradient_of_weights(loss(self._weights, self._alphas), self._weights, create_graph=True)
+
+    def gradient(self) -> Weights:
+        return {name: g.detach() for name, g in self._gradient.items()}
+
+    def hessian(self, vector: Weights) -> Weights:
+        outputs, cotangents = self._paired(vector)
+        products = torch.autograd.grad(
+            outputs, list(self._weights.values()), cotangents, retain_graph=True, allow_unused=True
+        )
+        return _present(self._weights, products)
+
+    def mixed(self, vector: Weights) -> list[Tensor]:
+        outputs, cotangents = self._paired(vector)
+        return list(torch.autograd.grad(outputs, self._alphas, cotangents, materialize_grads=True))
+
+    def _paired(self, vector: Weights) -> tuple[list[Tensor], list[Tensor]]:
+        """Returns dL/dw and the vector, where both have an entry and dL/dw is not constant."""
+        names = [name for name, g in self._gradient.items() if name in vector and g.requires_grad]
+        return [self._gradient[name] for name in names], [vector[name] for name in names]
+
+
+class _FiniteDifferences:
+    """By central differences of first derivatives between two points at the radius around the weights."""
+
+    def __init__(self, loss: Loss, weights: Weights, alphas: Sequence[Tensor], radius: float) -> None:
+        """Takes the radius: the distance of the points from the weights."""
+        self._loss, self._weights, self._radius = loss, weights, radius
+        self._alphas = [alpha.detach() for alpha in alphas]
+
+    def gradient(self) -> Weights:
+        return self._gradient_at(self._weights)
+
+    def hessian(self, vector: Weights) -> Weights:
+        epsilon = self._epsilon(vector)
+        ahead = self._gradient_at(self._moved(vector, epsilon))
+        behind = self._gradient_at(self._moved(vector, -epsilon))
+        return {name: (ahead[name] - behind[name]) / (2 * epsilon) for name in ahead}
+
+    def mixed(self, vector: Weights) -> list[Tensor]:
+        epsilon = self._epsilon(vector)
+        ahead = _gradient_of_alphas(self._loss, self._moved(vector, epsilon), self._alphas)
+        behind = _gradient_of_alphas(self._loss, self._moved(vector, -epsilon), self._alphas)
+        return [(a - b) / (2 * epsilon) for a, b in zip(ahead, behind, strict=True)]
+
+    def _gradient_at(self, weights: Weights) -> dict[str, Tensor]:
+        leaves = _leaves(weights)
+        return _gradient_of_weights(self._loss(leaves, self._alphas), leaves)
+
+    def _epsilon(self, vector: Weights) -> Tensor:
+        """Returns radius / |vector|; for a vector of zeros a number all the same, and the products are zeros."""
+        norm = _norm(list(vector.values()))
+        return self._radius / norm.clamp_min(torch.finfo(norm.dtype).tiny)
+
+    def _moved(self, vector: Weights, epsilon: Tensor) -> dict[str, Tensor]:
+        """Returns the weights + epsilon * vector."""
+        return {
+            name: torch.addcmul(weight.detach(), vector[name], epsilon) if name in vector else weight
+            for name, weight in self._weights.items()
+        }
+
+
+# First derivatives
+
+
+def _gradient_of_alphas(loss: Loss, weights: Weights, alphas: Sequence[Tensor]) -> list[Tensor]:
+    """Returns dL/dalpha; nothing is differentiated by the weights."""
+    leaves = [_leaf(alpha) for alpha in alphas]
+    value = loss({name: weight.detach() for name, weight in weights.items()}, leaves)
+    return list(torch.autograd.grad(value, leaves, materialize_grads=True))
+
+
+def _gradient_of_weights(value: Tensor, weights: Weights, create_graph: bool = False) -> dict[str, Tensor]:
+    """Returns the derivative of the value by those weights that it depends on."""
+    return _present(
+        weights, torch.autograd.grad(value, list(weights.values()), create_graph=create_graph, allow_unused=True)
+    )
+
+
+def _gradients(loss: Loss, weights: Weights, alphas: Sequence[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Returns dL/dalpha and dL/dw from one backward pass."""
+    by_name, by_choice = _leaves(weights), [_leaf(alpha) for alpha in alphas]
+    found = torch.autograd.grad(loss(by_name, by_choice), [*by_choice, *by_name.values()], allow_unused=True)
+    first = [torch.zeros_like(a) if g is None else g for a, g in zip(alphas, found, strict=False)]
+    return first, _present(by_name, found[len(alphas) :])
+
+
+def _leaf(tensor: Tensor) -> Tensor:
+    """Returns a view of the tensor that is differentiated by."""
+    return tensor.detach().requires_grad_()
+
+
+def _leaves(weights: Weights) -> dict[str, Tensor]:
+    return {name: _leaf(weight) for name, weight in weights.items()}
+
+
+def _present(weights: Weights, gradients: Sequence[Tensor | None]) -> dict[str, Tensor]:
+    """Returns the gradients by name, without those that are None."""
+    return {name: g for name, g in zip(weights, gradients, strict=True) if g is not None}
+
+
+def _norm(tensors: Sequence[Tensor]) -> Tensor:
+    """Returns the Euclidean norm over all entries of all tensors, ``()``."""
+    return nn.utils.get_total_norm(tensors)
