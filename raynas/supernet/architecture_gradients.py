@@ -184,7 +184,7 @@ def second_order(
     memory.
 
     Where the network has kinks (ReLU) the two differ by more than rounding: the exact one leaves kinks out, the
-    difference counts those that its two points are apart, and on small batches these can be most of it.
+    difference counts those between its two points, and on small batches these can be most of it.
 
     Args:
         train_loss: L_train.
