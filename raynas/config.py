@@ -200,8 +200,8 @@ class LimitsSection(Section):
     min_parameters: float | None = None
     max_multiply_adds: float | None = None
     min_multiply_adds: float | None = None
-    max_latency: float | None = None
-    min_latency: float | None = None
+    max_latency: Annotated[float, Field(ge=0)] | None = None  # what bounds a measurement is checked before it
+    min_latency: Annotated[float, Field(ge=0)] | None = None
 
 
 class SearchSection(Section):

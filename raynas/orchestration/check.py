@@ -84,6 +84,7 @@ def describe(config: RunConfig) -> str:
         timed = [given.pop(key) for key in ("max_latency", "min_latency") if key in given]
         if timed:
             lines.append("# search.limits on latency: it is measured when the search begins; `raynas profile` does now")
+    if given:
         limits = Limits(table, **given)
         admitted = limits.admits(architectures)
         if not admitted.any():  # a search brings architectures inside; this says if it could not

@@ -88,6 +88,13 @@ def test_limits_that_admit_nothing_are_refused_before_anything_is_trained(
     assert not (tmp_path / "runs/small/supernet").exists()
 
 
+def test_a_check_refuses_a_limit_on_latency_that_is_none(
+    tmp_path: Path, measured: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(limited(tmp_path, limits={"max_latency": -1.0}))]) == 2
+    assert "search.limits.max_latency: expected greater than or equal to 0, got -1.0" in capsys.readouterr().err
+
+
 def test_a_check_says_that_latency_is_measured_later(
     tmp_path: Path, measured: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
