@@ -214,6 +214,7 @@ def _ranking(result: dict[str, Any]) -> list[str]:
         "": [row["name"] for row in rows],
         "tau-b": [_with_interval(row, "tau") for row in rows],
         "rho": [_with_interval(row, "rho") for row in rows],
+        "pairs": ["undefined" if row["agreement"] is None else f"{row['agreement']:.1f} %" for row in rows],
         **{
             f"top {k}": [f"{row['top'][k]['mean']:.2f} %" if k in row["top"] else "" for row in rows]
             for k in ("1", "10", "100")
@@ -222,7 +223,7 @@ def _ranking(result: dict[str, Any]) -> list[str]:
     }
     return [
         f"{ranked} against {result['column']} of {result['table']}; in brackets 95 % of "
-        f"{result['bootstrap']} resamples; "
+        f"{result['bootstrap']} resamples; pairs: the share ordered as the truth does; "
         "top k: mean true accuracy of the k best",
         *_lines(columns),
     ]

@@ -14,7 +14,7 @@ import re
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
@@ -28,6 +28,7 @@ FitnessName = Literal[
     "one_shot_accuracy",
     "one_shot_loss",
     "initial_angle",
+    "log_probability",
     "benchmark_table",
     "num_parameters",
     "multiply_adds",
@@ -40,6 +41,9 @@ class Section(BaseModel):
     """A part of a run file: unknown keys and wrong types are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+SectionType = TypeVar("SectionType", bound=Section)
 
 
 class SpaceSection(Section):
@@ -72,6 +76,7 @@ class DataSection(Section):
             default.
         flip: Whether images are mirrored at random; by the data set by default.
         lighting: Deviation of random shifts of an image's colour along the principal components of ImageNet's.
+        cutout: Side, in pixels, of the square that is blanked in every training image, in a random place; 0 for none.
         normalise: Whether mean and deviation of the data set are taken out; else a network sees pixels / 255.
         loader_workers: Processes that read image folders, per training worker.
     """
@@ -87,6 +92,7 @@ class DataSection(Section):
     crop_ratio: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
     flip: bool | None = None
     lighting: Annotated[float, Field(ge=0)] = 0.0
+    cutout: Annotated[int, Field(ge=0)] = 0
     normalise: bool = True
     loader_workers: Annotated[int, Field(ge=0)] = 0
 
@@ -127,8 +133,11 @@ class TrainSection(Section):
         clip_norm: Bound on the norm of the gradient; none by default.
         clip_value: Bound on the size of each entry of the gradient, in the place of clip_norm; none by default.
         label_smoothing: Share of the target that is spread evenly over all labels; losses are reported without it.
-        sampling: Which paths a step trains: uniform (one) or fair (every candidate once).
-        path_per_cell: Whether every cell draws its own path (the code of RLNAS) or all share one (the paper).
+        sampling: What a step trains: uniform (one random path), fair (every candidate once), or by the alphas: mixture
+            (all candidates, weighted) or gumbel (one sampled path).
+        path_per_cell: Whether every cell draws its own path or all share one.
+        drop_path: Chance of an image to be dropped by a candidate that is no identity.
+        auxiliary_weight: Weight of the loss of the auxiliary tower, where the space builds one.
         precision: Arithmetic of forward and backward.
         workers: Training workers; a pair ``[min, max]`` trains elastically; 0 trains without Ray, in this process.
         cpus_per_worker: CPUs, and torch threads, of a worker.
@@ -153,8 +162,10 @@ class TrainSection(Section):
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     clip_value: Annotated[float, Field(gt=0)] | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    sampling: Literal["uniform", "fair"] | None = None
-    path_per_cell: bool = False
+    sampling: Literal["uniform", "fair", "mixture", "gumbel"] | None = None
+    path_per_cell: bool | None = None
+    drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    auxiliary_weight: Annotated[float, Field(ge=0)] = 0.4
     precision: Literal["float32", "bfloat16"] = "float32"
     workers: Annotated[int, Field(ge=0)] | Annotated[list[Positive], Field(min_length=2, max_length=2)] = 1
     cpus_per_worker: Positive = 1
@@ -193,6 +204,39 @@ class TrainSection(Section):
         return (self.workers, self.workers) if isinstance(self.workers, int) else (self.workers[0], self.workers[1])
 
 
+class AlphasSection(Section):
+    """How architecture parameters (alphas) are trained, on the search split, beside the weights.
+
+    Attributes:
+        gates: What their step runs: mixture (all candidates) or gumbel (one sampled by them). What is left open the
+            algorithm fills in; of one that has no alphas there are then none.
+        gradient: Which gradient they follow: first or second order, or amended.
+        eta: The amending coefficient.
+        radius: Radius of finite differences in second derivatives; exact ones by default.
+        learning_rate: Learning rate of Adam.
+        betas: Decay rates of Adam's two averages.
+        weight_decay: L2 penalty.
+        clip_norm: Bound on the norm of the gradient; none by default.
+        before_weights: Whether their step comes before the step of the weights, or after it.
+        first_epoch: Epochs during which they rest.
+        temperature: Of gumbel: from the first number in the first epoch, linearly, to the second in the last.
+        idle: Of gumbel: whether the weights of candidates that were not sampled are added for their gradients.
+    """
+
+    gates: Literal["mixture", "gumbel", "two_paths"] | None = None
+    gradient: Literal["first", "second", "amended"] | None = None
+    eta: Annotated[float, Field(ge=0)] = 0.1
+    radius: Annotated[float, Field(gt=0)] | None = None
+    learning_rate: Annotated[float, Field(gt=0)] = 3e-4
+    betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = [0.5, 0.999]
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-3
+    clip_norm: Annotated[float, Field(gt=0)] | None = None
+    before_weights: bool | None = None
+    first_epoch: Annotated[int, Field(ge=0)] = 0
+    temperature: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] = [10.0, 0.1]
+    idle: bool = False
+
+
 class LimitsSection(Section):
     """Bounds on what an architecture may cost: absolute counts for one image; seconds as `latency` measures them."""
 
@@ -209,6 +253,10 @@ class SearchSection(Section):
 
     Attributes:
         name: Who proposes.
+        derivation: What derive takes: whether none, the candidate that passes nothing, competes; or, in the DARTS
+            space, the two strongest pairs of edge and operation of each node.
+        most_skips: So many skip connections in the (normal) cell that alphas stand for are too many: they are taken as
+            they were in the epoch before; as they ended by default.
         objectives: What pareto weighs against the fitness: costs, to be low.
         fitness: Who judges; of a list, the mean of the standard scores of each.
         angle: Which weights the angle counts: those on paths (paper), or stem, fixed blocks and head too (official).
@@ -232,7 +280,11 @@ class SearchSection(Section):
         top: How many of the best to report.
     """
 
-    name: Literal["random", "evolution", "exhaustive", "pareto", "exact_angle"] | None = None
+    name: Literal["random", "evolution", "exhaustive", "pareto", "exact_angle", "derive", "alpha_sampling"] | None = (
+        None
+    )
+    most_skips: Positive | None = None
+    derivation: Literal["with_none", "without_none", "pairs"] | None = None
     objectives: Annotated[list[Literal["num_parameters", "multiply_adds", "latency"]], Field(min_length=1)] = [
         "multiply_adds"
     ]
@@ -287,6 +339,8 @@ class SearchSection(Section):
             "random": (*shared, "generations"),
             "exhaustive": shared,
             "exact_angle": ("top",),
+            "derive": ("derivation",),
+            "alpha_sampling": (*shared, "generations"),
             "pareto": (
                 *(*shared, "generations", "mutations", "crossovers", "objectives"),
                 *("mutation_probability", "mutation_excludes", "max_tries"),
@@ -341,6 +395,7 @@ class RunConfig(Section):
         space: What is searched.
         data: Images and labels.
         train: How the supernet is trained.
+        alphas: How architecture parameters are trained beside it.
         search: How architectures are proposed and judged.
         benchmark: The truth to hold a ranking against.
         latency: How the latency of candidates is measured.
@@ -356,6 +411,7 @@ class RunConfig(Section):
     space: SpaceSection
     data: DataSection
     train: TrainSection = TrainSection()
+    alphas: AlphasSection = AlphasSection()
     search: SearchSection = SearchSection()
     benchmark: BenchmarkSection = BenchmarkSection()
     latency: LatencySection = LatencySection()
@@ -404,14 +460,54 @@ class RunConfig(Section):
         return self.model_copy(
             update={
                 "data": self.data.model_copy(update={"labels": self.data.labels or row.labels}),
-                "train": self.train.model_copy(
-                    update={"sampling": self.train.sampling or row.sampling, "base_seeds": self.base_seeds}
-                ),
-                "search": self.search.model_copy(
-                    update={"name": self.search.name or row.search, "fitness": self.search.fitness or row.fitness}
+                "train": _filled(self.train, row, "sampling", "path_per_cell", base_seeds=self.base_seeds),
+                "alphas": _filled(self.alphas, row, "gates", "gradient", "before_weights"),
+                "search": _filled(
+                    self.search, row, "fitness", "derivation", "most_skips", name=self.search.name or row.search
                 ),
             }
-        )
+        )._with_alphas()
+
+    def _with_alphas(self) -> RunConfig:
+        """Returns this resolved configuration, if what needs alphas has them, and they have what they need.
+
+        Raises:
+            ValueError: If something needs alphas and there are none, or they could not be trained or derived from.
+        """
+        needs = {
+            "train.sampling": self.train.sampling in ("mixture", "gumbel") and self.train.sampling,
+            "search.name": self.search.name in ("derive", "alpha_sampling") and self.search.name,
+            "search.fitness": "log_probability" in self.search.fitnesses and "log_probability",
+        }
+        for key, word in needs.items():
+            if word and self.alphas.gates is None:
+                raise ValueError(
+                    f"{key}: {word} needs alphas, which {self.algorithm} has none of; set alphas.gates to mixture, "
+                    "gumbel or two_paths"
+                )
+        if self.alphas.idle and self.alphas.gates != "gumbel":
+            raise ValueError(
+                f"alphas.idle: only samples leave candidates idle, got alphas.gates: {self.alphas.gates}; leave it out"
+            )
+        if self.alphas.gates is not None and self.data.train_portion == 1:
+            raise ValueError("data.train_portion: alphas follow the search split, which is empty at 1; lower it")
+        if self.alphas.gates is not None and self.alphas.first_epoch >= self.train.epochs:
+            raise ValueError(
+                f"alphas.first_epoch: expected less than train.epochs ({self.train.epochs}), got "
+                f"{self.alphas.first_epoch}: the alphas would rest to the end"
+            )
+        if self.search.name == "derive" and self.search.limits != LimitsSection():
+            raise ValueError(
+                "search.limits: what alphas stand for cannot be kept inside limits; leave them out, or take "
+                "search.name: alpha_sampling"
+            )
+        return self
+
+
+def _filled(section: SectionType, row: object, *keys: str, **others: object) -> SectionType:
+    """Returns a section with the keys that are left open taken from the row of an algorithm, and others set."""
+    left_open = {key: getattr(row, key) for key in keys if getattr(section, key) is None}
+    return section.model_copy(update={**left_open, **others})
 
 
 EXECUTION_KEYS = frozenset(

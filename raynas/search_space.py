@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 Architecture: TypeAlias = tuple[int, ...]
 """The candidate taken at each choice. Hashable, picklable, and JSON as it is."""
+
+Terms: TypeAlias = "Iterable[tuple[int | np.ndarray, np.ndarray]]"
+"""For each entry of architectures the term that it adds: of which choice, of which candidate, each ``(n,)``."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class AdditiveTable:
-    """Quantities of an architecture that are a constant plus one term per choice.
+    """Quantities of an architecture that are a constant plus one term per entry: per choice.
 
     Parameters and multiply-adds are of this kind, and so are the three sums under the angle, there with each term
     repeated `multiplicity` times.
@@ -42,11 +45,14 @@ class AdditiveTable:
         fixed: The constant, ``(d,)``.
         terms: The term of every candidate, ``(num_choices, most candidates of a choice, d)``; rows past a choice's
             last candidate are zero and never read.
+        terms_of: Which term each entry of the given architectures, ``(n, num_choices)``, adds; None where it is that of
+            its own choice and candidate. See `SearchSpace.cost_terms`.
     """
 
     quantities: tuple[str, ...]
     fixed: np.ndarray
     terms: np.ndarray
+    terms_of: Callable[[np.ndarray], Terms] | None = field(default=None, kw_only=True)
 
     def total(self, architectures: np.ndarray, multiplicity: np.ndarray | None = None) -> np.ndarray:
         """Returns the quantities of each architecture, ``(n, d)``, in the dtype of `terms`.
@@ -59,9 +65,10 @@ class AdditiveTable:
             multiplicity: How often each choice's term counts, ``(n, num_choices)``; once by default.
         """
         total = np.repeat(self.fixed[None, :], len(architectures), axis=0)
-        for choice in range(self.terms.shape[0]):
-            term = self.terms[choice, architectures[:, choice]]
-            total += term if multiplicity is None else term * multiplicity[:, choice, None]
+        own = zip(range(len(self.terms)), architectures.T, strict=True)
+        for entry, (choice, candidate) in enumerate(self.terms_of(architectures) if self.terms_of else own):
+            term = self.terms[choice, candidate]
+            total += term if multiplicity is None else term * multiplicity[:, entry, None]
         return total
 
     def beside(self, other: AdditiveTable) -> AdditiveTable:
@@ -70,6 +77,7 @@ class AdditiveTable:
             (*self.quantities, *other.quantities),
             np.concatenate([self.fixed, other.fixed]),
             np.concatenate([self.terms, other.terms], axis=2),
+            terms_of=self.terms_of,
         )
 
 
@@ -157,6 +165,36 @@ class SearchSpace(ABC):
         """Returns the representative of all architectures that compute the same function: itself by default."""
         return architecture
 
+    def derive(self, probabilities: Sequence[np.ndarray], rule: str) -> Architecture:
+        """Returns the architecture that alphas stand for: the most probable candidate of every choice, repaired.
+
+        Args:
+            probabilities: softmax(alpha) of every choice, each ``(number of candidates,)``.
+            rule: ``with_none``: candidates that pass nothing, called ``none``, compete with the others.
+                ``without_none``: they do not.
+
+        Raises:
+            ValueError: If the space has no such rule.
+        """
+        if rule not in ("with_none", "without_none"):
+            raise ValueError(
+                f"search.derivation: {type(self).__name__} has with_none and without_none, got {rule}; take one of them"
+            )
+        taken = [
+            int(
+                np.argmax([p if rule == "with_none" or name != "none" else -1.0 for p, name in zip(*pair, strict=True)])
+            )
+            for pair in zip(probabilities, (choice.candidates for choice in self.choices), strict=True)
+        ]
+        return self.repair(tuple(taken), np.random.default_rng(0))
+
+    def derived_space(self, rule: str) -> SearchSpace:
+        """Returns the space of the architectures that `derive` returns under a rule: this one, by default.
+
+        Another one must share the weights of this space's supernets by their names.
+        """
+        return self
+
     def describe(self, architecture: Architecture) -> str:
         """Returns the architecture as text, ``choice=candidate`` joined by commas; `parse` reads it."""
         return ",".join(f"{c.name}={c.candidates[k]}" for c, k in zip(self.choices, architecture, strict=True))
@@ -204,6 +242,21 @@ class SearchSpace(ABC):
         normalisations that have no weights, say.
         """
         return self.build_supernet(num_classes)
+
+    @property
+    def cost_choices(self) -> tuple[Choice, ...]:
+        """The choices that `build_union` is routed by, whose candidates' costs add up: those of the space by default.
+
+        Override it, and `cost_terms`, where what an architecture costs is no sum over its choices.
+        """
+        return self.choices
+
+    def cost_terms(self, architectures: np.ndarray) -> Terms:
+        """Returns for each entry of the architectures, ``(n, num_choices)``, what it adds to their costs.
+
+        That is a candidate of one of `cost_choices`, by default the entry itself.
+        """
+        return zip(range(len(self.choices)), architectures.T, strict=True)
 
     def weight_vector(self, definition: str) -> WeightVector:
         """Returns how the weights of an architecture are concatenated under the named definition of the angle."""

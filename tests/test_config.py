@@ -7,6 +7,7 @@ import pytest
 from raynas.algorithms import algorithms
 from raynas.config import (
     EXECUTION_KEYS,
+    AlphasSection,
     DataSection,
     RunConfig,
     SearchSection,
@@ -17,9 +18,12 @@ from raynas.config import (
     parse_config,
 )
 from raynas.data import DATASETS, LABELS
+from raynas.orchestration.train_supernet import alpha_recipe_of
 from raynas.search import SEARCHERS
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.supernet.one_shot import DECAYED, SAMPLINGS, Recipe
+from raynas.supernet.alphas import GRADIENTS, AlphaRecipe
+from raynas.supernet.one_shot import DECAYED, Recipe
+from raynas.supernet.routes import GATES, SAMPLINGS
 from raynas.training.schedules import SCHEDULES
 
 MINIMAL = "space: {name: nasbench201}\ndata: {name: digits}\n"
@@ -44,6 +48,8 @@ def test_the_words_of_a_run_file_are_the_names_of_the_parts() -> None:
     assert members(TrainSection, "sampling") == set(SAMPLINGS)
     assert members(TrainSection, "schedule") == set(SCHEDULES)
     assert members(TrainSection, "decay_on") == set(DECAYED)
+    assert members(AlphasSection, "gradient") == set(GRADIENTS)
+    assert members(AlphasSection, "gates") == set(GATES)
     assert members(SearchSection, "name") == set(SEARCHERS)
     for row in algorithms().values():
         assert row.labels in LABELS
@@ -62,6 +68,28 @@ def test_the_defaults_are_those_of_the_paper_and_of_the_recipe(tmp_path: Path) -
         assert getattr(train, key) == getattr(recipe, key)
 
 
+def test_every_key_of_the_alphas_reaches_their_training_and_has_its_default(tmp_path: Path) -> None:
+    """But for what is said of the routes: gates, temperature, idle; and for what a row fills in."""
+    assert set(AlphasSection.model_fields) - {"gates", "temperature", "idle"} == set(AlphaRecipe.__dataclass_fields__)
+    assert alpha_recipe_of(load(tmp_path, MINIMAL, "algorithm=gdas")) == AlphaRecipe()
+    changes = {
+        "gradient": "amended",
+        "eta": 0.2,
+        "radius": 0.01,
+        "learning_rate": 0.5,
+        "betas": [0.1, 0.2],
+        "weight_decay": 0.3,
+        "clip_norm": 5.0,
+        "before_weights": True,
+        "first_epoch": 7,
+    }
+    overrides = [f"alphas.{key}={value}" for key, value in changes.items()]
+    assert alpha_recipe_of(load(tmp_path, MINIMAL, "algorithm=gdas", *overrides)) == AlphaRecipe(
+        **{**changes, "betas": (0.1, 0.2)}  # type: ignore[arg-type]
+    )
+    assert changes.keys() == AlphaRecipe.__dataclass_fields__.keys()
+
+
 def test_what_a_file_leaves_open_comes_from_its_algorithm(tmp_path: Path) -> None:
     config = load(tmp_path)
     assert (config.data.labels, config.train.sampling) == ("random", "uniform")
@@ -69,6 +97,53 @@ def test_what_a_file_leaves_open_comes_from_its_algorithm(tmp_path: Path) -> Non
     assert config.base_seeds == [0]
     assert load(tmp_path, MINIMAL, "data.labels=true").data.labels == "true"
     assert load(tmp_path, MINIMAL, "data.labels=shuffled").data.labels == "shuffled"
+
+
+ROW_KEYS = {
+    "data.labels": "labels",
+    "train.sampling": "sampling",
+    "train.path_per_cell": "path_per_cell",
+    "alphas.gates": "gates",
+    "alphas.gradient": "gradient",
+    "alphas.before_weights": "before_weights",
+    "search.name": "search",
+    "search.fitness": "fitness",
+    "search.derivation": "derivation",
+    "search.most_skips": "most_skips",
+}
+"""Which key each entry of a row fills in."""
+
+
+@pytest.mark.parametrize("name", algorithms())
+def test_a_row_fills_in_every_key_that_is_left_open(tmp_path: Path, name: str) -> None:
+    row = algorithms()[name]
+    assert set(ROW_KEYS.values()) == set(vars(row))
+    resolved = flatten(load(tmp_path, MINIMAL, f"algorithm={name}").model_dump())
+    assert {entry: resolved[key] for key, entry in ROW_KEYS.items()} == vars(row)
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "data.labels=shuffled",
+        "train.sampling=fair",
+        "train.path_per_cell=false",
+        "alphas.gates=mixture",
+        "alphas.gradient=amended",
+        "alphas.before_weights=false",
+        "search.name=alpha_sampling",
+        "search.fitness=one_shot_loss",
+        "search.derivation=without_none",
+    ],
+)
+@pytest.mark.parametrize("algorithm", ["gdas", "darts"])
+def test_a_key_that_is_set_wins_over_the_row_and_changes_no_other(
+    tmp_path: Path, algorithm: str, override: str
+) -> None:
+    key, _, text = override.partition("=")
+    value = {"false": False}.get(text, text)
+    row = flatten(load(tmp_path, MINIMAL, f"algorithm={algorithm}").model_dump())
+    assert flatten(load(tmp_path, MINIMAL, f"algorithm={algorithm}", override).model_dump()) == {**row, key: value}
 
 
 def test_a_run_is_named_after_its_file_and_keeps_all_it_resolved(tmp_path: Path) -> None:
@@ -113,7 +188,7 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path, text: str) -> Non
         ("data.labels=none", "data.labels: expected 'true', 'random', 'shuffled'"),
         ("data.name=mnist", "data.name: expected 'digits', 'cifar10'"),
         ("data.train_portion=0", "data.train_portion: expected greater than 0, got 0"),
-        ("algorithm=darts2", "algorithm: expected one of rlnas, spos, random_search, training_free, got 'darts2'"),
+        ("algorithm=darts2", f"algorithm: expected one of {', '.join(algorithms())}, got 'darts2'"),
         ("storage_path=s3://bucket", "storage_path: expected a folder that this machine and all workers see"),
         ("name=a/b", "name: expected match pattern"),
         ("space={}", "space.name: this key is required"),
@@ -128,6 +203,64 @@ def test_a_mistake_is_one_line_that_names_the_key(tmp_path: Path, override: str,
         load(tmp_path, MINIMAL + "seed: 0\n", override)
     assert str(mistake.value).startswith(message)
     assert "\n" not in str(mistake.value)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["train.sampling=mixture"],
+            "train.sampling: mixture needs alphas, which rlnas has none of; set alphas.gates to mixture, gumbel or "
+            "two_paths",
+        ),
+        (["train.sampling=gumbel", "search.name=derive"], "train.sampling: gumbel needs alphas, which rlnas"),
+        (["search.name=derive"], "search.name: derive needs alphas, which rlnas has none of"),
+        (["search.name=alpha_sampling"], "search.name: alpha_sampling needs alphas, which rlnas has none of"),
+        (["search.fitness=log_probability"], "search.fitness: log_probability needs alphas, which rlnas has none of"),
+        (["search.fitness=[angle, log_probability]"], "search.fitness: log_probability needs alphas, which rlnas"),
+        (
+            ["algorithm=darts", "data.train_portion=1.0"],
+            "data.train_portion: alphas follow the search split, which is empty at 1; lower it",
+        ),
+        (
+            ["algorithm=gdas", "train.epochs=15", "alphas.first_epoch=15"],
+            "alphas.first_epoch: expected less than train.epochs (15), got 15: the alphas would rest to the end",
+        ),
+        (
+            ["algorithm=darts", "search.limits.max_parameters=1e9"],
+            "search.limits: what alphas stand for cannot be kept inside limits; leave them out, or take search.name: "
+            "alpha_sampling",
+        ),
+        (["algorithm=darts", "alphas.gates=uniform"], "alphas.gates: expected 'mixture', 'gumbel' or"),
+        (["alphas.gradient=third"], "alphas.gradient: expected 'first', 'second' or 'amended', got 'third'"),
+        (["alphas.betas=[0.5]"], "alphas.betas: expected "),
+        (["alphas.betas=[0.5, 1]"], "alphas.betas.1: expected less than 1, got 1"),
+        (["alphas.temperature=[10, 0]"], "alphas.temperature.1: expected greater than 0, got 0"),
+        (["alphas.eta=-0.1"], "alphas.eta: expected greater than or equal to 0, got -0.1"),
+        (["alphas.radius=0"], "alphas.radius: expected greater than 0, got 0"),
+        (["alphas.first_epoch=-1"], "alphas.first_epoch: expected greater than or equal to 0, got -1"),
+        (["alphas.gate=mixture"], "alphas.gate: unknown key; did you mean gates?"),
+    ],
+    ids=lambda one: " ".join(one) if isinstance(one, list) else "",
+)
+def test_what_alphas_need_and_what_needs_them_is_said_in_one_line(
+    tmp_path: Path, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(ValueError) as mistake:
+        load(tmp_path, MINIMAL, *overrides)
+    assert str(mistake.value).startswith(message)
+    assert "\n" not in str(mistake.value)
+
+
+def test_any_algorithm_may_be_given_alphas(tmp_path: Path) -> None:
+    config = load(tmp_path, MINIMAL, "alphas.gates=gumbel", "train.sampling=mixture", "search.name=derive")
+    assert (config.alphas.gates, config.alphas.gradient, config.search.derivation) == (
+        "gumbel",
+        "first",
+        "without_none",
+    )
+    limits = load(tmp_path, MINIMAL, "algorithm=setn", "search.limits.max_parameters=1e9").search.limits
+    assert limits.max_parameters == 1e9
 
 
 def test_a_gradient_is_clipped_in_one_way(tmp_path: Path) -> None:
@@ -282,7 +415,9 @@ def test_a_mistake_of_the_file_or_of_an_override_is_not_the_blocks(tmp_path: Pat
         with pytest.raises(ValueError, match=f"^{key}: expected greater"):
             load(tmp_path, FULL + QUICK, override, quick=True)
     for quick in (False, True):
-        with pytest.raises(ValueError, match="^train.sampling: expected 'uniform' or 'fair', got 'all'$"):
+        with pytest.raises(
+            ValueError, match="^train.sampling: expected 'uniform', 'fair', 'mixture' or 'gumbel', got 'all'$"
+        ):
             load(tmp_path, FULL.replace("workers: 8", "sampling: all") + QUICK, quick=quick)
 
 

@@ -110,6 +110,51 @@ def test_defaults_leave_an_architecture_as_it_is(space, rng):
     assert space.path_counts(np.array([[1, 2, 3], [0, 0, 0]])).tolist() == [[1, 1, 1], [1, 1, 1]]
 
 
+def random_probabilities(space, rng):
+    """Returns a distribution for each choice, sharp ones and flat ones."""
+    return [rng.dirichlet(np.full(len(choice.candidates), rng.choice([0.2, 1, 10]))) for choice in space.choices]
+
+
+@pytest.mark.parametrize("rule", ["with_none", "without_none"])
+def test_alphas_stand_for_the_most_probable_candidate_of_every_choice(space, rng, rule):
+    with_none = 0
+    for _ in range(200):
+        probabilities = random_probabilities(space, rng)
+        expected = []
+        for row, choice in zip(probabilities, space.choices, strict=True):
+            best = None
+            for k, name in enumerate(choice.candidates):
+                if (rule == "with_none" or name != "none") and (best is None or row[k] > row[best]):
+                    best = k
+            expected.append(best)
+        derived = space.derive(probabilities, rule)
+        assert derived == tuple(expected) and all(type(k) is int for k in derived)
+        with_none += 0 in derived
+    assert (with_none > 50) == (rule == "with_none")
+
+
+def test_of_equally_probable_candidates_the_first_is_taken(space):
+    even = [np.full(n, 1 / n) for n in (2, 3, 4)]
+    assert space.derive(even, "with_none") == (0, 0, 0)
+    assert space.derive(even, "without_none") == (1, 1, 1)
+
+
+def test_what_alphas_stand_for_is_repaired_the_same_each_time(rng):
+    class Fussy(EvenSum):
+        def repair(self, architecture, rng):
+            odd = sum(architecture) % 2
+            return (*architecture[:2], (architecture[2] + odd * rng.choice([1, 3])) % 4) if odd else architecture
+
+    repaired = 0
+    for space in (EvenSum(), Fussy()):
+        for _ in range(50):
+            probabilities = random_probabilities(space, rng)
+            derived = space.derive(probabilities, "with_none")
+            assert sum(derived) % 2 == 0 and derived == space.derive(probabilities, "with_none")
+            repaired += derived != tuple(int(row.argmax()) for row in probabilities)
+    assert repaired > 20
+
+
 def test_by_default_the_drawing_is_a_chain_of_the_choices(space):
     (edges,) = space.drawing((1, 0, 2)).values()
     taken = [choice.candidates[k] for choice, k in zip(space.choices, (1, 0, 2), strict=True)]

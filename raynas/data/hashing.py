@@ -28,6 +28,8 @@ class Stream(IntEnum):
     LIGHT_FIRST = 9
     LIGHT_SECOND = 10
     LIGHT_THIRD = 11
+    HOLE_ROW = 12
+    HOLE_COLUMN = 13
 
 
 def _mix(bits: int) -> int:

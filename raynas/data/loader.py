@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from raynas.data.crops import CroppedArrays, CroppedFiles
+from raynas.data.cutout import cut_out, draw_holes
 from raynas.data.datasets import Dataset, ImageSet
 from raynas.data.hashing import Stream, hash_bits
 from raynas.data.lighting import draw_lights
@@ -20,8 +21,9 @@ class Loader:
     """Yields the batches of an epoch: float32 images, normalised and augmented, and int64 labels.
 
     Global batch t of an epoch is ``order[t * batch_size : (t + 1) * batch_size]``; a rank gets ``batch[rank::world]``.
-    The order is a hash of (seed, epoch), crop, flip and light of an image of (seed, epoch, the image's index): nothing
-    depends on how many ranks share a batch, on the number of loader processes, or on where an epoch was interrupted.
+    The order is a hash of (seed, epoch), crop, flip, light and hole of an image of (seed, epoch, the image's index):
+    nothing depends on how many ranks share a batch, on the number of loader processes, or on where an epoch was
+    interrupted.
 
     In-memory images lie as one padded uint8 tensor on the device: a crop is an offset into it, a batch one gather of
     contiguous rows. Image files are read and cropped by ``num_workers`` processes, one global batch's share each.
@@ -42,6 +44,7 @@ class Loader:
         crop_ratio: Sequence[float] | None = None,
         flip: bool | None = None,
         lighting: float = 0.0,
+        cutout: int = 0,
         drop_last: bool,
         device: torch.device = _CPU,
         num_workers: int = 0,
@@ -54,20 +57,22 @@ class Loader:
             positions: (n,) which of ``images`` to load.
             labels: called with the epoch, returns the labels of all of ``images``, (len(images),) integers.
             batch_size: images in a global batch, over all ranks.
-            seed: seed of order, crops, flips and lights.
-            augment: whether to crop, flip and light at random.
+            seed: seed of order, crops, flips, lights and holes.
+            augment: whether to crop, flip, light and cut out at random.
             shuffle: whether to visit the images in random order; else in the order of ``positions``.
             crop_padding: black pixels around an in-memory image that a crop may shift into; the data set's if None.
                 Files are cropped to a random area of 0.08 to 1 instead.
             crop_ratio: least and greatest ratio of width to height of that area; 3/4 and 4/3 if None.
             flip: whether half of the augmented images are mirrored; the data set's if None.
             lighting: deviation of the random light of augmented images, see `draw_lights`.
+            cutout: side of the square that is blanked in augmented images, see `draw_holes`; 0 for none.
             drop_last: whether to leave out a last batch that is not full.
             device: where batches are produced.
             num_workers: processes that read image files, 0 for the caller's own. In-memory images need none.
 
         Raises:
-            ValueError: if there is nothing to load, or ``drop_last`` would drop everything.
+            ValueError: if there is nothing to load, ``drop_last`` would drop everything, or the square is larger than
+                an image.
         """
         if not len(positions):
             raise ValueError(
@@ -78,6 +83,11 @@ class Loader:
             raise ValueError(
                 f"train.batch_size: expected at most {len(positions)} (the images there are to train on), got "
                 f"{batch_size}; lower it, or load more images"
+            )
+        if cutout > dataset.resolution:
+            raise ValueError(
+                f"data.cutout: expected at most {dataset.resolution} (the height and width of an image), got {cutout}; "
+                "lower it"
             )
         self._positions = np.asarray(positions, dtype=np.int64)
         self._index = images.index[self._positions]
@@ -90,6 +100,8 @@ class Loader:
         self.steps_per_epoch = len(positions) // batch_size if drop_last else -(-len(positions) // batch_size)
         flips = augment and (dataset.flip if flip is None else flip)
         self._lighting = lighting if augment else 0.0
+        self._cutout = cutout if augment else 0
+        self._resolution = dataset.resolution
         self._source: CroppedArrays | CroppedFiles
         if isinstance(images.images, tuple):
             paths = [images.images[position] for position in self._positions]
@@ -143,6 +155,13 @@ class Loader:
         lights = None
         if self._lighting:
             lights = torch.from_numpy(draw_lights(self._lighting, self._seed, epoch, self._index)).to(self._device)
+        holes = None
+        if self._cutout:
+            drawn = draw_holes(self._cutout, self._resolution, self._seed, epoch, self._index)
+            holes = torch.from_numpy(drawn).to(self._device)
         for batch, pixels in zip(batches, self._source.read(epoch, batches), strict=True):
             light = None if lights is None else lights[batch]
-            yield self._normalise(pixels.to(self._device, non_blocking=True), light), labels[batch]
+            images = self._normalise(pixels.to(self._device, non_blocking=True), light)
+            if holes is not None:
+                cut_out(images, holes[batch], self._cutout)
+            yield images, labels[batch]

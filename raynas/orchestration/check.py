@@ -12,8 +12,20 @@ from raynas.config import RunConfig
 from raynas.orchestration.judge import check_judge
 from raynas.orchestration.task import make_space, make_task, read_benchmark
 from raynas.search import Limits, RandomSearch
-from raynas.search_space import all_architectures, as_array, sample
+from raynas.search_space import SearchSpace, all_architectures, as_array, sample
 from raynas.supernet.costs import cost_table
+
+
+def check_derivation(config: RunConfig, space: SearchSpace) -> None:
+    """Says if the space has no such derivation from alphas as the run file names.
+
+    Raises:
+        ValueError: If so.
+    """
+    if config.search.name == "derive":
+        assert config.search.derivation is not None
+        evenly = [np.full(len(choice.candidates), 1 / len(choice.candidates)) for choice in space.choices]
+        space.derive(evenly, config.search.derivation)
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,7 @@ def describe(config: RunConfig) -> str:
     if elsewhere is not None:
         space, num_classes = make_space(config), elsewhere.num_classes
         resolution = data.resolution or elsewhere.resolution
+        check_derivation(config, space)
         steps = round((data.max_images or elsewhere.images) * data.train_portion) // train.batch_size
         lines.append(
             f"# data: not looked at; what follows is for {elsewhere.title}: {elsewhere.images:,} training images of "
@@ -61,6 +74,7 @@ def describe(config: RunConfig) -> str:
     else:
         task = make_task(config)
         space, resolution, num_classes = task.space, task.dataset.resolution, task.dataset.num_classes
+        check_derivation(config, space)
         check_judge(task)
         steps = task.train_batches(config.base_seeds[0], torch.device("cpu")).steps_per_epoch
     lines.append(

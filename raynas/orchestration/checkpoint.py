@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from raynas.orchestration.run_folder import write_json, written_at_once
+from raynas.supernet.alphas import AlphaTraining
 
 
 @dataclass(frozen=True)
@@ -26,11 +28,13 @@ class Checkpoint:
         weights: Parameters and buffers of the supernet by name.
         optimizer: Momentum by parameter name; empty for initial weights.
         epochs: Epochs done.
+        alphas: Alphas of each choice and the state of their optimiser, by ``choice.name``; empty without alphas.
     """
 
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     epochs: int
+    alphas: dict[str, Tensor]
 
 
 class DamagedCheckpoint(RuntimeError):
@@ -44,6 +48,7 @@ def save_checkpoint(
     epochs: int,
     steps: int,
     about: Mapping[str, Any],
+    alphas: AlphaTraining | None = None,
 ) -> None:
     """Writes a checkpoint at once.
 
@@ -54,6 +59,7 @@ def save_checkpoint(
         epochs: Epochs done, which is also the position in the schedule of the learning rate.
         steps: Steps done.
         about: What the weights belong to (space, data, classes, seed), compared when they are loaded.
+        alphas: Whose alphas and optimiser to keep, if there are any.
     """
     parts = {"weights": _plain(supernet.state_dict())}
     if optimizer is not None:
@@ -63,6 +69,14 @@ def save_checkpoint(
             if optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
         }
         parts["optimizer"] = _plain(momentum)
+    if alphas is not None:
+        parts["alphas"] = _plain(
+            {
+                f"{number}.{name}": tensor
+                for number, alpha in enumerate(alphas.alphas)
+                for name, tensor in {"alpha": alpha, **alphas.optimizer.state.get(alpha, {})}.items()
+            }
+        )
     with written_at_once(folder) as temporary:
         for name, tensors in parts.items():
             (temporary / f"{name}.safetensors").write_bytes(save(tensors))
@@ -92,7 +106,7 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
                 f"{folder} holds weights of {key} {json.dumps(stored.get(key))}, this run has {json.dumps(wanted)}; "
                 "give this run its own name"
             )
-    return Checkpoint(tensors["weights"], tensors.get("optimizer", {}), stored["epochs"])
+    return Checkpoint(tensors["weights"], tensors.get("optimizer", {}), stored["epochs"], tensors.get("alphas", {}))
 
 
 def latest_checkpoint(folder: Path, about: Mapping[str, Any], say: Callable[[str], None]) -> Checkpoint | None:
@@ -136,11 +150,35 @@ def _epoch_folders(folder: Path) -> list[Path]:
     return sorted(path for path in found if re.fullmatch(r"epoch_\d{5,}", path.name))
 
 
-def restore(checkpoint: Checkpoint, supernet: nn.Module, optimizer: torch.optim.Optimizer | None = None) -> None:
-    """Puts a checkpoint's weights, and its momentum if an optimiser is given, in place."""
+def restore(
+    checkpoint: Checkpoint,
+    supernet: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    alphas: AlphaTraining | None = None,
+) -> None:
+    """Puts a checkpoint's weights in place, and its momentum and alphas where there is something to take them."""
     supernet.load_state_dict(checkpoint.weights)
     if optimizer is not None:
         for name, parameter in supernet.named_parameters():
             if name in checkpoint.optimizer:
                 momentum = torch.empty_like(parameter).copy_(checkpoint.optimizer[name])
                 optimizer.state[parameter]["momentum_buffer"] = momentum
+    if alphas is not None and checkpoint.alphas:
+        for number, alpha in enumerate(alphas.alphas):
+            states = {
+                key.partition(".")[2]: tensor
+                for key, tensor in checkpoint.alphas.items()
+                if key.startswith(f"{number}.")
+            }
+            with torch.no_grad():
+                alpha.copy_(states.pop("alpha"))
+            if states:
+                alphas.optimizer.state[alpha] = {
+                    name: tensor if name == "step" else tensor.to(alpha) for name, tensor in states.items()
+                }
+
+
+def probabilities_of(checkpoint: Checkpoint) -> list[np.ndarray]:
+    """Returns softmax(alpha) of each choice, float64, that a checkpoint holds; none of a training without alphas."""
+    found = sorted((int(key.partition(".")[0]), key) for key in checkpoint.alphas if key.endswith(".alpha"))
+    return [torch.softmax(checkpoint.alphas[key].double(), dim=0).numpy() for _, key in found]

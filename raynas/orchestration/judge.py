@@ -20,19 +20,37 @@ from raynas.data import FixedImages, fix_images, split_indices
 from raynas.fitness import Fitness, mean_of
 from raynas.fitness.angle import Angle, Displacement, angle_table
 from raynas.fitness.baselines import Chance, Cost
+from raynas.fitness.log_probability import log_probabilities
 from raynas.fitness.one_shot_accuracy import OneShotAccuracy
-from raynas.orchestration.checkpoint import Checkpoint, DamagedCheckpoint, epoch_folder, load_checkpoint
+from raynas.orchestration.checkpoint import (
+    Checkpoint,
+    DamagedCheckpoint,
+    epoch_folder,
+    load_checkpoint,
+    probabilities_of,
+)
 from raynas.orchestration.cluster import Cluster, evaluator_needs, room_for
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import seed_folder
-from raynas.orchestration.task import Task, make_space
-from raynas.orchestration.train_supernet import ANGLE_TABLES, build_supernet, is_trained, read_angle_tables
+from raynas.orchestration.task import Task
+from raynas.orchestration.train_supernet import (
+    ALPHAS,
+    ANGLE_TABLES,
+    build_supernet,
+    is_trained,
+    read_angle_tables,
+    read_probabilities,
+)
+from raynas.search.alphas import before_skips
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, sample
 from raynas.supernet.chain import ChainNetwork
 from raynas.supernet.shared_weights import as_arrays, supernet_on
 
-TRAINED = ("angle", "displacement", "one_shot_accuracy", "one_shot_loss")
+TRAINED = ("angle", "displacement", "one_shot_accuracy", "one_shot_loss", "log_probability")
 """Fitnesses that judge by a trained supernet."""
+
+FROM_ALPHAS = ("derive", "alpha_sampling")
+"""Searchers that propose by trained alphas."""
 
 FORWARD = ("one_shot_accuracy", "one_shot_loss")
 """Fitnesses that run networks, so that judging takes time and several processes pay."""
@@ -52,8 +70,8 @@ class Judge:
 
 
 def needs_training(search: SearchSection) -> bool:
-    """Returns whether any of the fitnesses judges by a trained supernet."""
-    return any(name in TRAINED for name in search.fitnesses)
+    """Returns whether a search needs trained supernets: to judge by, or alphas to propose by."""
+    return search.name in FROM_ALPHAS or any(name in TRAINED for name in search.fitnesses)
 
 
 def runs_networks(search: SearchSection) -> bool:
@@ -78,12 +96,14 @@ def label(search: SearchSection) -> str:
 
 
 def check_judge(task: Task) -> None:
-    """Says before anything is trained what would keep the run's fitness from judging.
+    """Says before anything is trained what would keep the run's fitness from judging, or alphas from being trained.
 
     Raises:
         ValueError: If there are too few images or epochs, no table to read, or no cost to rank by.
     """
     search = task.config.search
+    if task.config.alphas.gates is not None and needs_training(search):
+        task.search_batches(task.config.base_seeds[0], torch.device("cpu"))  # says if there are too few for a batch
     for name in search.fitnesses:
         if name in FORWARD:
             _positions(task)
@@ -94,7 +114,7 @@ def check_judge(task: Task) -> None:
                 raise ValueError(
                     "benchmark.path: search.fitness: benchmark_table reads a table; say where its file lies"
                 )
-        elif name not in ("angle", "displacement", "initial_angle"):
+        elif name not in ("angle", "displacement", "initial_angle", "log_probability"):
             baseline(task, name)
     if search.angle_epoch is not None and search.angle_epoch > task.config.train.epochs:
         raise ValueError(
@@ -169,6 +189,7 @@ def _one_shot_judge(task: Task, name: str, cluster: Cluster, progress: Progress)
     calibration, evaluation = _positions(task)
     labels = [task.labels(base_seed, epoch=0) for base_seed in base_seeds]
     arguments: tuple[Any, ...] = (
+        task.space,
         task.config.model_dump(),
         task.num_categories,
         name.removeprefix("one_shot_"),
@@ -205,6 +226,7 @@ def baseline(task: Task, name: str) -> Fitness:
 
 
 def one_shot(
+    space: SearchSpace,
     values: dict[str, Any],
     num_categories: int,
     measure: Literal["accuracy", "loss"],
@@ -215,6 +237,7 @@ def one_shot(
     """Returns the one-shot accuracy or loss, the mean over the supernets.
 
     Args:
+        space: Where architectures are judged.
         values: The resolved configuration as plain values.
         num_categories: Labels that the supernets tell apart.
         measure: Which of the two.
@@ -223,7 +246,6 @@ def one_shot(
         supernets: Weights of each supernet, and the labels of the evaluation images that it was to learn.
     """
     config = parse_config(values)
-    space = make_space(config)
     device = torch.device("cuda" if config.search.gpus_per_evaluator else "cpu")
     return mean_of(
         [
@@ -266,11 +288,29 @@ def _fitness_without_networks(task: Task, name: str) -> Fitness:
     if name == "benchmark_table":
         assert task.table is not None
         return task.table
+    if name == "log_probability":
+        return mean_of([Cost(log_probabilities(probabilities), name) for probabilities in trained_alphas(task)])
     if name not in ("angle", "displacement", "initial_angle"):
         return baseline(task, name)
     make = Displacement if name == "displacement" else Angle
     tables = (_initial_sums if name == "initial_angle" else angle_sums)(task)
     return mean_of([make(task.space, table) for table in tables])
+
+
+def trained_alphas(task: Task) -> list[list[np.ndarray]]:
+    """Returns softmax(alpha) of every choice, as the training of each base seed left it, or as the search wants it.
+
+    Raises:
+        ValueError: If a supernet is not trained.
+    """
+    search = task.config.search
+    trained = [probabilities_of(_trained(task, base_seed)) for base_seed in task.config.base_seeds]
+    if search.most_skips is None:
+        return trained
+    assert search.derivation is not None
+    files = [seed_folder(task.config.supernets, base_seed) / ALPHAS for base_seed in task.config.base_seeds]
+    epochs = [read_probabilities(file) for file in files]
+    return [list(before_skips(task.space, of_seed, search.derivation, search.most_skips)) for of_seed in epochs]
 
 
 def angle_sums(task: Task) -> list[AdditiveTable]:

@@ -66,7 +66,9 @@ def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
             raise ValueError(
                 f"latency: {file} was measured for {key} {stored[key]}, now it is {value}; remove the file"
             )
-    table = AdditiveTable(("latency",), np.array(stored["always"]), np.array(stored["candidates"]))
+    table = AdditiveTable(
+        ("latency",), np.array(stored["always"]), np.array(stored["candidates"]), terms_of=task.space.cost_terms
+    )
     return dataclasses.replace(task, latency=table)
 
 

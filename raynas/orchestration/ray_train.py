@@ -159,7 +159,7 @@ def train_worker(values: dict[str, Any]) -> None:
 
     from raynas.orchestration.task import make_task
     from raynas.orchestration.train_supernet import train_supernets
-    from raynas.supernet.one_shot import Workers
+    from raynas.supernet.workers import Workers
 
     def add_up(tensor: torch.Tensor) -> None:
         torch.distributed.all_reduce(tensor)

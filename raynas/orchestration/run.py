@@ -20,9 +20,9 @@ from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.rank import WHOLE, rank
 from raynas.orchestration.run_folder import check_reuse, locked, open_run
 from raynas.orchestration.search import Result, check_search, search
-from raynas.orchestration.task import Task, make_task
+from raynas.orchestration.task import Task, as_searched, make_task
 from raynas.orchestration.train_supernet import is_trained, train_supernets
-from raynas.supernet.one_shot import Workers
+from raynas.supernet.workers import Workers
 
 
 @contextmanager
@@ -87,7 +87,7 @@ def run(config: RunConfig, console: Console, stages: tuple[str, ...] = ("train",
         if "search" not in stages:
             return None
         with Progress(console, "preparing to judge") as progress:
-            judging_here = functools.partial(judging, task, cluster, progress)
+            judging_here = functools.partial(judging, as_searched(task), cluster, progress)
             return search(task, folder, judging_here, progress)
 
 

@@ -7,6 +7,8 @@ What lies where:
     supernet/seed_0/epoch_00010/          weights, optimiser and position after an epoch
     supernet/seed_0/metrics.jsonl         one line per epoch
     supernet/seed_0/angle_tables.jsonl    one line per epoch: the sums under the angle of any architecture
+    supernet/seed_0/alphas.npy, .json     alphas after every epoch, (epochs + 1, choices, candidates); their names
+    supernet/seed_0/derived.jsonl         one line per epoch: the architecture that the alphas stand for
     supernet/seed_0/result.json           training of this supernet is done
     tensorboard/                          the same metrics as events
     progress.json, notes.txt              where training is now, and what it had to say
@@ -144,12 +146,17 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
 
 def write_text(file: Path, text: str) -> None:
     """Writes a text file at once: readers see the old content or the new."""
+    write_bytes(file, text.encode("utf-8"))
+
+
+def write_bytes(file: Path, content: bytes) -> None:
+    """Writes a file at once: readers see the old content or the new."""
     with failures_named(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
         try:
-            with os.fdopen(handle, "w", encoding="utf-8") as stream:
-                stream.write(text)
+            with os.fdopen(handle, "wb") as stream:
+                stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.chmod(temporary, 0o644)

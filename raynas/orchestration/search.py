@@ -14,10 +14,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from raynas.fitness.angle import SUMS
-from raynas.orchestration.judge import Judge, angle_sums, fitness_name
+from raynas.orchestration.judge import FROM_ALPHAS, Judge, angle_sums, fitness_name, trained_alphas
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import append_text, read_json, write_json, write_text
-from raynas.orchestration.task import Task
+from raynas.orchestration.task import Task, as_searched
 from raynas.search import SEARCHERS, ExactAngle, Limits, Pareto, RandomSearch, Searcher, order
 from raynas.search.pareto import front, hypervolumes
 from raynas.search_space import AdditiveTable, Architecture, as_array
@@ -46,16 +46,18 @@ def search(
     """
     file = folder / "search" / "result.json"
     if file.exists():
-        return _with_truth(task, file, read_json(file))
+        return _with_truth(as_searched(task), file, read_json(file))
     began = time.perf_counter()
     config = task.config.search
     searcher = make_searcher(task)
+    task = as_searched(task)
     history = folder / "search" / "history.jsonl"
     recorded = _read_history(history)
     lines: list[dict[str, Any]] = []
     generation, appending, best = 0, False, -math.inf
     planned = {"exhaustive": task.space.size, "exact_angle": config.top}.get(
-        config.name or "", config.population * config.generations
+        config.name or "",
+        len(task.config.base_seeds) if config.name == "derive" else config.population * config.generations,
     )
     with judging() as judge:
         while asked := searcher.ask():
@@ -161,6 +163,8 @@ def make_searcher(task: Task) -> Searcher:
         arguments["costs"] = task.costs
     if config.name == "exact_angle":
         (arguments["table"],) = angle_sums(task)
+    if config.name in FROM_ALPHAS:
+        arguments["trained"] = trained_alphas(task)
     return _build(task, arguments)
 
 
@@ -174,9 +178,13 @@ def check_search(task: Task) -> None:
     if config.name == "exact_angle":
         nothing = np.zeros((len(task.space.choices), max(len(c.candidates) for c in task.space.choices), len(SUMS)))
         _build(task, {**config.arguments, "table": AdditiveTable(SUMS, nothing[0, 0], nothing)})
-        RandomSearch(task.space, seed=0, population=1, generations=1, limits=_limits(task)).ask()
+    elif config.name in FROM_ALPHAS:
+        evenly = [np.full(len(c.candidates), 1 / len(c.candidates)) for c in task.space.choices]
+        _build(task, {**config.arguments, "trained": [evenly]})
     else:
         make_searcher(task).ask()
+        return
+    RandomSearch(task.space, seed=0, population=1, generations=1, limits=_limits(task)).ask()
 
 
 def _build(task: Task, arguments: dict[str, Any]) -> Searcher:

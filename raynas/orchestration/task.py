@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +78,19 @@ class Task:
 
     def train_batches(self, base_seed: int, device: torch.device) -> Loader:
         """Returns the batches of the train part of the split, shuffled and augmented, with this seed's labels."""
+        return self._batches(base_seed, device, part=0)
+
+    def search_batches(self, base_seed: int, device: torch.device) -> Loader:
+        """Returns the batches of the search part, which the alphas follow, made as those of the train part are."""
+        return self._batches(base_seed, device, part=1)
+
+    def _batches(self, base_seed: int, device: torch.device, part: int) -> Loader:
         config = self.config
-        train, _ = split_indices(len(self.dataset.train), config.data.train_portion, config.seed)
+        positions = split_indices(len(self.dataset.train), config.data.train_portion, config.seed)[part]
         return Loader(
             self.dataset,
             self.dataset.train,
-            train,
+            positions,
             functools.partial(self.labels, base_seed),
             batch_size=config.train.batch_size,
             seed=base_seed,
@@ -93,10 +100,20 @@ class Task:
             crop_ratio=config.data.crop_ratio,
             flip=config.data.flip,
             lighting=config.data.lighting,
+            cutout=config.data.cutout,
             drop_last=True,
             device=device,
             num_workers=config.data.loader_workers,
         )
+
+
+def as_searched(task: Task) -> Task:
+    """Returns the task with the space that is searched, where what alphas stand for is of another than is trained."""
+    search = task.config.search
+    if search.name != "derive":
+        return task
+    assert search.derivation is not None
+    return replace(task, space=task.space.derived_space(search.derivation))
 
 
 def make_space(config: RunConfig) -> SearchSpace:

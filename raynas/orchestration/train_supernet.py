@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,18 +30,22 @@ from raynas.orchestration.checkpoint import (
     restore,
     save_checkpoint,
 )
-from raynas.orchestration.run_folder import NOTES, PROGRESS, append_text, locked, seed_folder, write_json, write_text
+from raynas.orchestration.run_folder import (
+    NOTES,
+    PROGRESS,
+    append_text,
+    locked,
+    seed_folder,
+    write_bytes,
+    write_json,
+    write_text,
+)
 from raynas.orchestration.task import Task
 from raynas.search_space import AdditiveTable, SearchSpace
-from raynas.supernet.one_shot import (
-    SAMPLINGS,
-    EpochMetrics,
-    Recipe,
-    StepMetrics,
-    Workers,
-    make_optimizer,
-    train_supernet,
-)
+from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, initial_alphas
+from raynas.supernet.one_shot import EpochMetrics, Recipe, StepMetrics, make_optimizer, train_supernet
+from raynas.supernet.routes import Routing
+from raynas.supernet.workers import Workers
 
 
 def is_trained(folder: Path, base_seed: int) -> bool:
@@ -74,8 +80,35 @@ def recipe_of(config: RunConfig) -> Recipe:
     return Recipe(**{key: getattr(config.train, key) for key in shared}, bfloat16=config.train.precision == "bfloat16")
 
 
+def alpha_recipe_of(config: RunConfig) -> AlphaRecipe:
+    """Returns the hyper-parameters of the alphas that a configuration describes."""
+    shared = set(AlphaRecipe.__dataclass_fields__) & set(type(config.alphas).model_fields) - {"betas"}
+    beta1, beta2 = config.alphas.betas
+    return AlphaRecipe(**{key: getattr(config.alphas, key) for key in shared}, betas=(beta1, beta2))
+
+
+def routing_of(task: Task, base_seed: int, num_cells: int, steps_per_epoch: int) -> Routing:
+    """Returns the routes of a training that a configuration describes."""
+    config = task.config
+    assert config.train.sampling is not None
+    hottest, coldest = config.alphas.temperature
+    last_epoch = max(1, config.train.epochs - 1)
+    return Routing(
+        task.space,
+        base_seed,
+        config.train.sampling,
+        num_cells if config.train.path_per_cell else 1,
+        config.alphas.gates or "mixture",
+        config.alphas.idle,
+        lambda step: hottest - (hottest - coldest) * (step // steps_per_epoch) / last_epoch,
+    )
+
+
 ANGLE_TABLES = "angle_tables.jsonl"
 """What the angle of any architecture after any epoch is made of: a line of sums for each epoch."""
+
+ALPHAS, DERIVED = "alphas.npy", "derived.jsonl"
+"""The alphas after every epoch, and the architectures that they stand for."""
 
 DEFINITIONS = ("paper", "official")
 """Weight vectors that are recorded, where the space has them."""
@@ -92,6 +125,12 @@ def read_angle_tables(file: Path, definition: str) -> dict[int, AdditiveTable]:
     }
 
 
+def read_probabilities(file: Path) -> list[list[np.ndarray]]:
+    """Returns softmax(alpha) of every choice, before the first epoch and after each."""
+    rows = torch.from_numpy(np.load(file))
+    return [[torch.softmax(row[~row.isnan()], dim=0).numpy() for row in of_epoch] for of_epoch in rows]
+
+
 def build_supernet(task: Task, base_seed: int) -> nn.Module:
     """Returns the supernet with the initial weights of a seed, a function of the seed alone."""
     with torch.random.fork_rng(devices=[]):
@@ -104,6 +143,19 @@ def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, 
     recipe = recipe_of(config)
     supernet = build_supernet(task, base_seed).to(device).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(supernet, recipe)
+    batches = task.train_batches(base_seed, device)
+    routing = routing_of(task, base_seed, int(supernet.num_cells), batches.steps_per_epoch)  # type: ignore[arg-type]
+    alphas = None
+    if config.alphas.gates is not None:
+        alphas = AlphaTraining(
+            [nn.Parameter(alpha.detach().to(device)) for alpha in initial_alphas(task.space, base_seed)],
+            task.search_batches(base_seed, device),
+            routing.of_alphas,
+            alpha_recipe_of(config),
+            objective=recipe.objective,
+            seeds=(lambda step: (base_seed, step, workers.rank)) if recipe.drop_path else None,
+            temperature=routing.temperature if config.alphas.gates == "gumbel" else None,
+        )
     with ExitStack() as stack:
         epochs_done = 0
         if workers.rank == 0:
@@ -119,34 +171,36 @@ def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, 
         epochs_done = int(agreed.item())
         initial = load_checkpoint(place / "initial", about)
         last = load_checkpoint(epoch_folder(place, epochs_done), about) if epochs_done else initial
-        restore(last, supernet, optimizer)
-        batches = task.train_batches(base_seed, device)
+        restore(last, supernet, optimizer, alphas)
         logbook = None
         if workers.rank == 0:
             logbook = stack.enter_context(
                 _Logbook(task, folder, base_seed, epochs_done, batches.steps_per_epoch, workers.world)
             )
+            if alphas is not None and epochs_done == 0:
+                logbook.write_alphas(0, alphas.alphas)
 
         def report_epoch(metrics: EpochMetrics) -> None:
             done = metrics.epoch + 1
             if logbook is not None:
                 logbook.write_epoch(metrics)
                 logbook.write_angle(done, angle_tables(task, initial.weights, supernet))
+                if alphas is not None:
+                    logbook.write_alphas(done, alphas.alphas)
             if done % config.train.checkpoint_every == 0 or done == recipe.epochs:
                 _average_buffers(supernet, workers)
                 if workers.rank == 0:
-                    save_checkpoint(epoch_folder(place, done), supernet, optimizer, done, metrics.step, about)
+                    save_checkpoint(epoch_folder(place, done), supernet, optimizer, done, metrics.step, about, alphas)
                     drop_checkpoints(place, config.train.keep_checkpoints)
 
-        assert config.train.sampling is not None
-        sampling = SAMPLINGS[config.train.sampling]
-        cells = int(supernet.num_cells) if config.train.path_per_cell else 1  # type: ignore[arg-type]
         train_supernet(
             supernet,
             optimizer,
             batches,
-            lambda step: sampling(task.space, base_seed, step, cells),
+            routing.of_weights,
             recipe,
+            alphas=alphas,
+            seed=base_seed,
             first_epoch=epochs_done,
             workers=workers,
             report_step=logbook.write_step if logbook else lambda metrics: None,
@@ -190,8 +244,16 @@ class _Logbook:
         self._base_seed, self._folder, self._world = base_seed, folder, world
         self._metrics = seed_folder(folder, base_seed) / "metrics.jsonl"
         self._angles = seed_folder(folder, base_seed) / ANGLE_TABLES
-        for file in (self._metrics, self._angles):
-            kept = file.read_text(encoding="utf-8").splitlines()[:epochs_done] if file.exists() else []
+        self._derived = seed_folder(folder, base_seed) / DERIVED
+        self._space, self._derivation = task.space, task.config.search.derivation
+        kept_lines = {self._metrics: epochs_done, self._angles: epochs_done}
+        self._alphas: list[np.ndarray] = []
+        if task.config.alphas.gates is not None:
+            kept_lines[self._derived] = epochs_done + 1 if epochs_done else 0
+            if epochs_done:
+                self._alphas = list(np.load(self._derived.with_name(ALPHAS))[: epochs_done + 1])
+        for file, number in kept_lines.items():
+            kept = file.read_text(encoding="utf-8").splitlines()[:number] if file.exists() else []
             write_text(file, "".join(f"{line}\n" for line in kept))
         self._events = SummaryWriter(
             str(folder / "tensorboard" / f"seed_{base_seed}"), purge_step=epochs_done * steps_per_epoch
@@ -228,10 +290,47 @@ class _Logbook:
     def write_epoch(self, metrics: EpochMetrics) -> None:
         """Adds an epoch's line and events."""
         self._epoch_began = time.monotonic()
-        append_text(self._metrics, json.dumps(asdict(metrics)) + "\n")
+        line = asdict(replace(metrics, alphas=None))
+        line.pop("alphas")
+        of_alphas = asdict(metrics.alphas) if metrics.alphas else {}
+        append_text(self._metrics, json.dumps(line | of_alphas) + "\n")
         for key in ("loss", "accuracy", "learning_rate", "images_per_second"):
-            self._events.add_scalar(f"train/{key}", getattr(metrics, key), metrics.step)
+            self._events.add_scalar(f"train/{key}", line[key], metrics.step)
+        for key, value in of_alphas.items():
+            if value is not None:
+                self._events.add_scalar(f"alphas/{key}", value, metrics.step)
         self._events.flush()
+
+    def write_alphas(self, done: int, alphas: Sequence[Tensor]) -> None:
+        """Adds the alphas after so many epochs, and the architecture that they stand for.
+
+        `choices` are the candidates that it takes at each choice, null where it is of another space than the alphas.
+        """
+        rows = [alpha.detach().double().cpu().numpy() for alpha in alphas]
+        table = np.full((len(rows), max(map(len, rows))), np.nan)
+        for row, values in zip(table, rows, strict=True):
+            row[: len(values)] = values
+        self._alphas.append(table)
+        file = self._derived.with_name(ALPHAS)
+        content = io.BytesIO()
+        np.save(content, np.stack(self._alphas))
+        write_bytes(file, content.getvalue())
+        if done == 0:
+            choices = [{"name": c.name, "candidates": list(c.candidates)} for c in self._space.choices]
+            write_json(file.with_suffix(".json"), {"choices": choices})
+        assert self._derivation is not None
+        space = self._space.derived_space(self._derivation)
+        probabilities = [torch.softmax(alpha.detach().double(), dim=0).cpu().numpy() for alpha in alphas]
+        derived = self._space.derive(probabilities, self._derivation)
+        edges = [operation for graph in space.drawing(derived).values() for _, _, operation in graph if operation]
+        line = {
+            "epochs": done,
+            "architecture": list(derived),
+            "choices": list(derived) if space is self._space else None,
+            "description": space.describe(derived),
+            "operations": dict(Counter(edges)),
+        }
+        append_text(self._derived, json.dumps(line) + "\n")
 
     def write_angle(self, done: int, tables: Mapping[str, AdditiveTable]) -> None:
         """Adds the sums under the angle after so many epochs: to rank by it later, their weights need not be kept."""

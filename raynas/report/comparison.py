@@ -5,22 +5,32 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+import numpy as np
+
 from raynas.report import document, figures
 from raynas.report.document import Markup, breakable, element, table, together
 from raynas.report.quantities import COSTS, Quantity, duration
-from raynas.report.run_files import Run
+from raynas.report.run_files import Alphas, Run
 from raynas.report.sections import (
+    DECIDED,
+    DOMINANCE,
+    ENTROPY,
     HYPERVOLUME,
+    ONE_SHOT,
+    SHARE,
     Gallery,
+    about_alphas,
     about_ranking,
     drawings,
     listed,
     numbers_of,
+    one_shot_accuracies,
     plain,
     rank_groups,
     rank_table,
     section,
     tau_figure,
+    weight_curves,
     with_interval,
 )
 
@@ -123,7 +133,52 @@ def search_figures(named: Named, looks: Mapping[str, figures.Look], gallery: Gal
             caption = f"Hypervolume by {among}. {HYPERVOLUME} Each run has a generation 0, and a box, of its own."
             figure = figures.hypervolume_curves(curves, looks)
             members.append(gallery.show(f"hypervolume-{place}", figure, caption))
+    judged = [(name, accuracies) for name, run in named if (accuracies := one_shot_accuracies(run)) is not None]
+    if judged:
+        caption = "Accuracy of all judged architectures with the supernet's weights, over the same bins."
+        members.append(gallery.show("one-shot-accuracy", figures.histograms(judged, ONE_SHOT, looks), caption))
     return section("Search", document.figures(*members)) if members else Markup("")
+
+
+def architecture_parameters(named: Named, looks: Mapping[str, figures.Look], gallery: Gallery) -> Markup:
+    """Returns how the architecture parameters of all runs decided, in the same figures."""
+    lines = [(name, alphas) for name, run in named for alphas in run.alphas.values()]
+    content: list[str] = [element("p", element("b", name), f": {about_alphas(alphas)}") for name, alphas in lines]
+    lines = [(name, alphas) for name, alphas in lines if alphas.epochs]
+    epochs = [np.arange(alphas.epochs + 1) for _, alphas in lines]
+    captions = {
+        ENTROPY: f"{DECIDED}; mean over the choices.",
+        SHARE: "Weight of skip_connect, mean over the choices that have it.",
+        DOMINANCE: "The largest weight of a choice, mean over the choices.",
+    }
+    members = []
+    for what, caption in captions.items():
+        curves = [
+            figures.Curve(name, steps, summed[what])
+            for (name, alphas), steps in zip(lines, epochs, strict=True)
+            if what in (summed := weight_curves(alphas))
+        ]
+        if curves:
+            figure = figures.curves_by_epoch(curves, what, looks, limits=(0, 1.03))
+            members.append(gallery.show(what.replace(" ", "-"), figure, caption))
+    for place, operation in enumerate(_operations_to_compare([alphas for _, alphas in lines]), start=1):
+        curves = [
+            figures.Curve(name, steps, np.array([derived.operations.get(operation, 0) for derived in alphas.derived]))
+            for (name, alphas), steps in zip(lines, epochs, strict=True)
+        ]
+        figure = figures.curves_by_epoch(curves, f"edges that take {operation}", looks)
+        caption = f"How many edges of the architecture derived after each epoch take {operation}."
+        members.append(gallery.show(f"operation-{place}", figure, caption))
+    content += [document.figures(*members)] if members else []
+    return section("Architecture parameters", *content)
+
+
+def _operations_to_compare(several: Sequence[Alphas]) -> list[str]:
+    """Returns skip_connect, if any derived architecture has it, and what each run's last one takes most often."""
+    skips = any(derived.operations.get("skip_connect") for alphas in several for derived in alphas.derived)
+    last = [{n: k for n, k in alphas.derived[-1].operations.items() if n != "none"} for alphas in several]
+    most = [max(operations.items(), key=lambda item: item[1])[0] for operations in last if operations]
+    return list(dict.fromkeys([*(["skip_connect"] if skips else []), *most]))
 
 
 def training_figures(named: Named, looks: Mapping[str, figures.Look], gallery: Gallery) -> Markup:

@@ -50,6 +50,7 @@ _FITNESS = {
     "initial_angle": Quantity("angle between initialisations", "rad", 4),
     "one_shot_accuracy": Quantity("one-shot accuracy", "percent", 2),
     "one_shot_loss": Quantity("negative one-shot loss", "nats", 4),
+    "log_probability": Quantity("log-probability", "nats", 4),
     "benchmark_table": Quantity("accuracy by the table", "percent", 2),
     **COSTS,
     "random": Quantity("random number", "", 4),

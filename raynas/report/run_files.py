@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
 import re
@@ -19,6 +20,10 @@ from raynas.search_space import Architecture
 
 Columns: TypeAlias = Mapping[str, np.ndarray]
 """Numbers by name, each array as long as the file has lines."""
+
+
+ALPHA_STEPS = ("search_loss", "search_accuracy", "first_norm", "correction_norm", "cosine", "temperature")
+"""What metrics tell of an epoch's steps on the architecture parameters; absent or null where there were none."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,86 @@ class History:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """The architecture that the parameters stand for after some epochs.
+
+    Attributes:
+        architecture: Its candidates.
+        taken: The candidates that are taken at the choices of `Alphas`, -1 where it chooses otherwise.
+        operations: How many of its edges take each operation.
+    """
+
+    architecture: Architecture
+    taken: Sequence[int]
+    operations: Mapping[str, int]
+
+    @property
+    def edges(self) -> int:
+        """How many edges it keeps: those that are not ``none``."""
+        return sum(number for operation, number in self.operations.items() if operation != "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Alphas:
+    """The architecture parameters of one base seed, before the first epoch and after each.
+
+    Choices of a single candidate are left out: nothing is chosen there.
+
+    Attributes:
+        choices: The names of the choices.
+        candidates: The names of each one's candidates.
+        values: ``(epochs + 1, num_choices, most candidates)``, not a number past a choice's last candidate.
+        derived: What they stand for, ``epochs + 1`` architectures.
+    """
+
+    choices: Sequence[str]
+    candidates: Sequence[Sequence[str]]
+    values: np.ndarray
+    derived: Sequence[Derived]
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs were trained."""
+        return len(self.values) - 1
+
+    @property
+    def weights(self) -> np.ndarray:
+        """The softmax over each choice's candidates, of the shape of `values`."""
+        exponentials = np.exp(self.values - np.nanmax(self.values, axis=2, keepdims=True))
+        weights: np.ndarray = exponentials / np.nansum(exponentials, axis=2, keepdims=True)
+        return weights
+
+    @property
+    def entropies(self) -> np.ndarray:
+        """Entropy of each choice's weights over that of equal ones, ``(epochs + 1, num_choices)``: 0 decided, 1 not."""
+        weights = self.weights
+        logarithms = np.log(np.where(weights > 0, weights, 1))
+        entropies: np.ndarray = -np.nansum(weights * logarithms, axis=2)
+        return entropies / np.log([len(names) for names in self.candidates])
+
+    @property
+    def largest(self) -> np.ndarray:
+        """The largest weight, mean over the choices, ``(epochs + 1,)``: 1 where each has decided for a candidate."""
+        largest: np.ndarray = np.nanmax(self.weights, axis=2).mean(axis=1)
+        return largest
+
+    def share(self, operation: str) -> np.ndarray | None:
+        """Returns the weight of an operation, mean over those choices that have it; None where none has.
+
+        A candidate of two operations, such as ``skip_connect+sep_conv_3x3``, counts half for each.
+        """
+        parts = np.zeros(self.values.shape[1:])
+        for choice, names in enumerate(self.candidates):
+            operations = [name.split("+") for name in names]
+            parts[choice, : len(names)] = [of.count(operation) / len(of) for of in operations]
+        having = parts.any(axis=1)
+        if not having.any():
+            return None
+        share: np.ndarray = np.nansum(self.weights * parts, axis=2)[:, having].mean(axis=1)
+        return share
+
+
+@dataclass(frozen=True)
 class RankRow:
     """How well one ordering of the architectures, by a fitness or a baseline, agrees with their true accuracy.
 
@@ -60,6 +145,7 @@ class RankRow:
         tau_interval: Its interval by bootstrap.
         rho: Spearman's rho.
         rho_interval: Its interval by bootstrap.
+        agreement: Share of the pairs of architectures that it orders as the truth does, in percent.
         top: Mean and best true accuracy, in percent, of the first k.
         tau_within: tau-b left within strata of equal parameters.
         strata: How many strata; None where there are none.
@@ -71,6 +157,7 @@ class RankRow:
     tau_interval: tuple[float, float]
     rho: float
     rho_interval: tuple[float, float]
+    agreement: float
     top: Mapping[int, tuple[float, float]]
     tau_within: float
     strata: int | None
@@ -150,6 +237,7 @@ class Run:
         versions: Of raynas, Python and packages.
         created: When the run began.
         training: Metrics by epoch of each base seed's supernet, its own or the one it reuses; empty without any.
+        alphas: The architecture parameters of each of these that has some to choose by; empty of other algorithms.
         history: Every judged architecture; None where nothing was searched.
         result: What the search ended with, but for its best and its front; None while it goes on.
         best: The best architectures, the best first.
@@ -163,6 +251,7 @@ class Run:
     versions: Mapping[str, str]
     created: str
     training: Mapping[int, Columns]
+    alphas: Mapping[int, Alphas]
     history: History | None
     result: Mapping[str, Any] | None
     best: Sequence[Judged]
@@ -257,11 +346,16 @@ def read_run(folder: Path) -> Run:
     config = about["config"]
     _check(f"{folder / 'config.json'} is damaged", config, {"name": str})
     trained = Path((config.get("train") or {}).get("reuse") or folder).expanduser()
-    training = {
-        int(place.name.removeprefix("seed_")): columns
-        for place in sorted(trained.glob("supernet/seed_*"))
+    places = {
+        int(place.name.removeprefix("seed_")): place
+        for place in trained.glob("supernet/seed_*")
         if re.fullmatch(r"seed_\d+", place.name)
-        and (columns := _columns(_lines(place / "metrics.jsonl", {"epoch": int, "loss": float})))
+    }
+    places = dict(sorted(places.items()))
+    training = {seed: columns for seed, place in places.items() if (columns := _training(place / "metrics.jsonl"))}
+    trained_for = {seed: len(columns["epoch"]) for seed, columns in training.items()}
+    alphas = {
+        seed: read for seed, place in places.items() if (read := _alphas(place, trained_for.get(seed, 0))) is not None
     }
     judged = _lines(
         folder / "search/history.jsonl", {"generation": int, "architecture": list, "description": str, "fitness": float}
@@ -284,7 +378,8 @@ def read_run(folder: Path) -> Run:
         config=config,
         versions=about.get("versions") or {},
         created=str(about.get("created") or ""),
-        training=dict(sorted(training.items())),
+        training=training,
+        alphas=alphas,
         history=History(_columns(judged)) if judged else None,
         result=result,
         best=best,
@@ -327,6 +422,98 @@ def _judged(where: str, line: Any) -> Judged:
         numbers={name: value for name, value in line.items() if _is(value, float)},
         drawing={name: [(edge[0], edge[1], edge[2]) for edge in edges] for name, edges in drawing.items()},
     )
+
+
+def _training(file: Path) -> Columns:
+    lines = _lines(file, {"epoch": int, "loss": float})
+    for number, line in enumerate(lines, start=1):
+        told = {key: float for key in ALPHA_STEPS if line.get(key) is not None}
+        _check(f"{file} is damaged at line {number}", line, told)
+    absent = {key: None for key in ALPHA_STEPS if any(line.get(key) is not None for line in lines)}
+    others = [{key: value for key, value in line.items() if key not in ALPHA_STEPS or key in absent} for line in lines]
+    return _columns([{**absent, **line} for line in others])
+
+
+def _alphas(place: Path, epochs: int) -> Alphas | None:
+    """Returns the architecture parameters of a supernet; None where it has none, or where they choose nothing.
+
+    A training that goes on has parameters that are not in the other file yet: of the last epoch, or of all epochs after
+    the checkpoint that it went on from.
+
+    Args:
+        place: The supernet's folder.
+        epochs: How many its metrics tell of.
+    """
+    file, about, lines = place / "alphas.npy", place / "alphas.json", place / "derived.jsonl"
+    if not (file.exists() and about.exists() and lines.exists()):
+        return None
+    choices = _json(about, {"choices": list})["choices"]
+    for number, choice in enumerate(choices):
+        where = f"{about} is damaged: choices[{number}]"
+        _check(where, choice, {"name": str, "candidates": list})
+        if not choice["candidates"] or not all(isinstance(name, str) for name in choice["candidates"]):
+            raise ValueError(f"{where}: expected names under candidates, got {choice['candidates']!r}{MEND}")
+    counts = [len(choice["candidates"]) for choice in choices]
+    chosen = [number for number, count in enumerate(counts) if count > 1]
+    if not chosen:
+        return None
+    values = _values(file, counts)[:, chosen]
+    derived = [
+        _derived(f"{lines} is damaged at line {number}", line, number - 1, counts)
+        for number, line in enumerate(_lines(lines, {"epochs": int, "architecture": list, "operations": dict}), start=1)
+    ]
+    if not epochs <= len(derived) <= len(values):
+        raise ValueError(
+            f"{lines} is damaged: expected a line for each of the {epochs:,} epochs of metrics.jsonl and no more than "
+            f"the {len(values):,} rows of {file.name}, got {len(derived):,}{MEND}"
+        )
+    if not derived:
+        return None
+    return Alphas(
+        choices=[choices[number]["name"] for number in chosen],
+        candidates=[choices[number]["candidates"] for number in chosen],
+        values=values[: len(derived)],
+        derived=derived,
+    )
+
+
+def _values(file: Path, counts: Sequence[int]) -> np.ndarray:
+    """Returns the numbers of a file of architecture parameters for choices of so many candidates."""
+    where = f"{file} is damaged"
+    try:
+        values = np.lib.format.read_array(io.BytesIO(file.read_bytes()), allow_pickle=False)
+    except ValueError as error:
+        raise ValueError(f"{where} ({str(error).splitlines()[0]}){MEND}") from error
+    shape = (len(counts), max(counts))
+    if values.dtype.kind != "f" or values.shape != (len(values) if values.ndim else 0, *shape):
+        raise ValueError(
+            f"{where}: expected numbers of shape (epochs + 1, {shape[0]}, {shape[1]}), got {values.dtype} of shape "
+            f"{values.shape}{MEND}"
+        )
+    there = np.arange(shape[1]) < np.array(counts)[:, None]
+    wrong = np.argwhere(np.isfinite(values) != there)
+    if len(wrong):
+        row, choice, candidate = wrong[0].tolist()
+        raise ValueError(
+            f"{where}: expected {'a number' if there[choice, candidate] else 'NaN'} for candidate {candidate} of "
+            f"choice {choice} after {row} epochs, got {values[row, choice, candidate]}{MEND}"
+        )
+    return values
+
+
+def _derived(where: str, line: Mapping[str, Any], epochs: int, counts: Sequence[int]) -> Derived:
+    if line["epochs"] != epochs:
+        raise ValueError(f"{where}: expected {epochs} under epochs, got {line['epochs']}{MEND}")
+    _check(where, line["operations"], dict.fromkeys(line["operations"], int))
+    choices = line.get("choices", line["architecture"])
+    if choices is None:  # the architecture is of another space
+        choices = [-1] * len(counts)
+    elif len(choices) != len(counts) or not all(
+        _is(k, int) and 0 <= k < count for k, count in zip(choices, counts, strict=True)
+    ):
+        raise ValueError(f"{where}: expected a candidate of each choice under architecture, got {choices!r}{MEND}")
+    taken = tuple(k for k, count in zip(choices, counts, strict=True) if count > 1)
+    return Derived(tuple(line["architecture"]), taken, line["operations"])
 
 
 def _front(where: str, result: Mapping[str, Any]) -> list[Judged]:
@@ -399,6 +586,7 @@ def _row(where: str, row: Any) -> RankRow:
         tau_interval=_interval(row.get("tau_interval")),
         rho=_number(row.get("rho")),
         rho_interval=_interval(row.get("rho_interval")),
+        agreement=_number(row.get("agreement")),
         top={int(k): (_number(top.get("mean")), _number(top.get("best"))) for k, top in tops.items() if k.isdigit()},
         tau_within=_number(row.get("tau_within")),
         strata=row.get("strata") or None,

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from raynas.report import document, figures
 from raynas.report.document import Markup, breakable, element, table, together
 from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, LOSS, Quantity, count, duration, fitness_quantity
-from raynas.report.run_files import History, Judged, Rank, RankRow, Run
+from raynas.report.run_files import Alphas, Columns, History, Judged, Rank, RankRow, Run
 
 
 class Gallery:
@@ -79,10 +79,11 @@ def judged(run: Run) -> str:
     by = f"by {run.quantity.name}"
     if run.result is not None:
         functions = run.result.get("functions")
-        different = f", {functions:,} different functions," if isinstance(functions, int) else ""
+        evaluations = run.result["evaluations"]
+        different = f", {functions:,} different functions," if isinstance(functions, int) and evaluations > 1 else ""
         generations = run.result["generations"]
         return (
-            f"{run.result['evaluations']:,} architectures{different} {by} in {generations:,} "
+            f"{evaluations:,} architecture{'s' if evaluations != 1 else ''}{different} {by} in {generations:,} "
             f"generation{'s' if generations != 1 else ''} ({duration(run.result['seconds'])}){after}."
         )
     if run.history is not None:
@@ -124,7 +125,8 @@ def best_architectures(run: Run, gallery: Gallery) -> Markup:
         (together(element("b", f"{place}"), " · ", " · ".join(numbers_of(run, best, short=True))), best)
         for place, best in enumerate(run.best[: _how_many_to_draw(run.best)], start=1)
     ]
-    table_of_best = _table_of(run, run.best, _columns_of_best(run), f"The best {len(run.best)} by {run.quantity.name}")
+    best_by = f"The best {f'{len(run.best)} ' if len(run.best) > 1 else ''}by {run.quantity.name}"
+    table_of_best = _table_of(run, run.best, _columns_of_best(run), best_by)
     return section("Best architectures", *drawings(gallery, drawn), table_of_best)
 
 
@@ -188,7 +190,7 @@ def _table_of(
     return table(head, rows, numbers=range(len(head) - 1), caption=caption, stacked=True)
 
 
-# Search and training
+# Search
 
 
 def search_results(run: Run, gallery: Gallery) -> Markup:
@@ -198,8 +200,8 @@ def search_results(run: Run, gallery: Gallery) -> Markup:
         content.append(element("p", how_exact(run)))
     if run.front:
         content.append(element("p", about_front(run)))
-    if run.history is not None:
-        content.append(document.figures(*_search_figures(run, run.history, gallery)))
+    if run.history is not None and (shown := _search_figures(run, run.history, gallery)):
+        content.append(document.figures(*shown))
     if run.front:
         content.append(_table_of_front(run))
     return section("Search", *content)
@@ -269,14 +271,17 @@ HYPERVOLUME = (
 
 def _search_figures(run: Run, history: History, gallery: Gallery) -> list[Markup]:
     quantity, columns = run.quantity, history.columns
+    if len(columns["fitness"]) == 1:
+        return []
     generations = len(np.unique(columns["generation"]))
+    accuracies = one_shot_accuracies(run)
     caption = (
         "The best so far, the median of each generation, and its middle 80 percent."
         if generations > 1
         else "Fitness of all judged architectures."
     )
     shown = []
-    if run.missed is None:
+    if run.missed is None and not (generations == 1 and run.fitness == "one_shot_accuracy" and accuracies is not None):
         shown.append(gallery.show("search", figures.search_by_generation(history, quantity), caption))
     if run.hypervolumes:
         figure = figures.hypervolume_curves([(run.name, run.hypervolumes)], figures.looks_of([run.name]))
@@ -294,16 +299,174 @@ def _search_figures(run: Run, history: History, gallery: Gallery) -> list[Markup
                 f"All judged architectures by fitness and {COSTS[cost].name}; {front}.",
             )
         )
-    if "accuracy" in columns:
-        one_shot = dataclasses.replace(ACCURACY, name="one-shot accuracy")
+    if accuracies is not None:
+        median = ACCURACY.write_with_unit(float(np.median(accuracies)))
+        caption = f"Accuracy of all judged architectures with the supernet's weights; the median is {median}."
+        shown.append(gallery.show("one-shot-accuracy", figures.histogram(accuracies, ONE_SHOT), caption))
+    return shown
+
+
+ONE_SHOT = dataclasses.replace(ACCURACY, name="one-shot accuracy")
+
+
+def one_shot_accuracies(run: Run) -> np.ndarray | None:
+    """Returns the one-shot accuracies of the judged architectures; None where fewer than 20 are known."""
+    accuracies = np.array([]) if run.history is None else run.history.columns.get("accuracy", np.array([]))
+    known: np.ndarray = accuracies[np.isfinite(accuracies)]
+    return known if len(known) >= 20 else None
+
+
+# Architecture parameters
+
+
+def architecture_parameters(run: Run, gallery: Gallery) -> Markup:
+    """Returns how one base seed's architecture parameters decided: the seed whose architecture is the best."""
+    if not run.alphas:
+        return Markup("")
+    best = run.best[0].architecture if run.best else None
+    seed = next((s for s, a in run.alphas.items() if a.derived[-1].architecture == best), next(iter(run.alphas)))
+    alphas = run.alphas[seed]
+    about = about_alphas(alphas)
+    if len(run.alphas) > 1:
+        of = "the one whose architecture is the best" if alphas.derived[-1].architecture == best else "the first"
+        about += f" Shown is base seed {seed} of {listed([str(s) for s in run.alphas])}, {of}."
+    caption = (
+        f"Weights of the candidates, softmax(α), {_after(alphas)}; framed, what the derived architecture takes. Each "
+        "row is a choice."
+    )
+    picture = figures.weight_map(alphas)
+    wide = document.figures(
+        gallery.show("weights", picture, caption, drawing=True),
+        width=round(96 * float(picture.get_size_inches()[0])),
+    )
+    shown = [*_alpha_curves(alphas, gallery), *_alpha_steps(run.training.get(seed, {}), gallery)]
+    curves = [document.figures(*shown)] if shown else []
+    return section("Architecture parameters", element("p", about), wide, *curves)
+
+
+def about_alphas(alphas: Alphas) -> str:
+    """Returns one sentence: how far the choices are decided, and how much of all is skip_connect."""
+    share = alphas.share("skip_connect")
+    last = alphas.derived[-1]
+    after = _after(alphas)
+    parts = [f"{after[:1].upper()}{after[1:]} the largest weight of a choice is {alphas.largest[-1]:.2f} on average"]
+    if share is not None:
+        parts[0] += f" and skip_connect has {100 * share[-1]:.0f} percent of the weight"
+    if share is not None or "skip_connect" in last.operations:
+        edges = f"{last.edges:,} edge{'s' if last.edges != 1 else ''}"
+        skips = last.operations.get("skip_connect", 0)
+        are = "is" if skips == 1 else "are"
+        parts.append(
+            f"{skips:,} of {edges} of the derived architecture {are} skip_connect"
+            if last.edges
+            else "the derived architecture has no edge"
+        )
+    return "; ".join(parts) + "."
+
+
+def _after(alphas: Alphas) -> str:
+    if not alphas.epochs:
+        return "before the first epoch"
+    return f"after {alphas.epochs:,} epoch{'s' if alphas.epochs != 1 else ''}"
+
+
+ENTROPY, SHARE, DOMINANCE = "entropy of the weights", "share of skip-connect", "largest weight"
+DECIDED = "Entropy of softmax(α) over that of equal weights: 1 where nothing is decided, 0 where everything is"
+
+
+def weight_curves(alphas: Alphas) -> dict[str, np.ndarray]:
+    """Returns what sums up the weights after each epoch, means over the choices."""
+    share = alphas.share("skip_connect")
+    return {
+        ENTROPY: alphas.entropies.mean(axis=1),
+        DOMINANCE: alphas.largest,
+        **({SHARE: share} if share is not None else {}),
+    }
+
+
+def _alpha_curves(alphas: Alphas, gallery: Gallery) -> list[Markup]:
+    """Returns the figures of what the weights and the derived architecture were over the epochs."""
+    if not alphas.epochs:
+        return []
+    epochs, summed = np.arange(alphas.epochs + 1), weight_curves(alphas)
+    blue, orange, *_ = figures.SERIES
+    looks: dict[str, figures.Look] = {ENTROPY: (blue, "-"), DOMINANCE: (blue, "-"), SHARE: (orange, figures.DASHES[1])}
+    band = alphas.entropies.min(axis=1), alphas.entropies.max(axis=1)
+    entropy = figures.Curve(ENTROPY, epochs, summed[ENTROPY], band)
+    others = [figures.Curve(name, epochs, values) for name, values in summed.items() if name != ENTROPY]
+    caption = "The largest weight of a choice, mean over the choices"
+    if SHARE in summed:
+        caption += "; the weight of skip_connect, mean over the choices that have it"
+    taken = sorted({name for derived in alphas.derived for name, number in derived.operations.items() if number})
+    counts = [
+        figures.Curve(name, epochs, np.array([derived.operations.get(name, 0) for derived in alphas.derived]))
+        for name in taken
+    ]
+    shown = [
+        gallery.show(
+            "entropy",
+            figures.curves_by_epoch([entropy], ENTROPY, looks, limits=(0, 1.03)),
+            f"{DECIDED}; the mean over the choices, and from the least to the largest.",
+        ),
+        gallery.show(
+            "weight-shares",
+            figures.curves_by_epoch(others, "weight", looks, limits=(0, 1.03)),
+            f"{caption}.",
+        ),
+    ]
+    if counts:
         shown.append(
             gallery.show(
-                "one-shot-accuracy",
-                figures.histogram(columns["accuracy"], one_shot),
-                "Accuracy of all judged architectures with the supernet's weights.",
+                "operations",
+                figures.curves_by_epoch(counts, "edges of the derived architecture", figures.operation_looks(taken)),
+                "How many edges of the architecture derived after each epoch take each operation.",
             )
         )
     return shown
+
+
+def _alpha_steps(metrics: Columns, gallery: Gallery) -> list[Markup]:
+    """Returns the figures of the steps on the architecture parameters: their gradient, loss and accuracy."""
+    shown = []
+    epochs = metrics.get("epoch", np.array([])) + 1
+    if {"first_norm", "correction_norm", "cosine"} <= set(metrics) and np.nansum(metrics["correction_norm"]) > 0:
+        names = {"first_norm": "|g1|", "correction_norm": "|g2′|"}
+        norms = [figures.Curve(name, epochs, metrics[key]) for key, name in names.items()]
+        known = np.where(metrics["correction_norm"] > 0, metrics["cosine"], np.nan)
+        cosine = [figures.Curve("cosine", epochs, known)]
+        shown = [
+            gallery.show(
+                "alpha-gradient",
+                figures.curves_by_epoch(
+                    norms, "norm of the gradient", figures.looks_of(names.values()), logarithmic=True
+                ),
+                "Gradient of α: g1 is that with the weights held fixed, g2′ what is added for how they would follow; "
+                "mean of each epoch.",
+            ),
+            gallery.show(
+                "alpha-cosine",
+                figures.curves_by_epoch(
+                    cosine, "cosine of g1 and g2′", figures.looks_of(["cosine"]), limits=(-1.05, 1.05)
+                ),
+                "Whether both parts of the gradient of α point alike (1), across (0) or against each other (−1).",
+            ),
+        ]
+    for metric, quantity in (("loss", LOSS), ("accuracy", ACCURACY)):
+        if {metric, f"search_{metric}"} <= set(metrics):
+            names = {metric: "training", f"search_{metric}": "search"}
+            pair = [figures.Curve(name, epochs, metrics[key]) for key, name in names.items()]
+            shown.append(
+                gallery.show(
+                    f"search-{metric}",
+                    figures.curves_by_epoch(pair, quantity.title, figures.looks_of(names.values())),
+                    f"{quantity.name.capitalize()} of the supernet in the steps on its weights (training) and in those "
+                    "on the architecture parameters (search), mean of each epoch.",
+                )
+            )
+    return shown
+
+
+# Training
 
 
 def training_figures(run: Run, gallery: Gallery) -> Markup:
@@ -363,6 +526,7 @@ def rank_correlation(run: Run, gallery: Gallery) -> Markup:
         ranks = [rank for _, rank in group]
         content.append(element("p", about_ranking(ranks[0])))
         content += [element("p", told) for rank in ranks if (told := more_than_size(rank))]
+        content += [element("p", told) for rank in ranks if (told := pairs_told_apart(rank))]
         content.append(rank_table(group))
         if not ranks[0].has_table:
             continue
@@ -435,6 +599,17 @@ def more_than_size(rank: Rank) -> str:
     return f"{_capital(fitness.name)} {verdict}: {taus}{left}."
 
 
+def pairs_told_apart(rank: Rank) -> str:
+    """Returns one sentence: how often the fitness tells the better one of two; nothing where no file says."""
+    fitness = rank.rows[0]
+    if not math.isfinite(fitness.agreement):
+        return ""
+    return (
+        f"Of two architectures of different true accuracy, {fitness.name} puts the better one first in "
+        f"{fitness.agreement:.1f} percent of all pairs; a pair that it ties counts half, and 50 percent is chance."
+    )
+
+
 def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
@@ -464,12 +639,14 @@ def rank_table(group: Sequence[tuple[str, Rank]]) -> Markup:
             [name, *(CORRELATION.write(row.tau_sizes.get(key, math.nan)) for key in sizes)] for name, row, _ in rows
         ]
         return table(head, cells, numbers=(1, 2), marked=marked)
+    told = any(math.isfinite(row.agreement) for _, row, _ in rows)
     tops = sorted({k for _, row, _ in rows for k in row.top})
     strata = next((row.strata for _, row, _ in rows if row.strata is not None), None)
     head = [
         "ordered by",
         "τ-b",
         "ρ",
+        *(["pairs (percent)"] if told else []),
         *(f"top {k}" + (": mean, best" if k > 1 else "") for k in tops),
         "τ-b within strata",
     ]
@@ -478,17 +655,23 @@ def rank_table(group: Sequence[tuple[str, Rank]]) -> Markup:
             name,
             with_interval(row.tau, row.tau_interval),
             with_interval(row.rho, row.rho_interval),
+            *([PAIRS.write(row.agreement)] if told else []),
             *(_top(k, row.top.get(k)) for k in tops),
             CORRELATION.write(row.tau_within),
         ]
         for name, row, _ in rows
     ]
     caption = (
-        "Rank correlation with the true accuracy, its interval in brackets; true accuracy (percent) of the first k"
+        f"Rank correlation with the true accuracy, its interval in brackets;{PAIRED if told else ''} true accuracy "
+        "(percent) of the first k"
     )
     if strata is not None:
         caption += f"; what is left of τ within {strata:,} strata of equal parameters"
     return table(head, cells, numbers=range(1, len(head)), marked=marked, caption=caption)
+
+
+PAIRS = Quantity("pairs", "percent", 1)
+PAIRED = " share of the pairs of architectures that are ordered as the true accuracy orders them;"
 
 
 def with_interval(value: float, interval: tuple[float, float]) -> str:

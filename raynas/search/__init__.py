@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from raynas.search.alphas import AlphaSampling, Derive
 from raynas.search.evolution import Evolution
 from raynas.search.exact_angle import ExactAngle
 from raynas.search.exhaustive import Exhaustive
@@ -28,14 +29,18 @@ SEARCHERS: dict[str, Callable[..., Searcher]] = {
     "exhaustive": Exhaustive,
     "exact_angle": ExactAngle,
     "pareto": Pareto,
+    "derive": Derive,
+    "alpha_sampling": AlphaSampling,
 }
 """The searchers by the name that ``search.name`` takes. All are built as ``(space, *, seed, limits, ...)``.
 
-`ExactAngle` takes the table of the angle too, `Pareto` that of the costs.
+`ExactAngle` takes the table of the angle too, `Pareto` that of the costs, `Derive` and `AlphaSampling` trained alphas.
 """
 
 __all__ = [
     "SEARCHERS",
+    "AlphaSampling",
+    "Derive",
     "Evolution",
     "ExactAngle",
     "Exhaustive",

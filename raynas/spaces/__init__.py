@@ -10,6 +10,7 @@ from raynas.search_space import SearchSpace
 SPACES: dict[str, str] = {
     "nasbench201": "raynas.spaces.nasbench201.NasBench201",
     "darts": "raynas.spaces.darts.Darts",
+    "quadruples": "raynas.spaces.quadruples.Quadruples",
     "mobilenet": "raynas.spaces.mobilenet.MobileNet",
 }
 """The built-in spaces, by the name a run file uses. A space of your own is named by its dotted path."""

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,10 @@ class CellGraph:
     num_inputs: int
     edges: tuple[tuple[int, int], ...]
     ends: tuple[int, ...]
+
+    def into(self, of_edges: Sequence[T], node: int) -> list[T]:
+        """Returns what belongs to the edges into a node, of what belongs to each edge."""
+        return [one for one, (_, target) in zip(of_edges, self.edges, strict=True) if target == node]
 
     def path_counts(self, passes: np.ndarray) -> np.ndarray:
         """Returns on how many live paths each edge lies, ``(n, num_edges)`` int64.

@@ -12,16 +12,17 @@ import functools
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, WeightVector
 from raynas.spaces.cell_graph import CellGraph
-from raynas.spaces.genotype import NODES, Cell, read_genotype, write_genotype
+from raynas.spaces.genotype import NODES, Cell, Pair, read_genotype, write_genotype
 from raynas.spaces.operations import (
     AvgPool3x3,
     ConvBn,
@@ -30,7 +31,7 @@ from raynas.spaces.operations import (
     depthwise_separable,
     row_then_column,
 )
-from raynas.supernet.choice_block import ChoiceBlock, Zero
+from raynas.supernet.choice_block import ChoiceBlock, Zero, with_idle
 from raynas.supernet.gates import Gate, Gates, per_cell
 
 PRIMITIVES = (
@@ -98,6 +99,8 @@ class Darts(SearchSpace):
         affine: Whether the normalisations inside the supernet's cells have weight and bias.
         pool_bn: Whether the supernet normalises after a pooling.
         track_running_stats: Whether the normalisations inside the supernet's cells keep running statistics.
+        auxiliary: Whether the supernet has a second classifier, see `AuxiliaryTower`. Derived networks have none, and
+            neither costs nor angles know of it.
     """
 
     channels: int = 16
@@ -110,6 +113,7 @@ class Darts(SearchSpace):
     affine: bool = True
     pool_bn: bool = True
     track_running_stats: bool = True
+    auxiliary: bool = False
 
     name: ClassVar[str] = "darts"
 
@@ -214,6 +218,80 @@ class Darts(SearchSpace):
                     repaired[edge] = others[int(rng.integers(len(others)))]
         return tuple(repaired)
 
+    def derive(self, probabilities: Sequence[np.ndarray], rule: str) -> Architecture:
+        """Returns the architecture that alphas stand for: every node keeps the two edges of the strongest operations.
+
+        Under ``without_none`` the strength of an edge is the largest probability of an operation other than ``none``
+        (DARTS, Liu et al. 2019, section 2.4), under ``with_none`` that of any (GDAS, Dong and Yang 2019, section 3.2).
+        Under ``pairs`` a node takes the two most probable pairs of an edge and an operation other than ``none``, both
+        of one edge maybe (the code of GDAS): the architecture is one of `derived_space`. Of equals the first is kept.
+
+        Departs from GDAS: where ``none`` is the strongest of an edge that is kept, the operation after it is taken,
+        since a node has two inputs in this space.
+
+        Args:
+            probabilities: softmax(alpha) of every choice, each ``(number of candidates,)``.
+            rule: ``with_none``, ``without_none`` or ``pairs``.
+
+        Raises:
+            ValueError: If there is no such rule, or the space has no words for pairs.
+        """
+        passes = np.array([operation != "none" for operation in self.operations])
+        every = np.stack(list(probabilities))
+        others = np.where(passes, every, -1.0)
+        if rule == "pairs":
+            return self._strongest_pairs(others)
+        if rule not in ("with_none", "without_none"):
+            raise ValueError(f"search.derivation: expected with_none, without_none or pairs, got {rule!r}")
+        operations = others.argmax(axis=1)
+        if self.edges == "fixed":
+            return tuple(operations.tolist())
+        strengths = (every if rule == "with_none" else others).max(axis=1)
+        taken = np.full_like(operations, self.operations.index("none"))
+        for edges in map(list, _edges_into_nodes(self)):
+            kept = np.array(edges)[np.argsort(-strengths[edges], kind="stable")[:2]]
+            taken[kept] = operations[kept]
+        return tuple(taken.tolist())
+
+    def _strongest_pairs(self, probabilities: np.ndarray) -> Architecture:
+        """Returns for each node its two most probable pairs of edge and operation, in the words of `derived_space`."""
+        space = self.derived_space("pairs")
+        cells: dict[str, list[Pair]] = {kind: [] for kind in self.kinds}
+        for kind, edges in zip(np.repeat(self.kinds, len(NODES)).tolist(), _edges_into_nodes(self), strict=True):
+            of_node = probabilities[list(edges)]
+            for pair in np.argsort(-of_node, axis=None, kind="stable")[:2].tolist():
+                source, operation = divmod(pair, len(self.operations))
+                cells[kind].append((self.operations[operation], source))
+        text = write_genotype({"normal": cells["normal"], "reduce": cells.get("reduction")})
+        return space.parse(text)
+
+    def derived_space(self, rule: str) -> SearchSpace:
+        """Returns the space of what `derive` returns: under ``pairs`` that of nodes as quadruples.
+
+        Raises:
+            ValueError: If there are pairs of which that space knows nothing.
+        """
+        if rule != "pairs":
+            return self
+        if self.edges == "fixed" or not self.share_cells or self.auxiliary:
+            raise ValueError(
+                "search.derivation: pairs is for space.edges: all, share_cells: true and auxiliary: false; take "
+                "without_none"
+            )
+        from raynas.spaces.quadruples import Quadruples
+
+        operations = tuple(operation for operation in self.operations if operation != "none")
+        return Quadruples(
+            self.channels,
+            self.cells,
+            operations,
+            self.stem,
+            self.reduction,
+            self.affine,
+            self.pool_bn,
+            self.track_running_stats,
+        )
+
     @property
     def num_architectures(self) -> int:
         """The number of architectures: two edges of every node, with an operation other than ``none`` on each."""
@@ -256,6 +334,17 @@ class Darts(SearchSpace):
         """
         if re.fullmatch(r"[\s\[\](),\d]*\d[\s\[\](),\d]*", text):
             return self.check([int(digits) for digits in re.findall(r"\d+", text)])
+        candidates: list[int] = []
+        for kind, cell in zip(self.kinds, self.read(text), strict=True):
+            candidates += self._candidates(kind, cell)
+        return self.check(candidates)
+
+    def read(self, text: str) -> list[Cell]:
+        """Returns the cell of each kind that a ``Genotype`` text tells.
+
+        Raises:
+            ValueError: If it is none, or one of other kinds of cells.
+        """
         cells = read_genotype(text)
         wanted = {"normal": 1, "reduce": len(self.kinds) - 1} if self.share_cells else {"cells": len(self.kinds)}
         found = {name: len(cells.get(name, ())) for name in {**wanted, **cells}}
@@ -264,10 +353,7 @@ class Darts(SearchSpace):
                 f"expected {', '.join(f'{name} of {number} cells' for name, number in wanted.items())}, got "
                 f"{', '.join(f'{name} of {number}' for name, number in found.items())} in {text!r}"
             )
-        candidates: list[int] = []
-        for kind, cell in zip(self.kinds, (cell for name in wanted for cell in cells[name]), strict=True):
-            candidates += self._candidates(kind, cell)
-        return self.check(candidates)
+        return [cell for name in wanted for cell in cells[name]]
 
     def _candidates(self, kind: str, cell: Cell) -> list[int]:
         """Returns the candidate of each edge of a cell given as pairs."""
@@ -319,7 +405,7 @@ class Darts(SearchSpace):
             raise ValueError(f"search.angle: expected paper or official, got {definition!r}")
         official = definition == "official"
         with torch.device("meta"):
-            supernet = self.build_supernet(num_classes=2)
+            supernet = replace(self, auxiliary=False).build_supernet(num_classes=2)
         terms = [[WeightTerm() for _ in choice.candidates] for choice in self.choices]
         for cell, part in enumerate(supernet.parts):
             channels = supernet.channels[cell]
@@ -347,7 +433,8 @@ class Darts(SearchSpace):
     def build_supernet(self, num_classes: int) -> DartsNetwork:
         """Returns the weight-sharing network of the space."""
         every = (self.operations,) * len(self.choices)
-        return DartsNetwork(self, every, num_classes, self.pool_bn, self.affine, self.track_running_stats)
+        options = (self.pool_bn, self.affine, self.track_running_stats, self.auxiliary)
+        return DartsNetwork(self, every, num_classes, *options)
 
     def build_union(self, num_classes: int) -> DartsNetwork:
         """Returns the network of all candidates as derived networks have them."""
@@ -430,7 +517,7 @@ class SearchedCell(nn.Module):
             x, total = nodes[source], nodes[target]
             if x is not None and block.is_live(gate):
                 out = block(x, gate)
-                nodes[target] = out if total is None else total + out
+                nodes[target] = with_idle(out, self._graph.into(gates, target)) if total is None else total + out
         return torch.cat([self._zeros(nodes[0]) if node is None else node for node in nodes[2:]], dim=1)
 
     def _zeros(self, x: Tensor | None) -> Tensor:
@@ -467,6 +554,31 @@ class FixedReduction(nn.Module):
         return torch.cat([branch(x) for branch, x in zip(branches, nodes * 2, strict=True)], dim=1)
 
 
+class AuxiliaryTower(nn.Module):
+    """The second classifier of DARTS' code, on the output of the second reduction cell; run in training mode alone.
+
+    Maps are averaged to 2x2 over windows of 5x5, with a stride of 3 where they are 8x8 (CIFAR) and of 2 where they are
+    7x7 (ImageNet), as in that code; maps of other sizes, which it does not take, adaptively.
+
+    Departs from the code, which on ImageNet leaves out the second normalisation, by its own words an oversight.
+    """
+
+    def __init__(self, channels: int, num_classes: int) -> None:
+        """Builds the tower on maps of `channels`."""
+        super().__init__()
+        self.first = ConvBn(channels, 128, 1)
+        self.second = nn.Sequential(nn.Conv2d(128, 768, 2, bias=False), nn.BatchNorm2d(768))
+        self.classifier = nn.Linear(768, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns logits, ``(batch, num_classes)``, of maps ``(batch, channels, height, width)``."""
+        x, size = F.relu(x), x.shape[-1]
+        x = F.avg_pool2d(x, 5, stride=size - 5) if size in (7, 8) else F.adaptive_avg_pool2d(x, 2)
+        x = F.relu(self.second(F.relu(self.first(x))))
+        logits: Tensor = self.classifier(x.flatten(1))
+        return logits
+
+
 class DartsNetwork(nn.Module):
     """Stem, cells and classifier: a supernet, or, with one candidate left at every choice, a derived network.
 
@@ -484,6 +596,7 @@ class DartsNetwork(nn.Module):
         pool_bn: bool = False,
         affine: bool = True,
         track_running_stats: bool = True,
+        auxiliary: bool = False,
     ) -> None:
         """Builds the network with the named candidates at each choice; the options are those of derived networks."""
         super().__init__()
@@ -522,6 +635,8 @@ class DartsNetwork(nn.Module):
             )
             before_last, last = last, 4 * channels
         self.classifier = nn.Linear(last, num_classes)
+        self.auxiliary = AuxiliaryTower(4 * self.channels[space.reductions[1]], num_classes) if auxiliary else None
+        self._auxiliary_cell = space.reductions[1]
         self._only_route = None if any(len(n) > 1 for n in candidates) else tuple(Gate((0,)) for _ in candidates)
 
     def candidate(self, cell: int, edge: int, k: int) -> nn.Module:
@@ -529,8 +644,8 @@ class DartsNetwork(nn.Module):
         block: ChoiceBlock = self.cells[cell].edges[edge]  # type: ignore[index, assignment]
         return block.candidate(k)
 
-    def forward(self, images: Tensor, gates: Gates | Sequence[Gates] | None = None) -> Tensor:
-        """Returns logits, ``(batch, num_classes)``.
+    def forward(self, images: Tensor, gates: Gates | Sequence[Gates] | None = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Returns logits, ``(batch, num_classes)``; in training mode those of the auxiliary tower too, if it has one.
 
         Args:
             images: ``(batch, 3, height, width)``.
@@ -540,7 +655,11 @@ class DartsNetwork(nn.Module):
         assert route is not None, "a supernet needs gates"
         before_last = self.stem0(images)
         last = self.stem1(before_last)
-        for cell, part, cell_gates in zip(self.cells, self.parts, per_cell(route, self.num_cells), strict=True):
+        auxiliary_logits: Tensor | None = None
+        cells = zip(self.cells, self.parts, per_cell(route, self.num_cells), strict=True)
+        for number, (cell, part, cell_gates) in enumerate(cells):
             before_last, last = last, cell(before_last, last, cell_gates[part])
+            if self.auxiliary is not None and self.training and number == self._auxiliary_cell:
+                auxiliary_logits = self.auxiliary(last)
         logits: Tensor = self.classifier(last.mean(dim=(2, 3)))
-        return logits
+        return logits if auxiliary_logits is None else (logits, auxiliary_logits)

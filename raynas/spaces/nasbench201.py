@@ -19,7 +19,7 @@ from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, W
 from raynas.search_space import all_architectures as every_architecture
 from raynas.spaces.cell_graph import CellGraph
 from raynas.spaces.operations import AvgPool3x3, ReluConvBn, ResNetReduction
-from raynas.supernet.choice_block import ChoiceBlock, Zero
+from raynas.supernet.choice_block import ChoiceBlock, Zero, with_idle
 from raynas.supernet.gates import Gate, Gates, per_cell
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -264,7 +264,8 @@ class Cell(nn.Module):
         for edge in _live_edges(tuple(block.is_live(gate) for block, gate in zip(blocks, gates, strict=True))):
             source, target = GRAPH.edges[edge]
             out = blocks[edge](nodes[source], gates[edge])
-            nodes[target] = out if nodes[target] is None else nodes[target] + out
+            node = nodes[target]
+            nodes[target] = with_idle(out, GRAPH.into(gates, target)) if node is None else node + out
         return torch.zeros_like(x) if nodes[3] is None else nodes[3]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -133,11 +135,28 @@ class AvgPool3x3(nn.Module):
             return F.avg_pool2d(x, 3, stride=self.stride, padding=1, count_include_pad=False)
         # On a CPU the pooling kernel is the slowest operation of a cell after the 3 x 3 convolution; the same sums as
         # a depthwise convolution take a third of its time (tests/performance/supernet_step.py).
-        channels, height, width = x.shape[1:]
-        ones = torch.ones((channels, 1, 3, 3), dtype=x.dtype)
-        sums = F.conv2d(x, ones, stride=self.stride, padding=1, groups=channels)
-        rows, columns = (_window_lengths(size, x.dtype)[:: self.stride] for size in (height, width))
+        rows, columns = (_window_lengths(size, x.dtype)[:: self.stride] for size in x.shape[2:])
+        sums = _WindowSums.apply(x) if self.stride == 1 else _window_sums(x, self.stride)
         return sums * (1.0 / (rows[:, None] * columns))
+
+
+def _window_sums(x: Tensor, stride: int = 1) -> Tensor:
+    """Returns the sum over the 3 x 3 pixels around each, channel by channel."""
+    channels = x.shape[1]
+    ones = torch.ones((channels, 1, 3, 3), dtype=x.dtype)
+    return F.conv2d(x, ones, stride=stride, padding=1, groups=channels)
+
+
+class _WindowSums(torch.autograd.Function):
+    """The same at stride 1: a symmetric linear map, so that it is its own derivative, of any order."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return _window_sums(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return _WindowSums.apply(gradient)  # type: ignore[no-any-return]
 
 
 def _window_lengths(size: int, dtype: torch.dtype) -> Tensor:

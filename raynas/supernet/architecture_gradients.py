@@ -16,6 +16,7 @@ one set that an unrolled or shifted point needs while it is evaluated.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
@@ -24,7 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from raynas.supernet.gates import Gates
+from raynas.supernet.gates import Route
+from raynas.supernet.objective import CROSS_ENTROPY, Objective, dropping
 
 Weights: TypeAlias = Mapping[str, Tensor]
 """Weights, or a gradient with respect to them, by name. A gradient lacks the weights that its loss does not touch."""
@@ -33,13 +35,21 @@ Loss: TypeAlias = Callable[[Weights, Sequence[Tensor]], Tensor]
 """A loss as a function of weights and alphas, ``()``. Called again with the same values it gives the same value."""
 
 
+Summed: TypeAlias = Callable[[Sequence[Tensor]], list[Tensor]]
+"""Adds up tensors over the workers, each of which has a share of the batch and the loss of that share."""
+
+
 def loss_on(
     supernet: nn.Module,
     images: Tensor,
     labels: Tensor,
-    gates_of: Callable[[Sequence[Tensor]], Gates | Sequence[Gates]],
+    gates_of: Callable[[Sequence[Tensor]], Route],
+    objective: Objective = CROSS_ENTROPY,
+    *,
+    seeds: Sequence[int] | None = None,
+    watch: Callable[[Tensor], None] = lambda logits: None,
 ) -> Loss:
-    """Returns the mean cross-entropy of a batch, in nats, as a function of weights and alphas.
+    """Returns the objective on a batch, by default the mean cross-entropy in nats, as a function of weights and alphas.
 
     Batch normalisation is in training mode throughout: it normalises by the statistics of this batch, every derivative
     goes through them, and running statistics are neither read nor moved, however often the loss is evaluated. They move
@@ -51,6 +61,9 @@ def loss_on(
         labels: ``(batch,)``.
         gates_of: Makes the gates from the alphas. It must make the same gates each time, since one gradient may
             evaluate the loss several times: where they are drawn, seed a generator inside.
+        objective: What is minimised.
+        seeds: Seeds of what is dropped, the same whenever the loss is evaluated; None where nothing is.
+        watch: Told the logits of each evaluation, ``(batch, labels)``.
 
     Raises:
         RuntimeError: If the supernet is not in training mode.
@@ -60,8 +73,13 @@ def loss_on(
     buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
 
     def loss(weights: Weights, alphas: Sequence[Tensor]) -> Tensor:
-        logits = functional_call(supernet, {**weights, **buffers}, (images, gates_of(alphas)))
-        return F.cross_entropy(logits, labels)
+        given = {**weights, **buffers}
+        with nullcontext() if seeds is None else dropping(labels.device, *seeds):
+            value, logits = objective.evaluate(
+                lambda: functional_call(supernet, given, (images, gates_of(alphas))), labels
+            )
+        watch(logits.detach())
+        return value
 
     return loss
 
@@ -137,23 +155,31 @@ class ArchitectureGradient:
         return [g1 + g2 for g1, g2 in zip(self.first, self.correction, strict=True)]
 
     @property
+    def figures(self) -> Tensor:
+        """The norms of `first` and of `correction`, and `cosine`, ``(3,)``; nothing waits for the device."""
+        first, correction = (torch.cat(part).double() for part in (self.first, self.correction))
+        cosine = F.cosine_similarity(first, correction, dim=0, eps=torch.finfo(torch.float64).tiny)
+        return torch.stack([first.norm(), correction.norm(), cosine])
+
+    @property
     def first_norm(self) -> float:
         """The norm of `first` over all choices."""
-        return _norm(self.first).item()
+        return self.figures[0].item()
 
     @property
     def correction_norm(self) -> float:
         """The norm of `correction` over all choices."""
-        return _norm(self.correction).item()
+        return self.figures[1].item()
 
     @property
     def cosine(self) -> float:
         """The cosine of the angle between both parts, 0 where one of them is zero."""
-        first, correction = (torch.cat(part).double() for part in (self.first, self.correction))
-        return F.cosine_similarity(first, correction, dim=0, eps=torch.finfo(torch.float64).tiny).item()
+        return self.figures[2].item()
 
 
-def first_order(search_loss: Loss, weights: Weights, alphas: Sequence[Tensor]) -> ArchitectureGradient:
+def first_order(
+    search_loss: Loss, weights: Weights, alphas: Sequence[Tensor], *, summed: Summed = list
+) -> ArchitectureGradient:
     """Returns dL_val/dalpha at the weights as they are (DARTS, Liu et al. 2019, Eq. 7 with xi = 0).
 
     Costs one forward and one backward pass that computes no gradient of a weight.
@@ -162,8 +188,9 @@ def first_order(search_loss: Loss, weights: Weights, alphas: Sequence[Tensor]) -
         search_loss: L_val.
         weights: w, by name.
         alphas: One vector of architecture parameters per choice.
+        summed: Adds up over the workers; one alone by default.
     """
-    first = _gradient_of_alphas(search_loss, weights, alphas)
+    first = summed(_gradient_of_alphas(search_loss, weights, alphas))
     return ArchitectureGradient(first, [torch.zeros_like(g1) for g1 in first])
 
 
@@ -175,6 +202,7 @@ def second_order(
     step: SgdStep,
     *,
     radius: float | None = None,
+    summed: Summed = list,
 ) -> ArchitectureGradient:
     """Returns the derivative of L_val(w', alpha), w' the weights after one step of SGD on L_train(w, alpha).
 
@@ -194,9 +222,10 @@ def second_order(
         step: The step to unroll. As in the original code, no gradient is clipped in it.
         radius: None for the exact derivative; else M v is the central difference of dL_train/dalpha between
             w +- radius v / |v| (Eq. 8; 0.01 in DARTS).
+        summed: Adds up over the workers; one alone by default.
     """
-    curvature = _curvature(train_loss, weights, alphas, radius)
-    first, v = _gradients(search_loss, step.after(weights, curvature.gradient()), alphas)
+    curvature = _curvature(train_loss, weights, alphas, radius, summed)
+    first, v = _gradients(search_loss, step.after(weights, curvature.gradient()), alphas, summed)
     return ArchitectureGradient(first, [-step.rate * product for product in curvature.mixed(v)])
 
 
@@ -208,6 +237,7 @@ def amended(
     *,
     eta: float,
     radius: float | None = None,
+    summed: Summed = list,
 ) -> ArchitectureGradient:
     """Returns dL_val/dalpha - eta * M H v, all at the weights as they are (Amended-DARTS, Bi et al. 2020, Eq. 7).
 
@@ -230,9 +260,10 @@ def amended(
         eta: The amending coefficient, positive; 0.1 in the paper.
         radius: None for exact products; else both are central differences, H v of dL_train/dw between
             w +- radius v / |v| and M u of dL_train/dalpha between w +- radius u / |u|, u = H v.
+        summed: Adds up over the workers; one alone by default.
     """
-    first, v = _gradients(search_loss, weights, alphas)
-    curvature = _curvature(train_loss, weights, alphas, radius)
+    first, v = _gradients(search_loss, weights, alphas, summed)
+    curvature = _curvature(train_loss, weights, alphas, radius, summed)
     return ArchitectureGradient(first, [-eta * product for product in curvature.mixed(curvature.hessian(v))])
 
 
@@ -252,34 +283,37 @@ class _Curvature(Protocol):
         """Returns d2L/(dalpha dw) times the vector; what was kept for the products is given up."""
 
 
-def _curvature(loss: Loss, weights: Weights, alphas: Sequence[Tensor], radius: float | None) -> _Curvature:
-    """Returns the derivatives of the loss, exact where the radius is None."""
+def _curvature(
+    loss: Loss, weights: Weights, alphas: Sequence[Tensor], radius: float | None, summed: Summed
+) -> _Curvature:
+    """Returns the derivatives of the loss, added up over the workers, exact where the radius is None."""
     if radius is None:
-        return _Exact(loss, weights, alphas)
-    return _FiniteDifferences(loss, weights, alphas, radius)
+        return _Exact(loss, weights, alphas, summed)
+    return _FiniteDifferences(loss, weights, alphas, radius, summed)
 
 
 class _Exact:
     """By differentiating the backward pass; one forward and one backward pass serve all products."""
 
-    def __init__(self, loss: Loss, weights: Weights, alphas: Sequence[Tensor]) -> None:
+    def __init__(self, loss: Loss, weights: Weights, alphas: Sequence[Tensor], summed: Summed) -> None:
         """Runs both passes."""
+        self._summed = summed
         self._weights, self._alphas = _leaves(weights), [_leaf(alpha) for alpha in alphas]
         self._gradient = _gradient_of_weights(loss(self._weights, self._alphas), self._weights, create_graph=True)
 
     def gradient(self) -> Weights:
-        return {name: g.detach() for name, g in self._gradient.items()}
+        return _summed(self._summed, {name: g.detach() for name, g in self._gradient.items()})
 
     def hessian(self, vector: Weights) -> Weights:
         outputs, cotangents = self._paired(vector)
         products = torch.autograd.grad(
             outputs, list(self._weights.values()), cotangents, retain_graph=True, allow_unused=True
         )
-        return _present(self._weights, products)
+        return _summed(self._summed, _present(self._weights, products))
 
     def mixed(self, vector: Weights) -> list[Tensor]:
         outputs, cotangents = self._paired(vector)
-        return list(torch.autograd.grad(outputs, self._alphas, cotangents, materialize_grads=True))
+        return self._summed(torch.autograd.grad(outputs, self._alphas, cotangents, materialize_grads=True))
 
     def _paired(self, vector: Weights) -> tuple[list[Tensor], list[Tensor]]:
         """Returns dL/dw and the vector, where both have an entry and dL/dw is not constant."""
@@ -290,25 +324,25 @@ class _Exact:
 class _FiniteDifferences:
     """By central differences of first derivatives between two points at the radius around the weights."""
 
-    def __init__(self, loss: Loss, weights: Weights, alphas: Sequence[Tensor], radius: float) -> None:
+    def __init__(self, loss: Loss, weights: Weights, alphas: Sequence[Tensor], radius: float, summed: Summed) -> None:
         """Takes the radius: the distance of the points from the weights."""
-        self._loss, self._weights, self._radius = loss, weights, radius
+        self._loss, self._weights, self._radius, self._summed = loss, weights, radius, summed
         self._alphas = [alpha.detach() for alpha in alphas]
 
     def gradient(self) -> Weights:
-        return self._gradient_at(self._weights)
+        return _summed(self._summed, self._gradient_at(self._weights))
 
     def hessian(self, vector: Weights) -> Weights:
         epsilon = self._epsilon(vector)
         ahead = self._gradient_at(self._moved(vector, epsilon))
         behind = self._gradient_at(self._moved(vector, -epsilon))
-        return {name: (ahead[name] - behind[name]) / (2 * epsilon) for name in ahead}
+        return _summed(self._summed, {name: (ahead[name] - behind[name]) / (2 * epsilon) for name in ahead})
 
     def mixed(self, vector: Weights) -> list[Tensor]:
         epsilon = self._epsilon(vector)
         ahead = _gradient_of_alphas(self._loss, self._moved(vector, epsilon), self._alphas)
         behind = _gradient_of_alphas(self._loss, self._moved(vector, -epsilon), self._alphas)
-        return [(a - b) / (2 * epsilon) for a, b in zip(ahead, behind, strict=True)]
+        return self._summed([(a - b) / (2 * epsilon) for a, b in zip(ahead, behind, strict=True)])
 
     def _gradient_at(self, weights: Weights) -> dict[str, Tensor]:
         leaves = _leaves(weights)
@@ -334,6 +368,8 @@ def _gradient_of_alphas(loss: Loss, weights: Weights, alphas: Sequence[Tensor]) 
     """Returns dL/dalpha; nothing is differentiated by the weights."""
     leaves = [_leaf(alpha) for alpha in alphas]
     value = loss({name: weight.detach() for name, weight in weights.items()}, leaves)
+    if not value.requires_grad:  # a sampled route may reach no candidate with a weight
+        return [torch.zeros_like(alpha) for alpha in alphas]
     return list(torch.autograd.grad(value, leaves, materialize_grads=True))
 
 
@@ -344,12 +380,18 @@ def _gradient_of_weights(value: Tensor, weights: Weights, create_graph: bool = F
     )
 
 
-def _gradients(loss: Loss, weights: Weights, alphas: Sequence[Tensor]) -> tuple[list[Tensor], dict[str, Tensor]]:
-    """Returns dL/dalpha and dL/dw from one backward pass."""
+def _gradients(
+    loss: Loss, weights: Weights, alphas: Sequence[Tensor], summed: Summed
+) -> tuple[list[Tensor], dict[str, Tensor]]:
+    """Returns dL/dalpha and dL/dw, added up over the workers, from one backward pass."""
     by_name, by_choice = _leaves(weights), [_leaf(alpha) for alpha in alphas]
     found = torch.autograd.grad(loss(by_name, by_choice), [*by_choice, *by_name.values()], allow_unused=True)
     first = [torch.zeros_like(a) if g is None else g for a, g in zip(alphas, found, strict=False)]
-    return first, _present(by_name, found[len(alphas) :])
+    return summed(first), _summed(summed, _present(by_name, found[len(alphas) :]))
+
+
+def _summed(summed: Summed, by_name: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return dict(zip(by_name, summed(list(by_name.values())), strict=True))
 
 
 def _leaf(tensor: Tensor) -> Tensor:

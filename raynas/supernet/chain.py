@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from raynas.supernet.choice_block import ChoiceBlock
+from raynas.supernet.choice_block import ChoiceBlock, with_idle
 from raynas.supernet.gates import Gate, Gates, per_cell
 
 
@@ -37,6 +37,6 @@ class ChainNetwork(nn.Module):
         assert route is not None, "a supernet needs gates"
         x: Tensor = self.begin(images)
         for block, gate in zip(self.blocks, per_cell(route, self.num_cells)[0], strict=True):
-            x = block(x, gate)
+            x = with_idle(block(x, gate), (gate,))
         logits: Tensor = self.end(x)
         return logits

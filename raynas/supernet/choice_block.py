@@ -1,9 +1,12 @@
-"""The only module that combines candidates."""
+"""The only module that combines candidates, and the one that drops them at random."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from raynas.supernet.gates import Gate
@@ -18,7 +21,15 @@ class ChoiceBlock(nn.Module):
 
     Candidates are kept under their names, so that a block narrowed to one candidate has a part of the full block's
     parameter names, and a derived network takes over a supernet's weights by name.
+
+    Attributes:
+        drop_path: Chance that the output of a candidate is dropped, drawn for each image and active candidate by itself
+            (drop-path: Larsson et al. 2017, "FractalNet", in the form of NASNet and DARTS). What stays is divided by
+            the chance that it does. In training mode alone, and never of an ``nn.Identity``, so that a skip connection
+            always passes. The draws are those of torch's default generator of the device.
     """
+
+    drop_path: float = 0.0
 
     def __init__(self, candidates: Mapping[str, nn.Module]) -> None:
         """Takes the candidates by name, in the order of their indices."""
@@ -53,8 +64,66 @@ class ChoiceBlock(nn.Module):
             if isinstance(module, Zero):
                 continue
             out = module(x)
+            if self.drop_path and self.training and not isinstance(module, nn.Identity):
+                out = out * F.dropout(out.new_ones(len(out), *(1,) * (out.dim() - 1)), self.drop_path)
             if gate.weights is not None:
-                out = out * gate.weights[position]
+                weight = gate.weights[position]
+                out = _straight_through(out, weight) if gate.hard else out * weight
             total = out if total is None else total + out
         assert total is not None, "a block that is not live was called"
         return total
+
+
+def set_drop_path(supernet: nn.Module, probability: float) -> None:
+    """Sets how likely the outputs of candidates are dropped in training mode, in all choice blocks of a network."""
+    assert 0 <= probability < 1
+    for block in supernet.modules():
+        if isinstance(block, ChoiceBlock):
+            block.drop_path = probability
+
+
+def with_idle(node: Tensor, gates: Iterable[Gate]) -> Tensor:
+    """Returns the node, with the weights of the idle candidates of all edges into it added where the gates ask for it.
+
+    They are all 0, so that nothing is added but their gradients: one sum over the node's gradient for all edges
+    together (the code of GDAS, Dong and Yang 2019, which adds weight after weight).
+
+    Args:
+        node: The sum of its edges.
+        gates: The gates of its edges, those that pass nothing included.
+    """
+    weights = [gate.weights for gate in gates if gate.idle and gate.weights is not None]
+    return _AddZero.apply(node, torch.cat(weights)) if weights else node
+
+
+def _straight_through(x: Tensor, weight: Tensor) -> Tensor:
+    """Returns `x` times a weight of 1, without multiplying."""
+    return _TimesOne.apply(x, weight)  # type: ignore[no-any-return]
+
+
+class _TimesOne(torch.autograd.Function):
+    """x w where w = 1: forward nothing is to be done, and backward only w's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        of_weight = (gradient * x).sum().view_as(weight) if ctx.needs_input_grad[1] else None
+        return gradient * weight if torch.is_grad_enabled() else gradient, of_weight
+
+
+class _AddZero(torch.autograd.Function):
+    """x + sum(1 - w) where w = 1: forward nothing is to be done, and backward one sum for all of w."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weights: Tensor) -> Tensor:
+        ctx.count = len(weights)
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor | None]:
+        return gradient, -gradient.sum().expand(ctx.count) if ctx.needs_input_grad[1] else None

@@ -30,7 +30,7 @@ class Call:
     """One call of a candidate.
 
     Attributes:
-        choice: Which choice it is a candidate of.
+        choice: Which of the space's `cost_choices` it is a candidate of.
         candidate: Its index.
         module: The candidate.
         shape: Of its input, the batch included.
@@ -64,14 +64,14 @@ def cost_table(space: SearchSpace, resolution: int, num_classes: int) -> Additiv
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm: _addmm})
     with counter:
         calls = traced_calls(space, union, images, lambda: counter.get_total_flops() // 2)
-    most = max(len(choice.candidates) for choice in space.choices)
-    terms = np.zeros((len(space.choices), most, len(COSTS)), dtype=np.int64)
+    most = max(len(choice.candidates) for choice in space.cost_choices)
+    terms = np.zeros((len(space.cost_choices), most, len(COSTS)), dtype=np.int64)
     parameters = {id(parameter): parameter.numel() for parameter in union.parameters()}
     for call in calls:
         own = sum(parameters.pop(id(parameter), 0) for parameter in call.module.parameters())
         terms[call.choice, call.candidate] += (own, call.multiply_adds)
     always = (sum(parameters.values()), counter.get_total_flops() // 2 - terms[:, :, 1].sum())
-    return AdditiveTable(COSTS, np.array(always, dtype=np.int64), terms)
+    return AdditiveTable(COSTS, np.array(always, dtype=np.int64), terms, terms_of=space.cost_terms)
 
 
 def traced_calls(
@@ -88,7 +88,7 @@ def traced_calls(
     Raises:
         ValueError: If the images do not fit the network, or a choice has no choice block.
     """
-    gates = tuple(Gate(tuple(range(len(choice.candidates)))) for choice in space.choices)
+    gates = tuple(Gate(tuple(range(len(choice.candidates)))) for choice in space.cost_choices)
     trace = _Trace({id(gate): choice for choice, gate in enumerate(gates)}, multiply_adds)
     with trace.hooked(union), torch.no_grad():
         try:
@@ -100,7 +100,7 @@ def traced_calls(
                 f"{str(error).splitlines()[0]}"
             ) from error
     routed = {call.choice for call in trace.calls}
-    for number, choice in enumerate(space.choices):
+    for number, choice in enumerate(space.cost_choices):
         if number not in routed:
             raise ValueError(
                 f"{type(space).__name__}: no ChoiceBlock is called with the gate of {choice.name}; route every choice "

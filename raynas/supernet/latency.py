@@ -62,13 +62,13 @@ def latency_table(
         networks = [_run(_ready(space.build_network(a, num_classes), device), images.shape, device) for a in whole]
         seconds = _median_seconds([*runs.values(), *networks], device, report)
     by_key = dict(zip(runs, seconds[: len(runs)], strict=True))
-    terms = np.zeros((len(space.choices), max(len(choice.candidates) for choice in space.choices), 1))
+    terms = np.zeros((len(space.cost_choices), max(len(choice.candidates) for choice in space.cost_choices), 1))
     for key, call in zip(keys, calls, strict=True):
         terms[call.choice, call.candidate, 0] += by_key[key]
-    table = AdditiveTable(("latency",), np.zeros(1), terms)
+    table = AdditiveTable(("latency",), np.zeros(1), terms, terms_of=space.cost_terms)
     live = (space.path_counts(as_array(whole)) > 0).astype(np.int64)
     remains = np.array(seconds[len(runs) :]) - table.total(as_array(whole), live)[:, 0]
-    return AdditiveTable(("latency",), np.array([np.median(remains)]), terms)
+    return AdditiveTable(("latency",), np.array([np.median(remains)]), terms, terms_of=space.cost_terms)
 
 
 def check_latency(

@@ -1,84 +1,30 @@
-"""One-shot training: which routes a step trains, and the loop that trains the shared weights on them.
+"""One-shot training: the loop that trains the shared weights on the routes of each step, and the alphas beside them.
 
 The loop knows no cluster. What several workers must share enters as `Workers`, whose default is one worker alone.
 """
 
 from __future__ import annotations
 
+import functools
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from raynas.search_space import Architecture, SearchSpace, sample
-from raynas.supernet.gates import single_path
+from raynas.supernet.alphas import AlphaMetrics, AlphaTraining
+from raynas.supernet.choice_block import set_drop_path
+from raynas.supernet.gates import Route
+from raynas.supernet.objective import Objective, dropping
+from raynas.supernet.routes import actives
+from raynas.supernet.workers import ALONE, Batches, Workers
 from raynas.training.schedules import SCHEDULES
-
-Path: TypeAlias = tuple[Architecture, ...]
-"""One architecture per cell of the supernet, or a single one for all cells."""
-
-
-def uniform_paths(space: SearchSpace, seed: int, step: int, cells: int) -> list[Path]:
-    """Returns the one path of a step, every candidate drawn uniformly (SPOS, Guo et al. 2019, section 3.2).
-
-    A pure function of its arguments: the same on every rank, after every resume and at every number of workers.
-
-    Args:
-        space: The space; its `repair_path` has the last word on what is worth training.
-        seed: Seed of the run.
-        step: Step of the training, from 0.
-        cells: 1 for one architecture in all cells (the papers), the number of cells for one in each (RLNAS' code).
-    """
-    rng = np.random.default_rng([seed, step])
-    return [tuple(space.repair_path(sample(space, rng), rng) for _ in range(cells))]
-
-
-def fair_paths(space: SearchSpace, seed: int, step: int, cells: int) -> list[Path]:
-    """Returns the K paths of a step in which each of a choice's K candidates is trained exactly once.
-
-    Gradients of the K paths add up to one update (strict fairness; FairNAS, Chu et al. 2021, Algorithm 1). Where
-    choices have different numbers of candidates, the shorter ones start over. Arguments as in `uniform_paths`.
-    """
-    rng = np.random.default_rng([seed, step])
-    counts = [len(choice.candidates) for choice in space.choices]
-    orders = [[rng.permutation(count) for count in counts] for _ in range(cells)]
-    return [tuple(tuple(int(order[k % len(order)]) for order in cell) for cell in orders) for k in range(max(counts))]
-
-
-SAMPLINGS: dict[str, Callable[[SearchSpace, int, int, int], list[Path]]] = {
-    "uniform": uniform_paths,
-    "fair": fair_paths,
-}
-"""Rules for the paths of a step, by the name `train.sampling` uses."""
-
-
-class Batches(Protocol):
-    """Training batches that are a pure function of the epoch, split over ranks."""
-
-    steps_per_epoch: int
-
-    def epoch(self, epoch: int, first_step: int = 0, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yields this rank's part of every batch: images ``(b, 3, height, width)`` and labels ``(b,)``."""
-
-
-def alone(tensor: Tensor) -> None:
-    """Leaves the tensor: the sum over one worker."""
-
-
-@dataclass(frozen=True)
-class Workers:
-    """The workers that train together: how many, which one this is, and how they add up a tensor in place."""
-
-    rank: int = 0
-    world: int = 1
-    add_up: Callable[[Tensor], None] = alone
 
 
 @dataclass(frozen=True)
@@ -100,6 +46,8 @@ class Recipe:
         clip_value: Bound on the size of each entry of the gradient; None for none.
         label_smoothing: Share of the target that is spread evenly over all labels.
         bfloat16: Whether forward and backward run under bfloat16 autocast.
+        drop_path: Chance of an image to be dropped by a candidate that is no identity.
+        auxiliary_weight: Weight of the loss of the supernet's auxiliary tower, if it has one.
     """
 
     epochs: int = 250
@@ -116,6 +64,13 @@ class Recipe:
     clip_value: float | None = None
     label_smoothing: float = 0.0
     bfloat16: bool = False
+    drop_path: float = 0.0
+    auxiliary_weight: float = 0.4
+
+    @property
+    def objective(self) -> Objective:
+        """What the weights are trained to minimise."""
+        return Objective(self.batch_size, self.label_smoothing, self.auxiliary_weight, self.bfloat16)
 
     def rate(self, epoch: int, step: int, steps_per_epoch: int) -> float:
         """Returns the learning rate of a step; epoch and step count from 0 since the training began."""
@@ -157,6 +112,7 @@ class EpochMetrics:
         learning_rate: Learning rate of the epoch, of its last step where that moves every step.
         images_per_second: Images trained on per second, all workers together.
         seconds: Duration of the epoch.
+        alphas: What the alphas' steps report; None without any.
     """
 
     epoch: int
@@ -166,6 +122,7 @@ class EpochMetrics:
     learning_rate: float
     images_per_second: float
     seconds: float
+    alphas: AlphaMetrics | None = None
 
 
 DECAYED: dict[str, Callable[[Tensor], bool]] = {
@@ -200,38 +157,48 @@ def make_optimizer(supernet: nn.Module, recipe: Recipe) -> torch.optim.SGD:
 
 def train_supernet(
     supernet: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    optimizer: torch.optim.SGD,
     batches: Batches,
-    paths: Callable[[int], Sequence[Path]],
+    routes: Callable[[int, Sequence[Tensor]], Sequence[Route]],
     recipe: Recipe,
     *,
+    alphas: AlphaTraining | None = None,
+    seed: int = 0,
     first_epoch: int = 0,
-    workers: Workers = Workers(),
+    workers: Workers = ALONE,
     report_step: Callable[[StepMetrics], None] = lambda metrics: None,
     report_epoch: Callable[[EpochMetrics], None] = lambda metrics: None,
 ) -> None:
     """Trains the shared weights in place: min_W E_a L(a, W) (RLNAS, Zhang et al. 2021, Eq. 5 and 7).
 
+    Where there are alphas, every step of the weights on a training batch goes with one of the alphas on a batch of the
+    search split: min_alpha L_val(W, alpha) (DARTS, Liu et al. 2019, Algorithm 1; GDAS, Algorithm 1; SETN, Algorithm 1).
+
     The loss is the sum over this rank's images divided by the global batch size, and gradients are added up over the
     workers, so that an update does not depend on how many workers there are, but for batch normalisation, which sees a
-    worker's own images. Only gradients of the active path are exchanged.
+    worker's own images, and for what is dropped. Only gradients of the active path are exchanged.
 
     Args:
         supernet: The weight-sharing network, on its device.
         optimizer: Its optimiser, as `make_optimizer` makes it.
         batches: Training batches.
-        paths: The paths of a step.
+        routes: The routes of a step of the weights, given the alphas.
         recipe: Hyper-parameters.
+        alphas: The alphas and their training; None to train weights alone.
+        seed: Seed of what is dropped.
         first_epoch: Epoch to begin with: 0, or the one after a restored checkpoint.
         workers: Who trains together.
         report_step: Called after every step.
         report_epoch: Called after every epoch, at which point a checkpoint is consistent.
 
     Raises:
-        RuntimeError: If workers trained different paths, or the loss is not finite.
+        RuntimeError: If workers trained different routes, or the loss or an alpha is not finite.
     """
     parameters = list(supernet.parameters())
     device = parameters[0].device
+    held = alphas.alphas if alphas else []
+    objective = recipe.objective
+    set_drop_path(supernet, recipe.drop_path)
     step = first_epoch * batches.steps_per_epoch
     for epoch in range(first_epoch, recipe.epochs):
         supernet.train()
@@ -242,18 +209,18 @@ def train_supernet(
             rate = recipe.rate(epoch, step, batches.steps_per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            routes = paths(step)
+            if alphas is not None and alphas.before_weights:
+                alphas.step(supernet, optimizer, images, labels, step, epoch, workers)
+            now = routes(step, held)
             if step % 50 == 0:
-                _check_same_paths(routes, step, workers, device)
-            for path in routes:
-                gates = [single_path(architecture) for architecture in path]
-                with torch.autocast(device.type, torch.bfloat16) if recipe.bfloat16 else nullcontext():
-                    logits = supernet(images, gates if len(gates) > 1 else gates[0])
-                logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-                losses = F.cross_entropy(logits, labels, reduction="sum", label_smoothing=recipe.label_smoothing)
-                (losses / recipe.batch_size).backward()  # type: ignore[no-untyped-call]
+                _check_same_routes(now, held, step, workers, device)
+            for turn, route in enumerate(now):
+                seeds = (seed, step, workers.rank, 0, turn)
+                with dropping(device, *seeds) if recipe.drop_path else nullcontext():
+                    loss, logits = objective.evaluate(functools.partial(supernet, images, route), labels)
+                loss.backward()  # type: ignore[no-untyped-call]
                 with torch.no_grad():
-                    plain = F.cross_entropy(logits, labels, reduction="sum") if recipe.label_smoothing else losses
+                    plain = F.cross_entropy(logits, labels, reduction="sum")
                     sums += torch.stack([plain.double(), (logits.argmax(dim=1) == labels).sum().double()])
                 images_seen += len(labels)
             add_up_gradients(parameters, workers)
@@ -263,6 +230,8 @@ def train_supernet(
                 nn.utils.clip_grad_value_(parameters, recipe.clip_value)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
+            if alphas is not None and not alphas.before_weights:
+                alphas.step(supernet, optimizer, images, labels, step, epoch, workers)
             step += 1
             report_step(StepMetrics(step, epoch, sums[0], sums[1], images_seen, rate))
         totals = torch.cat([sums, torch.tensor([images_seen], dtype=torch.float64, device=device)])
@@ -273,9 +242,16 @@ def train_supernet(
                 f"training diverged: the loss of epoch {epoch} is {loss_sum / count}; lower train.learning_rate or set "
                 "train.clip_norm"
             )
+        if not all(bool(torch.isfinite(alpha).all()) for alpha in held):
+            raise RuntimeError(
+                f"the alphas diverged in epoch {epoch}; lower alphas.learning_rate or set alphas.clip_norm"
+            )
         seconds = time.perf_counter() - began
         report_epoch(
-            EpochMetrics(epoch, step, loss_sum / count, 100.0 * correct / count, rate, count / seconds, seconds)
+            EpochMetrics(
+                *(epoch, step, loss_sum / count, 100.0 * correct / count, rate, count / seconds, seconds),
+                alphas.take_metrics(workers) if alphas else None,
+            )
         )
 
 
@@ -285,25 +261,26 @@ def add_up_gradients(parameters: Iterable[nn.Parameter], workers: Workers) -> No
     Every rank trains the same path, so every rank has gradients of the same parameters, and those without are left
     out of the exchange: for five candidates per choice about a fifth of the bytes of a full exchange.
     """
-    if workers.world == 1:
-        return
     gradients = [p.grad for p in parameters if p.grad is not None]
-    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
-    workers.add_up(flat)
-    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view(gradient.shape))
+    if workers.world > 1:
+        for gradient, total in zip(gradients, workers.summed(gradients), strict=True):
+            gradient.copy_(total)
 
 
-def _check_same_paths(paths: Sequence[Path], step: int, workers: Workers, device: torch.device) -> None:
-    """Checks that all ranks are about to train the same paths at the same step.
+def _check_same_routes(
+    routes: Sequence[Route], alphas: Sequence[Tensor], step: int, workers: Workers, device: torch.device
+) -> None:
+    """Checks that all ranks are about to train the same routes at the same step, and hold the same alphas.
 
     With h a rank's digest, all h are equal exactly when world * sum h^2 = (sum h)^2 (Cauchy and Schwarz).
 
     Raises:
         RuntimeError: If they are not.
     """
-    digest = zlib.crc32(repr((step, list(paths))).encode()) % 2**20
+    if workers.world == 1:
+        return
+    values = [alpha.tolist() for alpha in alphas]
+    digest = zlib.crc32(repr((step, [actives(route) for route in routes], values)).encode()) % 2**20
     sums = torch.tensor([digest, digest**2], dtype=torch.float64, device=device)
     workers.add_up(sums)
     if sums[1] * workers.world != sums[0] ** 2:

@@ -18,6 +18,7 @@ from raynas.spaces import SPACES
 from raynas.spaces.darts import Darts
 from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
+from raynas.spaces.quadruples import Quadruples
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import single_path
 
@@ -33,7 +34,7 @@ class Case:
     Attributes:
         space: The space.
         resolution: Of its images.
-        definitions: Of the angle, all that it knows.
+        definitions: Of the angle, all that it knows; none where the space states no weight vector.
         alike: What differs between the names of the weights of one candidate at different choices of a cell; None where
             no two architectures compute the same function.
         modes: Whether a supernet and a derived network agree in training mode, in evaluation mode.
@@ -50,6 +51,13 @@ class Case:
 
 FEW = {"channels": 4, "operations": ("none", "avg_pool_3x3", "skip_connect", "dil_conv_3x3"), "pool_bn": False}
 SKIP_OR_SEP = ("skip_connect", "sep_conv_3x3")
+PAIRS = {
+    "channels": 4,
+    "cells": 3,
+    "operations": ("max_pool_3x3", "skip_connect", "sep_conv_3x3"),
+    "pool_bn": False,
+}
+NO_ANGLE = {"definitions": (), "alike": None}
 
 CASES = {
     "nasbench201": Case(NasBench201(channels=4, cells=1)),
@@ -65,6 +73,10 @@ CASES = {
     "darts, fixed reduction": Case(Darts(**FEW, cells=3, reduction="fixed"), alike=None, never_none=r"2<-"),
     "darts, S1": Case(Darts(channels=2, cells=4, edges="fixed", operations=SKIP_OR_SEP), alike=None),
     "darts, S2": Case(Darts(channels=2, cells=3, edges="fixed", operations=SKIP_OR_SEP, share_cells=False), alike=None),
+    "quadruples": Case(Quadruples(channels=2, cells=3), modes=(), **NO_ANGLE),
+    "quadruples, few operations": Case(Quadruples(**PAIRS, affine=False), **NO_ANGLE),
+    "quadruples, imagenet": Case(Quadruples(**PAIRS, stem="imagenet"), resolution=33, **NO_ANGLE),
+    "quadruples, fixed reduction": Case(Quadruples(**PAIRS, reduction="fixed"), **NO_ANGLE),
 }
 
 
@@ -338,6 +350,9 @@ def test_every_definition_of_the_angle_names_weights_that_the_supernet_has(case,
         assert any(term.parameters for terms in vector.candidates for term in terms)
 
 
-def test_a_definition_of_the_angle_that_is_not_there_is_refused_by_key(space):
-    with pytest.raises(ValueError, match="search.angle: expected .*got 'none of these'"):
+def test_a_definition_of_the_angle_that_is_not_there_is_refused_by_key(case, space):
+    unstated = f"{type(space).__name__} states no weight vector"
+    with pytest.raises(
+        ValueError, match="search.angle: expected .*got 'none of these'" if case.definitions else unstated
+    ):
         space.weight_vector("none of these")

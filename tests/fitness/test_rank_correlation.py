@@ -137,6 +137,54 @@ def test_size_knows_nothing_within_strata_of_equal_size():
     assert statistics.tau is not None and statistics.tau_within is None
 
 
+# Pairs
+
+
+def pairs_alike(fitness, truth):
+    """Returns the percentage of pairs that the truth orders and the fitness orders alike, half of those it ties."""
+    good = [
+        0.5 * (1 + sign(fitness[i] - fitness[j]) * sign(truth[i] - truth[j]))
+        for i, j in itertools.combinations(range(len(truth)), 2)
+        if truth[i] != truth[j]
+    ]
+    return 100 * sum(good) / len(good) if good else None
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 3, 5, 17, 60, 150])
+@pytest.mark.parametrize("values", [2, 4, 1000])
+@pytest.mark.parametrize("seed", range(3))
+def test_the_agreement_is_counted_over_all_pairs_that_the_truth_orders(n, values, seed):
+    fitness, truth, _ = tied_scores(n, seed, values)
+    expected = pairs_alike(fitness, truth)
+    agreement = rank_statistics(fitness, truth, bootstrap=0).agreement
+    assert agreement == (None if expected is None else pytest.approx(expected, abs=1e-10))
+
+
+@pytest.mark.parametrize(
+    ("fitness", "truth", "agreement"),
+    [
+        ([1, 2, 3], [10, 20, 30], 100.0),
+        ([3, 2, 1], [10, 20, 30], 0.0),
+        ([1, 3, 2], [10, 20, 30], 200 / 3),
+        ([1, 1, 2], [10, 20, 30], 250 / 3),
+        ([1, 1, 1], [10, 20, 30], 50.0),
+        ([1, 2, 3], [10, 10, 30], 100.0),
+        ([1, 2, 3], [30, 10, 10], 0.0),
+        ([1, 2, 3], [10, 10, 10], None),
+    ],
+)
+def test_a_pair_that_the_fitness_ties_counts_half_and_one_that_the_truth_ties_not_at_all(fitness, truth, agreement):
+    statistics = rank_statistics(np.array(fitness), np.array(truth), bootstrap=0)
+    assert statistics.agreement == (None if agreement is None else pytest.approx(agreement))
+
+
+def test_without_ties_the_agreement_is_the_share_of_good_pairs_of_setn():
+    fitness, truth = np.random.default_rng(0).normal(size=(2, 300))
+    pairs = list(itertools.combinations(range(300), 2))
+    good = sum((fitness[i] > fitness[j]) == (truth[i] > truth[j]) for i, j in pairs)
+    assert rank_statistics(fitness, truth, bootstrap=0).agreement == pytest.approx(100 * good / len(pairs), abs=1e-10)
+
+
 # The best
 
 

@@ -7,6 +7,7 @@ import yaml
 
 from raynas.cli import main
 from raynas.config import flatten, load_config
+from raynas.orchestration.task import make_space
 from tests.orchestration.runs import ROOT, losses, succeed
 
 JOBS = sorted((ROOT / "jobs").glob("*.yaml"))
@@ -20,8 +21,10 @@ def test_a_job_passes_its_check(job: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 def test_jobs_of_the_papers_sizes_have_a_quick_form() -> None:
-    big = {f"rlnas_{space}" for space in ("nasbench201", "darts_cifar10", "darts_imagenet", "mobilenet_imagenet")}
-    assert {job.stem for job in QUICK_JOBS} == {*big, "spos_nasbench201", "spos_mobilenet_imagenet"}
+    assert {job.stem for job in QUICK_JOBS} == {
+        job.stem for job in JOBS if not job.stem.startswith("small_") and job.stem != "quickstart"
+    }
+    assert len(QUICK_JOBS) >= 16
 
 
 @pytest.mark.parametrize("job", QUICK_JOBS, ids=lambda path: path.stem)
@@ -34,10 +37,13 @@ def test_a_quick_form_passes_its_check_and_is_the_job_in_small(job: Path, capsys
     assert (quick.train.workers, quick.train.use_gpu, quick.data.loader_workers) == (0, False, 0)
     assert quick.search.evaluators == 0 or quick.search.fitness == "angle", "Ray takes longer to start than to judge"
     images = (quick.data.max_images or 50_000) * quick.data.train_portion
-    assert 500 <= images // quick.train.batch_size * quick.train.epochs <= 4000, "minutes, and not of nothing"
+    least = 60 if quick.alphas.gradient != "first" else 500  # second derivatives take several times as long
+    assert least <= images // quick.train.batch_size * quick.train.epochs <= 4000, "minutes, and not of nothing"
     kept = ("algorithm", "data.labels", "data.lighting", "data.normalise", "search.fitness", "search.population")
     kept += tuple(f"train.{key}" for key in ("schedule", "schedule_every", "decay_on", "clip_norm", "clip_value"))
-    kept += ("train.label_smoothing", "train.weight_decay", "search.mutation_excludes")
+    kept += ("train.label_smoothing", "train.weight_decay", "search.mutation_excludes", "search.name")
+    kept += ("train.sampling", "train.path_per_cell", "train.drop_path", "search.derivation")
+    kept += tuple(f"alphas.{key}" for key in ("gates", "gradient", "eta", "radius", "idle", "before_weights"))
     full_values, quick_values = flatten(full.model_dump()), flatten(quick.model_dump())
     for key in kept:
         assert quick_values[key] == full_values[key], key
@@ -65,6 +71,49 @@ def test_a_quick_form_trains_searches_and_reports(job: Path, tmp_path: Path) -> 
     assert len(losses(tmp_path / f"{job.stem}-quick")) == 1
     assert (tmp_path / f"{job.stem}-quick/search/result.json").exists()
     assert (tmp_path / f"{job.stem}-quick/report/index.html").exists()
+
+
+def test_the_gdas_jobs_have_the_papers_settings_and_differ_in_the_reduction_cell() -> None:
+    """Dong and Yang 2019, sections 3.3 and 4.2."""
+    searched, fixed = (load_config(ROOT / f"jobs/{name}_darts_cifar10.yaml") for name in ("gdas", "gdas_frc"))
+    assert fixed.space.arguments == {**searched.space.arguments, "reduction": "fixed"}
+    assert (fixed.train, fixed.alphas, fixed.search) == (searched.train, searched.alphas, searched.search)
+    assert searched.space.arguments == {"channels": 16, "cells": 8, "stem": "cifar", "affine": False}
+    train, alphas = searched.train, searched.alphas
+    assert (train.epochs, train.learning_rate, train.min_learning_rate, train.weight_decay) == (240, 0.025, 1e-3, 3e-4)
+    assert (alphas.learning_rate, alphas.weight_decay, alphas.temperature) == (3e-4, 1e-3, [10, 0.1])
+    assert train.path_per_cell and len(searched.base_seeds) == 4 and searched.data.train_portion == 0.5
+
+
+def test_the_setn_job_has_the_papers_settings() -> None:
+    """Dong and Yang 2019 (SETN), section 5.1."""
+    config = load_config(ROOT / "jobs/setn_darts_cifar10.yaml")
+    train, alphas, search = config.train, config.alphas, config.search
+    assert (config.space.name, config.space.arguments["cells"]) == ("quadruples", 8)
+    assert (train.epochs, train.batch_size, train.learning_rate, train.min_learning_rate) == (400, 64, 0.025, 0)
+    assert (train.weight_decay, train.clip_norm, train.drop_path, train.path_per_cell) == (3e-4, 10, 0.1, True)
+    assert (alphas.learning_rate, alphas.weight_decay, alphas.clip_norm) == (3e-3, 1e-3, 10)
+    assert (search.name, search.population, search.fitness) == ("alpha_sampling", 1000, "one_shot_loss")
+
+
+def test_the_amended_jobs_search_s1_and_s2_as_networks_are_trained() -> None:
+    """Bi et al. 2019, sections 4.1.1 to 4.1.3: 3.3e13 and 1.5e48 architectures."""
+    one, two = (load_config(ROOT / f"jobs/amended_darts_s{number}_cifar10.yaml") for number in (1, 2))
+    assert (one.train, one.alphas, one.data) == (two.train, two.alphas, two.data)
+    assert f"{make_space(one).num_architectures:.1e}" == "3.3e+13"
+    assert f"{make_space(two).num_architectures:.1e}" == "1.5e+48"
+    for config in (one, two):
+        assert (config.space.arguments["channels"], config.space.arguments["auxiliary"]) == (36, True)
+        assert (config.train.batch_size, config.train.epochs, config.data.cutout) == (96, 100, 16)
+        assert (config.alphas.eta, config.alphas.learning_rate, config.alphas.betas) == (0.1, 3e-4, [0.5, 0.999])
+
+
+def test_the_second_order_job_has_the_settings_of_darts() -> None:
+    """Liu et al. 2019, section 3.1 and its code."""
+    config = load_config(ROOT / "jobs/darts_second_order_cifar10.yaml")
+    train, alphas = config.train, config.alphas
+    assert (train.epochs, train.batch_size, train.weight_decay, train.clip_norm) == (50, 64, 3e-4, 5)
+    assert (alphas.gradient, alphas.radius, alphas.before_weights) == ("second", 0.01, True)
 
 
 def test_the_rlnas_job_has_the_papers_settings() -> None:

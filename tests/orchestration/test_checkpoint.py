@@ -10,9 +10,12 @@ from raynas.orchestration.checkpoint import (
     epoch_folder,
     latest_checkpoint,
     load_checkpoint,
+    probabilities_of,
     restore,
     save_checkpoint,
 )
+from raynas.supernet.alphas import AlphaRecipe, AlphaTraining
+from raynas.supernet.objective import Objective
 
 ABOUT = {"space": {"name": "toy"}, "num_classes": 3, "base_seed": 0}
 
@@ -45,12 +48,73 @@ def test_weights_buffers_and_momentum_come_back_to_the_bit(tmp_path: Path) -> No
             assert torch.equal(momentum, other_optimizer.state[its]["momentum_buffer"])
 
 
-@pytest.mark.parametrize("file", ["weights.safetensors", "optimizer.safetensors", "checkpoint.json"])
+def alpha_training(seed: int, steps: int = 0) -> AlphaTraining:
+    """Returns alphas of twelve choices of two to four candidates, and their optimiser after some steps."""
+    generator = torch.Generator().manual_seed(seed)
+    alphas = [nn.Parameter(torch.randn(2 + n % 3, generator=generator)) for n in range(12)]
+    training = AlphaTraining(alphas, None, lambda *_: (), AlphaRecipe(), objective=Objective())  # type: ignore[arg-type]
+    for _ in range(steps):
+        for alpha in alphas[:-1]:  # the last has no gradient
+            alpha.grad = torch.randn(alpha.shape, generator=generator)
+        training.optimizer.step()
+    return training
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_alphas_and_the_state_of_adam_come_back_to_the_bit(tmp_path: Path, steps: int) -> None:
+    network, optimizer = trained()
+    first, second = alpha_training(0, steps), alpha_training(1)
+    kept = list(second.alphas)
+    save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT, first)
+    checkpoint = load_checkpoint(tmp_path / "c", ABOUT)
+    restore(checkpoint, network, optimizer, second)
+    for one, other in zip(first.alphas, second.alphas, strict=True):
+        assert torch.equal(one, other)
+        mine, its = first.optimizer.state.get(one, {}), second.optimizer.state.get(other, {})
+        assert mine.keys() == its.keys()
+        for name in mine:
+            assert torch.equal(mine[name], its[name])
+            assert mine[name].dtype == its[name].dtype
+    assert all(one is other for one, other in zip(kept, second.alphas, strict=True)), "the parameters stay"
+    assert (len(first.optimizer.state) == 11) == (steps == 3)
+    for training in (first, second):
+        for alpha in training.alphas:
+            alpha.grad = torch.arange(float(len(alpha)))
+        training.optimizer.step()
+    assert all(torch.equal(one, other) for one, other in zip(first.alphas, second.alphas, strict=True)), "goes on alike"
+
+
+def test_a_checkpoint_tells_the_softmax_of_the_alphas_of_each_choice_in_their_order(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    training = alpha_training(0, 2)
+    save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT, training)
+    read = probabilities_of(load_checkpoint(tmp_path / "c", ABOUT))
+    assert {one.dtype.name for one in read} == {"float64"}
+    for row, alpha in zip(read, training.alphas, strict=True):
+        exponentials = alpha.detach().double().exp()
+        assert row == pytest.approx((exponentials / exponentials.sum()).numpy(), rel=1e-12)
+    save_checkpoint(tmp_path / "without", network, optimizer, 7, 70, ABOUT)
+    assert probabilities_of(load_checkpoint(tmp_path / "without", ABOUT)) == []
+
+
+def test_initial_weights_leave_alphas_as_they_are(tmp_path: Path) -> None:
+    network, _ = trained()
+    save_checkpoint(tmp_path / "c", network, None, 0, 0, ABOUT)
+    training, before = alpha_training(0), alpha_training(0)
+    restore(load_checkpoint(tmp_path / "c", ABOUT), network, None, training)
+    assert all(torch.equal(one, other) for one, other in zip(training.alphas, before.alphas, strict=True))
+    assert not training.optimizer.state
+
+
+@pytest.mark.parametrize(
+    "file", ["weights.safetensors", "optimizer.safetensors", "alphas.safetensors", "checkpoint.json"]
+)
 @pytest.mark.parametrize("damage", ["cut", "gone", "foreign"])
 def test_a_damaged_checkpoint_is_passed_over_and_said(tmp_path: Path, file: str, damage: str) -> None:
     network, optimizer = trained()
     for epochs in (5, 10):
-        save_checkpoint(epoch_folder(tmp_path, epochs), network, optimizer, epochs, 10 * epochs, ABOUT)
+        place = epoch_folder(tmp_path, epochs)
+        save_checkpoint(place, network, optimizer, epochs, 10 * epochs, ABOUT, alpha_training(0, 1))
     victim = epoch_folder(tmp_path, 10) / file
     if damage == "gone":
         victim.unlink()

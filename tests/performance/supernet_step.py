@@ -24,7 +24,8 @@ from raynas.spaces.operations import AvgPool3x3
 from raynas.supernet.choice_block import Zero
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import single_path
-from raynas.supernet.one_shot import Recipe, make_optimizer, uniform_paths
+from raynas.supernet.one_shot import Recipe, make_optimizer
+from raynas.supernet.routes import uniform_paths
 
 
 def plain_forward(supernet, images, architecture):

@@ -57,6 +57,66 @@ def write_training(folder: Path, base_seed: int = 0, *, epochs: int = 5, seconds
     write_lines(folder / f"supernet/seed_{base_seed}/metrics.jsonl", lines)
 
 
+def write_alphas(
+    folder: Path,
+    base_seed: int = 0,
+    *,
+    epochs: int = 5,
+    choices: Mapping[str, Sequence[str]] | None = None,
+    collapse: float = 2.0,
+    correction: float = 0.1,
+    architecture: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Writes a supernet's architecture parameters, with metrics, and returns the parameters.
+
+    Args:
+        folder: The run's folder.
+        base_seed: The supernet's.
+        epochs: How many were trained.
+        choices: Candidates of each choice by its name; by default those of NAS-Bench-201.
+        collapse: How far skip_connect is ahead after the last epoch.
+        correction: How large g2' is beside g1; 0 of searches without one.
+        architecture: What is derived after the last epoch, if not the largest weights.
+    """
+    rng = np.random.default_rng(base_seed)
+    if choices is None:
+        choices = {f"{target}<-{source}": OPERATIONS for source, target in EDGES}
+    place = folder / f"supernet/seed_{base_seed}"
+    write_training(folder, base_seed, epochs=epochs)
+    values = np.full((epochs + 1, len(choices), max(map(len, choices.values()))), np.nan)
+    derived = []
+    for epoch in range(epochs + 1):
+        for choice, names in enumerate(choices.values()):
+            step = rng.normal(0, 0.25, len(names)) if epoch else 1e-3 * rng.normal(size=len(names))
+            ahead = collapse / epochs if epoch and "skip_connect" in names else 0.0
+            step += [ahead * (name == "skip_connect") for name in names]
+            values[epoch, choice, : len(names)] = step + (values[epoch - 1, choice, : len(names)] if epoch else 0)
+        taken = np.nanargmax(values[epoch], axis=1).tolist()
+        if architecture is not None and epoch == epochs:
+            taken = list(architecture)
+        words = [names[k] for names, k in zip(choices.values(), taken, strict=True)]
+        operations = {word: words.count(word) for word in dict.fromkeys(words)}
+        derived.append(
+            {"epochs": epoch, "architecture": taken, "description": ",".join(words), "operations": operations}
+        )
+    np.save(place / "alphas.npy", values)
+    write_lines(place / "derived.jsonl", derived)
+    named = [{"name": name, "candidates": list(names)} for name, names in choices.items()]
+    write_json(place / "alphas.json", {"choices": named})
+    lines = [json.loads(line) for line in (place / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        line |= {
+            "search_loss": line["loss"] + 0.1,
+            "search_accuracy": line["accuracy"] - 4,
+            "first_norm": 0.02 / (1 + line["epoch"]),
+            "correction_norm": correction * 0.02 / (1 + line["epoch"]) ** 2,
+            "cosine": float(np.cos(line["epoch"])) if correction else 0.0,
+            "temperature": None,
+        }
+    write_lines(place / "metrics.jsonl", lines)
+    return values
+
+
 def judged(architecture: Sequence[int], fitness: float, *, costs: bool = True, **numbers: float) -> dict[str, Any]:
     """Returns what is recorded of one architecture of NAS-Bench-201's space."""
     words = [OPERATIONS[k] for k in architecture]
@@ -245,6 +305,7 @@ def rank_row(name: str, tau: float, half: float = 0.01, within: float | None = 0
         "tau_interval": [tau - half, tau + half],
         "rho": 1.3 * tau,
         "rho_interval": [1.3 * tau - half, 1.3 * tau + half],
+        "agreement": 50 * (1 + tau),
         "top": {str(k): {"mean": 92 - 0.1 * k, "best": 92 + 0.01 * k} for k in (1, 10, 100)},
         "tau_within": within,
         "strata": 28,
@@ -320,6 +381,25 @@ def write_json(file: Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def darts_choices(kinds: Sequence[str] = ("normal", "reduction")) -> dict[str, Sequence[str]]:
+    """Returns the 14 choices of each kind of cell of DARTS."""
+    edges = [(source, target) for target in range(2, 6) for source in range(target)]
+    candidates = ("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "dil_conv_5x5")
+    return {f"{kind} {target}<-{source}": candidates for kind in kinds for source, target in edges}
+
+
+def quadruple_choices() -> dict[str, Sequence[str]]:
+    """Returns the choices of the nodes of SETN: two inputs, of 2 to 5, and a pair of operations, of 21."""
+    functions = ("max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "conv_3x1_1x3")
+    pairs = [f"{functions[one]}+{functions[other]}" for one in range(6) for other in range(one + 1)]
+    choices: dict[str, Sequence[str]] = {}
+    for kind in ("normal", "reduction"):
+        for node in range(2, 6):
+            choices |= {f"{kind} {node} {part}": [str(k) for k in range(node)] for part in ("first", "second")}
+            choices[f"{kind} {node} operations"] = pairs
+    return choices
 
 
 def write_lines(file: Path, lines: Sequence[Mapping[str, Any]]) -> None:

@@ -115,6 +115,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     runs.write_config(cells, name="cells", search={"name": "pareto"})
     runs.write_pareto(cells)
     runs.write_profile(cells)
+    runs.write_alphas(cells, choices=runs.darts_choices([f"cell{cell}" for cell in range(8)]))
     result = json.loads((cells / "search/result.json").read_text())
     for line in (*result["best"], *result["front"]):
         pair = runs.darts_cell(rng), runs.darts_cell(rng)

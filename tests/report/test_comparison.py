@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from raynas.report import figures
 from raynas.report.page import write_comparison
+from raynas.report.run_files import read_run
 from tests.report import runs
 from tests.report.pages import Page
 
@@ -86,6 +92,100 @@ def test_hypervolumes_by_the_same_quantities_share_a_figure(tmp_path: Path) -> N
         assert "Hypervolume by" not in page.text
 
 
+def words_of(page: Page, caption: str) -> list[str]:
+    """Returns the words of the figure whose caption begins so."""
+    (shown,) = (g for g in page.root.iter("figure") if "".join(g.find("figcaption").itertext()).startswith(caption))  # type: ignore
+    return ["".join(e.itertext()) for e in shown.iter() if e.tag.endswith("}text")]
+
+
+def test_judged_architectures_of_runs_are_histograms_over_the_same_bins(two: list[Path], tmp_path: Path) -> None:
+    caption = "Accuracy of all judged architectures with the supernet's weights, over the same bins."
+    for folder, population in zip(two, (20, 19), strict=True):
+        runs.write_search(folder, generations=1, population=population, fitness="one_shot_loss", extra=("accuracy",))
+    page = Page(write_comparison(two, tmp_path / "c.html"))
+    words = words_of(page, caption)
+    assert "first" in words and "second" not in words
+    median = np.median([line["accuracy"] for line in read_lines(two[0])])
+    assert f"median {median:.2f}" in words
+    runs.write_search(two[1], generations=1, population=30, seed=1, fitness="one_shot_loss", extra=("accuracy",))
+    page = Page(write_comparison(two, tmp_path / "c.html"))
+    assert {"first", "second"} <= set(words_of(page, caption))
+    runs.write_search(two[0])
+    runs.write_search(two[1])
+    assert caption not in Page(write_comparison(two, tmp_path / "c.html")).text
+
+
+def test_architecture_parameters_of_runs_share_their_figures(two: list[Path], tmp_path: Path) -> None:
+    assert "Architecture parameters" not in Page(write_comparison(two, tmp_path / "c.html")).said_by("h2")
+    runs.write_alphas(two[0], collapse=20)
+    page = Page(write_comparison(two, tmp_path / "c.html"))
+    assert page.section("Architecture parameters").count("After 5 epochs the largest weight of a choice is") == 1
+    runs.write_alphas(two[1], 3, epochs=4, architecture=(4, 4, 4, 4, 0, 1))
+    page = Page(write_comparison(two, tmp_path / "c.html"))
+    section = page.section("Architecture parameters")
+    assert "first: After 5 epochs the largest weight" in section and "second: After 4 epochs" in section
+    assert "6 of 6 edges of the derived architecture are skip_connect." in section
+    captions = ("Entropy of softmax(α)", "Weight of skip_connect, mean", "The largest weight of a choice, mean")
+    taken = "How many edges of the architecture derived after each epoch take "
+    for caption in (*captions, f"{taken}skip_connect", f"{taken}avg_pool_3x3"):
+        assert [words_of(page, caption).count(name) for name in ("first", "second")] == [1, 1]
+    assert section.count(taken) == 2
+
+
+def test_the_operations_compared_are_skip_connect_and_those_that_are_taken_most(
+    two: list[Path], tmp_path: Path
+) -> None:
+    runs.write_alphas(two[0], architecture=(0, 0, 0, 4, 4, 1))
+    runs.write_alphas(two[1], 3, architecture=(0, 0, 0, 0, 0, 0))
+    section = Page(write_comparison(two, tmp_path / "c.html")).section("Architecture parameters")
+    assert re.findall(r"derived after each epoch take (\w+)\.", section) == ["skip_connect", "avg_pool_3x3"]
+
+
+def test_the_curves_of_runs_are_those_of_their_files(
+    two: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs.write_alphas(two[0], 0, collapse=5)
+    runs.write_alphas(two[0], 1, collapse=5)
+    runs.write_alphas(two[1], 3, epochs=2, choices={"a": ["x", "y"], "b": ["x", "y"]})
+    drawn: dict[str, Sequence[figures.Curve]] = {}
+    draw = figures.curves_by_epoch
+
+    def watched(curves: Sequence[figures.Curve], title: str, *looks: Any, **options: Any) -> Figure:
+        drawn[title] = curves
+        return draw(curves, title, *looks, **options)
+
+    monkeypatch.setattr(figures, "curves_by_epoch", watched)
+    write_comparison(two, tmp_path / "c.html")
+    alphas = [read_run(two[0]).alphas[0], read_run(two[0]).alphas[1], read_run(two[1]).alphas[3]]
+    assert set(drawn) == {
+        *("entropy of the weights", "largest weight", "share of skip-connect"),
+        *(
+            "edges that take skip_connect",
+            f"edges that take {max(alphas[2].derived[-1].operations.items(), key=lambda i: i[1])[0]}",
+        ),
+    }
+    for title, curves in drawn.items():
+        having = [of for of in alphas if title != "share of skip-connect" or of is not alphas[2]]
+        assert [curve.name for curve in curves] == ["first", "first", "second"][: len(having)]
+        for curve, of in zip(curves, having, strict=True):
+            operation = title.removeprefix("edges that take ")
+            wanted = {
+                "entropy of the weights": [row.mean() for row in of.entropies],
+                "largest weight": [np.nanmax(row, axis=1).mean() for row in of.weights],
+                "share of skip-connect": [row[:, 1].mean() for row in of.weights],
+            }.get(title, [derived.operations.get(operation, 0) for derived in of.derived])
+            assert curve.epochs.tolist() == list(range(len(of.values)))
+            assert curve.values.tolist() == pytest.approx(wanted)
+
+
+def test_runs_whose_parameters_were_never_trained_have_sentences_and_no_curves(two: list[Path], tmp_path: Path) -> None:
+    for folder in two:
+        runs.write_alphas(folder, epochs=0)
+    page = Page(write_comparison(two, tmp_path / "c.html"))
+    section = page.section("Architecture parameters")
+    assert section.count("Before the first epoch the largest weight") == 2 and "Entropy" not in section
+
+
 def test_runs_in_different_spaces_are_set_side_by_side(two: list[Path], tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     darts, chain = tmp_path / "darts", tmp_path / "chain"
@@ -123,6 +223,7 @@ def test_a_line_that_no_run_has_anything_for_is_left_out(two: list[Path], tmp_pa
 
 def test_ranks_stand_in_one_table_with_the_baselines_once(two: list[Path], tmp_path: Path) -> None:
     page = Page(write_comparison(two, tmp_path / "c.html"))
+    assert "pairs (percent)" in page.rows(1)[0]
     names = [row[0] for row in page.rows(1)[1:]]
     assert names == ["first: angle (paper)", "second: angle (official)", "parameters", "multiply-adds", "random"]
 

@@ -196,6 +196,159 @@ def test_hypervolumes_have_a_line_for_each_run_from_generation_0_on() -> None:
     assert markers["three"] == "." and markers["one"] == ""  # a line of one point is not seen
 
 
+# Architecture parameters
+
+
+CHOICES = {
+    "nasbench201": None,
+    "darts": runs.darts_choices(),
+    "cell by cell": runs.darts_choices([f"cell{cell}" for cell in range(6)]),
+    "quadruples": runs.quadruple_choices(),
+    "160 of two": {f"edge{i}": ("skip_connect", "sep_conv_3x3") for i in range(160)},
+    "24 of 21": {f"node {i}": tuple(f"conv_{k}_of_a_name_longer_than_any" for k in range(21)) for i in range(24)},
+    "one": {"only": ("skip_connect", "conv")},
+}
+
+
+@pytest.mark.parametrize(("name", "epochs"), [*((name, 3) for name in CHOICES), ("nasbench201", 0)])
+def test_a_map_has_every_weight_in_its_place_and_the_derived_candidates_framed(
+    tmp_path: Path, name: str, epochs: int
+) -> None:
+    runs.write_config(tmp_path)
+    runs.write_training(tmp_path, 1)
+    runs.write_alphas(tmp_path, choices=CHOICES[name], epochs=epochs)
+    alphas = read_run(tmp_path).alphas[0]
+    figure = figures.weight_map(alphas)
+    lists = {
+        (name.partition(" ")[0], tuple(names)) for name, names in zip(alphas.choices, alphas.candidates, strict=True)
+    }
+    assert name in ("nasbench201", "160 of two") or len(figure.axes) == len(lists)
+    seen: dict[str, tuple[list[float], list[str], int]] = {}
+    for axes in figure.axes:
+        shown = np.asarray(axes.images[0].get_array())
+        frames = [(round(p.get_x() + p.get_width() / 2), round(p.get_y() + p.get_height() / 2)) for p in axes.patches]
+        heads = [label.get_text() for label in axes.get_xticklabels()]
+        x = axes.get_position().x0 - 1e-9
+        kinds = [t for t in figure.texts if t.get_position()[0] <= x and t.get_position()[1] > axes.get_position().y1]
+        above = max(kinds, key=lambda t: (t.get_position()[0], -t.get_position()[1])).get_text() if kinds else ""
+        for row, label in enumerate(axes.get_yticklabels()):
+            (taken,) = [candidate for candidate, at in frames if at == row]
+            assert f"{above} {label.get_text()}".strip() not in seen
+            seen[f"{above} {label.get_text()}".strip()] = shown[row].tolist(), heads, taken
+    assert set(seen) == set(alphas.choices)
+    for choice, candidates in enumerate(alphas.candidates):
+        weights, heads, taken = seen[alphas.choices[choice]]
+        assert weights == pytest.approx(alphas.weights[-1, choice, : len(candidates)])
+        assert len(heads) == len(candidates) and taken == alphas.derived[-1].taken[choice]
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_nothing_on_a_map_is_cut_off_or_covers_another(tmp_path: Path, name: str) -> None:
+    runs.write_config(tmp_path)
+    runs.write_alphas(tmp_path, choices=CHOICES[name])
+    figure = figures.weight_map(read_run(tmp_path).alphas[0])
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    boxes = [axes.get_tightbbox(renderer) for axes in figure.axes]
+    boxes += [text.get_window_extent(renderer) for text in figure.texts]
+    whole = figure.bbox
+    for box in boxes:
+        assert box.x0 >= -1 and box.y0 >= -1 and box.x1 <= whole.x1 + 1 and box.y1 <= whole.y1 + 1
+    for one, other in itertools.combinations(boxes, 2):
+        apart = min(one.x1, other.x1) - max(one.x0, other.x0), min(one.y1, other.y1) - max(one.y0, other.y0)
+        assert min(apart) < 1
+    for axes in figure.axes:
+        width = axes.get_window_extent(renderer).width / len(axes.get_xticks())
+        assert all(text.get_window_extent(renderer).width < width for text in axes.texts)
+    assert figure.get_size_inches()[0] <= 11.3
+
+
+def test_numbers_on_a_map_are_the_weights_or_of_very_many_those_derived(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    for choices, every in ((runs.darts_choices(), True), (runs.darts_choices([f"c{i}" for i in range(15)]), False)):
+        runs.write_alphas(tmp_path, choices=choices)
+        alphas = read_run(tmp_path).alphas[0]
+        numbers = [text.get_text() for axes in figures.weight_map(alphas).axes for text in axes.texts]
+        taken = [alphas.weights[-1, choice, k] for choice, k in enumerate(alphas.derived[-1].taken)]
+        wanted = alphas.weights[-1].ravel().tolist() if every else taken
+        assert sorted(numbers) == sorted(f"{weight:.2f}".lstrip("0") for weight in wanted)
+
+
+def test_curves_are_drawn_over_the_epochs_with_their_bands_and_named_once() -> None:
+    epochs = np.arange(4)
+    curves = [
+        figures.Curve("a", epochs, np.array([1.0, 2.0, 3.0, 4.0]), (np.zeros(4), np.full(4, 5.0))),
+        figures.Curve("b", epochs[:1], np.array([2.0])),
+        figures.Curve("a", epochs, np.array([4.0, 3.0, 2.0, 1.0])),
+    ]
+    figure = figures.curves_by_epoch(curves, "edges", figures.looks_of("ab"), limits=(0, 6))
+    lines = figure.axes[0].lines
+    assert [line.get_xydata().tolist() for line in lines] == [
+        [list(point) for point in zip(curve.epochs, curve.values, strict=True)] for curve in curves
+    ]
+    assert lines[0].get_color() == lines[2].get_color() != lines[1].get_color()
+    assert [line.get_marker() for line in lines] == ["", ".", ""]
+    (band,) = figure.axes[0].collections
+    assert (band.get_paths()[0].vertices[:, 1].min(), band.get_paths()[0].vertices[:, 1].max()) == (0, 5)
+    assert [texts(figure).count(word) for word in ("a", "b", "edges", "epoch")] == [1, 1, 1, 1]
+    alone = figures.curves_by_epoch(curves[:1], "edges", figures.looks_of("ab"))
+    assert "a" not in texts(alone)
+
+
+@pytest.mark.parametrize("values", [[1e-6, 1e-2, 1.0], [0.021, 0.034, 0.06], [0.0, 0.5, 2.0]])
+def test_a_logarithmic_axis_has_numbers_and_no_zero(values: list[float]) -> None:
+    curve = figures.Curve("a", np.arange(1, 4), np.array(values))
+    figure = figures.curves_by_epoch([curve], "norm", figures.looks_of("a"), logarithmic=True)
+    drawn = figure.axes[0].lines[0].get_ydata()
+    np.testing.assert_array_equal(drawn, [value or np.nan for value in values])
+    numbers = [text.replace("\N{MINUS SIGN}", "-") for text in texts(figure) if text not in ("norm", "epoch")]
+    assert len([n for n in numbers if re.fullmatch(r"\d(\.\d+)?(e[-+]?\d+)?", n)]) >= 4
+    assert not any("math" in text or "$" in text for text in texts(figure))
+
+
+@pytest.mark.parametrize("names", [["skip_connect", *"abcdefgh"], [f"max_pool_3x3_{i}" for i in range(9)], ["a", "b"]])
+def test_the_names_under_curves_are_within_the_figure_and_below_the_axes(names: list[str]) -> None:
+    curves = [figures.Curve(name, np.arange(3), np.arange(3.0)) for name in names]
+    figure = figures.curves_by_epoch(curves, "t", figures.operation_looks(names))
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    (legend,) = figure.legends
+    words = [text.get_window_extent(renderer) for text in legend.get_texts()]
+    assert [text.get_text() for text in legend.get_texts()] == names
+    assert all(box.x1 <= figure.bbox.x1 and box.y0 >= 0 for box in words)
+    below = figure.axes[0].xaxis.label.get_window_extent(renderer).y0
+    assert all(box.y1 <= below for box in words)
+
+
+def test_skip_connect_stands_out_among_operations() -> None:
+    names = ["none", "skip_connect", *(f"conv_{i}" for i in range(15))]
+    looks = figures.operation_looks(names)
+    assert looks["skip_connect"] == (figures.ACCENT, "-")
+    assert len(set(looks.values())) == len(names)
+    assert all(looks[name][0] != figures.ACCENT for name in names if name != "skip_connect")
+
+
+def test_histograms_of_runs_have_the_same_bins_and_mark_the_median() -> None:
+    values = {"one": np.array([10.0, 12.0, 50.0, np.nan]), "two": np.array([50.0, 90.0]), "three": np.array([30.0] * 9)}
+    figure = figures.histograms(list(values.items()), Quantity("accuracy", "percent", 2), figures.looks_of(values))
+    assert len(figure.axes) == 3
+    edges = [[bar.get_x() for bar in axes.patches] for axes in figure.axes]
+    assert edges[0] == edges[1] == edges[2] and edges[0][0] == 10.0
+    for axes, (name, of) in zip(figure.axes, values.items(), strict=True):
+        finite = [value for value in of.tolist() if value == value]
+        bars = {bar.get_x(): bar.get_height() for bar in axes.patches}
+        width = axes.patches[0].get_width()
+        for x, height in bars.items():
+            top = x + width if x < 90 - 1.5 * width else 91
+            assert height == sum(x <= value < top for value in finite)
+        assert axes.lines[0].get_xdata()[0] == statistics.median(finite)
+        assert axes.get_title(loc="left") == name
+        assert axes.get_title(loc="right") == f"median {statistics.median(finite):.2f}"
+    assert texts(figure).count("accuracy (percent)") == 1
+
+
 # Latency
 
 
@@ -390,6 +543,13 @@ def test_the_overview_shows_no_histogram_of_what_is_the_best_only(tmp_path: Path
         runs.add_to_result(tmp_path, **further)
         figure = figures.overview(read_run(tmp_path), ANGLE)
         assert figure is not None and len(figure.axes) == axes
+
+
+def test_the_overview_shows_no_histogram_of_a_single_architecture(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_search(tmp_path, generations=1, population=1)
+    figure = figures.overview(read_run(tmp_path), ANGLE)
+    assert figure is not None and len(figure.axes) == 1
 
 
 def test_there_is_no_overview_of_a_rank_alone(tmp_path: Path) -> None:

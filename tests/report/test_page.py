@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
+from raynas.report import figures
 from raynas.report.page import write_report
 from raynas.report.run_files import read_run
-from raynas.report.sections import how_exact, more_than_size
+from raynas.report.sections import about_alphas, how_exact, more_than_size
 from tests.report import runs
 from tests.report.pages import Page
 
@@ -104,10 +108,10 @@ def test_the_sentence_stands_over_the_table(page: Page) -> None:
 def test_the_rank_has_each_fitness_before_the_baselines(page: Page) -> None:
     head, *rows = page.rows(1)
     tops = ["top 1", "top 10: mean, best", "top 100: mean, best"]
-    assert head == ["ordered by", "τ-b", "ρ", *tops, "τ-b within strata"]
+    assert head == ["ordered by", "τ-b", "ρ", "pairs (percent)", *tops, "τ-b within strata"]
     assert [row[0] for row in rows] == ["angle (paper)", "angle (paper)", "parameters", "multiply-adds", "random"]
     tau, rho = "0.620 [0.610, 0.630]", "0.806 [0.796, 0.816]"
-    assert rows[0] == ["angle (paper)", tau, rho, "92.01", "91.00, 92.10", "82.00, 93.00", "0.200"]
+    assert rows[0] == ["angle (paper)", tau, rho, "81.0", "92.01", "91.00, 92.10", "82.00, 93.00", "0.200"]
     assert rows[2][-1] == "–"
     assert rows[4][1] == "0.000 [−0.010, 0.010]"
     assert (
@@ -133,6 +137,22 @@ def test_a_sentence_says_whether_the_fitness_tells_more_than_the_size(
         row = runs.rank_row("angle (paper)", tau, within=within)
         runs.write_rank(tmp_path, rows=[row, runs.rank_row("num_parameters", 0.55)])
         assert more_than_size(read_run(tmp_path).ranks[0]) == f"Angle (paper) {sentence}{left}"
+
+
+def test_pairs_ordered_as_the_truth_does_are_told_where_the_rank_tells_them(page: Page, tmp_path: Path) -> None:
+    assert page.said_by("p").count(
+        "Of two architectures of different true accuracy, angle (paper) puts the better one first in 81.0 percent of "
+        "all pairs; a pair that it ties counts half, and 50 percent is chance."
+    ) == len(["angle_paper", "one_shot_accuracy"])
+    assert "share of the pairs of architectures that are ordered as the true accuracy orders them" in page.text
+    runs.write_config(tmp_path)
+    old = {key: value for key, value in runs.rank_row("angle (paper)", 0.5).items() if key != "agreement"}
+    runs.write_rank(tmp_path, rows=[old])
+    without = Page(write_report(tmp_path))
+    assert "pairs" not in without.section("Rank correlation")
+    runs.write_rank(tmp_path, rows=[{**old, "agreement": None}, runs.rank_row("random", 0.0)])
+    head, *rows = Page(write_report(tmp_path)).rows(0)
+    assert [row[head.index("pairs (percent)")] for row in rows] == ["–", "50.0"]
 
 
 def test_a_rank_without_a_table_is_held_against_the_sizes(tmp_path: Path) -> None:
@@ -368,6 +388,174 @@ def test_long_texts_may_break_between_their_parts(tmp_path: Path) -> None:
     for code in codes:
         pieces = [piece for text in code.itertext() for piece in text.split()]
         assert max(map(len, pieces)) <= 34  # a phone shows 40 in a row
+
+
+# Judged architectures
+
+
+def accuracies(folder: Path, number: int, fitness: str = "one_shot_loss", generations: int = 1) -> Page:
+    runs.write_config(folder, search={"fitness": fitness})
+    extra = ("accuracy",)
+    runs.write_search(folder, generations=generations, population=number // generations, fitness=fitness, extra=extra)
+    return Page(write_report(folder))
+
+
+@pytest.mark.parametrize(("number", "shown"), [(19, False), (20, True)])
+def test_twenty_one_shot_accuracies_are_a_histogram(tmp_path: Path, number: int, shown: bool) -> None:
+    page = accuracies(tmp_path, number)
+    lines = [json.loads(line) for line in (tmp_path / "search/history.jsonl").read_text().splitlines()]
+    median = f"{np.median([line['accuracy'] for line in lines]):.2f}{SPACE}percent"
+    caption = f"Accuracy of all judged architectures with the supernet's weights; the median is {median}."
+    assert page.said_by("figcaption").count(caption) == shown
+    assert (tmp_path / "report/figures/one-shot-accuracy.svg").exists() is shown
+    assert (tmp_path / "report/figures/search.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "generations", "shown"),
+    [(40, 1, ["one-shot-accuracy"]), (40, 2, ["one-shot-accuracy", "search"]), (10, 1, ["search"])],
+)
+def test_one_shot_accuracies_that_are_the_fitness_are_one_histogram(
+    tmp_path: Path, number: int, generations: int, shown: list[str]
+) -> None:
+    accuracies(tmp_path, number, "one_shot_accuracy", generations)
+    names = {file.stem for file in (tmp_path / "report/figures").glob("*.svg")}
+    assert sorted(names & {"one-shot-accuracy", "search"}) == shown
+
+
+def test_a_single_judged_architecture_has_no_figures_of_the_search(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_search(tmp_path, generations=1, population=1)
+    runs.add_to_result(tmp_path, functions=1)
+    page = Page(write_report(tmp_path))
+    assert "Search" not in page.said_by("h2") and "The best by angle" in page.said_by("p")
+    assert f"Judged: 1 architecture by angle in 1 generation (12{SPACE}s)." in page.said_by("li")
+
+
+# Architecture parameters
+
+
+HEADING = "Architecture parameters"
+
+
+def test_the_architecture_parameters_have_a_section_after_the_search_in_runs_that_have_them(
+    page: Page, tmp_path: Path
+) -> None:
+    assert HEADING not in page.said_by("h2")
+    runs.write_run(tmp_path)
+    runs.write_alphas(tmp_path)
+    heads = Page(write_report(tmp_path)).said_by("h2")
+    assert heads[1:4] == ["Search", HEADING, "Training"]
+    names = ("weights", "entropy", "weight-shares", "operations", "alpha-gradient", "alpha-cosine", "search-loss")
+    for name in (*names, "search-accuracy"):
+        assert (tmp_path / f"report/figures/{name}.png").exists()
+
+
+def test_one_sentence_says_how_far_the_parameters_are_decided(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_training(tmp_path, epochs=2)
+    choices = {name: ["none", "skip_connect", "conv"] for name in ("a", "b", "c")}
+    runs.write_alphas(tmp_path, epochs=2, choices=choices, architecture=(1, 2, 0))
+    file = tmp_path / "supernet/seed_0/alphas.npy"
+    values = np.log(np.array([[0.2, 0.3, 0.5], [0.1, 0.5, 0.4], [0.25, 0.7, 0.05]]))
+    np.save(file, np.stack([0 * values, 2 * values, values]))
+    sentence = (
+        "After 2 epochs the largest weight of a choice is 0.57 on average and skip_connect has 50 percent of the "
+        "weight; 1 of 2 edges of the derived architecture is skip_connect."
+    )
+    assert Page(write_report(tmp_path)).section(HEADING).startswith(HEADING + sentence)
+
+    def about(**options: Any) -> str:
+        runs.write_alphas(tmp_path, **options)
+        return about_alphas(read_run(tmp_path).alphas[0])
+
+    skips = about(choices=choices, architecture=(1, 1, 1))
+    assert skips.endswith("3 of 3 edges of the derived architecture are skip_connect.")
+    nothing = about(choices=choices, architecture=(0, 0, 0))
+    assert nothing.endswith("of the weight; the derived architecture has no edge.")
+    without = about(epochs=1, choices={"a": ["x", "y"]})
+    assert without.startswith("After 1 epoch the largest weight of a choice is 0.") and without.endswith(" on average.")
+    assert "skip" not in without
+
+
+def test_the_curves_of_a_run_are_those_of_its_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs.write_config(tmp_path)
+    runs.write_alphas(tmp_path)
+    file = tmp_path / "supernet/seed_0/metrics.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[1]["correction_norm"] = 0.0
+    runs.write_lines(file, lines)
+    drawn: dict[str, Sequence[figures.Curve]] = {}
+    draw = figures.curves_by_epoch
+
+    def watched(curves: Sequence[figures.Curve], title: str, *looks: Any, **options: Any) -> Figure:
+        drawn[title] = curves
+        return draw(curves, title, *looks, **options)
+
+    monkeypatch.setattr(figures, "curves_by_epoch", watched)
+    write_report(tmp_path)
+    alphas = read_run(tmp_path).alphas[0]
+    taken = {name for derived in alphas.derived for name in derived.operations}
+    of_lines = {key: [line[key] for line in lines] for key in lines[0]}
+    cosines = [math.nan if not line["correction_norm"] else line["cosine"] for line in lines]
+    wanted: dict[str, dict[str, Any]] = {
+        "entropy of the weights": {"entropy of the weights": alphas.entropies.mean(axis=1)},
+        "weight": {"largest weight": alphas.largest, "share of skip-connect": alphas.share("skip_connect")},
+        "edges of the derived architecture": {
+            name: [derived.operations.get(name, 0) for derived in alphas.derived] for name in sorted(taken)
+        },
+        "norm of the gradient": {"|g1|": of_lines["first_norm"], "|g2′|": of_lines["correction_norm"]},
+        "cosine of g1 and g2′": {"cosine": cosines},
+        "loss (nats)": {"training": of_lines["loss"], "search": of_lines["search_loss"]},
+        "accuracy (percent)": {"training": of_lines["accuracy"], "search": of_lines["search_accuracy"]},
+    }
+    assert {title: [curve.name for curve in curves] for title, curves in drawn.items()} == {
+        title: list(curves) for title, curves in wanted.items()
+    }
+    for title, curves in drawn.items():
+        for curve in curves:
+            np.testing.assert_array_equal(curve.values, wanted[title][curve.name])
+            first = 0 if len(curve.values) == 6 else 1
+            assert curve.epochs.tolist() == list(range(first, 6))
+    (band,) = [curve.band for curve in drawn["entropy of the weights"]]
+    assert band is not None
+    np.testing.assert_array_equal(band, [alphas.entropies.min(axis=1), alphas.entropies.max(axis=1)])
+
+
+@pytest.mark.parametrize(("best", "said"), [(5, "5 of 2 and 5, the one whose"), (None, "2 of 2 and 5, the first.")])
+def test_of_several_seeds_that_of_the_best_architecture_is_shown_or_the_first(
+    tmp_path: Path, best: int | None, said: str
+) -> None:
+    runs.write_config(tmp_path)
+    lines = runs.write_search(tmp_path)
+    first = max(lines, key=lambda line: line["fitness"])["architecture"]
+    for seed in (2, 5):
+        runs.write_alphas(tmp_path, seed, architecture=first if seed == best else [0] * 6)
+    assert f"Shown is base seed {said}" in Page(write_report(tmp_path)).section(HEADING)
+
+
+def test_before_the_first_epoch_there_is_a_map_and_no_curve(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_search(tmp_path)
+    runs.write_alphas(tmp_path, epochs=0)
+    page = Page(write_report(tmp_path))
+    assert "Before the first epoch the largest weight of a choice is 0.20 on average" in page.section(HEADING)
+    names = {file.stem for file in (tmp_path / "report/figures").glob("*.svg")}
+    assert "weights" in names and not names & {"entropy", "weight-shares", "operations"}
+
+
+def test_a_gradient_without_a_correction_is_not_drawn(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_alphas(tmp_path, correction=0)
+    section = Page(write_report(tmp_path)).section(HEADING)
+    assert "cosine" not in section and "norm of the gradient" not in section
+    assert "Loss of the supernet in the steps on its weights (training) and in those on the" in section
+    file = tmp_path / "supernet/seed_0/metrics.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[3] |= {"correction_norm": 0.1, "cosine": -0.5}
+    runs.write_lines(file, lines)
+    section = Page(write_report(tmp_path)).section(HEADING)
+    assert "norm of the gradient" in section and "cosine of g1 and g2′" in section
 
 
 # A page in one file

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+import statistics
 from collections.abc import Callable
 from pathlib import Path
 
@@ -187,6 +189,122 @@ def test_texts_hold_nothing_that_a_page_cannot(tmp_path: Path) -> None:
     assert read_run(tmp_path).name == "a\ufffdb\ufffd[31m\ufffdc\tüλ\U0001f600"
 
 
+# Architecture parameters
+
+
+def softmax(values: list[float]) -> list[float]:
+    exponentials = [math.exp(value) for value in values if not math.isnan(value)]
+    return [one / sum(exponentials) for one in exponentials]
+
+
+@pytest.mark.parametrize("choices", [None, runs.darts_choices(), runs.quadruple_choices()])
+def test_the_architecture_parameters_of_every_base_seed_are_read(
+    tmp_path: Path, choices: dict[str, list[str]] | None
+) -> None:
+    runs.write_config(tmp_path)
+    written = {seed: runs.write_alphas(tmp_path, seed, choices=choices) for seed in (10, 2)}
+    runs.write_training(tmp_path, 3)
+    run = read_run(tmp_path)
+    assert list(run.alphas) == [2, 10] and list(run.training) == [2, 3, 10]
+    for seed, values in written.items():
+        alphas = run.alphas[seed]
+        np.testing.assert_array_equal(alphas.values, values)
+        assert alphas.epochs == 5
+        about = json.loads((tmp_path / f"supernet/seed_{seed}/alphas.json").read_text())["choices"]
+        assert list(alphas.choices) == [choice["name"] for choice in about]
+        assert [list(names) for names in alphas.candidates] == [choice["candidates"] for choice in about]
+        lines = [
+            json.loads(line) for line in (tmp_path / f"supernet/seed_{seed}/derived.jsonl").read_text().split("\n")[:-1]
+        ]
+        assert [list(derived.architecture) for derived in alphas.derived] == [line["architecture"] for line in lines]
+        assert [derived.operations for derived in alphas.derived] == [line["operations"] for line in lines]
+
+
+@pytest.mark.parametrize("choices", [None, runs.quadruple_choices()])
+def test_weights_entropy_and_shares_are_those_counted_choice_by_choice(
+    tmp_path: Path, choices: dict[str, list[str]] | None
+) -> None:
+    runs.write_config(tmp_path)
+    values = runs.write_alphas(tmp_path, epochs=2, choices=choices, collapse=1500.0 if choices is None else 1.0)
+    alphas = read_run(tmp_path).alphas[0]
+    for epoch, rows in enumerate(values.tolist()):
+        weights = [softmax([v - max(v for v in row if not math.isnan(v)) for v in row]) for row in rows]
+        for choice, of in enumerate(weights):
+            assert alphas.weights[epoch, choice, : len(of)] == pytest.approx(of)
+            assert np.isnan(alphas.weights[epoch, choice, len(of) :]).all()
+            entropy = -sum(p * math.log(p) for p in of if p > 0) / math.log(len(of))
+            assert alphas.entropies[epoch, choice] == pytest.approx(entropy, abs=1e-12)
+        assert alphas.largest[epoch] == pytest.approx(statistics.mean(max(of) for of in weights))
+        shares = [
+            sum(
+                p * name.split("+").count("skip_connect") / len(name.split("+"))
+                for p, name in zip(of, names, strict=True)
+            )
+            for of, names in zip(weights, alphas.candidates, strict=True)
+            if any("skip_connect" in name for name in names)
+        ]
+        share = alphas.share("skip_connect")
+        assert share is not None and share[epoch] == pytest.approx(statistics.mean(shares))
+    assert alphas.share("skip") is None
+
+
+def test_choices_of_a_single_candidate_are_left_out(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    choices = {"a": ["skip_connect"], "b": ["skip_connect", "conv"], "c": ["conv"], "d": ["x", "y", "z"]}
+    values = runs.write_alphas(tmp_path, choices=choices, architecture=(0, 1, 0, 2))
+    alphas = read_run(tmp_path).alphas[0]
+    assert list(alphas.choices) == ["b", "d"]
+    np.testing.assert_array_equal(alphas.values, values[:, [1, 3]])
+    assert (alphas.derived[-1].architecture, list(alphas.derived[-1].taken)) == ((0, 1, 0, 2), [1, 2])
+    runs.write_alphas(tmp_path, choices={"a": ["skip_connect"], "b": ["conv"]})
+    assert read_run(tmp_path).alphas == {}
+
+
+def test_what_is_none_is_no_edge_of_a_derived_architecture(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_alphas(tmp_path, architecture=(0, 1, 1, 3, 0, 1))
+    last = read_run(tmp_path).alphas[0].derived[-1]
+    assert (last.edges, last.operations) == (4, {"none": 2, "skip_connect": 3, "nor_conv_3x3": 1})
+
+
+def test_epochs_without_steps_on_the_parameters_have_no_numbers_of_them(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    line = {"loss": 1.0, "temperature": None}
+    steps = {"search_loss": 2.0, "cosine": 0.5}
+    lines = [{"epoch": 0, **line}, {"epoch": 1, **line, "search_loss": None}, {"epoch": 2, **line, **steps}]
+    runs.write_lines(tmp_path / "supernet/seed_0/metrics.jsonl", lines)
+    metrics = read_run(tmp_path).training[0]
+    assert set(metrics) == {"epoch", "loss", "search_loss", "cosine"}
+    np.testing.assert_array_equal(metrics["search_loss"], [math.nan, math.nan, 2.0])
+    np.testing.assert_array_equal(metrics["loss"], [1.0, 1.0, 1.0])
+    np.testing.assert_array_equal(metrics["epoch"], [0, 1, 2])
+
+
+@pytest.mark.parametrize("missing", ["alphas.npy", "alphas.json", "derived.jsonl"])
+def test_parameters_of_which_a_part_is_missing_are_not_shown(tmp_path: Path, missing: str) -> None:
+    runs.write_config(tmp_path)
+    runs.write_alphas(tmp_path)
+    (tmp_path / "supernet/seed_0" / missing).unlink()
+    run = read_run(tmp_path)
+    assert run.alphas == {} and "search_loss" in run.training[0]
+
+
+def test_parameters_of_a_training_that_goes_on_are_those_that_all_files_tell(tmp_path: Path) -> None:
+    """One that went on from a checkpoint has parameters of later epochs, until it gets there again."""
+    runs.write_config(tmp_path)
+    values = runs.write_alphas(tmp_path, epochs=9)
+    place = tmp_path / "supernet/seed_0"
+    for name, kept in (("derived.jsonl", 4), ("metrics.jsonl", 3)):
+        lines = (place / name).read_text().splitlines()[:kept]
+        (place / name).write_text("".join(f"{line}\n" for line in lines) + '{"epoch')
+    alphas = read_run(tmp_path).alphas[0]
+    np.testing.assert_array_equal(alphas.values, values[:4])
+    assert (alphas.epochs, len(alphas.derived)) == (3, 4)
+    (place / "metrics.jsonl").write_text("")
+    (place / "derived.jsonl").write_text("")
+    assert message(tmp_path).endswith("holds no result yet; run `raynas run FILE.yaml` first")
+
+
 # Mistakes
 
 
@@ -306,6 +424,102 @@ def test_a_damaged_profile_is_named(tmp_path: Path, changes: dict[str, object], 
     runs.write_profile(tmp_path, **changes)
     told = message(tmp_path)
     assert told.startswith(f"{tmp_path / 'profile.json'} is damaged: ") and said in told
+
+
+def array(*, shape: tuple[int, ...] = (6, 6, 5), dtype: str = "float64", **at: tuple[tuple[int, ...], float]) -> bytes:
+    stream = io.BytesIO()
+    values = np.zeros(shape, dtype)
+    for place, value in at.values():
+        values[place] = value
+    np.save(stream, values)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("alphas.npy", b"", "is damaged (EOF: reading magic string"),
+        ("alphas.npy", b"alphas", "is damaged ("),
+        ("alphas.npy", array()[:-8], "is damaged (EOF: reading array data"),
+        (
+            "alphas.npy",
+            array(shape=(6, 6)),
+            "expected numbers of shape (epochs + 1, 6, 5), got float64 of shape (6, 6)",
+        ),
+        ("alphas.npy", array(shape=(6, 6, 4)), "(epochs + 1, 6, 5), got float64 of shape (6, 6, 4)"),
+        ("alphas.npy", array(shape=()), "got float64 of shape ()"),
+        ("alphas.npy", array(dtype="int64"), "got int64 of shape (6, 6, 5)"),
+        (
+            "alphas.npy",
+            array(one=((2, 3, 4), math.inf)),
+            "expected a number for candidate 4 of choice 3 after 2 epochs, got inf",
+        ),
+        ("alphas.npy", array(one=((5, 0, 1), math.nan)), "for candidate 1 of choice 0 after 5 epochs, got nan"),
+        ("alphas.npy", array(shape=(5, 6, 5)), "derived.jsonl is damaged: expected a line for each of the 5 epochs"),
+        ("alphas.json", b'{"choices": {}}', "expected a list under choices, got {}"),
+        ("alphas.json", b'{"choices": [{"name": 3}]}', "choices[0]: expected text under name, got 3"),
+        ("alphas.json", b'{"choices": [{"name": "a", "candidates": []}]}', "expected names under candidates, got []"),
+        ("alphas.json", b'{"choices": [{"name": "a", "candidates": ["b", 1]}]}', "under candidates, got ['b', 1]"),
+        ("derived.jsonl", b'{"epochs": 0}\n', "at line 1: expected a list under architecture, got None"),
+        ("derived.jsonl", b"", "expected a line for each of the 5 epochs of metrics.jsonl and no more than the 6 rows"),
+    ],
+)
+def test_damaged_architecture_parameters_are_named(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    runs.write_config(tmp_path)
+    runs.write_alphas(tmp_path)
+    place = tmp_path / "supernet/seed_0"
+    (place / name).write_bytes(content)
+    told = message(tmp_path)
+    assert told.startswith(f"{place}") and said in told
+    assert told.endswith("; restore it, or remove it to have the report without it")
+
+
+def test_a_number_past_a_choices_last_candidate_is_damage(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    values = runs.write_alphas(tmp_path, choices={"a": ["x", "y"], "b": ["x", "y", "z"]})
+    values[1, 0, 2] = 0.25
+    np.save(tmp_path / "supernet/seed_0/alphas.npy", values)
+    assert "expected NaN for candidate 2 of choice 0 after 1 epochs, got 0.25" in message(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"epochs": 3}, "expected 2 under epochs, got 3"),
+        ({"architecture": [0] * 5}, "expected a candidate of each choice under architecture, got [0, 0, 0, 0, 0]"),
+        ({"architecture": [0] * 5 + [5]}, "of each choice under architecture, got [0, 0, 0, 0, 0, 5]"),
+        ({"architecture": [0] * 5 + [-1]}, "of each choice under architecture"),
+        ({"architecture": [0] * 5 + [1.0]}, "of each choice under architecture"),
+        ({"operations": []}, "expected keys and values under operations, got []"),
+        ({"operations": {"conv": "2"}}, "expected a whole number under conv, got '2'"),
+    ],
+)
+def test_a_damaged_line_of_what_was_derived_is_named(tmp_path: Path, changes: dict[str, object], said: str) -> None:
+    runs.write_config(tmp_path)
+    runs.write_alphas(tmp_path)
+    file = tmp_path / "supernet/seed_0/derived.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    lines[2] |= changes
+    runs.write_lines(file, lines)
+    told = message(tmp_path)
+    assert told.startswith(f"{file} is damaged at line 3: ") and said in told
+
+
+def test_an_architecture_of_another_space_than_the_alphas_takes_no_candidate(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    runs.write_alphas(tmp_path)
+    file = tmp_path / "supernet/seed_0/derived.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    runs.write_lines(file, [line | {"architecture": [1] * 24, "choices": None} for line in lines])
+    last = read_run(tmp_path).alphas[0].derived[-1]
+    assert (last.architecture, last.taken) == ((1,) * 24, (-1,) * 6)
+
+
+def test_a_text_among_the_numbers_of_the_steps_is_named(tmp_path: Path) -> None:
+    runs.write_config(tmp_path)
+    file = tmp_path / "supernet/seed_0/metrics.jsonl"
+    runs.write_lines(file, [{"epoch": 0, "loss": 1.0, "cosine": 0.5}, {"epoch": 1, "loss": 1.0, "cosine": "0.5"}])
+    assert f"{file} is damaged at line 2: expected a number under cosine, got '0.5'" in message(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,70 @@ def test_with_fixed_edges_every_combination_stands(rng):
         assert space.repair(architecture, rng) == space.check(architecture) == architecture
 
 
+# What alphas stand for
+
+
+def derived_plainly(space, probabilities, rule):
+    """Returns the architecture by section 2.4 of DARTS or section 3.2 of GDAS, node by node."""
+    taken = []
+    edges = EDGES[space.edges]
+    for start in range(0, len(space.choices), len(edges)):
+        for node in (2, 3, 4, 5):
+            into = [start + e for e, (_, target) in enumerate(edges) if target == node]
+            strength, strongest = {}, {}
+            for edge in into:
+                row = {k: p for k, p in enumerate(probabilities[edge]) if space.operations[k] != "none"}
+                strongest[edge] = max(row, key=row.get)
+                strength[edge] = max(probabilities[edge]) if rule == "with_none" else max(row.values())
+            kept = sorted(into, key=lambda edge: -strength[edge])[:2]
+            taken += [strongest[edge] if edge in kept else space.operations.index("none") for edge in into]
+    return tuple(taken)
+
+
+@pytest.mark.parametrize("rule", ["with_none", "without_none"])
+@pytest.mark.parametrize(
+    "space",
+    [
+        Darts(),
+        FRC,
+        S1,
+        S2,
+        Darts(share_cells=False, cells=5),
+        Darts(operations=("sep_conv_3x3", "none", "skip_connect"), share_cells=False, reduction="fixed", cells=4),
+        Darts(operations=("nor_conv_1x1", "none")),
+    ],
+    ids=["shared", "frc", "S1", "S2", "own", "own, frc", "two operations"],
+)
+def test_every_node_keeps_the_two_edges_of_the_strongest_operations(space, rule, rng):
+    seen = set()
+    for _ in range(60):
+        sharpness = rng.choice([0.1, 1.0, 30.0])
+        number = len(space.operations)
+        probabilities = rng.dirichlet(np.full(number, sharpness), size=len(space.choices))
+        derived = space.derive(list(probabilities), rule)
+        assert space.check(derived) == derived == derived_plainly(space, probabilities, rule)
+        assert all(type(k) is int for k in derived)
+        seen.add(derived)
+    assert len(seen) > 50
+
+
+def test_none_tells_gdas_which_edges_to_keep_and_darts_nothing():
+    """Of three edges into node 3 the first is nearly surely dropped, the others are of little conviction."""
+    space = Darts(operations=("none", "skip_connect", "sep_conv_3x3", "max_pool_3x3"), reduction="fixed")
+    probabilities = [np.array([0.1, 0.3, 0.3, 0.3]) for _ in space.choices]
+    probabilities[2:5] = [np.array(p) for p in ([0.9, 0.01, 0.07, 0.02], [0.1, 0.4, 0.3, 0.2], [0.0, 0.2, 0.3, 0.5])]
+    assert space.derive(probabilities, "without_none")[2:5] == (0, 1, 3)
+    assert space.derive(probabilities, "with_none")[2:5] == (2, 0, 3), "of a kept edge none is no operation"
+
+
+def test_of_equals_the_earlier_edge_and_the_earlier_operation_is_kept():
+    space = Darts()
+    even = [np.full(8, 1 / 8)] * 28
+    expected = tuple(1 if e < 2 else 0 for n in (2, 3, 4, 5) for e in range(n)) * 2
+    assert space.derive(even, "with_none") == space.derive(even, "without_none") == expected
+    assert S1.derive([np.full(7, 1 / 7)] * 16, "with_none") == (0,) * 16
+
+
 # Text and drawing
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from raynas.search_space import sample
 from raynas.spaces.darts import OPERATIONS, PRIMITIVES, Darts
 from raynas.supernet.choice_block import Zero
-from raynas.supernet.gates import Gate, hard_sample, mixture, single_path
+from raynas.supernet.gates import Gate, hard_samples, mixture, single_path
 from tests.spaces.textbook_darts import EDGES, DartsTextbook, choices_of_cells, one_hot
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
@@ -161,7 +161,7 @@ def test_only_what_the_path_takes_runs_and_each_once_and_the_rest_gets_no_gradie
 def test_a_hard_sample_gives_what_its_path_gives_and_a_gradient_to_the_alphas(supernets):
     space, supernet = SPACES["frc"], supernets["frc"].eval()
     alphas = random_alphas(space)
-    gates = hard_sample(alphas, 1.0, torch.Generator().manual_seed(1))
+    (gates,) = hard_samples(alphas, 1.0, torch.Generator().manual_seed(1))
     logits = supernet(images(), gates)
     torch.testing.assert_close(logits, supernet(images(), single_path(tuple(g.active[0] for g in gates))), **EXACT)
     logits.square().sum().backward()

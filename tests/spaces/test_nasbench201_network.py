@@ -11,7 +11,9 @@ import torch.nn.functional as F
 
 from raynas.search_space import sample
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.supernet.gates import Gate, hard_sample, mixture, single_path
+from raynas.spaces.operations import AvgPool3x3
+from raynas.supernet.architecture_gradients import first_order, loss_on
+from raynas.supernet.gates import Gate, hard_samples, mixture, single_path
 from raynas.supernet.one_shot import Recipe, make_optimizer
 from tests.spaces.textbook import PATHS, Textbook, one_hot
 
@@ -201,7 +203,7 @@ def test_a_hard_sample_runs_one_candidate_and_gives_what_its_path_gives():
     generator = torch.Generator().manual_seed(0)
     seen = set()
     for _ in range(20):
-        gates = hard_sample(random_alphas(), 1.0, generator)
+        (gates,) = hard_samples(random_alphas(), 1.0, generator)
         architecture = tuple(gate.active[0] for gate in gates)
         with calls(supernet) as called:
             logits = supernet(images(), gates)
@@ -219,7 +221,7 @@ def test_a_hard_samples_alpha_gradient_is_the_outputs_times_the_softmax_derivati
     temperature, reached = 0.6, 0
     for seed in range(8):
         alphas = random_alphas()
-        gates = hard_sample(alphas, temperature, torch.Generator().manual_seed(seed))
+        (gates,) = hard_samples(alphas, temperature, torch.Generator().manual_seed(seed))
         F.cross_entropy(supernet(x, gates), labels).backward()
         # The same with plain weights: dL/dh of the sampled weight h = 1 ...
         weights = [torch.ones(1, dtype=torch.float64, requires_grad=True) for _ in range(6)]
@@ -325,3 +327,41 @@ def test_a_supernet_without_gates_is_refused():
     supernet, _ = build()
     with pytest.raises(AssertionError, match="a supernet needs gates"):
         supernet(images())
+
+
+@pytest.mark.parametrize("cells", [1, 6], ids=["one draw for all cells", "a draw per cell"])
+def test_the_alphas_step_on_samples_runs_what_is_sampled_and_that_on_mixtures_everything(cells):
+    supernet, _ = build(cells=2)
+    supernet.train()
+    weights, labels = dict(supernet.named_parameters()), torch.arange(6) % 7
+    edges = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+    for seed in range(10):
+
+        def drawn(alphas, seed=seed):
+            found = hard_samples(alphas, 1.0, torch.Generator().manual_seed(seed), cells=cells, idle=True)
+            return found if cells > 1 else found[0]
+
+        with calls(supernet) as called:
+            first_order(loss_on(supernet, images(), labels, drawn), weights, random_alphas())
+        expected = []
+        for c, gates in enumerate(drawn(random_alphas()) if cells > 1 else [drawn(random_alphas())] * 6):
+            taken = [gate.active[0] for gate in gates]
+            live = {edge for path in PATHS if all(taken[edges.index(edge)] for edge in path) for edge in path}
+            expected += [(c, e, NAMES[taken[e]]) for e in range(6) if edges[e] in live]
+        assert sorted(called) == sorted(expected) and len(called) <= 6 * 6
+    with calls(supernet) as called:
+        first_order(loss_on(supernet, images(), labels, mixture), weights, random_alphas())
+    assert sorted(called) == sorted((c, e, name) for c in range(6) for e in range(6) for name in NAMES[1:])
+
+
+@pytest.mark.parametrize("stride", [1, 2])
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+def test_the_first_and_second_derivatives_of_the_pooling_are_finite_differences(stride, layout):
+    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = x.to(memory_format=layout).requires_grad_()
+
+    def squared(x):
+        return AvgPool3x3(stride)(x).square()
+
+    assert torch.autograd.gradcheck(squared, x)
+    assert torch.autograd.gradgradcheck(squared, x)

@@ -21,7 +21,7 @@ from raynas.supernet.architecture_gradients import (
     second_order,
 )
 from raynas.supernet.choice_block import ChoiceBlock
-from raynas.supernet.gates import Gate, hard_sample, mixture
+from raynas.supernet.gates import Gate, hard_samples, mixture
 from tests.supernet.toys import CLASSES, ToyBatches, toy_supernet
 
 DARTS_RADIUS = 0.01
@@ -501,7 +501,7 @@ def test_gradients_have_the_precision_of_the_weights(gradient_of):
 
 
 def drawn_gates(alphas):
-    return hard_sample(alphas, 1.0, torch.Generator().manual_seed(8))
+    return hard_samples(alphas, 1.0, torch.Generator().manual_seed(8))[0]
 
 
 def test_under_hard_gates_only_the_sampled_candidates_are_called(gradient_of):

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from raynas.search_space import Choice, SearchSpace
+from raynas.search_space import AdditiveTable, Choice, SearchSpace
 from raynas.supernet.choice_block import ChoiceBlock, Zero
 from raynas.supernet.costs import COSTS, cost_table
 from raynas.supernet.gates import Gate
@@ -110,3 +110,34 @@ def test_a_choice_without_a_block_is_refused_and_a_block_without_a_choice_too():
 def test_an_image_that_does_not_fit_is_refused_by_key():
     with pytest.raises(ValueError, match="^data.resolution: the network of Space cannot run on an image of 2x2: "):
         cost_table(Space(), 2, 5)
+
+
+class Exchanged(Space):
+    """The union of `Space` under choices of its own: the first says which candidate, the second of which block."""
+
+    choices = (Choice("candidate", ("0", "1")), Choice("block", ("first", "second")))
+    cost_choices = Space.choices
+
+    def cost_terms(self, architectures):
+        candidate, block = architectures.T
+        yield block, candidate
+        yield 0, np.zeros_like(candidate)
+
+
+def test_costs_may_add_up_over_other_choices_than_the_space_has():
+    plain, table = cost_table(Space(), 8, 5), cost_table(Exchanged(), 8, 5)
+    assert np.array_equal(table.terms, plain.terms) and np.array_equal(table.fixed, plain.fixed)
+    architectures = np.array([[0, 0], [1, 0], [0, 1], [1, 1]])
+    expected = [plain.fixed + plain.terms[block, candidate] + plain.terms[0, 0] for candidate, block in architectures]
+    assert np.array_equal(table.total(architectures), expected)
+    multiplicity = np.array([[2, 5], [0, 5], [3, 5], [1, 5]])
+    expected = [plain.fixed + m * plain.terms[b, c] for (c, b), (m, _) in zip(architectures, multiplicity, strict=True)]
+    assert np.array_equal(table.total(architectures, multiplicity), expected)
+    beside = table.beside(AdditiveTable(("latency",), np.zeros(1), np.ones((2, 3, 1))))
+    assert np.array_equal(beside.total(architectures), np.column_stack([table.total(architectures), [2, 2, 2, 2]]))
+
+
+@pytest.mark.parametrize("width", [1, 3])
+def test_architectures_of_another_space_have_no_costs(width):
+    with pytest.raises(ValueError, match="zip"):
+        cost_table(Space(), 8, 5).total(np.zeros((4, width), dtype=np.int64))

@@ -8,7 +8,7 @@ from scipy.stats import chisquare
 
 from raynas.search_space import as_array
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.supernet.one_shot import SAMPLINGS, fair_paths, uniform_paths
+from raynas.supernet.routes import PATHS, fair_paths, uniform_paths
 from tests.supernet.toys import Toy
 
 SPACES = {"nasbench201": NasBench201(), "toy": Toy()}
@@ -19,10 +19,10 @@ def space(request):
     return SPACES[request.param]
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("sampling", PATHS)
 @pytest.mark.parametrize("cells", [1, 2, 15])
 def test_paths_are_a_function_of_seed_and_step_in_any_order_of_calls(space, sampling, cells):
-    rule = SAMPLINGS[sampling]
+    rule = PATHS[sampling]
     forwards = {step: rule(space, 3, step, cells) for step in range(30)}
     np.random.default_rng(0).random(7)
     backwards = {step: rule(space, 3, step, cells) for step in reversed(range(30))}
@@ -32,27 +32,27 @@ def test_paths_are_a_function_of_seed_and_step_in_any_order_of_calls(space, samp
     assert sum(others[step] == forwards[step] for step in range(30)) < 6
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("sampling", PATHS)
 def test_neighbouring_seeds_and_steps_share_no_paths(sampling):
     space = NasBench201()
-    paths = [repr(SAMPLINGS[sampling](space, seed, step, 15)) for seed in range(12) for step in range(12)]
+    paths = [repr(PATHS[sampling](space, seed, step, 15)) for seed in range(12) for step in range(12)]
     assert len(set(paths)) == 144
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("sampling", PATHS)
 @pytest.mark.parametrize("cells", [1, 2, 15])
 def test_a_path_is_one_legal_architecture_per_cell(space, sampling, cells):
     for step in range(10):
-        for path in SAMPLINGS[sampling](space, 0, step, cells):
+        for path in PATHS[sampling](space, 0, step, cells):
             assert len(path) == cells
             assert all(space.check(architecture) == architecture for architecture in path)
             assert all(type(k) is int for architecture in path for k in architecture)
 
 
-@pytest.mark.parametrize("sampling", SAMPLINGS)
+@pytest.mark.parametrize("sampling", PATHS)
 def test_cells_draw_paths_of_their_own(sampling):
     space = NasBench201()
-    paths = [path for step in range(50) for path in SAMPLINGS[sampling](space, 0, step, 4)]
+    paths = [path for step in range(50) for path in PATHS[sampling](space, 0, step, 4)]
     for one, other in ((0, 1), (1, 2), (0, 3)):
         same = np.mean([path[one][5] == path[other][5] for path in paths])
         assert 0.08 < same < 0.36  # one in five by chance

@@ -14,15 +14,9 @@ from torch import nn
 
 from raynas.search_space import sample
 from raynas.supernet.gates import single_path
-from raynas.supernet.one_shot import (
-    Recipe,
-    Workers,
-    add_up_gradients,
-    fair_paths,
-    make_optimizer,
-    train_supernet,
-    uniform_paths,
-)
+from raynas.supernet.one_shot import Recipe, add_up_gradients, make_optimizer, train_supernet
+from raynas.supernet.routes import as_route, fair_paths, uniform_paths
+from raynas.supernet.workers import Workers
 from tests.supernet.toys import Toy, ToyBatches, plain_logits, toy_supernet
 
 RECIPE = Recipe(epochs=3, batch_size=8, learning_rate=0.2, min_learning_rate=0.01, weight_decay=0.03)
@@ -43,6 +37,11 @@ def fair(step):
 PATHS = pytest.mark.parametrize("paths", [uniform, per_cell, fair], ids=["uniform", "per cell", "fair"])
 
 
+def routes(paths):
+    """Returns the routes of a step's paths, as the loop asks for them."""
+    return lambda step, alphas: [as_route(path) for path in paths(step)]
+
+
 def train(supernet, recipe=RECIPE, paths=uniform, batches=None, optimizer=None, **options):
     """Trains and returns the metrics of steps and epochs."""
     steps, epochs = [], []
@@ -50,7 +49,7 @@ def train(supernet, recipe=RECIPE, paths=uniform, batches=None, optimizer=None, 
         supernet,
         make_optimizer(supernet, recipe) if optimizer is None else optimizer,
         ToyBatches() if batches is None else batches,
-        paths,
+        routes(paths),
         recipe,
         report_step=lambda m: steps.append(replace(m, loss_sum=m.loss_sum.item(), correct_sum=m.correct_sum.item())),
         report_epoch=epochs.append,
@@ -305,7 +304,7 @@ def test_divergence_is_an_error_that_names_the_cure():
             supernet,
             make_optimizer(supernet, recipe),
             ToyBatches(),
-            lambda step: [((0, 0, 3),)],
+            routes(lambda step: [((0, 0, 3),)]),
             recipe,
             report_epoch=reported.append,
         )
@@ -349,7 +348,7 @@ def test_the_learning_rate_is_the_cosine_of_the_epoch_for_all_its_steps():
         supernet,
         optimizer,
         ToyBatches(2),
-        uniform,
+        routes(uniform),
         recipe,
         report_step=lambda metrics: rates.append(optimizer.param_groups[0]["lr"]),
         report_epoch=lambda metrics: rates.append(metrics.learning_rate),
@@ -409,7 +408,7 @@ def test_a_resumed_training_ends_with_the_bits_of_an_undisturbed_one(paths, chan
             raise Killed
 
     with pytest.raises(Killed):
-        train_supernet(first, optimizer, ToyBatches(), paths, recipe, report_epoch=keep)
+        train_supernet(first, optimizer, ToyBatches(), routes(paths), recipe, report_epoch=keep)
     second = toy_supernet(seed=99)
     second.load_state_dict(kept["weights"])
     again = make_optimizer(second, recipe)

@@ -1,0 +1,236 @@
+"""Architecture parameters: a vector of alphas per choice, outside the network, and their steps on the search split."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from raynas.search_space import SearchSpace
+from raynas.supernet.architecture_gradients import (
+    ArchitectureGradient,
+    Loss,
+    SgdStep,
+    Summed,
+    Weights,
+    amended,
+    first_order,
+    loss_on,
+    second_order,
+)
+from raynas.supernet.gates import Route
+from raynas.supernet.objective import Objective
+from raynas.supernet.workers import Batches, Workers
+
+
+def initial_alphas(space: SearchSpace, seed: int, dtype: torch.dtype = torch.float32) -> list[nn.Parameter]:
+    """Returns alphas near zero, one vector per choice, a function of the seed alone: 0.001 times normal numbers."""
+    generator = torch.Generator().manual_seed(seed)
+    drawn = [torch.randn(len(choice.candidates), generator=generator) for choice in space.choices]
+    return [nn.Parameter(1e-3 * one.to(dtype)) for one in drawn]
+
+
+@dataclass(frozen=True)
+class AlphaRecipe:
+    """Hyper-parameters of the alphas' steps; the defaults are those of DARTS (Liu et al. 2019), GDAS and Amended-DARTS.
+
+    Attributes:
+        gradient: Which gradient: ``first``, ``second`` or ``amended``.
+        eta: The amending coefficient (Amended-DARTS, Bi et al. 2020, Eq. 7).
+        radius: Radius of finite differences in second derivatives; None for exact ones.
+        learning_rate: Learning rate of Adam.
+        betas: Decay rates of Adam's two averages.
+        weight_decay: L2 penalty.
+        clip_norm: Bound on the norm of the gradient; None for none.
+        before_weights: Whether an alphas' step comes before the weights' step on the same batch (DARTS), or after it.
+        first_epoch: Epochs during which the alphas rest (PC-DARTS: 15).
+    """
+
+    gradient: str = "first"
+    eta: float = 0.1
+    radius: float | None = None
+    learning_rate: float = 3e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    weight_decay: float = 1e-3
+    clip_norm: float | None = None
+    before_weights: bool = False
+    first_epoch: int = 0
+
+
+GRADIENTS = ("first", "second", "amended")
+"""Gradients of the alphas, by the name `alphas.gradient` uses."""
+
+
+def gradient_of(
+    recipe: AlphaRecipe,
+    train_loss: Loss,
+    search_loss: Loss,
+    weights: Weights,
+    alphas: Sequence[Tensor],
+    step: Callable[[], SgdStep],
+    summed: Summed = list,
+) -> ArchitectureGradient:
+    """Returns the gradient that a recipe names; `step` says which step of SGD the weights would take."""
+    if recipe.gradient == "second":
+        return second_order(train_loss, search_loss, weights, alphas, step(), radius=recipe.radius, summed=summed)
+    if recipe.gradient == "amended" and recipe.eta:
+        return amended(train_loss, search_loss, weights, alphas, eta=recipe.eta, radius=recipe.radius, summed=summed)
+    return first_order(search_loss, weights, alphas, summed=summed)
+
+
+@dataclass(frozen=True)
+class AlphaMetrics:
+    """What the alphas' steps of an epoch report, each a mean over the steps, all workers together.
+
+    Attributes:
+        search_loss: Cross-entropy on the search split under the alphas' routes, in nats.
+        search_accuracy: Right predictions there, in percent.
+        first_norm: Norm of what comes from the alphas alone, |g1|.
+        correction_norm: Norm of what comes through the weights, |g2'|; 0 in first order.
+        cosine: Cosine of the angle between both, 0 where one is zero.
+        temperature: Temperature of the last step's samples; None where nothing is sampled.
+    """
+
+    search_loss: float
+    search_accuracy: float
+    first_norm: float
+    correction_norm: float
+    cosine: float
+    temperature: float | None
+
+
+class AlphaTraining:
+    """The alphas, their optimiser, and the images of the search split that they follow.
+
+    Attributes:
+        alphas: One vector per choice.
+        optimizer: Adam over them.
+        before_weights: Whether a step comes before the weights' step.
+    """
+
+    def __init__(
+        self,
+        alphas: Sequence[nn.Parameter],
+        batches: Batches,
+        route: Callable[[int, Sequence[Tensor]], Route],
+        recipe: AlphaRecipe,
+        *,
+        objective: Objective,
+        seeds: Callable[[int], Sequence[int]] | None = None,
+        temperature: Callable[[int], float] | None = None,
+    ) -> None:
+        """Sets up the training; the alphas are changed in place.
+
+        Args:
+            alphas: One vector per choice, on the supernet's device.
+            batches: Batches of the search split.
+            route: The route of a step as a function of the alphas, the same whenever it is asked.
+            recipe: Hyper-parameters.
+            objective: What the weights are trained on. The alphas follow it without label smoothing and without an
+                auxiliary tower, but for what is differentiated by the weights.
+            seeds: Seeds of what a step drops; None where nothing is dropped.
+            temperature: Temperature of a step, to be reported.
+        """
+        self.alphas = list(alphas)
+        self.before_weights = recipe.before_weights
+        self.optimizer = torch.optim.Adam(
+            self.alphas, lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+        )
+        self._batches, self._route, self._recipe = batches, route, recipe
+        self._train_objective = objective
+        self._search_objective = Objective(objective.batch_size, bfloat16=objective.bfloat16)
+        self._seeds, self._temperature = seeds, temperature
+        self._images: Iterator[tuple[Tensor, Tensor]] | None = None
+        self._last_step = self._last_epoch = 0
+        self._sums = torch.zeros(3, dtype=torch.float64)
+        self._norms = torch.zeros(4, dtype=torch.float64)
+
+    def step(
+        self,
+        supernet: nn.Module,
+        sgd: torch.optim.SGD,
+        images: Tensor,
+        labels: Tensor,
+        step: int,
+        epoch: int,
+        workers: Workers,
+    ) -> None:
+        """Takes a step of the alphas; weights, statistics and the optimiser of the weights stay as they are.
+
+        Args:
+            supernet: The weight-sharing network, in training mode.
+            sgd: Its optimiser, whose next step a second-order gradient unrolls.
+            images: This rank's part of the training batch.
+            labels: Its labels.
+            step: Step of the training, from 0.
+            epoch: Epoch of the step.
+            workers: Who trains together.
+        """
+        if self._images is None or step != self._last_step + 1:
+            self._images = _endless(self._batches, step, workers)
+            self._sums = self._sums.to(labels.device)
+            self._norms = self._norms.to(labels.device)
+        self._last_step, self._last_epoch = step, epoch
+        search_images, search_labels = next(self._images)
+        if epoch < self._recipe.first_epoch:
+            return
+        seen: list[Tensor] = []
+
+        def loss_of(x: Tensor, y: Tensor, objective: Objective, watch: Callable[[Tensor], None]) -> Loss:
+            seeds = None if self._seeds is None else (*self._seeds(step), 1)
+            return loss_on(supernet, x, y, functools.partial(self._route, step), objective, seeds=seeds, watch=watch)
+
+        weights = dict(supernet.named_parameters())
+        gradient = gradient_of(
+            self._recipe,
+            loss_of(images, labels, self._train_objective, lambda logits: None),
+            loss_of(search_images, search_labels, self._search_objective, seen.append),
+            weights,
+            self.alphas,
+            lambda: SgdStep.of(sgd, weights),
+            workers.summed,
+        )
+        for alpha, total in zip(self.alphas, gradient.total, strict=True):
+            alpha.grad = total
+        if self._recipe.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.alphas, self._recipe.clip_norm)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        losses = nn.functional.cross_entropy(seen[0], search_labels, reduction="sum")
+        right = (seen[0].argmax(dim=1) == search_labels).sum()
+        self._sums += torch.stack([losses.double(), right.double(), right.new_tensor(len(search_labels)).double()])
+        self._norms += torch.cat([gradient.figures.double(), self._norms.new_ones(1)])
+
+    def take_metrics(self, workers: Workers) -> AlphaMetrics | None:
+        """Returns what the steps since the last call come to; None if there were none.
+
+        Raises:
+            RuntimeError: If a gradient was too large for its square, or not a number: Adam would stand still from then.
+        """
+        if not all(state["exp_avg_sq"].isfinite().all() for state in self.optimizer.state.values()):
+            raise RuntimeError(
+                f"training diverged: the gradient of the alphas overflows in epoch "
+                f"{self._last_epoch}; lower alphas.eta, or raise alphas.first_epoch"
+            )
+        workers.add_up(self._sums)
+        loss, right, images = self._sums.tolist()
+        first, correction, cosine, steps = self._norms.tolist()
+        self._sums.zero_()
+        self._norms.zero_()
+        if not steps:
+            return None
+        temperature = None if self._temperature is None else self._temperature(self._last_step)
+        return AlphaMetrics(
+            loss / images, 100.0 * right / images, first / steps, correction / steps, cosine / steps, temperature
+        )
+
+
+def _endless(batches: Batches, step: int, workers: Workers) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields this rank's share of the batch of one step after another, epoch after epoch."""
+    epoch, first_step = divmod(step, batches.steps_per_epoch)
+    while True:
+        yield from batches.epoch(epoch, first_step, workers.rank, workers.world)
+        epoch, first_step = epoch + 1, 0

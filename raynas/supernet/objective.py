@@ -1,0 +1,70 @@
+"""What one evaluation of a batch minimises, and in what arithmetic: one statement for weights and alphas."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Outputs: TypeAlias = Tensor | tuple[Tensor, Tensor]
+"""What a supernet returns: logits, and in training mode those of an auxiliary tower too, where it has one."""
+
+
+@dataclass(frozen=True)
+class Objective:
+    """The cross-entropy of a batch, in nats, with what is added to it.
+
+    Attributes:
+        batch_size: What the sum over the images is divided by: those of all workers together; None for those at hand.
+        label_smoothing: Share of the target that is spread evenly over all labels.
+        auxiliary_weight: Weight of the loss of an auxiliary tower, where the supernet has one.
+        bfloat16: Whether forward and backward run under bfloat16 autocast.
+    """
+
+    batch_size: int | None = None
+    label_smoothing: float = 0.0
+    auxiliary_weight: float = 0.0
+    bfloat16: bool = False
+
+    def evaluate(self, network: Callable[[], Outputs], labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the objective, ``()``, and the logits, ``(batch, labels)`` in 32 bits or more.
+
+        Args:
+            network: Runs the network on the batch.
+            labels: ``(batch,)``.
+        """
+        with torch.autocast(labels.device.type, torch.bfloat16) if self.bfloat16 else nullcontext():
+            outputs = network()
+        logits, *auxiliary = (outputs,) if isinstance(outputs, Tensor) else outputs
+        logits = _wide(logits)
+        loss = self._sum(logits, labels)
+        for further in auxiliary:
+            loss = loss + self.auxiliary_weight * self._sum(_wide(further), labels)
+        return loss / (self.batch_size or len(labels)), logits
+
+    def _sum(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing)
+
+
+CROSS_ENTROPY = Objective()
+"""The mean cross-entropy of a batch."""
+
+
+def _wide(logits: Tensor) -> Tensor:
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+@contextmanager
+def dropping(device: torch.device, *seeds: int) -> Iterator[None]:
+    """Draws what is dropped inside the block (paths, units) from these seeds, and leaves torch's generators alone."""
+    on_gpu = device.type == "cuda"
+    seed = int(np.random.SeedSequence(seeds).generate_state(1)[0])
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
+        (torch.manual_seed if on_gpu else torch.default_generator.manual_seed)(seed)
+        yield
