@@ -233,16 +233,20 @@ def _canonical_architectures() -> dict[tuple[object, ...], Architecture]:
 
 
 @functools.cache
-def _live_edges(passes: tuple[bool, ...]) -> tuple[int, ...]:
-    """Returns the edges that lie on a live path: the others change nothing and are not run."""
-    return tuple(np.flatnonzero(GRAPH.path_counts(np.array([passes]))[0]).tolist())
+def _live_edges(passes: tuple[bool, ...], idle: bool) -> tuple[int, ...]:
+    """Returns the edges that lie on a live path: the others change nothing and are not run.
+
+    Where idle candidates add their weights, paths begin at every node.
+    """
+    graph = CellGraph(num_inputs=3 if idle else 1, edges=GRAPH.edges, ends=GRAPH.ends)
+    return tuple(np.flatnonzero(graph.path_counts(np.array([passes]))[0]).tolist())
 
 
 class Cell(nn.Module):
     """Four nodes, each the sum of its live edges; the last is the output.
 
-    Departs from the benchmark's code: an operation on a node that receives nothing is not run. There it passes on what
-    normalising zeros gives, a constant per channel.
+    Departs from the benchmark's code: an operation on a node that receives nothing is not run, but where idle candidates
+    add their weights to it. There it passes on what normalising zeros gives, a constant per channel.
     """
 
     def __init__(self, channels: int, candidates: Sequence[Sequence[str]], affine: bool, track: bool) -> None:
@@ -261,12 +265,15 @@ class Cell(nn.Module):
         """Returns the output node, ``(batch, channels, height, width)``; zeros where no path is live."""
         blocks: Sequence[ChoiceBlock] = list(self.edges)  # type: ignore[arg-type]
         nodes: list[Tensor | None] = [x, None, None, None]
-        for edge in _live_edges(tuple(block.is_live(gate) for block, gate in zip(blocks, gates, strict=True))):
+        passes = tuple(block.is_live(gate) for block, gate in zip(blocks, gates, strict=True))
+        for edge in _live_edges(passes, any(gate.idle for gate in gates)):
             source, target = GRAPH.edges[edge]
+            if nodes[source] is None:
+                nodes[source] = with_idle(torch.zeros_like(x), GRAPH.into(gates, source))
             out = blocks[edge](nodes[source], gates[edge])
             node = nodes[target]
             nodes[target] = with_idle(out, GRAPH.into(gates, target)) if node is None else node + out
-        return torch.zeros_like(x) if nodes[3] is None else nodes[3]
+        return with_idle(torch.zeros_like(x), GRAPH.into(gates, 3)) if nodes[3] is None else nodes[3]
 
 
 class Stem(nn.Module):
