@@ -245,8 +245,8 @@ def _live_edges(passes: tuple[bool, ...], idle: bool) -> tuple[int, ...]:
 class Cell(nn.Module):
     """Four nodes, each the sum of its live edges; the last is the output.
 
-    Departs from the benchmark's code: an operation on a node that receives nothing is not run, but where idle candidates
-    add their weights to it. There it passes on what normalising zeros gives, a constant per channel.
+    Departs from the benchmark's code: an operation on a node that receives nothing is not run, but where idle
+    candidates add their weights to it. There it passes on what normalising zeros gives, a constant per channel.
     """
 
     def __init__(self, channels: int, candidates: Sequence[Sequence[str]], affine: bool, track: bool) -> None:

@@ -90,8 +90,9 @@ def losses(run: Path, seed: int = 0) -> list[float]:
 
 
 def outcome(run: Path, epochs: int) -> dict[str, Any]:
-    """Returns what must not depend on how a run was carried out: weights, momentum, losses, history, best."""
+    """Returns what must not depend on how a run was carried out: weights, momentum, alphas, losses, history, best."""
     place = run / "supernet/seed_0"
+    alphas = (place / "alphas.npy").exists()
     timed = ("seconds", "images_per_second")
     lines = (place / "metrics.jsonl").read_text() + (run / "search/history.jsonl").read_text()
     return {
@@ -101,6 +102,7 @@ def outcome(run: Path, epochs: int) -> dict[str, Any]:
                 "initial/weights.safetensors",
                 f"epoch_{epochs:05d}/weights.safetensors",
                 f"epoch_{epochs:05d}/optimizer.safetensors",
+                *((f"epoch_{epochs:05d}/alphas.safetensors", "alphas.npy", "derived.jsonl") if alphas else ()),
             )
         },
         "lines": [{k: v for k, v in json.loads(line).items() if k not in timed} for line in lines.splitlines()],

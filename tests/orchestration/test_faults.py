@@ -14,7 +14,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 def long_run(folder: Path, workers: int) -> Path:
-    return small_run(folder, train={"epochs": EPOCHS, "checkpoint_every": 5, "workers": workers})
+    """Weights on random paths, alphas on samples: what an interruption could lose is all there."""
+    train = {"epochs": EPOCHS, "checkpoint_every": 5, "workers": workers}
+    return small_run(folder, train=train, alphas={"gates": "gumbel"})
 
 
 @pytest.fixture(scope="module")
