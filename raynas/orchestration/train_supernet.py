@@ -228,6 +228,16 @@ def _average_buffers(supernet: nn.Module, workers: Workers) -> None:
             buffer /= workers.world
 
 
+def _share(candidate: str, space: SearchSpace, probabilities: Sequence[np.ndarray]) -> float | None:
+    """Returns the mean probability of a candidate over the choices that have it; None where none has."""
+    found = [
+        row[choice.candidates.index(candidate)]
+        for choice, row in zip(space.choices, probabilities, strict=True)
+        if candidate in choice.candidates
+    ]
+    return float(np.mean(found)) if found else None
+
+
 class _Logbook:
     """Loss, accuracy, images per second and learning rate: JSON lines, TensorBoard events, and where training is now.
 
@@ -239,6 +249,7 @@ class _Logbook:
     ) -> None:
         """Opens the files of one supernet, as they were after `epochs_done` epochs."""
         seeds, self._epochs = task.config.base_seeds, task.config.train.epochs
+        self._steps_per_epoch = steps_per_epoch
         self._first_step = seeds.index(base_seed) * self._epochs * steps_per_epoch
         self._total_steps = len(seeds) * self._epochs * steps_per_epoch
         self._base_seed, self._folder, self._world = base_seed, folder, world
@@ -304,7 +315,9 @@ class _Logbook:
     def write_alphas(self, done: int, alphas: Sequence[Tensor]) -> None:
         """Adds the alphas after so many epochs, and the architecture that they stand for.
 
-        `choices` are the candidates that it takes at each choice, null where it is of another space than the alphas.
+        `choices` are the candidates that it takes at each choice, null where it is of another space than the alphas;
+        `dominance` is the weight of a choice's strongest candidate and `skip_share` that of its skip connection, both
+        means over the choices that have one.
         """
         rows = [alpha.detach().double().cpu().numpy() for alpha in alphas]
         table = np.full((len(rows), max(map(len, rows))), np.nan)
@@ -329,8 +342,13 @@ class _Logbook:
             "choices": list(derived) if space is self._space else None,
             "description": space.describe(derived),
             "operations": dict(Counter(edges)),
+            "dominance": float(np.mean([row.max() for row in probabilities])),
+            "skip_share": _share("skip_connect", self._space, probabilities),
         }
         append_text(self._derived, json.dumps(line) + "\n")
+        for key in ("dominance", "skip_share"):
+            if line[key] is not None:
+                self._events.add_scalar(f"alphas/{key}", line[key], done * self._steps_per_epoch)
 
     def write_angle(self, done: int, tables: Mapping[str, AdditiveTable]) -> None:
         """Adds the sums under the angle after so many epochs: to rank by it later, their weights need not be kept."""

@@ -103,6 +103,9 @@ def test_alphas_and_what_they_stand_for_are_kept_after_every_epoch(whole: tuple[
         assert line["description"] == SPACE.describe(architecture)
         names = [SPACE.choices[0].candidates[k] for k in architecture if k]
         assert line["operations"] == {name: names.count(name) for name in names}
+        weights = np.exp(row) / np.exp(row).sum(axis=1, keepdims=True)
+        assert line["dominance"] == pytest.approx(weights.max(axis=1).mean())
+        assert line["skip_share"] == pytest.approx(weights[:, 1].mean())
     assert json.loads((place / "alphas.json").read_text()) == {
         "choices": [{"name": choice.name, "candidates": list(choice.candidates)} for choice in SPACE.choices]
     }
