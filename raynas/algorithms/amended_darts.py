@@ -10,6 +10,7 @@ The paper concludes that g2' never points away from g2 (Eq. 8). That does not fo
 Departs from the paper, whose code is not published:
     Both products with H and M are exact; finite differences are ``alphas.radius``.
     Which step comes first is not said; here the alphas' as in DARTS.
+    Its dropout while searching, of which nothing more is said, is drop-path in `jobs/`.
 
 Reference: Bi, Hu, Xie, Chen, Wei, Tian 2019, "Stabilizing DARTS with Amended Gradient Estimation on Architectural
 Parameters", arXiv 1910.11831.

@@ -54,12 +54,13 @@ def test_a_quick_form_passes_its_check_and_is_the_job_in_small(job: Path, capsys
 @pytest.mark.parametrize("job", QUICK_JOBS, ids=lambda path: path.stem)
 def test_a_quick_form_trains_searches_and_reports(job: Path, tmp_path: Path) -> None:
     """In smaller still, on digits."""
+    quick = load_config(job, quick=True)
     changes = {
         "storage_path": tmp_path,
         "data.name": "digits",
-        "data.max_images": 200,
-        "data.train_portion": 0.7,
-        "data.resolution": 32,
+        "data.max_images": 300,
+        "data.train_portion": 0.6,
+        "data.resolution": quick.data.resolution or 32,
         "train.epochs": 1,
         "train.checkpoint_every": 1,
         "search.generations": 2,
@@ -67,6 +68,8 @@ def test_a_quick_form_trains_searches_and_reports(job: Path, tmp_path: Path) -> 
         "search.evaluation_images": 32,
         "search.evaluation_batch_size": 32,
     }
+    if quick.search.name == "alpha_sampling":
+        changes["search.population"] = 20
     assert main(["run", str(job), "--quick", *(f"--set={key}={value}" for key, value in changes.items())]) == 0
     assert len(losses(tmp_path / f"{job.stem}-quick")) == 1
     assert (tmp_path / f"{job.stem}-quick/search/result.json").exists()
