@@ -35,6 +35,7 @@ format: $(VENV)/installed ## mend style and format
 
 benchmark: $(VENV)/installed ## the figures of the README that are times
 	$(BIN)/python tests/performance/supernet_step.py
+	$(BIN)/python tests/performance/differentiable_step.py --channels 8 --cells 1 --resolution 16
 	$(BIN)/python tests/performance/data_path.py
 	$(BIN)/python tests/performance/angle.py
 	$(BIN)/python tests/performance/candidate.py

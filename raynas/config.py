@@ -680,6 +680,7 @@ def _explain(error: ValidationError, model: type[BaseModel], section: str = "") 
             lines[".".join(filter(None, (key, field))) if colon else key] = message or field
         else:
             expectation = mistake["msg"].removeprefix("Input should be ").removeprefix("String should ")
+            expectation = expectation.replace("List should have", "a list of").replace(" after validation", "")
             got = "nothing" if mistake["input"] is None else repr(mistake["input"])
             tried = lines[key].partition(", got ")[0] + " or" if key in lines else "expected"
             lines[key] = f"{tried} {expectation}, got {got}"
