@@ -9,7 +9,7 @@ import pytest
 
 from tests.orchestration.runs import outcome, small_run, start, succeed, wait_until
 
-EPOCHS = 80  # long enough that a run is not over before it is disturbed, also on a busy machine
+EPOCHS = 50  # long enough that a run is not over before it is disturbed, also on a busy machine
 pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 

@@ -21,28 +21,26 @@ def largest_difference(curve: list[float], reference: list[float]) -> float:
     return largest
 
 
-def test_the_loss_curve_of_four_workers_is_that_of_one(tmp_path: Path) -> None:
-    (tmp_path / "alone").mkdir()
-    succeed("train", chain_run(tmp_path / "alone", train={"epochs": 10}))
-    alone = losses(tmp_path / "alone/runs/small")
-    assert alone[-1] < alone[0] - 0.01, "a curve that does not move shows nothing"
-    succeed("train", chain_run(tmp_path, train={"epochs": 10, "workers": 4}, local_cpus=4))
-    assert largest_difference(losses(tmp_path / "runs/small"), alone) < 1e-5
-
-
-def test_alphas_and_their_second_derivatives_are_those_of_one_worker_on_two(tmp_path: Path) -> None:
-    """Amended-DARTS: weights, v and H v are added up over the workers."""
-    for name, workers in (("alone", 0), ("two", 2)):
+def test_weights_and_alphas_of_four_workers_are_those_of_one(tmp_path: Path) -> None:
+    """Weights on random paths, whose gradients alone are exchanged; alphas by second derivatives, added up."""
+    for name, workers in (("alone", 0), ("four", 4)):
         (tmp_path / name).mkdir()
-        train = {"epochs": 6, "workers": workers, "checkpoint_every": 6}
-        alphas = {"learning_rate": 0.1, "eta": 1.0}
-        succeed("train", chain_run(tmp_path / name, algorithm="amended_darts", train=train, alphas=alphas))
-    alone, two = (np.load(tmp_path / f"{name}/runs/small/supernet/seed_0/alphas.npy") for name in ("alone", "two"))
-    assert np.abs(alone[-1] - alone[0]).max() > 0.1, "alphas that do not move show nothing"
-    print(f"largest difference of alphas: {np.abs(two - alone).max():.1e}")
-    assert np.abs(two - alone).max() < 1e-3
-    curves = [losses(tmp_path / f"{name}/runs/small") for name in ("two", "alone")]
-    assert largest_difference(*curves) < 1e-5
+        file = chain_run(
+            tmp_path / name,
+            algorithm="spos",
+            train={"epochs": 10, "workers": workers},
+            alphas={"gates": "mixture", "gradient": "amended", "eta": 1.0, "learning_rate": 0.1},
+            local_cpus=4,
+        )
+        succeed("train", file)
+    alone, four = (losses(tmp_path / f"{name}/runs/small") for name in ("alone", "four"))
+    assert alone[-1] < alone[0] - 0.01, "a curve that does not move shows nothing"
+    assert largest_difference(four, alone) < 1e-5
+    place = "runs/small/supernet/seed_0/alphas.npy"
+    of_one, of_four = (np.load(tmp_path / name / place) for name in ("alone", "four"))
+    assert np.abs(of_one[-1] - of_one[0]).max() > 0.1, "alphas that do not move show nothing"
+    print(f"largest difference of alphas: {np.abs(of_four - of_one).max():.1e}")
+    assert np.abs(of_four - of_one).max() < 1e-3
 
 
 def test_elastic_training_keeps_the_loss_curve_while_a_node_joins_and_leaves(tmp_path: Path) -> None:
