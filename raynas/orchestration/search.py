@@ -55,10 +55,11 @@ def search(
     recorded = _read_history(history)
     lines: list[dict[str, Any]] = []
     generation, appending, best = 0, False, -math.inf
-    planned = {"exhaustive": task.space.size, "exact_angle": config.top}.get(
-        config.name or "",
-        len(task.config.base_seeds) if config.name == "derive" else config.population * config.generations,
-    )
+    planned = {
+        "exhaustive": task.space.size,
+        "exact_angle": config.top,
+        "derive": len(task.config.base_seeds),
+    }.get(config.name or "", config.population * config.generations)
     with judging() as judge:
         while asked := searcher.ask():
             architectures = sorted(asked)  # neighbours begin alike, which judging a chain makes use of
