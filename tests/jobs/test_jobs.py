@@ -27,6 +27,7 @@ def test_jobs_of_the_papers_sizes_have_a_quick_form() -> None:
     assert len(QUICK_JOBS) >= 16
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("job", QUICK_JOBS, ids=lambda path: path.stem)
 def test_a_quick_form_passes_its_check_and_is_the_job_in_small(job: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["check", str(job), "--quick"]) == 0

@@ -18,6 +18,8 @@ from raynas.report.run_files import read_run
 from tests.report import runs
 from tests.report.pages import Page
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def two(tmp_path: Path) -> list[Path]:

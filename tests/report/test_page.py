@@ -24,6 +24,8 @@ from tests.report.pages import Page
 
 SPACE = "\N{NO-BREAK SPACE}"
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
