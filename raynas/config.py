@@ -208,8 +208,8 @@ class AlphasSection(Section):
     """How architecture parameters (alphas) are trained, on the search split, beside the weights.
 
     Attributes:
-        gates: What their step runs: mixture (all candidates) or gumbel (one sampled by them). What is left open the
-            algorithm fills in; of one that has no alphas there are then none.
+        gates: What their step runs: mixture (all candidates), gumbel (one sampled by them) or two_paths (two sampled by
+            them). What is left open the algorithm fills in; of one that has no alphas there are then none.
         gradient: Which gradient they follow: first or second order, or amended.
         eta: The amending coefficient.
         radius: Radius of finite differences in second derivatives; exact ones by default.
