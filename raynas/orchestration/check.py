@@ -12,6 +12,7 @@ from raynas.config import RunConfig
 from raynas.orchestration.judge import check_judge
 from raynas.orchestration.task import make_space, make_task, read_benchmark
 from raynas.search import Limits, RandomSearch
+from raynas.search.alphas import evenly
 from raynas.search_space import SearchSpace, all_architectures, as_array, sample
 from raynas.supernet.costs import cost_table
 
@@ -24,8 +25,7 @@ def check_derivation(config: RunConfig, space: SearchSpace) -> None:
     """
     if config.search.name == "derive":
         assert config.search.derivation is not None
-        evenly = [np.full(len(choice.candidates), 1 / len(choice.candidates)) for choice in space.choices]
-        space.derive(evenly, config.search.derivation)
+        space.derive(evenly(space), config.search.derivation)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import append_text, read_json, write_json, write_text
 from raynas.orchestration.task import Task, as_searched
 from raynas.search import SEARCHERS, ExactAngle, Limits, Pareto, RandomSearch, Searcher, order
+from raynas.search.alphas import evenly
 from raynas.search.pareto import front, hypervolumes
 from raynas.search_space import AdditiveTable, Architecture, as_array
 
@@ -180,8 +181,7 @@ def check_search(task: Task) -> None:
         nothing = np.zeros((len(task.space.choices), max(len(c.candidates) for c in task.space.choices), len(SUMS)))
         _build(task, {**config.arguments, "table": AdditiveTable(SUMS, nothing[0, 0], nothing)})
     elif config.name in FROM_ALPHAS:
-        evenly = [np.full(len(c.candidates), 1 / len(c.candidates)) for c in task.space.choices]
-        _build(task, {**config.arguments, "trained": [evenly]})
+        _build(task, {**config.arguments, "trained": [evenly(task.space)]})
     else:
         make_searcher(task).ask()
         return

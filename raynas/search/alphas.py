@@ -14,6 +14,11 @@ Probabilities = Sequence[np.ndarray]
 """softmax(alpha) of every choice, each ``(number of candidates,)``."""
 
 
+def evenly(space: SearchSpace) -> Probabilities:
+    """Returns what alphas are before anything is learnt: every candidate of a choice as probable as the others."""
+    return [np.full(len(choice.candidates), 1 / len(choice.candidates)) for choice in space.choices]
+
+
 def before_skips(
     space: SearchSpace, epochs: Iterable[Probabilities], derivation: str, most_skips: int
 ) -> Probabilities:
