@@ -67,6 +67,7 @@ REMOVED = Removed()
 SPOT, ON_DEMAND = "available_node_types gpu_spot", "available_node_types gpu_on_demand"
 LAUNCHER_SEEDS: list[tuple[str, str, Any, str]] = [
     (AWS, "docker image", "raynas:0.1.0-ray2.59.0-py311", "docker.image:"),
+    (GCP, "docker", REMOVED, "docker.image: expected the image that the Dockerfile builds"),
     (GCP, "docker worker_image", "rayproject/ray:2.60.0", "docker.worker_image:"),
     (AWS, "head_node_type", "haed", "`head_node_type` must be one of"),
     (GCP, "min_wokers", 0, "'min_wokers' was unexpected"),
@@ -171,6 +172,7 @@ OTHER_SEEDS: list[tuple[str, str, Any, str]] = [
     (DOCKERFILE, "", lambda text: text.replace("=py311", "=py314"), "ARG PYTHON: expected Python >=3.10,<3.14"),
     (DOCKERFILE, "", lambda text: text.replace("TORCH=2.15.0", "TORCH=2.5.0"), "ARG TORCH: expected torch>=2.6"),
     (DOCKERFILE, "", lambda text: text.replace("USER 1000", "USER root"), "expected to end as USER 1000"),
+    (README, "", lambda text: text.replace("/raynas:", "/raynas@"), "expected the image's name with its tag"),
     (README, "", lambda text: text.replace("ray2.60.0", "ray2.59.0"), "expected the image tag 0.1.0-ray2.60.0-py311"),
 ]
 
