@@ -7,9 +7,12 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import raynas
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 USER_MISTAKE, FAILURE, INTERRUPTED = 2, 1, 130
 
@@ -19,6 +22,7 @@ VERBS = {
     "search": "search with the trained supernet",
     "rank": "rank the space, or a sample of it, by the fitness; hold that against a benchmark's truth and baselines",
     "profile": "measure how long every candidate takes on this device, and how well that predicts whole networks",
+    "sweep": "carry out a run file's `sweep:` section: a run for every combination, and what came of them side by side",
     "report": "write a run as one HTML page, and its figures",
     "compare": "write several runs as one HTML page, side by side",
     "check": "validate a run file; print all its keys, the size of the space and the range of costs",
@@ -115,8 +119,10 @@ def _carry_out(options: argparse.Namespace) -> int:
 
     from raynas.config import load_config
 
-    config = load_config(options.file, options.overrides, options.quick)
     console = Console(file=sys.stdout)
+    if options.verb == "sweep":
+        return _sweep(options, console)
+    config = load_config(options.file, options.overrides, options.quick)
     if options.verb == "check":
         from raynas.orchestration.check import describe
 
@@ -141,6 +147,23 @@ def _carry_out(options: argparse.Namespace) -> int:
 
         print(f"report: {write_report(config.folder)}")
     print(f"run folder: {config.folder}")
+    return 0
+
+
+def _sweep(options: argparse.Namespace, console: Console) -> int:
+    """Carries out a sweep and prints its table."""
+    from raynas.orchestration.sweep import sweep_runs
+    from raynas.sweeps import load_sweep
+
+    sweep = load_sweep(options.file, options.overrides, options.quick)
+    results = sweep_runs(sweep, console)
+    failed = [trial for trial in results["trials"] if trial["status"] == "failed"]
+    print(f"sweep folder: {sweep.folder}")
+    if failed:
+        raise RuntimeError(
+            f"{len(failed)} of {len(results['trials'])} trials failed; the first, {failed[0]['name']}: "
+            f"{failed[0]['error']}; give the same command again to try them again"
+        )
     return 0
 
 

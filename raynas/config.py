@@ -522,7 +522,7 @@ EXECUTION_KEYS = frozenset(
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), quick: bool = False) -> RunConfig:
-    """Returns the resolved configuration of a run file.
+    """Returns the resolved configuration of a run file; of a sweep file, that of the run that it varies.
 
     Args:
         path: The YAML file.
@@ -532,6 +532,20 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), quick: bool = F
 
     Raises:
         ValueError: If the file is missing or no YAML, or a key or value is not what it should be.
+    """
+    return parse_config(read_run_file(path, overrides, quick)[0])
+
+
+def read_run_file(path: str | Path, overrides: Sequence[str], quick: bool) -> tuple[dict[str, Any], Any]:
+    """Returns the values of a run file, and its `sweep` section, None if it has none; both are still to be parsed.
+
+    Args:
+        path: As `load_config` takes it.
+        overrides: As `load_config` takes them.
+        quick: As `load_config` takes it.
+
+    Raises:
+        ValueError: As `load_config` does, but for what only parsing finds.
     """
     path = Path(path)
     try:
@@ -549,6 +563,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), quick: bool = F
     if quick and not block:
         raise ValueError(f"--quick: {path} has no `quick:` block; write one, or leave --quick out")
     small = _merge({**values, "name": f"{values['name']}-quick"}, block)
+    block = {key: value for key, value in block.items() if key != "sweep"}
     if not quick and (lines := [line for line in _mistakes(small, block) if line.startswith("quick.")]):
         raise ValueError("\n".join(lines))
     values = small if quick else values
@@ -556,7 +571,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), quick: bool = F
         _override(values, override)
     if quick and (lines := _mistakes(values, block, {override.partition("=")[0] for override in overrides})):
         raise ValueError("\n".join(lines))
-    return parse_config(values)
+    return values, values.pop("sweep", None)
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:
@@ -569,6 +584,23 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
         return RunConfig.model_validate(values).resolve()
     except ValidationError as error:
         raise ValueError(_explain(error, RunConfig)) from error
+
+
+def parse_section(values: Any, section: type[SectionType], key: str) -> SectionType:
+    """Returns a section of plain values.
+
+    Args:
+        values: What the file says.
+        section: Its model.
+        key: Its name, which leads those of its keys in messages.
+
+    Raises:
+        ValueError: If a key or value is not what it should be; one line for each.
+    """
+    try:
+        return section.model_validate(values)
+    except ValidationError as error:
+        raise ValueError(_explain(error, section, key)) from error
 
 
 def check_arguments(function: Callable[..., object], arguments: Mapping[str, Any], section: str) -> dict[str, Any]:
@@ -628,7 +660,7 @@ def _merge(values: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any
 def _mistakes(values: Mapping[str, Any], block: Mapping[str, Any], overridden: Collection[str] = ()) -> list[str]:
     """Returns a line for each mistake of a quick run; ``quick.`` leads the keys whose values are the block's."""
     try:
-        RunConfig.model_validate(values)
+        RunConfig.model_validate({key: value for key, value in values.items() if key != "sweep"})
     except ValidationError as error:
         written = [key for key in flatten(block) if not any(_nested(one, key) for one in overridden)]
         mistakes = {line.partition(": ")[0]: line for line in _explain(error, RunConfig).splitlines()}
@@ -649,14 +681,23 @@ def _override(values: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise ValueError(f"--set: expected key=value such as train.epochs=10, got {override!r}")
-    *sections, last = key.split(".")
-    if sections[:1] == ["quick"]:
+    if key.startswith("quick."):
         raise ValueError(f"--set {override}: overrides win over the block; give --quick --set {override[6:]}")
+    set_key(values, key, _read_yaml(text, f"--set {override}"), f"--set {override}")
+
+
+def set_key(values: dict[str, Any], key: str, value: Any, source: str) -> None:
+    """Sets one dotted key in nested values, in place.
+
+    Raises:
+        ValueError: If a part of the key is no section; `source`, who sets it, leads the message.
+    """
+    *sections, last = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ValueError(f"--set {override}: {section} is a value, not a section")
-    values[last] = _read_yaml(text, f"--set {override}")
+            raise ValueError(f"{source}: {section} is a value, not a section")
+    values[last] = value
 
 
 def _explain(error: ValidationError, model: type[BaseModel], section: str = "") -> str:
@@ -690,9 +731,10 @@ def _explain(error: ValidationError, model: type[BaseModel], section: str = "") 
 def _suggest(parts: Sequence[str], model: type[BaseModel]) -> str:
     """Returns which keys there are where an unknown one stands, the likeliest first."""
     for part in parts[:-1]:
-        annotation = model.model_fields[part].annotation
-        if inspect.isclass(annotation) and issubclass(annotation, BaseModel):
-            model = annotation
-    keys = [*model.model_fields, *(["quick"] if model is RunConfig else [])]
+        if part in model.model_fields:
+            annotation = model.model_fields[part].annotation
+            sections = (annotation, *typing.get_args(annotation))  # a section, or sections by name
+            model = next((one for one in sections if inspect.isclass(one) and issubclass(one, BaseModel)), model)
+    keys = [*model.model_fields, *(["quick", "sweep"] if model is RunConfig else [])]
     close = difflib.get_close_matches(parts[-1], keys, n=1)
     return f"did you mean {close[0]}?" if close else f"there are {', '.join(keys) or 'none'}"

@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,9 +57,10 @@ def evaluator_needs(config: RunConfig) -> Needs:
 class Cluster:
     """The Ray of a run: joined when a stage first needs it, left at the end of the block."""
 
-    def __init__(self, config: RunConfig) -> None:
-        """Takes the resolved configuration, which says where Ray is."""
+    def __init__(self, config: RunConfig, dashboard: bool = False) -> None:
+        """Takes the resolved configuration, which says where Ray is, and whether a local Ray has a dashboard."""
         self._config = config
+        self._dashboard = dashboard
         self._joined = contextlib.ExitStack()
         self._is_joined = False
 
@@ -72,15 +74,16 @@ class Cluster:
         self._joined.__exit__(kind, value, traceback)
 
     def join(self, needs: Needs) -> None:
-        """Connects to Ray, unless that is done.
+        """Connects to Ray, unless this process, such as an actor, is.
 
         Raises:
             ValueError: If there is no cluster at the address, or a local Ray could never hold what is needed.
         """
         if _is_local(self._config):
             check_fits(self._config, needs)
-        if not self._is_joined:
-            self._joined.enter_context(_connected(self._config))
+        ray = sys.modules.get("ray")  # not imported here: it reads its environment when it is
+        if not self._is_joined and not (ray is not None and ray.is_initialized()):
+            self._joined.enter_context(_connected(self._config, self._dashboard))
             self._is_joined = True
 
 
@@ -94,7 +97,7 @@ def _is_local(config: RunConfig) -> bool:
 
 
 @contextlib.contextmanager
-def _connected(config: RunConfig) -> Iterator[None]:
+def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
     """Holds a connection to Ray for the time of the block; a local Ray ends with it.
 
     Raises:
@@ -124,7 +127,8 @@ def _connected(config: RunConfig) -> Iterator[None]:
             ray.init(
                 address="local",
                 num_cpus=config.local_cpus or machine_cpus(),
-                include_dashboard=False,
+                include_dashboard=dashboard,
+                dashboard_host="127.0.0.1",
                 _temp_dir=temporary,
                 **quiet,
             )

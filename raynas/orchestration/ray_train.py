@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ class Failure:
     mistake: ValueError | OSError | None = None
 
 
-def fit(config: RunConfig, folder: Path, progress: Progress) -> None:
+def fit(config: RunConfig, folder: Path, progress: Progress, watch: Callable[[], None]) -> None:
     """Trains the supernets of a run on Ray, from their last checkpoints on, until they are done.
 
     A worker or node that is lost ends the attempt, and the next one goes on from the last checkpoint. After
@@ -41,6 +42,7 @@ def fit(config: RunConfig, folder: Path, progress: Progress) -> None:
         config: The resolved configuration.
         folder: The run's folder.
         progress: Told what is waited for, and of failures.
+        watch: Called twice a second.
 
     Raises:
         ValueError: If the configuration, the data or the folder is not as it should be.
@@ -50,7 +52,7 @@ def fit(config: RunConfig, folder: Path, progress: Progress) -> None:
     failures = 0
     while True:
         position = _position(config, folder)
-        failure = _attempt(config, folder, progress)
+        failure = _attempt(config, folder, progress, watch)
         if failure is None:
             return
         if failure.mistake is not None:
@@ -64,7 +66,7 @@ def fit(config: RunConfig, folder: Path, progress: Progress) -> None:
         progress.note(f"{failure.reason}; continuing from the last checkpoint")
 
 
-def _attempt(config: RunConfig, folder: Path, progress: Progress) -> Failure | None:
+def _attempt(config: RunConfig, folder: Path, progress: Progress, watch: Callable[[], None]) -> Failure | None:
     """Runs one trainer to its end and returns what it failed of, if it did.
 
     The trainer runs in a Ray task, so that this process only waits: Ctrl-C ends it, and Ray ends the task.
@@ -74,6 +76,7 @@ def _attempt(config: RunConfig, folder: Path, progress: Progress) -> Failure | N
     task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(config.model_dump(), str(folder))
     began = time.monotonic()
     while not ray.wait([task], timeout=0.5)[0]:
+        watch()
         if time.monotonic() - began > 5:
             began = time.monotonic()
             lacking = cluster.missing(cluster.worker_needs(config))

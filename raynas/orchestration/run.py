@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from raynas.orchestration.judge import check_judge, fitness_name, judging, needs
 from raynas.orchestration.latency import needs_latency, profile, with_latency
 from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.rank import WHOLE, rank
-from raynas.orchestration.run_folder import check_reuse, locked, open_run
+from raynas.orchestration.run_folder import BESIDE_TRAINING, check_reuse, locked, open_run
 from raynas.orchestration.search import Result, check_search, search
 from raynas.orchestration.task import Task, as_searched, make_task
 from raynas.orchestration.train_supernet import is_trained, train_supernets
@@ -26,8 +27,13 @@ from raynas.supernet.workers import Workers
 
 
 @contextmanager
-def opened(config: RunConfig) -> Iterator[tuple[Task, Path]]:
+def opened(config: RunConfig, wait: float = 0, ignore: tuple[str, ...] = ()) -> Iterator[tuple[Task, Path]]:
     """Yields the task and the folder of a run, held against every other process that would write into it.
+
+    Args:
+        config: The resolved configuration.
+        wait: Seconds to wait for another process that holds it.
+        ignore: Sections of the configuration that may differ from the folder's.
 
     Raises:
         ValueError: If the configuration, the data or the folder is not as it should be.
@@ -39,13 +45,25 @@ def opened(config: RunConfig) -> Iterator[tuple[Task, Path]]:
         check_search(task)
     check_judge(task)
     _ = task.table  # says if it cannot be read
-    folder = open_run(config)
-    with locked(folder / "lock", wait=0, holder="another raynas process"):
+    folder = open_run(config, ignore)
+    with locked(folder / "lock", wait=wait, holder="another raynas process"):
         yield task, folder
 
 
-def train(task: Task, folder: Path, cluster: Cluster, console: Console) -> None:
-    """Trains the supernets of a run that are not done, on Ray or, with ``train.workers: 0``, in this process."""
+def _nothing() -> None:
+    """Does nothing."""
+
+
+def train(task: Task, folder: Path, cluster: Cluster, console: Console, watch: Callable[[], None] = _nothing) -> None:
+    """Trains the supernets of a run that are not done, on Ray or, with ``train.workers: 0``, in this process.
+
+    Args:
+        task: Space and images.
+        folder: The run's folder.
+        cluster: Joined if there is anything to train on it.
+        console: For progress.
+        watch: Called after every epoch, or at least as often.
+    """
     config = task.config
     if not needs_training(config.search):
         console.print(f"supernet: not needed by search.fitness: {fitness_name(config.search)}", highlight=False)
@@ -61,34 +79,65 @@ def train(task: Task, folder: Path, cluster: Cluster, console: Console) -> None:
         if config.train.workers == 0:
             if config.train.use_gpu and not torch.cuda.is_available():
                 raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
-            train_supernets(task, folder, Workers(), torch.device("cuda" if config.train.use_gpu else "cpu"))
+            device = torch.device("cuda" if config.train.use_gpu else "cpu")
+            train_supernets(task, folder, Workers(), device, after_epoch=watch)
         else:
             from raynas.orchestration.ray_train import fit
 
             cluster.join(worker_needs(config))
-            fit(config, folder, progress)
+            fit(config, folder, progress, watch)
     console.print(f"supernet: trained in {time.perf_counter() - began:.0f} s", highlight=False)
 
 
-def run(config: RunConfig, console: Console, stages: tuple[str, ...] = ("train", "search")) -> Result | None:
+def run(
+    config: RunConfig,
+    console: Console,
+    stages: tuple[str, ...] = ("train", "search"),
+    *,
+    watch: Callable[[], None] = _nothing,
+    wait: float = 0,
+) -> Result | None:
     """Carries out stages of a run and returns the search's result, or None without a search.
+
+    Args:
+        config: The resolved configuration.
+        console: For progress.
+        stages: What to carry out.
+        watch: Called after every epoch, or at least as often.
+        wait: Seconds to wait for another process that carries out the same run.
 
     Raises:
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If training keeps failing, or an evaluation fails.
     """
-    with opened(config) as (task, folder), Cluster(config) as cluster:
+    with opened(config, wait) as (task, folder), Cluster(config) as cluster:
         if "search" in stages and needs_latency(config):
             with Progress(console, "measuring latency") as progress:
                 task = with_latency(task, folder, progress)
             check_search(task)
         if "train" in stages:
-            train(task, folder, cluster, console)
+            train(task, folder, cluster, console, watch)
         if "search" not in stages:
             return None
         with Progress(console, "preparing to judge") as progress:
             judging_here = functools.partial(judging, as_searched(task), cluster, progress)
             return search(task, folder, judging_here, progress)
+
+
+def train_shared(config: RunConfig, console: Console, watch: Callable[[], None]) -> None:
+    """Trains the supernets of a run that others reuse, or waits until another process has.
+
+    Args:
+        config: The resolved configuration of one of them, with the name and place of what they share.
+        console: For progress.
+        watch: Called after every epoch, or at least as often.
+
+    Raises:
+        ValueError: If something of the user's is not as it should be.
+        RuntimeError: If training keeps failing.
+    """
+    with opened(config, math.inf, ignore=BESIDE_TRAINING) as (task, folder), Cluster(config) as cluster:
+        train(task, folder, cluster, console, watch)
 
 
 def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import platform
@@ -84,6 +85,21 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
     return folder
 
 
+BESIDE_TRAINING = ("algorithm", "search", "benchmark")
+"""Sections that do not change the supernets; what an algorithm trains is in other keys once it is resolved."""
+
+
+def training_digest(config: RunConfig) -> str:
+    """Returns the same text for runs that would train the same supernets, and another for any others."""
+    values = flatten(config.model_dump())
+    kept = {
+        key: value
+        for key, value in values.items()
+        if (key == "data.path" or key not in EXECUTION_KEYS) and key.partition(".")[0] not in BESIDE_TRAINING
+    }
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:12]
+
+
 def check_reuse(config: RunConfig) -> None:
     """Checks that the run of `train.reuse`, if there is one, trained the supernets that this run would train.
 
@@ -97,7 +113,7 @@ def check_reuse(config: RunConfig) -> None:
         raise ValueError(
             f"train.reuse: {config.supernets} is no run of raynas; give the folder of one, or leave it out"
         )
-    changes = _changes(file, config, ("name", "storage_path", "algorithm", "search", "benchmark", "report"))
+    changes = _changes(file, config, BESIDE_TRAINING)
     if changes:
         raise ValueError(f"train.reuse: {config.supernets} trained other supernets ({changes}); leave it out to train")
 

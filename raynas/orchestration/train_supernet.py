@@ -9,7 +9,7 @@ import io
 import json
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -53,7 +53,13 @@ def is_trained(folder: Path, base_seed: int) -> bool:
     return (seed_folder(folder, base_seed) / "result.json").exists()
 
 
-def train_supernets(task: Task, folder: Path, workers: Workers, device: torch.device) -> None:
+def train_supernets(
+    task: Task,
+    folder: Path,
+    workers: Workers,
+    device: torch.device,
+    after_epoch: Callable[[], None] = lambda: None,
+) -> None:
     """Trains, or goes on training, the supernet of every base seed that is not done, and leaves it in the run folder.
 
     Every worker of the run calls this. Worker 0 writes; the others only read the checkpoint it chose.
@@ -63,6 +69,7 @@ def train_supernets(task: Task, folder: Path, workers: Workers, device: torch.de
         folder: The run's folder, seen by all workers.
         workers: Who trains together.
         device: Where this worker computes.
+        after_epoch: Called when an epoch's lines are written.
 
     Raises:
         ValueError: If the folder holds another run's weights, or the data are not as the configuration says.
@@ -71,7 +78,7 @@ def train_supernets(task: Task, folder: Path, workers: Workers, device: torch.de
     torch.set_num_threads(task.config.train.cpus_per_worker)
     for base_seed in task.config.base_seeds:
         if not is_trained(folder, base_seed):
-            _train_supernet(task, folder, base_seed, workers, device)
+            _train_supernet(task, folder, base_seed, workers, device, after_epoch)
 
 
 def recipe_of(config: RunConfig) -> Recipe:
@@ -138,7 +145,14 @@ def build_supernet(task: Task, base_seed: int) -> nn.Module:
         return task.space.build_supernet(task.num_categories)
 
 
-def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, device: torch.device) -> None:
+def _train_supernet(
+    task: Task,
+    folder: Path,
+    base_seed: int,
+    workers: Workers,
+    device: torch.device,
+    after_epoch: Callable[[], None],
+) -> None:
     config, place, about = task.config, seed_folder(folder, base_seed), task.about(base_seed)
     recipe = recipe_of(config)
     supernet = build_supernet(task, base_seed).to(device).to(memory_format=torch.channels_last)
@@ -192,6 +206,7 @@ def _train_supernet(task: Task, folder: Path, base_seed: int, workers: Workers, 
                 if workers.rank == 0:
                     save_checkpoint(epoch_folder(place, done), supernet, optimizer, done, metrics.step, about, alphas)
                     drop_checkpoints(place, config.train.keep_checkpoints)
+            after_epoch()
 
         train_supernet(
             supernet,

@@ -1,0 +1,446 @@
+"""A sweep: runs that differ in some keys, placed on the cluster, stopped early and drawn by Ray Tune.
+
+What lies where:
+
+    sweep.json                  what varies, and the configuration that is varied
+    trials/TRIAL/, TRIAL.json   a run's folder each; how it went and what it measured
+    supernets/DIGEST/           a run's folder each, of supernets that several trials judge by: trained once
+    results.json                every trial, and every setting over its seeds
+
+A trial is the same pipeline as `raynas run`. Where one worker is enough it runs in one process, which starts in
+seconds; one that asks for several workers leads a trainer and evaluators of its own, outside what Tune counts, so that
+as many run at a time as the cluster holds. Either way its folder holds all there is of it: a sweep that is repeated
+keeps what has ended and continues the rest, whatever became of Tune, of whose own files nothing is ever read.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import os
+import shutil
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from raynas.config import EXECUTION_KEYS, flatten
+from raynas.orchestration.cluster import Cluster, Needs, missing, room_for
+from raynas.orchestration.judge import needs_training
+from raynas.orchestration.progress import Progress
+from raynas.orchestration.run_folder import locked, read_json, training_digest, write_json
+from raynas.orchestration.trial import EpochFeed, carry_out, is_alone, trial_needs
+from raynas.sweeps import MODES, OF_TRAINING, Point, Sweep, Trial
+
+RESULTS = "results.json"
+
+ENDED = ("done", "stopped")
+
+LEADER_CPU = 0.01
+"""What Tune counts for a trial that leads workers of its own: it must be something."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Trials for Tune to carry out at once.
+
+    Attributes:
+        sweep: The sweep.
+        points: Point and seed by name, of trials that are known beforehand, in the order to start them.
+        drawn: How many to draw as it goes, and none of `points`.
+        told: Points that were drawn before, and what came of them.
+        shared: Which trainings are carried out once for several trials.
+        needs: The most that one of the trials takes.
+        leads: Whether one of them leads workers of its own.
+    """
+
+    sweep: Sweep
+    points: dict[str, tuple[Point, int | None]]
+    drawn: int
+    told: list[tuple[Point, float]]
+    shared: frozenset[str]
+    needs: Needs
+    leads: bool
+
+    def trial(self, chosen: Mapping[str, Any]) -> Trial:
+        """Returns the trial that Tune has chosen: by name, or a point that was drawn just now."""
+        return self.sweep.trial(*(self.points[chosen["trial"]] if self.points else (dict(chosen), None)))
+
+
+def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
+    """Returns the results of a sweep, after carrying out what is left of it, and leaves them in its folder.
+
+    Raises:
+        ValueError: If something of the user's is not as it should be.
+        RuntimeError: If Tune fails; a trial that fails is among the results.
+    """
+    folder = _open(sweep)
+    stops_early = sweep.settings.scheduler == "asha"
+    with locked(folder / "lock", wait=0, holder="another raynas process"):
+        with Cluster(sweep.base, dashboard=stops_early) as cluster, Progress(console, "starting") as progress:
+            for plan in _plans(sweep, folder):
+                cluster.join(plan.needs)
+                _carry_out(plan, folder, progress)
+        return _write_results(sweep, folder)
+
+
+def _open(sweep: Sweep) -> Path:
+    """Returns the sweep's folder, made if it is new, after checking that it is one of this base.
+
+    Axes may have changed: a sweep can be extended.
+    """
+    folder, file = sweep.folder, sweep.folder / "sweep.json"
+    base = sweep.base.model_dump()
+    if file.exists():
+        there, here = flatten(read_json(file)["base"]), flatten(base)
+        keys = [key for key in {**there, **here} if key not in EXECUTION_KEYS and there.get(key) != here.get(key)]
+        if keys:
+            raise ValueError(
+                f"name: {folder} holds a sweep of another configuration ({keys[0]} {there.get(keys[0])!r} there, "
+                f"{here.get(keys[0])!r} here); give this one its own folder (--set name={sweep.base.name}-2) or remove "
+                "that one"
+            )
+    elif folder.exists() and any(folder.iterdir()):
+        raise ValueError(f"name: {folder} exists and is not a sweep of raynas; choose another name or storage_path")
+    write_json(file, {"sweep": sweep.settings.model_dump(exclude_none=True), "base": base})
+    return folder
+
+
+# --- What is left to do -----------------------------------------------------------------------------------------------
+
+
+def _plans(sweep: Sweep, folder: Path) -> Iterator[Plan]:
+    """Yields what is left of a sweep, as its folder says at that time."""
+    if sweep.settings.searcher == "random":
+        trials = sweep.trials()
+        ended = {state["name"] for state in _states(folder) if state["status"] in ENDED}
+        left = [trial for trial in trials if trial.name not in ended]
+        if left:  # asha compares with those that have ended: they run through what they did before
+            yield _plan(sweep, trials if sweep.settings.scheduler == "asha" else left, shared_digests(trials))
+        return
+    ends = [sweep.trial({key: axis.values[at] for key, axis in sweep.drawn.items()}, None) for at in (0, -1)]
+    digests = {training_digest(trial.config) for trial in ends}
+    shared = digests if len(digests) == 1 else set()
+    begun = [state for state in _states(folder) if state["status"] not in ENDED]
+    if begun:
+        yield _plan(sweep, [sweep.trial(state["point"], None) for state in begun], shared)
+    states, metric = _states(folder), sweep.settings.metric
+    if len(states) < sweep.settings.samples:
+        told = [(state["point"], state["metrics"][metric]) for state in states if metric in state["metrics"]]
+        drawn = sweep.settings.samples - len(states)
+        yield replace(_plan(sweep, ends, shared), points={}, drawn=drawn, told=told)
+
+
+def _plan(sweep: Sweep, trials: Sequence[Trial], shared: set[str]) -> Plan:
+    return Plan(
+        sweep,
+        {trial.name: (trial.point, trial.seed) for trial in firsts_first(trials)},
+        drawn=0,
+        told=[],
+        shared=frozenset(shared),
+        needs=_largest([trial_needs(trial.config) for trial in trials]),
+        leads=any(not is_alone(trial.config) for trial in trials),
+    )
+
+
+def shared_digests(trials: Sequence[Trial]) -> set[str]:
+    """Returns which trainings more than one trial wants."""
+    counts = Counter(training_digest(trial.config) for trial in trials if needs_training(trial.config.search))
+    return {digest for digest, count in counts.items() if count > 1}
+
+
+def firsts_first(trials: Sequence[Trial]) -> list[Trial]:
+    """Returns the trials, the first of each training before those that would wait for it to train."""
+    firsts: dict[str, Trial] = {}
+    for trial in trials:
+        firsts.setdefault(training_digest(trial.config), trial)
+    names = {trial.name for trial in firsts.values()}
+    return [*firsts.values(), *(trial for trial in trials if trial.name not in names)]
+
+
+def _largest(several: Sequence[Needs]) -> Needs:
+    """Returns the most that any of them takes of each kind."""
+    kinds = sorted({kind for needs in several for kind in needs.resources})
+    return replace(several[0], resources={k: max(needs.resources.get(k, 0.0) for needs in several) for k in kinds})
+
+
+def _states(folder: Path) -> list[dict[str, Any]]:
+    """Returns what all trials that have begun say of themselves, the earliest first."""
+    states = [read_json(file) for file in folder.glob("trials/*.json")]
+    return sorted(states, key=lambda state: (state["begun"], state["name"]))
+
+
+def _state_file(folder: Path, name: str) -> Path:
+    return folder / "trials" / f"{name}.json"
+
+
+# --- Tune -------------------------------------------------------------------------------------------------------------
+
+
+def _carry_out(plan: Plan, folder: Path, progress: Progress) -> None:
+    """Has Tune carry out a plan, in a Ray task, so that this process only waits: Ctrl-C ends it, and Ray ends the task.
+
+    Raises:
+        RuntimeError: If Tune fails.
+    """
+    import ray
+
+    task = ray.remote(num_cpus=0, max_retries=0)(run_tuner).remote(plan, room_for(plan.needs))
+    shown = _Shown(plan.sweep, folder, progress)
+    spoke = time.monotonic()
+    while not ray.wait([task], timeout=0.5)[0]:
+        shown.refresh()
+        if time.monotonic() - spoke > 5:
+            spoke = time.monotonic()
+            lacking = missing(plan.needs)
+            progress.wait_for(f"waiting for {lacking}: a trial of the sweep needs them" if lacking else None)
+    try:
+        lost: dict[str, str] = ray.get(task)
+    except ray.exceptions.RayError as error:
+        reason = str(getattr(error, "cause", error)).splitlines()[0]
+        raise RuntimeError(f"the sweep failed: {reason}; give the same command again to continue") from error
+    finally:
+        shutil.rmtree(folder / "tune", ignore_errors=True)
+    for state in _states(folder):
+        if state["status"] == "running":  # Tune ended it
+            name = state["name"]
+            ended = {"status": "failed", "error": lost[name]} if name in lost else {"status": "stopped"}
+            write_json(_state_file(folder, name), state | ended)
+    shown.refresh()
+
+
+def run_tuner(plan: Plan, room: int) -> dict[str, str]:
+    """Returns why trials were given up, by name, after Tune has carried out a plan.
+
+    Args:
+        plan: What to carry out.
+        room: How many trials the cluster holds.
+    """
+    os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_STRICT_METRIC_CHECKING="1")
+    from ray import tune
+
+    sweep, settings = plan.sweep, plan.sweep.settings
+    started: dict[str, Any] = {"search_alg": _optuna(plan), "num_samples": plan.drawn} if plan.drawn else {}
+    tuner = tune.Tuner(
+        tune.with_resources(functools.partial(run_trial, plan=plan), functools.partial(trial_resources, plan=plan)),
+        param_space={"trial": tune.grid_search(list(plan.points))} if plan.points else None,
+        tune_config=tune.TuneConfig(
+            scheduler=_asha(sweep) if settings.scheduler == "asha" else None,
+            max_concurrent_trials=settings.concurrent or (room if plan.leads else None),
+            reuse_actors=True,  # a process that has imported torch serves one trial after another
+            **started,
+        ),
+        run_config=tune.RunConfig(
+            name=f"attempt-{time.time_ns()}",
+            storage_path=str(sweep.folder / "tune"),
+            failure_config=tune.FailureConfig(max_failures=sweep.base.train.max_failures),
+            verbose=0,
+        ),
+    )
+    results = tuner.fit()
+    given_up = [result for result in (results[at] for at in range(len(results))) if result.error is not None]
+    return {plan.trial(result.config or {}).name: f"given up after {type(result.error).__name__}" for result in given_up}
+
+
+def trial_resources(chosen: Mapping[str, Any], plan: Plan) -> Any:
+    """Returns what Tune sets aside for a trial, as a factory of placement groups."""
+    from ray.tune import PlacementGroupFactory
+
+    config = plan.trial(chosen).config
+    return PlacementGroupFactory([trial_needs(config).resources if is_alone(config) else {"CPU": LEADER_CPU}])
+
+
+def _asha(sweep: Sweep) -> Any:
+    """Returns asynchronous successive halving, by what is known after every epoch."""
+    from ray.tune.schedulers import ASHAScheduler
+
+    settings = sweep.settings
+    metric = settings.metric if settings.metric in OF_TRAINING else "train_loss"
+    return ASHAScheduler(
+        time_attr="epoch",
+        metric=metric,
+        mode=settings.better if metric == settings.metric else MODES[metric],
+        max_t=sweep.base.train.epochs * len(sweep.base.base_seeds)
+        + 1,  # at which Tune would end what trained to the end
+        grace_period=settings.grace_epochs,
+        reduction_factor=settings.reduction,
+    )
+
+
+def _optuna(plan: Plan) -> Any:
+    """Returns Optuna's searcher, told of what was drawn before.
+
+    Raises:
+        ValueError: If Optuna is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise ValueError("sweep.searcher: optuna is not installed; pip install 'raynas[optuna]'") from error
+    from ray.tune.search.optuna import OptunaSearch
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space: dict[str, Any] = {}
+    for key, axis in plan.sweep.drawn.items():
+        if axis.choice is not None:
+            space[key] = optuna.distributions.CategoricalDistribution(axis.choice)
+        else:
+            least, greatest = axis.values
+            space[key] = optuna.distributions.FloatDistribution(least, greatest, log=axis.loguniform is not None)
+    told = plan.told
+    return OptunaSearch(
+        space,
+        metric=plan.sweep.settings.metric,
+        mode=plan.sweep.settings.better,
+        seed=plan.sweep.base.seed + len(told),  # else it would draw again what it drew before
+        points_to_evaluate=[point for point, _ in told] or None,
+        evaluated_rewards=[value for _, value in told] or None,
+    )
+
+
+def run_trial(chosen: Mapping[str, Any], plan: Plan) -> None:
+    """Carries out one trial, keeps how it went, and tells Tune of its epochs and its end; what Tune starts.
+
+    Args:
+        chosen: What `Plan.trial` takes.
+        plan: The trials.
+    """
+    from ray import tune
+
+    trial, sweep = plan.trial(chosen), plan.sweep
+    file = _state_file(sweep.folder, trial.name)
+    begun = read_json(file)["begun"] if file.exists() else time.time()
+    state = {"name": trial.name, "point": trial.point, "seed": trial.seed, "begun": begun}
+    nothing: dict[str, Any] = {"error": None, "epochs": 0, "seconds": 0.0, "metrics": {}}
+    write_json(file, {**state, "status": "running", **nothing})
+    began = time.perf_counter()
+
+    def report(metrics: dict[str, Any]) -> None:
+        seconds = round(time.perf_counter() - began, 3)
+        known = {name: value for name, value in metrics.items() if name in OF_TRAINING}
+        reached = {"epochs": metrics["epoch"], "seconds": seconds, "metrics": known}
+        write_json(file, {**state, "status": "running", "error": None, **reached})
+        if sweep.settings.scheduler == "asha" or sweep.settings.metric in OF_TRAINING:
+            tune.report(metrics)
+
+    feed = EpochFeed(report)
+    metrics: dict[str, float] = {}
+    try:
+        metrics, ended = carry_out(trial, sweep, plan.shared, feed), {"status": "done", "error": None}
+    except (ValueError, RuntimeError, OSError) as error:  # after anything else Tune starts the trial again
+        ended = {"status": "failed", "error": str(error).splitlines()[0]}
+    seconds = round(time.perf_counter() - began, 3)
+    write_json(file, {**state, **ended, "epochs": feed.epochs, "seconds": seconds, "metrics": metrics})
+    tune.report({sweep.settings.metric: math.nan, **metrics, "epoch": feed.epochs})
+
+
+# --- What came of it --------------------------------------------------------------------------------------------------
+
+
+class _Shown:
+    """Says how far a sweep is: a bar of its trials, and a line for each that ends."""
+
+    def __init__(self, sweep: Sweep, folder: Path, progress: Progress) -> None:
+        """Takes the sweep and where to show it; what has ended before is not said again."""
+        self._sweep, self._folder, self._progress = sweep, folder, progress
+        self._number = sweep.number
+        self._said = {state["name"] for state in _states(folder) if state["status"] in ENDED}
+
+    def refresh(self) -> None:
+        """Says what is new, and brings the results up to date with it."""
+        states = _states(self._folder)
+        ended = [state for state in states if state["status"] != "running"]
+        new = [state for state in ended if state["name"] not in self._said]
+        for state in new:
+            self._said.add(state["name"])
+            self._progress.note(f"{len(self._said)}/{self._number}  {state['name']}: {self._told(state)}")
+        if new:
+            _write_results(self._sweep, self._folder)
+        metric, values = self._sweep.settings.metric, _values(states, self._sweep.settings.metric)
+        best = f"  best {metric} {_extreme(values, self._sweep):.5g}" if values else ""
+        running = [state for state in states if state["status"] == "running"]
+        epochs = f"  at epochs {', '.join(str(state['epochs']) for state in running[:8])}" if running else ""
+        self._progress.show("sweep", len(ended), self._number, f"{len(running)} running{epochs}{best}")
+
+    def _told(self, state: Mapping[str, Any]) -> str:
+        """Returns how a trial ended, in a line."""
+        metric = self._sweep.settings.metric
+        if state["status"] == "failed":
+            return f"failed: {state['error']}"
+        if state["status"] == "stopped":
+            return f"stopped after {state['epochs']} epochs"
+        known = f"{state['metrics'][metric]:.5g}" if metric in state["metrics"] else "unknown"
+        return f"{metric} {known}  {state['seconds']:.0f} s"
+
+
+def _values(states: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
+    return [state["metrics"][metric] for state in states if state["status"] == "done" and metric in state["metrics"]]
+
+
+def _extreme(values: Sequence[float], sweep: Sweep) -> float:
+    return max(values) if sweep.settings.better == "max" else min(values)
+
+
+def _write_results(sweep: Sweep, folder: Path) -> dict[str, Any]:
+    results = summary(sweep, _states(folder))
+    write_json(folder / RESULTS, results)
+    return results
+
+
+def summary(sweep: Sweep, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the results of a sweep: its trials, and each setting over its seeds.
+
+    A setting's figures are means, and deviations of a sample (n - 1), over its trials that are done.
+
+    Args:
+        sweep: The sweep.
+        states: What its trials say of themselves.
+    """
+    by_name = {state["name"]: state for state in states}
+    waiting: dict[str, Any] = {"status": "waiting", "error": None, "epochs": 0, "seconds": 0.0, "metrics": {}}
+    known = [{"name": trial.name, "point": trial.point, "seed": trial.seed} for trial in sweep.trials()]
+    about = known or [{key: state[key] for key in ("name", "point", "seed")} for state in states]
+    trials = [
+        {**one, "folder": f"trials/{one['name']}"}
+        | {key: by_name.get(one["name"], waiting)[key] for key in ("status", "error", "epochs", "seconds", "metrics")}
+        for one in about
+    ]
+    settings = sweep.settings
+    by_point: dict[str, list[dict[str, Any]]] = {}
+    for trial in trials:
+        by_point.setdefault(json.dumps(trial["point"]), []).append(trial)
+    return {
+        "name": sweep.base.name,
+        "metric": settings.metric,
+        "mode": settings.better,
+        "also": settings.also,
+        "source": settings.source,
+        "axes": [{"name": key, "kind": axis.kind, "values": axis.values} for key, axis in settings.keys.items()],
+        "trials": trials,
+        "rows": [_row(sweep, several) for several in by_point.values()],
+    }
+
+
+def _row(sweep: Sweep, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns what one setting came to."""
+    done = [trial for trial in trials if trial["status"] == "done"]
+    names = dict.fromkeys(name for trial in done for name in trial["metrics"])
+    metrics = {}
+    for name in names:
+        values = [trial["metrics"][name] for trial in done if name in trial["metrics"]]
+        deviation = statistics.stdev(values) if len(values) > 1 else None
+        metrics[name] = {"mean": statistics.fmean(values), "deviation": deviation, "values": values}
+    point = trials[0]["point"]
+    return {
+        "point": point,
+        "seeds": len(done),
+        "of": len(trials),
+        "metrics": metrics,
+        "published": sweep.published(point),
+    }

@@ -1,0 +1,157 @@
+"""One run of a sweep, in whatever process Tune starts it."""
+
+from __future__ import annotations
+
+import io
+import json
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from raynas.config import RunConfig
+from raynas.orchestration.cluster import Needs
+from raynas.orchestration.judge import needs_training
+from raynas.orchestration.run import rank_run, run, train_shared
+from raynas.orchestration.run_folder import seed_folder, training_digest
+from raynas.orchestration.train_supernet import DERIVED
+from raynas.sweeps import METRICS, Sweep, Trial
+
+
+def is_alone(config: RunConfig) -> bool:
+    """Returns whether one process is enough for a trial."""
+    return config.train.worker_range[1] <= 1 and (config.search.evaluators or 0) <= 1
+
+
+def as_trial(config: RunConfig) -> RunConfig:
+    """Returns the configuration as a trial carries it out.
+
+    In one process, or on a fixed number of workers, the least that is asked for: an elastic trainer would count on what
+    other trials hold.
+    """
+    if is_alone(config):
+        workers, evaluators = 0, 0
+    else:
+        workers = max(1, config.train.worker_range[0])
+        evaluators = workers if config.search.evaluators is None else config.search.evaluators
+    train = config.train.model_copy(update={"workers": workers})
+    return config.model_copy(
+        update={"train": train, "search": config.search.model_copy(update={"evaluators": evaluators})}
+    )
+
+
+def trial_needs(config: RunConfig) -> Needs:
+    """Returns what a trial takes: the most of what its workers and, after them, its evaluators take."""
+    train, search = as_trial(config).train, as_trial(config).search
+    workers, evaluators = max(1, train.worker_range[0]), max(1, search.evaluators or 0)
+    cpus = max(workers * train.cpus_per_worker, evaluators * search.cpus_per_evaluator)
+    gpus = max(workers if train.use_gpu else 0, evaluators * search.gpus_per_evaluator)
+    mends = {"CPU": "lower train.workers, search.evaluators or the CPUs of each", "GPU": "set train.use_gpu to false"}
+    return Needs("sweep", "a trial needs", {"CPU": float(cpus)} | ({"GPU": float(gpus)} if gpus else {}), mends)
+
+
+class EpochFeed:
+    """Reports the epochs of a training as they come, those of before too: position, loss and accuracy.
+
+    Attributes:
+        epochs: How many were reported.
+    """
+
+    def __init__(self, report: Callable[[dict[str, Any]], None]) -> None:
+        """Takes who is told of each epoch."""
+        self._report = report
+        self._files: list[Path] = []
+        self.epochs = 0
+
+    def follow(self, config: RunConfig) -> None:
+        """Follows the training of a run."""
+        self._files = [seed_folder(config.folder, seed) / "metrics.jsonl" for seed in config.base_seeds]
+        self()
+
+    def __call__(self) -> None:
+        """Reports what is new."""
+        lines = [line for file in self._files for line in _lines(file)]
+        for line in lines[self.epochs :]:
+            self.epochs += 1
+            self._report({"epoch": self.epochs, "train_loss": line["loss"], "train_accuracy": line["accuracy"]})
+
+
+def _lines(file: Path) -> list[dict[str, Any]]:
+    """Returns the lines of a file of JSON lines that are written to their ends."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+
+
+def carry_out(trial: Trial, sweep: Sweep, shared: frozenset[str], feed: EpochFeed) -> dict[str, float]:
+    """Returns what a trial measured, after all of its stages, or what was left of them.
+
+    Args:
+        trial: The trial.
+        sweep: The sweep that it is of.
+        shared: Which trainings are carried out once for several trials.
+        feed: Told of the epochs.
+
+    Raises:
+        ValueError: If something of the user's is not as it should be.
+        RuntimeError: If training keeps failing, or an evaluation fails.
+    """
+    config, silent = as_trial(trial.config), Console(file=io.StringIO())
+    digest = training_digest(config)
+    if digest in shared and needs_training(config.search):
+        place = {"name": digest, "storage_path": f"{config.storage_path}/../supernets"}
+        common = config.model_copy(update=place)
+        feed.follow(common)
+        train_shared(common, silent, watch=feed)
+        config = config.model_copy(update={"train": config.train.model_copy(update={"reuse": str(common.folder)})})
+    else:
+        feed.follow(config)
+    result = run(config, silent, watch=feed, wait=60)  # workers of a killed sweep may live for some seconds
+    feed()
+    assert result is not None
+    ranking = rank_run(config, silent) if sweep.settings.rank else None
+    return metrics_of(config, result, ranking)
+
+
+def metrics_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[str, Any] | None) -> dict[str, float]:
+    """Returns what a trial is compared by, of `METRICS` those that it has.
+
+    Args:
+        config: Its configuration.
+        result: What its search found.
+        ranking: How well its fitness ranks the space; None if that was not asked.
+    """
+    best = result["best"][0]
+    found: dict[str, float | None] = {
+        "true_accuracy": best.get("true"),
+        "one_shot_accuracy": best.get("accuracy"),
+        **{name: best.get(name) for name in ("fitness", "loss", "num_parameters", "multiply_adds")},
+        "search_seconds": result["seconds"],
+    }
+    operations = [name for graph in best["drawing"].values() for _, _, name in graph if name]
+    if operations:
+        found["skips"] = sum(name == "skip_connect" for name in operations)
+        found["poolings"] = sum("pool" in name for name in operations)
+    if needs_training(config.search):
+        found |= _of_training([seed_folder(config.supernets, seed) for seed in config.base_seeds])
+    if ranking is not None and ranking["table"] is not None:
+        row = ranking["rows"][0]
+        found |= {name: row[name] for name in ("tau", "tau_within", "rho")} | {"top_1": row["top"]["1"]["mean"]}
+    return {name: float(value) for name in METRICS if (value := found.get(name)) is not None}
+
+
+def _of_training(places: Sequence[Path]) -> dict[str, float | None]:
+    """Returns what the supernets in some folders measured as their training ended; of several, the mean."""
+    epochs = [_lines(place / "metrics.jsonl") for place in places]
+    derived = [lines[-1] for place in places if (lines := _lines(place / DERIVED))]
+    return {
+        "train_loss": statistics.fmean(lines[-1]["loss"] for lines in epochs),
+        "train_accuracy": statistics.fmean(lines[-1]["accuracy"] for lines in epochs),
+        "train_seconds": sum(line["seconds"] for lines in epochs for line in lines),
+        **{
+            name: statistics.fmean(line[name] for line in derived)
+            for name in ("dominance", "skip_share")
+            if derived and all(line[name] is not None for line in derived)
+        },
+    }
