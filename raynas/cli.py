@@ -117,16 +117,23 @@ def _carry_out(options: argparse.Namespace) -> int:
         return _report(options)
     from rich.console import Console
 
-    from raynas.config import load_config
+    from raynas.config import parse_config, read_run_file
 
     console = Console(file=sys.stdout)
     if options.verb == "sweep":
         return _sweep(options, console)
-    config = load_config(options.file, options.overrides, options.quick)
+    values, sweep = read_run_file(options.file, options.overrides, options.quick)
+    if sweep is not None and options.verb != "check":
+        raise ValueError(f"sweep: {options.file} is a sweep; give `raynas sweep` with it, or take that section out")
+    config = parse_config(values)
     if options.verb == "check":
         from raynas.orchestration.check import describe
 
         print(describe(config))
+        if sweep is not None:
+            from raynas.sweeps import load_sweep
+
+            print(load_sweep(options.file, options.overrides, options.quick).describe())
         return 0
     if options.verb == "profile":
         from raynas.orchestration.run import profile_run

@@ -334,6 +334,12 @@ class Sweep:
         """How many trials there will be."""
         return len(self.trials()) if self.settings.searcher == "random" else self.settings.samples
 
+    def describe(self) -> str:
+        """Returns what there is to come, as a comment below the run that is varied."""
+        axes = ", ".join(f"{key} ({axis.kind}, {len(axis.values)})" for key, axis in self.settings.keys.items())
+        settings = self.settings
+        return f"# sweep: {self.number} trials over {axes}; compared by {settings.metric}, {settings.better}"
+
     def published(self, point: Point) -> dict[str, dict[str, float | None]]:
         """Returns the published figures of a point by metric."""
         return {

@@ -30,9 +30,10 @@ TABLE = {
     "fitness": (("search_space", "supernet", "training", "data"), ("torch", "numpy", "scipy", "nats_bench")),
     "algorithms": (CORE, ("torch", "numpy", "scipy")),
     "config": (("algorithms",), ("pydantic", "yaml")),
+    "sweeps": (("config",), ("pydantic", "numpy")),
     "orchestration": (
-        (*CORE, "algorithms", "config", "report"),
-        ("ray", "torch", "numpy", "yaml", "rich", "safetensors"),
+        (*CORE, "algorithms", "config", "sweeps", "report"),
+        ("ray", "optuna", "torch", "numpy", "yaml", "rich", "safetensors"),
     ),
     "report": (("search_space",), ("matplotlib", "numpy")),
     "cli": ANYTHING,

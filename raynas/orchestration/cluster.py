@@ -113,6 +113,10 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
         # directory raynas was started in. (A runtime environment would do it too, and cost each process its start.)
         search_path = [os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys(search_path)))
+    dashboard_port = None
+    if local and dashboard:  # who frees what a stopped trainer held asks the dashboard, and has to find this one
+        dashboard_port = _free_port()
+        os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{dashboard_port}"
     import ray
 
     quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
@@ -129,6 +133,7 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
                 num_cpus=config.local_cpus or machine_cpus(),
                 include_dashboard=dashboard,
                 dashboard_host="127.0.0.1",
+                dashboard_port=dashboard_port,
                 _temp_dir=temporary,
                 **quiet,
             )
@@ -145,6 +150,12 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
             except RuntimeError as error:
                 raise ValueError(f"address: cannot join {config.address!r}: {' '.join(str(error).split())}") from error
         yield
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def _check_answers(address: str) -> None:

@@ -245,7 +245,9 @@ def run_tuner(plan: Plan, room: int) -> dict[str, str]:
     )
     results = tuner.fit()
     given_up = [result for result in (results[at] for at in range(len(results))) if result.error is not None]
-    return {plan.trial(result.config or {}).name: f"given up after {type(result.error).__name__}" for result in given_up}
+    return {
+        plan.trial(result.config or {}).name: f"given up after {type(result.error).__name__}" for result in given_up
+    }
 
 
 def trial_resources(chosen: Mapping[str, Any], plan: Plan) -> Any:

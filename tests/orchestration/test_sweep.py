@@ -1,0 +1,246 @@
+"""A sweep is its runs: the same files as theirs, each training once, and nothing lost when it is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from raynas.config import load_config
+from raynas.orchestration import sweep as sweeping
+from raynas.orchestration.run_folder import training_digest
+from raynas.orchestration.sweep import firsts_first, shared_digests, summary
+from raynas.orchestration.trial import EpochFeed, as_trial, is_alone, metrics_of, trial_needs
+from raynas.sweeps import Sweep, load_sweep
+from tests.orchestration.runs import command, losses, outcome, small_run, start, succeed, wait_until
+
+
+def sweep_file(folder: Path, sweep: dict[str, Any], **sections: Any) -> Path:
+    """Returns a sweep file over the small run."""
+    file = small_run(folder, **sections)
+    file.write_text(file.read_text() + yaml.safe_dump({"sweep": sweep}, sort_keys=False))
+    return file
+
+
+def read(folder: Path, sweep: dict[str, Any], **sections: Any) -> Sweep:
+    return load_sweep(sweep_file(folder, sweep, **sections))
+
+
+METHODS = {"keys": {"data.labels": {"grid": ["true", "random"]}, "search.fitness": {"grid": ["angle", "displacement"]}}}
+
+
+def test_trials_that_differ_in_the_search_share_a_training_and_its_first_comes_first(tmp_path: Path) -> None:
+    trials = read(tmp_path, METHODS).trials()
+    names = [trial.name for trial in trials]
+    assert len({training_digest(trial.config) for trial in trials}) == 2
+    assert shared_digests(trials) == {training_digest(trial.config) for trial in trials}
+    assert [trial.name for trial in firsts_first(trials)] == [names[0], names[2], names[1], names[3]]
+
+
+def test_what_changes_the_supernet_is_not_shared_nor_is_what_needs_none(tmp_path: Path) -> None:
+    for key, values in (
+        ("train.epochs", [1, 2]),
+        ("data.max_images", [500, 600]),
+        ("train.learning_rate", [0.01, 0.1]),
+    ):
+        assert not shared_digests(read(tmp_path, {"keys": {key: {"grid": values}}}).trials())
+    assert not shared_digests(read(tmp_path, {"keys": {"search.fitness": {"grid": ["angle", "random"]}}}).trials())
+    assert shared_digests(read(tmp_path, {"keys": {"search.population": {"grid": [10, 20]}}}).trials())
+
+
+@pytest.mark.parametrize(
+    ("train", "search", "alone", "workers", "evaluators", "cpus"),
+    [
+        ({"workers": 1}, {}, True, 0, 0, 1),
+        ({"workers": 0, "cpus_per_worker": 4}, {"evaluators": 1}, True, 0, 0, 4),
+        ({"workers": 1}, {"cpus_per_evaluator": 3}, True, 0, 0, 3),
+        ({"workers": 3, "cpus_per_worker": 2}, {}, False, 3, 3, 6),
+        ({"workers": [2, 8]}, {"evaluators": 5}, False, 2, 5, 5),
+        ({"workers": 1}, {"evaluators": 4, "cpus_per_evaluator": 2}, False, 1, 4, 8),
+        ({"workers": 2}, {"evaluators": 0}, False, 2, 0, 2),
+    ],
+)
+def test_a_trial_is_one_process_where_that_is_enough(
+    tmp_path: Path, train: dict[str, Any], search: dict[str, Any], alone: bool, workers: int, evaluators: int, cpus: int
+) -> None:
+    config = load_config(small_run(tmp_path, train=train, search=search))
+    assert is_alone(config) == alone
+    carried_out = as_trial(config)
+    assert (carried_out.train.workers, carried_out.search.evaluators) == (workers, evaluators)
+    assert trial_needs(config).resources == {"CPU": cpus}
+
+
+def test_a_trial_takes_the_gpus_of_its_workers_or_of_its_evaluators_whichever_are_more(tmp_path: Path) -> None:
+    for workers, on_gpu, per_evaluator, gpus in (
+        (1, True, 0.0, 1),
+        (1, False, 0.5, 0.5),
+        (4, True, 0.5, 4),
+        (2, False, 2, 4),
+    ):
+        train = {"workers": workers, "use_gpu": on_gpu}
+        search = {"gpus_per_evaluator": float(per_evaluator)}
+        assert trial_needs(load_config(small_run(tmp_path, train=train, search=search))).resources["GPU"] == gpus
+
+
+def test_epochs_are_reported_once_also_those_before_and_over_a_resume_that_repeats_some(tmp_path: Path) -> None:
+    config = load_config(small_run(tmp_path, train={"base_seeds": [3, 5]}))
+    told: list[int] = []
+    feed = EpochFeed(lambda metrics: told.append(metrics["epoch"]))
+    first, second = (config.folder / f"supernet/seed_{seed}/metrics.jsonl" for seed in (3, 5))
+    first.parent.mkdir(parents=True)
+    second.parent.mkdir()
+
+    def write(file: Path, epochs: int, more: str = "") -> None:
+        file.write_text("".join(json.dumps({"loss": e, "accuracy": e}) + "\n" for e in range(epochs)) + more)
+
+    write(first, 2)
+    feed.follow(config)
+    assert told == [1, 2]
+    write(first, 3, more='{"loss": 1')  # a line that is still being written
+    feed()
+    assert told == [1, 2, 3]
+    write(first, 2)  # gone back to a checkpoint
+    feed()
+    write(first, 4)
+    feed()
+    write(second, 1)
+    feed()
+    assert told == [1, 2, 3, 4, 5] and feed.epochs == 5
+
+
+def state(name: str, point: dict[str, Any], seed: int | None, status: str = "done", **metrics: float) -> dict[str, Any]:
+    about = {"name": name, "point": point, "seed": seed, "begun": 1.0, "error": "x" if status == "failed" else None}
+    return {**about, "status": status, "epochs": 4, "seconds": 1.0, "metrics": metrics}
+
+
+def test_a_setting_is_the_mean_over_its_seeds_that_are_done_and_says_of_how_many(tmp_path: Path) -> None:
+    keys = {"train.epochs": {"grid": [1, 2]}, "seed": {"seeds": 3}}
+    sweep = read(
+        tmp_path, {"keys": keys, "metric": "fitness", "published": [{"when": {"train.epochs": 1}, "fitness": 7}]}
+    )
+    names = [trial.name for trial in sweep.trials()]
+    one, two = {"train.epochs": 1}, {"train.epochs": 2}
+    results = summary(
+        sweep,
+        [
+            state(names[0], one, 0, fitness=1.0, skips=2.0),
+            state(names[1], one, 1, fitness=4.0, skips=4.0),
+            state(names[2], one, 2, "failed"),
+            state(names[3], two, 0, "stopped", train_loss=9.0),
+            state(names[4], two, 1, fitness=3.0),
+        ],
+    )
+    first, second = results["rows"]
+    assert first["metrics"]["fitness"] == {"mean": 2.5, "deviation": statistics.stdev([1, 4]), "values": [1.0, 4.0]}
+    assert first["metrics"]["skips"]["mean"] == 3.0
+    assert (first["seeds"], first["of"]) == (2, 3)
+    assert first["published"] == {"fitness": {"value": 7.0, "deviation": None}}
+    assert second["metrics"] == {"fitness": {"mean": 3.0, "deviation": None, "values": [3.0]}}
+    assert (second["seeds"], second["of"], second["published"]) == (1, 3, {})
+    assert [trial["status"] for trial in results["trials"]] == ["done", "done", "failed", "stopped", "done", "waiting"]
+    assert [trial["folder"] for trial in results["trials"]] == [f"trials/{name}" for name in names]
+    assert results["axes"][0] == {"name": "train.epochs", "kind": "grid", "values": [1, 2]}
+    assert json.loads(json.dumps(results)) == results
+
+
+def test_a_trial_without_drawing_or_truth_or_training_has_only_what_it_has(tmp_path: Path) -> None:
+    config = load_config(small_run(tmp_path, search={"fitness": "random"}))
+    best = {"fitness": 0.5, "num_parameters": 10, "multiply_adds": 20, "drawing": {}, "true": None}
+    assert metrics_of(config, {"best": [best], "seconds": 2.0}, None) == {
+        "fitness": 0.5,
+        "num_parameters": 10.0,
+        "multiply_adds": 20.0,
+        "search_seconds": 2.0,
+    }
+    drawn = {
+        "cell": [["0", "1", "skip_connect"], ["1", "2", "avg_pool_3x3"], ["2", "3", None], ["0", "2", "skip_connect"]]
+    }
+    found = metrics_of(config, {"best": [{**best, "drawing": drawn, "true": 91.5}], "seconds": 2.0}, None)
+    assert (found["skips"], found["poolings"], found["true_accuracy"]) == (2.0, 1.0, 91.5)
+
+
+def test_a_sweep_can_be_extended_but_not_over_another_base(tmp_path: Path) -> None:
+    one = read(tmp_path, {"keys": {"train.epochs": {"grid": [1]}}})
+    folder = sweeping._open(one)
+    assert json.loads((folder / "sweep.json").read_text())["sweep"]["keys"] == {"train.epochs": {"grid": [1]}}
+    sweeping._open(read(tmp_path, {"keys": {"train.epochs": {"grid": [1, 2]}}, "metric": "fitness"}))
+    with pytest.raises(
+        ValueError, match=r"^name: .* holds a sweep of another configuration \(train\.batch_size 64 there, 8 "
+    ):
+        sweeping._open(read(tmp_path, {"keys": {"train.epochs": {"grid": [1]}}}, train={"batch_size": 8}))
+
+
+def test_a_trial_that_this_machine_cannot_hold_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    file = sweep_file(tmp_path, METHODS, train={"workers": 3}, local_cpus=2)
+    status, _, err = command("sweep", file)
+    assert status == 2
+    assert err == (
+        "raynas: sweep: a trial needs 3 CPU but this machine offers 2; lower train.workers, search.evaluators or the "
+        "CPUs of each, or give the address of a larger cluster\n"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_a_killed_sweep_keeps_what_has_ended_and_ends_as_its_runs_would_alone(tmp_path: Path) -> None:
+    """Two trainings and three fitnesses, of which one has no table; killed in the middle of the second training."""
+    sweep = {
+        "keys": {
+            "data.labels": {"grid": ["true", "random"]},
+            "search.fitness": {"grid": ["angle", "displacement", "benchmark_table"]},
+        },
+        "metric": "fitness",
+        "concurrent": 1,
+    }
+    file = sweep_file(tmp_path, sweep, train={"epochs": 60, "workers": 1, "checkpoint_every": 5})
+    folder = tmp_path / "runs/small"
+    process = start("sweep", file)
+
+    def second_is_training() -> bool:
+        return (
+            len(list(folder.glob("supernets/*/supernet/seed_0/epoch_00010"))) > 0 and results_of(folder)["angle"] == 1
+        )
+
+    wait_until(second_is_training, process)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    history = folder / "trials/labels-true_fitness-angle/search/history.jsonl"
+    before = history.stat().st_mtime_ns
+    status, out, err = command("sweep", file)
+    assert status == 1 and len(err.splitlines()) == 1, err
+    assert (
+        "2 of 6 trials failed; the first, labels-true_fitness-benchmark_table: benchmark.path: search.fitness: " in err
+    )
+    assert "labels-true_fitness-angle:" not in out, "it had ended"
+    assert history.stat().st_mtime_ns == before
+    results = json.loads((folder / "results.json").read_text())
+    assert Counter(trial["status"] for trial in results["trials"]) == {"done": 4, "failed": 2}
+    supernets = sorted(folder.glob("supernets/*"))
+    assert len(supernets) == 2 and all(len(losses(supernet)) == 60 for supernet in supernets)
+    for labels in ("true", "random"):
+        plain = tmp_path / labels
+        plain.mkdir()
+        alone = small_run(plain, data={"labels": labels}, train={"epochs": 60, "checkpoint_every": 5})
+        succeed("run", alone)
+        trial = folder / f"trials/labels-{labels}_fitness-angle"
+        shared = Path(json.loads((trial / "config.json").read_text())["config"]["train"]["reuse"])
+        (trial / "supernet").symlink_to(shared / "supernet")
+        assert outcome(trial, 60) == outcome(plain / "runs/small", 60)
+        fitness = next(
+            row for row in results["rows"] if row["point"] == {"data.labels": labels, "search.fitness": "angle"}
+        )
+        assert fitness["metrics"]["fitness"]["mean"] == outcome(trial, 60)["best"][0]["fitness"]
+
+
+def results_of(folder: Path) -> Counter[str]:
+    """Returns how many trials of each fitness are done, as the results say while the sweep goes on."""
+    file = folder / "results.json"
+    trials = json.loads(file.read_text())["trials"] if file.exists() else []
+    return Counter(trial["point"]["search.fitness"] for trial in trials if trial["status"] == "done")
