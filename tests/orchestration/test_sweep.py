@@ -208,7 +208,7 @@ def test_a_killed_sweep_keeps_what_has_ended_and_ends_as_its_runs_would_alone(tm
             len(list(folder.glob("supernets/*/supernet/seed_0/epoch_00010"))) > 0 and results_of(folder)["angle"] == 1
         )
 
-    wait_until(second_is_training, process)
+    wait_until(second_is_training, process, seconds=300)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     history = folder / "trials/labels-true_fitness-angle/search/history.jsonl"
