@@ -147,6 +147,8 @@ class TrainSection(Section):
         base_seeds: Seeds of independently trained supernets, whose angles are averaged; ``[seed]`` by default.
         max_failures: Failures in a row, without a new checkpoint between them, after which training gives up.
         reuse: Folder of another run of the same space, data and training, whose supernets to take instead of training.
+        initialisation: What the first kernels of convolutions and linear layers are drawn from: Kaiming's normal or
+            uniform distribution; as the layers themselves do by default.
     """
 
     epochs: Positive = 250
@@ -175,6 +177,7 @@ class TrainSection(Section):
     base_seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     max_failures: Annotated[int, Field(ge=0)] = 3
     reuse: str | None = None
+    initialisation: Literal["normal", "uniform"] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainSection:
@@ -219,7 +222,8 @@ class AlphasSection(Section):
         clip_norm: Bound on the norm of the gradient; none by default.
         before_weights: Whether their step comes before the step of the weights, or after it.
         first_epoch: Epochs during which they rest.
-        temperature: Of gumbel: from the first number in the first epoch, linearly, to the second in the last.
+        temperature: Of gumbel: from the first number in the first epoch to the second in the last.
+        temperature_schedule: How it gets there: by the same difference every epoch, or by the same factor.
         idle: Of gumbel: whether the weights of candidates that were not sampled are added for their gradients.
     """
 
@@ -234,6 +238,7 @@ class AlphasSection(Section):
     before_weights: bool | None = None
     first_epoch: Annotated[int, Field(ge=0)] = 0
     temperature: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] = [10.0, 0.1]
+    temperature_schedule: Literal["linear", "exponential"] = "linear"
     idle: bool = False
 
 

@@ -69,8 +69,9 @@ def test_the_defaults_are_those_of_the_paper_and_of_the_recipe(tmp_path: Path) -
 
 
 def test_every_key_of_the_alphas_reaches_their_training_and_has_its_default(tmp_path: Path) -> None:
-    """But for what is said of the routes: gates, temperature, idle; and for what a row fills in."""
-    assert set(AlphasSection.model_fields) - {"gates", "temperature", "idle"} == set(AlphaRecipe.__dataclass_fields__)
+    """But for what is said of the routes: gates, temperatures, idle; and for what a row fills in."""
+    of_routes = {"gates", "temperature", "temperature_schedule", "idle"}
+    assert set(AlphasSection.model_fields) - of_routes == set(AlphaRecipe.__dataclass_fields__)
     assert alpha_recipe_of(load(tmp_path, MINIMAL, "algorithm=gdas")) == AlphaRecipe()
     changes = {
         "gradient": "amended",
@@ -236,6 +237,10 @@ def test_a_mistake_is_one_line_that_names_the_key(tmp_path: Path, override: str,
         (["alphas.betas=[0.5]"], "alphas.betas: expected "),
         (["alphas.betas=[0.5, 1]"], "alphas.betas.1: expected less than 1, got 1"),
         (["alphas.temperature=[10, 0]"], "alphas.temperature.1: expected greater than 0, got 0"),
+        (
+            ["alphas.temperature_schedule=cosine"],
+            "alphas.temperature_schedule: expected 'linear' or 'exponential', got",
+        ),
         (["alphas.eta=-0.1"], "alphas.eta: expected greater than or equal to 0, got -0.1"),
         (["alphas.radius=0"], "alphas.radius: expected greater than 0, got 0"),
         (["alphas.first_epoch=-1"], "alphas.first_epoch: expected greater than or equal to 0, got -1"),

@@ -3,7 +3,8 @@ r"""Training-free angle: how far two initialisations lie apart, architecture by 
     a* = argmax_a  arccos <V(a, W0), V(a, W0')> / (|V(a, W0)| |V(a, W0')|),    W0, W0' of different seeds
 
 Nothing is trained. If the angle of RLNAS favoured some architectures whatever training did, this would find them; the
-paper shows that it does not (Table 7, there with normal and with uniform initialisation; here with the space's own).
+paper shows that it does not (Table 7, with normal and with uniform initialisation: `train.initialisation`; by default
+each layer's own).
 
 Reference: Zhang, Hou, Zhang, Sun 2021, "Neural Architecture Search with Random Labels", CVPR, section 4.3.
 """

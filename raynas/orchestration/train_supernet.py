@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from raynas.config import RunConfig
+from raynas.config import AlphasSection, RunConfig
 from raynas.fitness.angle import SUMS, angle_table
 from raynas.orchestration.checkpoint import (
     drop_checkpoints,
@@ -43,6 +43,7 @@ from raynas.orchestration.run_folder import (
 from raynas.orchestration.task import Task
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, initial_alphas
+from raynas.supernet.initial_weights import draw_kernels
 from raynas.supernet.one_shot import EpochMetrics, Recipe, StepMetrics, make_optimizer, train_supernet
 from raynas.supernet.routes import Routing
 from raynas.supernet.workers import Workers
@@ -98,7 +99,6 @@ def routing_of(task: Task, base_seed: int, num_cells: int, steps_per_epoch: int)
     """Returns the routes of a training that a configuration describes."""
     config = task.config
     assert config.train.sampling is not None
-    hottest, coldest = config.alphas.temperature
     last_epoch = max(1, config.train.epochs - 1)
     return Routing(
         task.space,
@@ -107,8 +107,16 @@ def routing_of(task: Task, base_seed: int, num_cells: int, steps_per_epoch: int)
         num_cells if config.train.path_per_cell else 1,
         config.alphas.gates or "mixture",
         config.alphas.idle,
-        lambda step: hottest - (hottest - coldest) * (step // steps_per_epoch) / last_epoch,
+        lambda step: temperature_at(config.alphas, step // steps_per_epoch, last_epoch),
     )
+
+
+def temperature_at(alphas: AlphasSection, epoch: int, last_epoch: int) -> float:
+    """Returns the temperature of an epoch: the first number at 0, the second at `last_epoch`."""
+    hottest, coldest = alphas.temperature
+    if alphas.temperature_schedule == "linear":
+        return hottest - (hottest - coldest) * epoch / last_epoch
+    return float(hottest * (coldest / hottest) ** (epoch / last_epoch))
 
 
 ANGLE_TABLES = "angle_tables.jsonl"
@@ -142,7 +150,10 @@ def build_supernet(task: Task, base_seed: int) -> nn.Module:
     """Returns the supernet with the initial weights of a seed, a function of the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(base_seed)
-        return task.space.build_supernet(task.num_categories)
+        supernet = task.space.build_supernet(task.num_categories)
+        if task.config.train.initialisation is not None:
+            draw_kernels(supernet, task.config.train.initialisation)
+        return supernet
 
 
 def _train_supernet(

@@ -98,7 +98,7 @@ def _saved(figure: Figure, format: str, metadata: dict[str, Any]) -> bytes:
     return stream.getvalue()
 
 
-def _panel(height: float = HEIGHT, below: float = 0.0) -> tuple[Figure, Axes]:
+def panel(height: float = HEIGHT, below: float = 0.0) -> tuple[Figure, Axes]:
     """Returns a figure of the common size, its axes at the common place, with so many inches more below them."""
     height += below
     figure = Figure(figsize=(WIDTH, height))
@@ -144,7 +144,7 @@ def training_curves(lines: Sequence[tuple[str, Columns]], metric: str, looks: Ma
         metric: Which one, a key of `TRAINING`.
         looks: Colour and dashes of each name.
     """
-    figure, axes = _panel()
+    figure, axes = panel()
     _training(axes, lines, metric, looks)
     return figure
 
@@ -155,7 +155,7 @@ def _training(axes: Axes, lines: Sequence[tuple[str, Columns]], metric: str, loo
         epochs = metrics["epoch"] + 1
         marker = "." if len(epochs) == 1 else ""
         color, dashes = looks[name]
-        label = None if name in named else _shortened(name, 24)
+        label = None if name in named else shortened(name, 24)
         axes.plot(epochs, metrics[metric], color=color, ls=dashes, lw=1.2, marker=marker, label=label)
         named.add(name)
     axes.set(title=TRAINING[metric].title, xlabel="epoch")
@@ -171,7 +171,7 @@ def _training(axes: Axes, lines: Sequence[tuple[str, Columns]], metric: str, loo
 @style()
 def search_by_generation(history: History, quantity: Quantity) -> Figure:
     """Returns best so far, median and spread of the fitness in each generation; of a single one, its histogram."""
-    figure, axes = _panel()
+    figure, axes = panel()
     _search(axes, history, quantity)
     return figure
 
@@ -208,11 +208,11 @@ def search_curves(histories: Sequence[tuple[str, History]], quantity: Quantity, 
         quantity: The fitness.
         looks: Colour and dashes of each name.
     """
-    figure, axes = _panel()
+    figure, axes = panel()
     for name, history in histories:
         best, (color, dashes) = history.best_so_far, looks[name]
         judged = np.arange(1, len(best) + 1)
-        axes.step(judged, best, where="post", color=color, ls=dashes, label=_shortened(name, 24))
+        axes.step(judged, best, where="post", color=color, ls=dashes, label=shortened(name, 24))
     axes.set(title=f"best so far: {quantity.title}", xlabel="architectures judged")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     _whole_steps(axes)
@@ -223,7 +223,7 @@ def search_curves(histories: Sequence[tuple[str, History]], quantity: Quantity, 
 @style()
 def histogram(values: np.ndarray, quantity: Quantity) -> Figure:
     """Returns how often each value came."""
-    figure, axes = _panel()
+    figure, axes = panel()
     _histogram(axes, values, quantity)
     return figure
 
@@ -258,7 +258,7 @@ def histograms(values: Sequence[tuple[str, np.ndarray]], quantity: Quantity, loo
         axes.hist(of, bins=edges.tolist(), color=looks[name][0], alpha=0.75, ec="white", lw=0.4)
         median = float(np.median(of))
         axes.axvline(median, color=INK, lw=1.2)
-        axes.set_title(_shortened(name, 24), pad=4)
+        axes.set_title(shortened(name, 24), pad=4)
         axes.set_title(f"median {quantity.write(median)}", loc="right", pad=4, size=8, color=MUTED)
         axes.grid(False, axis="x")
         axes.set_xlim(edges[0], edges[-1])
@@ -296,7 +296,7 @@ def fitness_against_cost(
         front: The front of a search for trade-offs, which may be among further costs and is then no line here; without
             one, the front is that of fitness and cost.
     """
-    figure, axes = _panel()
+    figure, axes = panel()
     fitness, unit = history.columns["fitness"], COSTS[cost].scale
     known = np.isfinite(fitness)
     costs, fitness = unit * history.columns[cost][known], fitness[known]
@@ -329,11 +329,11 @@ def hypervolume_curves(curves: Sequence[tuple[str, Sequence[float]]], looks: Map
         curves: Names and their hypervolumes from generation 0 on.
         looks: Colour and dashes of each name.
     """
-    figure, axes = _panel()
+    figure, axes = panel()
     for name, values in curves:
         color, dashes = looks[name]
         marker = "." if len(values) == 1 else ""
-        axes.plot(range(len(values)), values, color=color, ls=dashes, marker=marker, label=_shortened(name, 24))
+        axes.plot(range(len(values)), values, color=color, ls=dashes, marker=marker, label=shortened(name, 24))
     axes.set(title="hypervolume (boxes of generation 0)", xlabel="generation")
     _whole_steps(axes)
     _legend(axes, len(curves), loc="lower right")
@@ -379,10 +379,10 @@ def curves_by_epoch(
         logarithmic: Whether it is logarithmic.
     """
     names = list(dict.fromkeys(curve.name for curve in curves))
-    labels = {name: _shortened(name, 24) for name in names}
+    labels = {name: shortened(name, 24) for name in names}
     columns = 2 if len(names) == 4 or max(map(len, labels.values())) > 10 else 3
     rows = math.ceil(len(names) / columns) if len(names) > 1 else 0
-    figure, axes = _panel(below=0.17 * rows + 0.1 if rows else 0)
+    figure, axes = panel(below=0.17 * rows + 0.1 if rows else 0)
     handles = {}
     for curve in curves:
         color, dashes = looks[curve.name]
@@ -466,10 +466,10 @@ def _blocks(alphas: Alphas) -> list[_Block]:
     blocks = []
     for (candidates, kind), members in groups.items():
         parts = math.ceil(len(members) / MAP_ROWS)
-        heads = [_shortened(operation_label(name), 32) for name in candidates]
+        heads = [shortened(operation_label(name), 32) for name in candidates]
         for part in np.array_split(members, parts):
             rows = part.tolist()
-            labels = [_shortened(alphas.choices[row].removeprefix(f"{kind} "), 24) for row in rows]
+            labels = [shortened(alphas.choices[row].removeprefix(f"{kind} "), 24) for row in rows]
             left, above = (max(map(_text_width, words)) / 72 + 0.1 for words in (labels, heads))
             blocks.append(_Block(kind, rows, labels, heads, left, above + (0.2 if kind else 0)))
     return blocks
@@ -539,7 +539,7 @@ def _frame_map(
 @style()
 def predicted_against_measured(profile: Profile) -> Figure:
     """Returns the predicted latency of whole networks against the measured; on the diagonal they are the same."""
-    figure, axes = _panel(height=3.0)
+    figure, axes = panel(height=3.0)
     latency = COSTS["latency"]
     measured, predicted = latency.scale * profile.measured, latency.scale * profile.predicted
     low, high = min(measured.min(), predicted.min()), max(measured.max(), predicted.max())
@@ -564,7 +564,7 @@ def true_accuracy_against_fitness(rank: Rank, quantity: Quantity, best: Judged |
         quantity: Its fitness.
         best: The architecture that the search put first, to be marked.
     """
-    figure, axes = _panel(height=3.0)
+    figure, axes = panel(height=3.0)
     fitness, true = rank.columns["fitness"], rank.columns["true"]
     known = np.isfinite(fitness) & np.isfinite(true)
     fitness, true = fitness[known], true[known]
@@ -598,7 +598,7 @@ def _log_error(accuracy: np.ndarray) -> np.ndarray:
 @style()
 def tau_by_epoch(rank: Rank) -> Figure:
     """Returns tau and rho between fitness and true accuracy as the training went on."""
-    figure, axes = _panel()
+    figure, axes = panel()
     epochs = rank.epochs["epoch"]
     marker = "." if len(epochs) <= 50 else ""
     axes.plot(epochs, rank.epochs["rho"], color=MUTED, lw=1.2, marker=marker, ms=4, label="ρ")
@@ -618,11 +618,11 @@ def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float) -> Figure
         curves: Names, and their columns ``epoch`` and ``tau``.
         baseline: Tau of the number of parameters; not a number where it is unknown.
     """
-    figure, axes = _panel()
+    figure, axes = panel()
     looks = looks_of(name for name, _ in curves)
     for name, columns in curves:
         color, dashes = looks[name]
-        axes.plot(columns["epoch"], columns["tau"], color=color, ls=dashes, label=_shortened(name, 32))
+        axes.plot(columns["epoch"], columns["tau"], color=color, ls=dashes, label=shortened(name, 32))
     axes.axhline(0, color=FAINT, lw=0.8)
     if math.isfinite(baseline):
         axes.axhline(baseline, color=MUTED, lw=0.8, ls=":", label="parameters")
@@ -648,7 +648,7 @@ def tau_bars(rows: Sequence[tuple[str, float, tuple[float, float], bool]]) -> Fi
         axes.plot([low, high], [y + 0.2] * 2, color=color, lw=1.6, solid_capstyle="butt")
         axes.plot(tau, y + 0.2, "o", color=color, ms=4)
         axes.plot([0, 0], [y, y + 0.4], color=FAINT, lw=0.8)
-        _beside(axes, _shortened(name, 44), (0, y - 0.2), 2, color=MUTED)
+        _beside(axes, shortened(name, 44), (0, y - 0.2), 2, color=MUTED)
         _beside(axes, CORRELATION.write(tau), (1, y + 0.2), 6, color=INK)
     axes.set(title="τ with the true accuracy", ylim=(len(rows) - 0.45, -0.5), yticks=[])
     axes.spines["left"].set_visible(False)
@@ -664,7 +664,8 @@ def _beside(axes: Axes, text: str, place: tuple[float, float], points: float, co
     )
 
 
-def _shortened(text: str, length: int) -> str:
+def shortened(text: str, length: int) -> str:
+    """Returns a text cut to so many characters, an ellipsis at its end if there was more."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 

@@ -639,7 +639,7 @@ def _text(file: Path) -> str:
 def _json(file: Path, keys: Mapping[str, type]) -> dict[str, Any]:
     """Returns the content of a JSON file that must hold the keys."""
     try:
-        content = _printable(json.loads(_text(file)))
+        content = printable(json.loads(_text(file)))
     except json.JSONDecodeError as error:
         raise ValueError(f"{file} is damaged at line {error.lineno} ({error.msg}){MEND}") from error
     _check(f"{file} is damaged", content, keys)
@@ -654,7 +654,7 @@ def _lines(file: Path, keys: Mapping[str, type]) -> list[dict[str, Any]]:
     for number, text_line in enumerate(text[: text.rfind("\n") + 1].split("\n")[:-1], start=1):
         where = f"{file} is damaged at line {number}"
         try:
-            lines.append(_printable(json.loads(text_line)))
+            lines.append(printable(json.loads(text_line)))
         except json.JSONDecodeError as error:
             raise ValueError(f"{where} ({error.msg}){MEND}") from error
         _check(where, lines[-1], keys)
@@ -700,12 +700,12 @@ def _interval(value: Any) -> tuple[float, float]:
     return _number(low), _number(high)
 
 
-def _printable(value: Any) -> Any:
+def printable(value: Any) -> Any:
     """Returns a JSON value whose texts hold nothing that XML forbids: control characters, halves of pairs."""
     if isinstance(value, str):
         return re.sub("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "\ufffd", value)
     if isinstance(value, list):
-        return [_printable(part) for part in value]
+        return [printable(part) for part in value]
     if isinstance(value, dict):
-        return {_printable(key): _printable(part) for key, part in value.items()}
+        return {printable(key): printable(part) for key, part in value.items()}
     return value

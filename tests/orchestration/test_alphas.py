@@ -15,7 +15,10 @@ from safetensors.torch import load_file
 from scipy.special import log_softmax, softmax
 
 from raynas.cli import main
+from raynas.config import load_config
 from raynas.orchestration import train_supernet as train_stage
+from raynas.orchestration.task import make_task
+from raynas.orchestration.train_supernet import routing_of
 from raynas.search_space import all_architectures
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.alphas import initial_alphas
@@ -129,6 +132,24 @@ def test_the_metrics_of_an_epoch_tell_of_its_alphas(whole: tuple[str, Path]) -> 
         assert line["correction_norm"] == 0
         expected = 10 - 9.9 * epoch / (EPOCHS - 1) if algorithm == "gdas" else None
         assert line["temperature"] == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("ends", "schedule", "expected"),
+    [
+        ([10, 0.1], "linear", [10, 7.525, 5.05, 2.575, 0.1]),
+        ([16, 1], "exponential", [16, 8, 4, 2, 1]),
+        ([0.5, 8], "exponential", [0.5, 1, 2, 4, 8]),
+    ],
+)
+def test_the_temperature_of_every_step_is_that_of_its_epoch(
+    tmp_path: Path, ends: list[float], schedule: str, expected: list[float]
+) -> None:
+    alphas = {"temperature": ends, "temperature_schedule": schedule}
+    file = small_run(tmp_path, algorithm="gdas", train={"epochs": 5}, alphas=alphas)
+    routing = routing_of(make_task(load_config(file)), 0, 3, steps_per_epoch=7)
+    by_epoch = [[routing.temperature(7 * epoch + step) for step in range(7)] for epoch in range(5)]
+    assert by_epoch == [[pytest.approx(value, rel=1e-12)] * 7 for value in expected]
 
 
 def test_the_search_proposes_what_the_alphas_say(whole: tuple[str, Path]) -> None:

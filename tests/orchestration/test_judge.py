@@ -129,6 +129,20 @@ def test_the_training_free_angle_lies_between_two_initialisations_and_trains_not
         assert line["fitness"] == pytest.approx(expected, abs=1e-7)
 
 
+def test_an_initialisation_is_drawn_by_the_seed_from_the_distribution_that_is_asked_for(tmp_path: Path) -> None:
+    def kernel(seed: int, distribution: str | None) -> torch.Tensor:
+        config = load_config(small_run(tmp_path, train={"initialisation": distribution}))
+        return build_supernet(make_task(config), seed).state_dict()["cells.0.edges.0.nor_conv_3x3.conv.weight"]
+
+    bound = np.sqrt(6 / 18)  # of Kaiming's uniform distribution over 2 channels of 3 x 3; by default it is sqrt(1 / 18)
+    assert (
+        np.sqrt(1 / 18) < kernel(0, "uniform").abs().max() <= bound < max(kernel(s, "normal").max() for s in range(9))
+    )
+    assert kernel(0, None).abs().max() <= np.sqrt(1 / 18)
+    assert torch.equal(kernel(1, "normal"), kernel(1, "normal"))
+    assert not torch.equal(kernel(1, "normal"), kernel(2, "normal"))
+
+
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     """A table of the whole space, in which accuracy is known by formula."""
