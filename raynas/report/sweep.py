@@ -421,7 +421,8 @@ def training(sweep: Sweep, folder: Path, gallery: Gallery) -> Markup:
         curves.append(figures.Curve(name, at + 1, losses[at]))
     figure = figures.curves_by_epoch(curves, LOSS.title, figures.looks_of(curve.name for curve in curves))
     by = f", by {axis.name}" if axis is not None else ""
-    caption = f"Training loss of {len(curves):,} supernet{'s' if len(curves) > 1 else ''}{by}; trials that share one are drawn once."
+    supernets = f"{len(curves):,} supernet{'s' if len(curves) > 1 else ''}"
+    caption = f"Training loss of {supernets}{by}; one that trials share is drawn once."
     return section("Training", document.figures(gallery.show("training-loss", figure, caption)))
 
 

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from raynas.report.page import write_comparison, write_report
-from tests.report import runs
+from raynas.report.sweep import write_sweep_report
+from tests.report import runs, sweeps
 
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), ""
@@ -121,7 +122,12 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         pair = runs.darts_cell(rng), runs.darts_cell(rng)
         line |= {"description": runs.genotype(*pair), "drawing": dict(zip(("normal", "reduction"), pair, strict=True))}
     runs.write_json(cells / "search/result.json", result)
+    points = [{"train.learning_rate": 1e-4 * 1.02**k, "label": f"{k % 3} " + "long " * 40} for k in range(200)]
+    axes = {"train.learning_rate": ("loguniform", [1e-4, 1e-2]), "label": ("choice", [p["label"] for p in points[:3]])}
+    trials = {f"point-{k}_seed-0": ("failed", "RuntimeError: " + 100 * "z") for k in range(3)}
+    swept = sweeps.results(axes, lambda p, _: {"true_accuracy": 90.0}, points=points, seeds=1, missing=trials)
     return {
+        "sweep": write_sweep_report(sweeps.write(folder / "sweep", swept)),
         "run": write_report(run),
         "cells": write_report(cells),
         "chain": write_report(chain),
@@ -130,7 +136,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("width", [375, 1200])
-@pytest.mark.parametrize("name", ["run", "chain", "cells", "comparison"])
+@pytest.mark.parametrize("name", ["run", "chain", "cells", "comparison", "sweep"])
 def test_a_page_renders_within_its_width_and_asks_for_nothing(
     pages: dict[str, Path], name: str, width: int, tmp_path: Path
 ) -> None:
@@ -138,7 +144,7 @@ def test_a_page_renders_within_its_width_and_asks_for_nothing(
     assert seen.title.endswith(" · raynas")
     assert seen.view == width
     assert seen.content <= width
-    assert seen.figures == pages[name].read_text().count("<svg ") >= 4
+    assert seen.figures == pages[name].read_text().count("<svg ") >= (2 if name == "sweep" else 4)
     assert set(seen.scrolling) <= {"box", "drawing"}
     assert seen.console == []
     assert seen.requested == []

@@ -159,6 +159,7 @@ def test_values_are_written_as_a_file_has_them() -> None:
 # Files
 
 
+@pytest.mark.slow
 def test_markdown_is_the_same_table_and_csv_has_a_row_a_trial(tmp_path: Path) -> None:
     content = of_methods(missing={"point-5_seed-2": ("failed", "a | b\nc")})
     folder = sweeps.write(tmp_path / "sweep", content)
@@ -240,6 +241,7 @@ def eta_page(tmp_path_factory: pytest.TempPathFactory) -> Page:
     return Page(write_sweep_report(folder))
 
 
+@pytest.mark.slow
 def test_the_page_says_what_was_swept_how_trials_ended_and_what_is_best(eta_page: Page) -> None:
     lead = eta_page.said_by("ul")[0]
     assert "alphas.eta: 0 | 0.001 | 0.01 | 0.1 | 1; 3 seeds (the quick form)." in lead
@@ -251,12 +253,14 @@ def test_the_page_says_what_was_swept_how_trials_ended_and_what_is_best(eta_page
     assert len(eta_page.ids()) == len(set(eta_page.ids())) and eta_page.referred() <= set(eta_page.ids())
 
 
+@pytest.mark.slow
 def test_the_page_says_which_trials_are_not_done_and_why(eta_page: Page) -> None:
     section = eta_page.section("Trials that are not done")
     assert "point-4_seed-1failedRuntimeError: <b> & xxx" in section
     assert "point-4_seed-2stoppedstopped early after 5 epochs, as its training was behind" in section
 
 
+@pytest.mark.slow
 def test_every_trial_is_in_a_table_and_those_with_a_page_link_to_it(eta_page: Page) -> None:
     rows = eta_page.rows(2)
     assert rows[0] == [
@@ -274,6 +278,7 @@ def test_every_trial_is_in_a_table_and_those_with_a_page_link_to_it(eta_page: Pa
     assert rows[14] == ["point-4_seed-1", "1", "1", "failed", "–", "–", "5", "12 s"]
 
 
+@pytest.mark.slow
 def test_every_metric_is_drawn_against_every_key_and_lies_beside_the_page(eta_page: Page) -> None:
     captions = eta_page.said_by("figcaption")
     assert captions[:2] == [
@@ -283,6 +288,7 @@ def test_every_metric_is_drawn_against_every_key_and_lies_beside_the_page(eta_pa
     assert captions[2].startswith("Training loss of 1 supernet, by alphas.eta")
 
 
+@pytest.mark.slow
 def test_the_figures_lie_beside_the_page_and_old_ones_go(tmp_path: Path) -> None:
     folder = sweeps.write(tmp_path / "s", of_eta())
     (folder / "report/figures").mkdir(parents=True)
@@ -376,6 +382,7 @@ def test_a_line_stands_at_its_means_with_its_deviations_and_zero_beside_the_loga
     assert any(np.allclose(drawn.get_xydata(), [[-2, 60]]) and drawn.get_marker() == "D" for drawn in axes.lines)
 
 
+@pytest.mark.slow
 def test_data_sets_far_apart_are_drawn_apart_and_published_figures_are_marked(tmp_path: Path) -> None:
     page = Page(write_sweep_report(sweeps.write(tmp_path / "s", of_methods())))
     captions = page.said_by("figcaption")
@@ -388,6 +395,7 @@ def test_data_sets_far_apart_are_drawn_apart_and_published_figures_are_marked(tm
     assert "CIFAR-10: method B, 93.00 ± 1.00 percent (3 seeds); CIFAR-100: method B, 73.00" in page.said_by("ul")[0]
 
 
+@pytest.mark.slow
 def test_a_supernet_that_trials_share_is_drawn_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     content = of_methods()
     folder = sweeps.write(tmp_path / "s", content)
@@ -416,6 +424,7 @@ def test_a_training_that_goes_on_has_the_losses_that_are_whole(tmp_path: Path) -
     assert training_losses(tmp_path / "none") == {}
 
 
+@pytest.mark.slow
 def test_texts_of_trials_are_escaped_and_control_characters_are_no_end_of_the_page(tmp_path: Path) -> None:
     content = of_eta(missing={"point-0_seed-0": ("failed", "\x1b[31mred\x00 <script>")}, name="<i>name</i>")
     page = Page(write_sweep_report(sweeps.write(tmp_path / "s", content)))
