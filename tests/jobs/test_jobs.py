@@ -10,7 +10,7 @@ from raynas.config import flatten, load_config
 from raynas.orchestration.task import make_space
 from tests.orchestration.runs import ROOT, losses, succeed
 
-JOBS = sorted((ROOT / "jobs").glob("*.yaml"))
+JOBS = sorted(job for job in (ROOT / "jobs").glob("*.yaml") if not job.stem.startswith("sweep_"))
 QUICK_JOBS = [job for job in JOBS if "quick" in yaml.safe_load(job.read_text(encoding="utf-8"))]
 
 
