@@ -160,11 +160,14 @@ def _carry_out(options: argparse.Namespace) -> int:
 def _sweep(options: argparse.Namespace, console: Console) -> int:
     """Carries out a sweep and prints its table."""
     from raynas.orchestration.sweep import sweep_runs
+    from raynas.report.sweep import table_lines
     from raynas.sweeps import load_sweep
 
     sweep = load_sweep(options.file, options.overrides, options.quick)
     results = sweep_runs(sweep, console)
     failed = [trial for trial in results["trials"] if trial["status"] == "failed"]
+    print("\n".join(table_lines(results)))
+    print(f"report: {sweep.folder / 'report/index.html'}")
     print(f"sweep folder: {sweep.folder}")
     if failed:
         raise RuntimeError(

@@ -44,6 +44,7 @@ METRICS: dict[str, str] = {
     "train_accuracy": "accuracy of the supernet on its training labels, in percent",
     "dominance": "mean weight of a choice's strongest candidate",
     "skip_share": "mean weight of skip connections",
+    "none_share": "mean weight of none",
     "train_seconds": "seconds of training",
     "search_seconds": "seconds of the search",
 }
@@ -266,11 +267,13 @@ class Sweep:
         base: The run that is varied, resolved.
         values: The same as plain values, before it was resolved.
         settings: What varies.
+        quick: Whether it is the quick form of its file.
     """
 
     base: RunConfig
     values: Mapping[str, Any]
     settings: SweepSection
+    quick: bool = False
 
     @property
     def folder(self) -> Path:
@@ -383,6 +386,6 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = (), quick: bool = Fa
     base = parse_config(values)
     if "seed" in settings.keys and settings.keys["seed"].seeds and base.train.base_seeds != [base.seed]:
         raise ValueError("sweep.keys.seed: train.base_seeds fixes the seeds of the supernets; leave one of them out")
-    sweep = Sweep(base, values, settings)
+    sweep = Sweep(base, values, settings, quick)
     sweep.trials()
     return sweep

@@ -118,7 +118,7 @@ def read_table(
         space: The space that its architectures are of.
         column: The CSV's column; for NATS-Bench ``test_accuracy_200``, ``test_accuracy_12``, ``valid_accuracy_200`` or
             ``valid_accuracy_12``.
-        dataset: Which of NATS-Bench's data sets: cifar10, cifar100 or imagenet16-120. A CSV has but one.
+        dataset: Which of NATS-Bench's data sets: cifar10, cifar100 or imagenet16-120. Of a CSV there is no choice.
 
     Raises:
         ValueError: If the files are not as described. The message begins with the key to mend: ``benchmark.path``,
@@ -138,6 +138,11 @@ def read_table(
         )
     if path.is_dir() or path.name.endswith(_NATS_FILE):
         place, rows = "architecture", _nats_rows(path, column, dataset)
+    elif dataset != "cifar10":
+        raise ValueError(
+            f"benchmark.dataset: {path} is a CSV, which knows one data set, got {dataset}; leave it out where the file "
+            "is of the data that are searched on, or give NATS-Bench's files"
+        )
     else:
         place, rows = "line", _csv_rows(path, column)
     accuracies = _collect(space, path, place, rows)

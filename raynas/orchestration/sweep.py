@@ -5,7 +5,8 @@ What lies where:
     sweep.json                  what varies, and the configuration that is varied
     trials/TRIAL/, TRIAL.json   a run's folder each; how it went and what it measured
     supernets/DIGEST/           a run's folder each, of supernets that several trials judge by: trained once
-    results.json                every trial, and every setting over its seeds
+    results.json, .csv, .md     every trial, and every setting over its seeds; brought up to date as trials end
+    report/index.html           the same as a page
 
 A trial is the same pipeline as `raynas run`. Where one worker is enough it runs in one process, which starts in
 seconds; one that asks for several workers leads a trainer and evaluators of its own, outside what Tune counts, so that
@@ -36,6 +37,7 @@ from raynas.orchestration.judge import needs_training
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import locked, read_json, training_digest, write_json
 from raynas.orchestration.trial import EpochFeed, carry_out, is_alone, trial_needs
+from raynas.report.sweep import write_sweep_report
 from raynas.sweeps import MODES, OF_TRAINING, Point, Sweep, Trial
 
 RESULTS = "results.json"
@@ -87,7 +89,9 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
             for plan in _plans(sweep, folder):
                 cluster.join(plan.needs)
                 _carry_out(plan, folder, progress)
-        return _write_results(sweep, folder)
+        results = _write_results(sweep, folder)
+        write_sweep_report(folder)
+        return results
 
 
 def _open(sweep: Sweep) -> Path:
@@ -423,6 +427,7 @@ def summary(sweep: Sweep, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         "mode": settings.better,
         "also": settings.also,
         "source": settings.source,
+        "quick": sweep.quick,
         "axes": [{"name": key, "kind": axis.kind, "values": axis.values} for key, axis in settings.keys.items()],
         "trials": trials,
         "rows": [_row(sweep, several) for several in by_point.values()],

@@ -342,8 +342,8 @@ class _Logbook:
         """Adds the alphas after so many epochs, and the architecture that they stand for.
 
         `choices` are the candidates that it takes at each choice, null where it is of another space than the alphas;
-        `dominance` is the weight of a choice's strongest candidate and `skip_share` that of its skip connection, both
-        means over the choices that have one.
+        `dominance` is the weight of a choice's strongest candidate, `skip_share` that of its skip connection and
+        `none_share` of the candidate that passes nothing, all means over the choices that have one.
         """
         rows = [alpha.detach().double().cpu().numpy() for alpha in alphas]
         table = np.full((len(rows), max(map(len, rows))), np.nan)
@@ -370,9 +370,10 @@ class _Logbook:
             "operations": dict(Counter(edges)),
             "dominance": float(np.mean([row.max() for row in probabilities])),
             "skip_share": _share("skip_connect", self._space, probabilities),
+            "none_share": _share("none", self._space, probabilities),
         }
         append_text(self._derived, json.dumps(line) + "\n")
-        for key in ("dominance", "skip_share"):
+        for key in ("dominance", "skip_share", "none_share"):
             if line[key] is not None:
                 self._events.add_scalar(f"alphas/{key}", line[key], done * self._steps_per_epoch)
 

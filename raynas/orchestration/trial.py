@@ -151,7 +151,7 @@ def _of_training(places: Sequence[Path]) -> dict[str, float | None]:
         "train_seconds": sum(line["seconds"] for lines in epochs for line in lines),
         **{
             name: statistics.fmean(line[name] for line in derived)
-            for name in ("dominance", "skip_share")
-            if derived and all(line[name] is not None for line in derived)
+            for name in ("dominance", "skip_share", "none_share")
+            if derived and all(line.get(name) is not None for line in derived)
         },
     }

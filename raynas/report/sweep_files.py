@@ -29,6 +29,7 @@ NUMBERS = {
     "poolings": Quantity("poolings", "", 2),
     "dominance": Quantity("largest weight", "", 3),
     "skip_share": Quantity("share of skip_connect", "", 3),
+    "none_share": Quantity("share of none", "", 3),
     "train_seconds": Quantity("training", "s", 1),
     "search_seconds": Quantity("search", "s", 1),
 }

@@ -64,6 +64,12 @@ class Long(SearchSpace):
 # What a table holds
 
 
+def test_a_csv_is_not_taken_for_another_data_set_than_it_can_name(file):
+    write(file, rows_of({ONE: 91.5}))
+    with pytest.raises(ValueError, match=r"^benchmark\.dataset: .* is a CSV, which knows one data set, got cifar100;"):
+        read_table(file, SPACE, dataset="cifar100")
+
+
 def test_a_table_holds_the_accuracy_that_stands_beside_each_architecture(file):
     table = read_table(write(file, rows_of({ONE: 91.25, TWO: 10, THREE: 0})), SPACE)
     accuracies = table.accuracies([THREE, ONE, (4,) * 6, TWO, ONE])

@@ -109,6 +109,7 @@ def test_alphas_and_what_they_stand_for_are_kept_after_every_epoch(whole: tuple[
         weights = np.exp(row) / np.exp(row).sum(axis=1, keepdims=True)
         assert line["dominance"] == pytest.approx(weights.max(axis=1).mean())
         assert line["skip_share"] == pytest.approx(weights[:, 1].mean())
+        assert line["none_share"] == pytest.approx(weights[:, 0].mean())
     assert json.loads((place / "alphas.json").read_text()) == {
         "choices": [{"name": choice.name, "candidates": list(choice.candidates)} for choice in SPACE.choices]
     }
