@@ -142,7 +142,11 @@ class TrainSection(Section):
         workers: Training workers; a pair ``[min, max]`` trains elastically; 0 trains without Ray, in this process.
         cpus_per_worker: CPUs, and torch threads, of a worker.
         use_gpu: Whether each worker takes a GPU.
+        resource: A resource of the cluster's own naming that each worker takes 1 of, so that it trains on nodes which
+            offer that; none by default.
         checkpoint_every: Epochs between checkpoints.
+        checkpoint_minutes: Minutes after which to save in any case, in the middle of an epoch too; null for never but
+            before a machine is taken back.
         keep_checkpoints: How many of the latest checkpoints to keep.
         base_seeds: Seeds of independently trained supernets, whose angles are averaged; ``[seed]`` by default.
         max_failures: Failures in a row, without a new checkpoint between them, after which training gives up.
@@ -172,12 +176,21 @@ class TrainSection(Section):
     workers: Annotated[int, Field(ge=0)] | Annotated[list[Positive], Field(min_length=2, max_length=2)] = 1
     cpus_per_worker: Positive = 1
     use_gpu: bool = False
+    resource: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None
     checkpoint_every: Positive = 10
+    checkpoint_minutes: Annotated[float, Field(gt=0)] | None = 10.0
     keep_checkpoints: Annotated[int, Field(ge=2)] = 2
     base_seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     max_failures: Annotated[int, Field(ge=0)] = 3
     reuse: str | None = None
     initialisation: Literal["normal", "uniform"] | None = None
+
+    @field_validator("resource")
+    @classmethod
+    def _of_their_own(cls, value: str | None) -> str | None:
+        if value in ("CPU", "GPU", "memory", "object_store_memory"):
+            raise ValueError(f"expected a name of your own such as raynas_train, got Ray's own {value!r}")
+        return value
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainSection:
@@ -519,7 +532,7 @@ EXECUTION_KEYS = frozenset(
     {
         *("name", "storage_path", "address", "local_cpus", "report", "data.path", "data.loader_workers"),
         *("train.workers", "train.cpus_per_worker", "train.use_gpu", "train.max_failures", "train.reuse"),
-        *("train.checkpoint_every", "train.keep_checkpoints"),
+        *("train.resource", "train.checkpoint_every", "train.checkpoint_minutes", "train.keep_checkpoints"),
         *("search.evaluators", "search.cpus_per_evaluator", "search.gpus_per_evaluator", "benchmark.path"),
     }
 )

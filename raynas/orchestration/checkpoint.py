@@ -29,12 +29,16 @@ class Checkpoint:
         optimizer: Momentum by parameter name; empty for initial weights.
         epochs: Epochs done.
         alphas: Alphas of each choice and the state of their optimiser, by ``choice.name``; empty without alphas.
+        steps: Steps done of the epoch that runs; 0 between two epochs.
+        sums: What these steps add up to, of ``weights`` and ``alphas``; empty between two epochs.
     """
 
     weights: dict[str, Tensor]
     optimizer: dict[str, Tensor]
     epochs: int
     alphas: dict[str, Tensor]
+    steps: int
+    sums: dict[str, Tensor]
 
 
 class DamagedCheckpoint(RuntimeError):
@@ -49,6 +53,8 @@ def save_checkpoint(
     steps: int,
     about: Mapping[str, Any],
     alphas: AlphaTraining | None = None,
+    steps_of_epoch: int = 0,
+    sums: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Writes a checkpoint at once.
 
@@ -56,10 +62,12 @@ def save_checkpoint(
         folder: The folder to become the checkpoint.
         supernet: Whose weights to keep.
         optimizer: Whose momentum to keep; None for initial weights, which need none.
-        epochs: Epochs done, which is also the position in the schedule of the learning rate.
-        steps: Steps done.
+        epochs: Epochs done.
+        steps: Steps done since the training began.
         about: What the weights belong to (space, data, classes, seed), compared when they are loaded.
         alphas: Whose alphas and optimiser to keep, if there are any.
+        steps_of_epoch: Steps done of the epoch that runs; 0 between two epochs.
+        sums: What these steps add up to over all workers, of ``weights`` and ``alphas``.
     """
     parts = {"weights": _plain(supernet.state_dict())}
     if optimizer is not None:
@@ -77,10 +85,12 @@ def save_checkpoint(
                 for name, tensor in {"alpha": alpha, **alphas.optimizer.state.get(alpha, {})}.items()
             }
         )
+    if sums is not None:
+        parts["sums"] = _plain(sums)
     with written_at_once(folder) as temporary:
         for name, tensors in parts.items():
             (temporary / f"{name}.safetensors").write_bytes(save(tensors))
-        position = {"epochs": epochs, "steps": steps}
+        position = {"epochs": epochs, "steps": steps, "steps_of_epoch": steps_of_epoch}
         write_json(temporary / "checkpoint.json", {"format": 1, "parts": list(parts), **position, **about})
 
 
@@ -106,7 +116,14 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
                 f"{folder} holds weights of {key} {json.dumps(stored.get(key))}, this run has {json.dumps(wanted)}; "
                 "give this run its own name"
             )
-    return Checkpoint(tensors["weights"], tensors.get("optimizer", {}), stored["epochs"], tensors.get("alphas", {}))
+    return Checkpoint(
+        tensors["weights"],
+        tensors.get("optimizer", {}),
+        stored["epochs"],
+        tensors.get("alphas", {}),
+        stored.get("steps_of_epoch", 0),  # checkpoints that do not say it are older than the middle
+        tensors.get("sums", {}),
+    )
 
 
 def latest_checkpoint(folder: Path, about: Mapping[str, Any], say: Callable[[str], None]) -> Checkpoint | None:
@@ -120,7 +137,7 @@ def latest_checkpoint(folder: Path, about: Mapping[str, Any], say: Callable[[str
     Raises:
         ValueError: If it belongs to another supernet than `about` says.
     """
-    for candidate in reversed(_epoch_folders(folder)):
+    for candidate in reversed(checkpoint_folders(folder)):
         try:
             return load_checkpoint(candidate, about)
         except DamagedCheckpoint as error:
@@ -128,26 +145,37 @@ def latest_checkpoint(folder: Path, about: Mapping[str, Any], say: Callable[[str
     return None
 
 
-def drop_checkpoints(folder: Path, keep: int) -> None:
+def drop_checkpoints(folder: Path, keep: int, newest: Path | None = None) -> None:
     """Removes all but the `keep` newest checkpoints of a supernet, and what killed processes left half-written.
 
     The initial weights always stay.
+
+    Args:
+        folder: The supernet's folder.
+        keep: How many to keep.
+        newest: The one that was written last: those after it were damaged, and have been passed over.
     """
-    for old in _epoch_folders(folder)[:-keep]:
-        shutil.rmtree(old)
+    found = checkpoint_folders(folder)
+    kept = found[: found.index(newest) + 1 if newest else None][-keep:]
+    for old in found:
+        if old not in kept:
+            shutil.rmtree(old)
     for unfinished in (*folder.glob(".epoch_*"), *folder.glob(".initial.*")):
         shutil.rmtree(unfinished)
 
 
-def epoch_folder(folder: Path, epochs: int) -> Path:
-    """Returns where the checkpoint after so many epochs lies."""
-    return folder / f"epoch_{epochs:05d}"
+def epoch_folder(folder: Path, epochs: int, steps: int = 0) -> Path:
+    """Returns where the checkpoint after so many epochs, and so many steps of the next, lies."""
+    return folder / (f"epoch_{epochs:05d}_step_{steps:05d}" if steps else f"epoch_{epochs:05d}")
 
 
-def _epoch_folders(folder: Path) -> list[Path]:
-    """Returns the checkpoints of a supernet, the oldest first."""
+def checkpoint_folders(folder: Path) -> list[Path]:
+    """Returns the checkpoints of a supernet, the oldest first: between two epochs, and in the middle of one."""
     found = folder.iterdir() if folder.exists() else ()
-    return sorted(path for path in found if re.fullmatch(r"epoch_\d{5,}", path.name))
+    names = ((re.fullmatch(r"epoch_(\d{5,})(?:_step_(\d{5,}))?", path.name), path) for path in found)
+    return [
+        path for _, path in sorted((tuple(int(n or 0) for n in name.groups()), path) for name, path in names if name)
+    ]
 
 
 def restore(

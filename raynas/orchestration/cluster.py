@@ -27,7 +27,7 @@ class Needs:
     Attributes:
         key: The key of the run file that asks for it.
         who: Who needs it, as the beginning of a sentence.
-        resources: Amounts by Ray's names, CPU and GPU.
+        resources: Amounts by Ray's names: CPU, GPU, and those of the cluster's own naming.
         mends: What to change where one of them does not fit.
     """
 
@@ -37,13 +37,21 @@ class Needs:
     mends: dict[str, str]
 
 
+def worker_resources(config: RunConfig) -> dict[str, float]:
+    """Returns what one training worker takes."""
+    train = config.train
+    own = {train.resource: 1.0} if train.resource else {}
+    return {"CPU": float(train.cpus_per_worker)} | ({"GPU": 1.0} if train.use_gpu else {}) | own
+
+
 def worker_needs(config: RunConfig) -> Needs:
     """Returns what the least number of training workers takes."""
     workers = config.train.worker_range[0]
-    cpus = {"CPU": float(workers * config.train.cpus_per_worker)}
-    gpus = {"GPU": float(workers)} if config.train.use_gpu else {}
     mends = {"CPU": "lower train.workers or train.cpus_per_worker", "GPU": "set train.use_gpu to false"}
-    return Needs("train.workers", "a worker needs" if workers == 1 else f"{workers} workers need", cpus | gpus, mends)
+    if config.train.resource:
+        mends[config.train.resource] = "set train.resource to null"
+    resources = {kind: workers * amount for kind, amount in worker_resources(config).items()}
+    return Needs("train.workers", "a worker needs" if workers == 1 else f"{workers} workers need", resources, mends)
 
 
 def evaluator_needs(config: RunConfig) -> Needs:
@@ -208,6 +216,14 @@ def room_for(needs: Needs) -> int:
     return max(1, min(int(total.get(kind, 0.0) / amount) for kind, amount in needs.resources.items()))
 
 
+def free_workers(config: RunConfig) -> int:
+    """Returns how many training workers what nobody holds at this moment would do for."""
+    import ray
+
+    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
+    return min(int(free.get(kind, 0.0) / amount) for kind, amount in worker_resources(config).items())
+
+
 def _total() -> dict[str, float]:
     import ray
 
@@ -225,8 +241,8 @@ def check_fits(config: RunConfig, needs: Needs) -> None:
 
     have = {"CPU": float(config.local_cpus or machine_cpus()), "GPU": float(torch.cuda.device_count())}
     for kind, amount in needs.resources.items():
-        if amount > have[kind]:
+        if amount > have.get(kind, 0.0):
             raise ValueError(
-                f"{needs.key}: {needs.who} {amount:g} {kind} but this machine offers {have[kind]:g}; "
+                f"{needs.key}: {needs.who} {amount:g} {kind} but this machine offers {have.get(kind, 0.0):g}; "
                 f"{needs.mends[kind]}, or give the address of a larger cluster"
             )

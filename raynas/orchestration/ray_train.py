@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
 import shutil
 import time
@@ -16,7 +17,10 @@ from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import seed_folder
 
 if TYPE_CHECKING:
-    from ray.train import TrainingFailedError
+    from ray.train import PreemptionInfo, TrainingFailedError
+
+FAILED_STARTS = 2
+"""How often Ray may fail to start the workers again before a trainer gives up; each time costs it a minute."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +28,25 @@ class Failure:
     """What a trainer failed of.
 
     Attributes:
-        reason: What happened, in one line.
+        reason: What happened, in one line; None if a worker has told the user.
         mistake: The error to raise at once, if only the user can mend it: another attempt would meet it again.
+        counts: Whether it is one of those that `train.max_failures` bounds.
+        no_room: Whether the workers did not find the room to start in.
     """
 
-    reason: str
+    reason: str | None
     mistake: ValueError | OSError | None = None
+    counts: bool = True
+    no_room: bool = False
 
 
 def fit(config: RunConfig, folder: Path, progress: Progress, watch: Callable[[], None]) -> None:
     """Trains the supernets of a run on Ray, from their last checkpoints on, until they are done.
 
     A worker or node that is lost ends the attempt, and the next one goes on from the last checkpoint. After
-    `train.max_failures` attempts in a row without a new checkpoint the last failure is raised.
+    `train.max_failures` attempts in a row without a new checkpoint the last failure is raised. A machine that is taken
+    back is no failure, and neither is a cluster without room: where workers come and go, Ray counts what others hold as
+    room too, so that the next attempt is told to be content with what is free.
 
     Args:
         config: The resolved configuration.
@@ -49,14 +59,28 @@ def fit(config: RunConfig, folder: Path, progress: Progress, watch: Callable[[],
         OSError: If the disk is full.
         RuntimeError: If training keeps failing.
     """
-    failures = 0
+    failures, said = 0, ""
+    least, most = config.train.worker_range
     while True:
         position = _position(config, folder)
-        failure = _attempt(config, folder, progress, watch)
+        failure = _attempt(config, folder, progress, watch, most)
+        most = config.train.worker_range[1]
         if failure is None:
             return
         if failure.mistake is not None:
             raise failure.mistake
+        if failure.no_room:
+            free = cluster.free_workers(config)
+            most = max(least, min(most, free))
+            told = lack_of_room(config, free)
+            if told != said and not cluster.missing(cluster.worker_needs(config)):  # that has been said
+                progress.note(told)
+                said = told
+            continue
+        if not failure.counts:
+            if failure.reason is not None:
+                progress.note(f"{failure.reason}; continuing from the last checkpoint")
+            continue
         failures = 1 if _position(config, folder) != position else failures + 1
         if failures > config.train.max_failures:
             raise RuntimeError(
@@ -66,14 +90,26 @@ def fit(config: RunConfig, folder: Path, progress: Progress, watch: Callable[[],
         progress.note(f"{failure.reason}; continuing from the last checkpoint")
 
 
-def _attempt(config: RunConfig, folder: Path, progress: Progress, watch: Callable[[], None]) -> Failure | None:
-    """Runs one trainer to its end and returns what it failed of, if it did.
+def lack_of_room(config: RunConfig, free: int) -> str:
+    """Returns, in one line, what training waits for or goes on with when its workers found no room."""
+    least, most = config.train.worker_range
+    kinds = " and ".join(f"{amount:g} {kind}" for kind, amount in cluster.worker_resources(config).items())
+    held = f"there is room for {free} training workers of {kinds} each, the rest is held by something else"
+    if free < least:
+        return f"waiting for room: {held}; train.workers needs {least}"
+    return f"{held}; training with up to {min(free, most)}"
+
+
+def _attempt(
+    config: RunConfig, folder: Path, progress: Progress, watch: Callable[[], None], most: int
+) -> Failure | None:
+    """Runs one trainer, of so many workers at most, to its end and returns what it failed of, if it did.
 
     The trainer runs in a Ray task, so that this process only waits: Ctrl-C ends it, and Ray ends the task.
     """
     import ray
 
-    task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(config.model_dump(), str(folder))
+    task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(config.model_dump(), str(folder), most)
     began = time.monotonic()
     while not ray.wait([task], timeout=0.5)[0]:
         watch()
@@ -90,19 +126,20 @@ def _attempt(config: RunConfig, folder: Path, progress: Progress, watch: Callabl
     return failure
 
 
-def run_trainer(values: dict[str, Any], folder: str) -> Failure | None:
+def run_trainer(values: dict[str, Any], folder: str, most: int) -> Failure | None:
     """Returns what a Ray trainer failed of, or None after it has trained the supernets to their end.
 
     Args:
         values: The resolved configuration as plain values.
         folder: The run's folder.
+        most: How many workers to train with at most.
     """
     from ray.train import FailureConfig, ScalingConfig, TrainingFailedError
     from ray.train import RunConfig as RayRunConfig
     from ray.train.torch import TorchTrainer
 
-    train = parse_config(values).train
-    least, most = train.worker_range
+    config = parse_config(values)
+    train, least = config.train, config.train.worker_range[0]
     trainer = TorchTrainer(
         train_worker,
         train_loop_config={"config": values, "folder": folder},
@@ -110,12 +147,16 @@ def run_trainer(values: dict[str, Any], folder: str) -> Failure | None:
             num_workers=least if least == most else (least, most),  # type: ignore[arg-type]
             use_gpu=train.use_gpu,
             elastic_resize_monitor_interval_s=15,  # type: ignore[call-arg]
-            resources_per_worker={"CPU": train.cpus_per_worker} | ({"GPU": 1} if train.use_gpu else {}),
+            resources_per_worker=cluster.worker_resources(config),
         ),
         run_config=RayRunConfig(
             name=f"attempt-{time.time_ns()}",
             storage_path=f"{folder}/ray",
-            failure_config=FailureConfig(max_failures=0),
+            failure_config=FailureConfig(  # all that ends an attempt is for `fit` to judge
+                max_failures=0,
+                max_preemption_failures=0,  # type: ignore[call-arg]
+                controller_failure_limit=FAILED_STARTS,
+            ),
         ),
     )
     try:
@@ -128,9 +169,18 @@ def run_trainer(values: dict[str, Any], folder: str) -> Failure | None:
 def _failure(error: TrainingFailedError) -> Failure:
     """Returns what a failed trainer failed of: a mistake of the user's if there is one, else the first failure."""
     from ray.exceptions import RayActorError
+    from ray.train.v2.api.exceptions import PreemptionError
+
+    from raynas.orchestration.train_supernet import TakenBack
 
     failures = list(getattr(error, "worker_failures", {}).values()) or [getattr(error, "controller_failure", error)]
     causes: list[BaseException] = [getattr(failure, "_base_exc", failure) for failure in failures]
+    if any(isinstance(cause, TakenBack) for cause in causes):
+        return Failure(None, counts=False)
+    if any(type(cause).__name__ == "WorkerGroupStartupTimeoutError" for cause in causes):
+        return Failure("training workers found no room", counts=False, no_room=True)
+    if isinstance(error, PreemptionError) or any(getattr(cause, "preempted", False) for cause in causes):
+        return Failure("the machine of a training worker was taken back", counts=False)
     for cause in causes:
         if isinstance(cause, ValueError):
             return Failure(str(cause), ValueError(str(cause)))
@@ -144,9 +194,28 @@ def _failure(error: TrainingFailedError) -> Failure:
     return Failure(f"a training worker failed: {told}")
 
 
-def _position(config: RunConfig, folder: Path) -> list[str]:
+def _position(config: RunConfig, folder: Path) -> list[Path]:
     """Returns what the supernets have reached, to tell progress from its absence."""
-    return sorted(path.name for seed in config.base_seeds for path in seed_folder(folder, seed).glob("epoch_*"))
+    from raynas.orchestration.checkpoint import checkpoint_folders
+
+    return [path for seed in config.base_seeds for path in checkpoint_folders(seed_folder(folder, seed))]
+
+
+def taken_back(info: PreemptionInfo, addresses: dict[str, str], now: float) -> str:
+    """Returns which machine is about to be taken back, as the beginning of a line.
+
+    Args:
+        info: What Ray knows of it.
+        addresses: Addresses of the cluster's nodes by their ids.
+        now: The time, in seconds since 1970.
+    """
+    machines = " and ".join(addresses.get(node, node) for node in info.preempted_node_ids)
+    workers = " and ".join(map(str, info.preempted_ranks))
+    when = "soon"
+    if info.deadline_ms is not None:
+        at = datetime.datetime.fromtimestamp(info.deadline_ms / 1000)
+        when = f"at {at:%H:%M:%S}, in {max(0, round(info.deadline_ms / 1000 - now))} s"
+    return f"{machines} with training worker {workers} will be taken back {when}"
 
 
 def train_worker(values: dict[str, Any]) -> None:
@@ -167,7 +236,14 @@ def train_worker(values: dict[str, Any]) -> None:
     def add_up(tensor: torch.Tensor) -> None:
         torch.distributed.all_reduce(tensor)
 
+    def warning() -> str | None:
+        info = ray.train.get_preemption_info()
+        if info is None:
+            return None
+        nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+        return taken_back(info, {node["NodeID"]: node["NodeManagerAddress"] for node in nodes}, time.time())
+
     context = ray.train.get_context()
     workers = Workers(context.get_world_rank(), context.get_world_size(), add_up)
     config = parse_config(values["config"])
-    train_supernets(make_task(config), Path(values["folder"]), workers, ray.train.torch.get_device())
+    train_supernets(make_task(config), Path(values["folder"]), workers, ray.train.torch.get_device(), warning)

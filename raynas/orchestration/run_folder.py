@@ -5,6 +5,7 @@ What lies where:
     config.json                           the resolved configuration, seeds and versions
     supernet/seed_0/initial/              weights before the first step, written once
     supernet/seed_0/epoch_00010/          weights, optimiser and position after an epoch
+    supernet/seed_0/epoch_00010_step_00120/   the same in the middle of the next one, and its sums of metrics so far
     supernet/seed_0/metrics.jsonl         one line per epoch
     supernet/seed_0/angle_tables.jsonl    one line per epoch: the sums under the angle of any architecture
     supernet/seed_0/alphas.npy, .json     alphas after every epoch, (epochs + 1, choices, candidates); their names

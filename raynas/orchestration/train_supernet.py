@@ -23,6 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 from raynas.config import AlphasSection, RunConfig
 from raynas.fitness.angle import SUMS, angle_table
 from raynas.orchestration.checkpoint import (
+    Checkpoint,
     drop_checkpoints,
     epoch_folder,
     latest_checkpoint,
@@ -30,6 +31,7 @@ from raynas.orchestration.checkpoint import (
     restore,
     save_checkpoint,
 )
+from raynas.orchestration.checkpoint_clock import CheckpointClock, Reason
 from raynas.orchestration.run_folder import (
     NOTES,
     PROGRESS,
@@ -54,12 +56,17 @@ def is_trained(folder: Path, base_seed: int) -> bool:
     return (seed_folder(folder, base_seed) / "result.json").exists()
 
 
+class TakenBack(RuntimeError):
+    """A machine is about to be taken back: training saved, and stopped to go on elsewhere."""
+
+
 def train_supernets(
     task: Task,
     folder: Path,
     workers: Workers,
     device: torch.device,
     after_epoch: Callable[[], None] = lambda: None,
+    warning: Callable[[], str | None] = lambda: None,
 ) -> None:
     """Trains, or goes on training, the supernet of every base seed that is not done, and leaves it in the run folder.
 
@@ -71,15 +78,17 @@ def train_supernets(
         workers: Who trains together.
         device: Where this worker computes.
         after_epoch: Called when an epoch's lines are written.
+        warning: Returns which machine is about to be taken back, if one is, the same on every worker.
 
     Raises:
+        TakenBack: If one is. The checkpoint is of that step: to go on training here would be work to be repeated.
         ValueError: If the folder holds another run's weights, or the data are not as the configuration says.
         RuntimeError: If the training diverges or the workers disagree.
     """
     torch.set_num_threads(task.config.train.cpus_per_worker)
     for base_seed in task.config.base_seeds:
         if not is_trained(folder, base_seed):
-            _train_supernet(task, folder, base_seed, workers, device, after_epoch)
+            _train_supernet(task, folder, base_seed, workers, device, after_epoch, warning)
 
 
 def recipe_of(config: RunConfig) -> Recipe:
@@ -163,6 +172,7 @@ def _train_supernet(
     workers: Workers,
     device: torch.device,
     after_epoch: Callable[[], None],
+    warning: Callable[[], str | None],
 ) -> None:
     config, place, about = task.config, seed_folder(folder, base_seed), task.about(base_seed)
     recipe = recipe_of(config)
@@ -182,7 +192,7 @@ def _train_supernet(
             temperature=routing.temperature if config.alphas.gates == "gumbel" else None,
         )
     with ExitStack() as stack:
-        epochs_done = 0
+        found = None
         if workers.rank == 0:
             # Workers of a run whose driver was just killed may live for some seconds: wait for them.
             stack.enter_context(locked(place / "lock", wait=60, holder="workers of a run that has not ended"))
@@ -190,20 +200,47 @@ def _train_supernet(
             if not (place / "initial").exists():
                 save_checkpoint(place / "initial", supernet, None, 0, 0, about)
             found = latest_checkpoint(place, about, lambda line: append_text(folder / NOTES, f"{line}\n"))
-            epochs_done = found.epochs if found else 0
-        agreed = torch.tensor([epochs_done], dtype=torch.float64, device=device)
+        agreed = torch.tensor([found.epochs, found.steps] if found else [0, 0], dtype=torch.float64, device=device)
         workers.add_up(agreed)  # the others contribute 0
-        epochs_done = int(agreed.item())
+        epochs, steps = map(int, agreed.tolist())
         initial = load_checkpoint(place / "initial", about)
-        last = load_checkpoint(epoch_folder(place, epochs_done), about) if epochs_done else initial
+        last = load_checkpoint(epoch_folder(place, epochs, steps), about) if epochs or steps else initial
         restore(last, supernet, optimizer, alphas)
+        if alphas is not None and last.sums:
+            alphas.restore_sums(last.sums["alphas"], workers)
+        clock = CheckpointClock(workers, device, config.train.checkpoint_minutes, warning)
+        reason: Reason | None = None
         logbook = None
         if workers.rank == 0:
             logbook = stack.enter_context(
-                _Logbook(task, folder, base_seed, epochs_done, batches.steps_per_epoch, workers.world)
+                _Logbook(task, folder, base_seed, last, batches.steps_per_epoch, workers.world)
             )
-            if alphas is not None and epochs_done == 0:
+            if alphas is not None and last is initial:
                 logbook.write_alphas(0, alphas.alphas)
+
+        def save(epochs: int, step: int, sums: Mapping[str, Tensor] | None = None) -> None:
+            _average_buffers(supernet, workers)
+            steps = step - epochs * batches.steps_per_epoch
+            if workers.rank == 0:
+                to = epoch_folder(place, epochs, steps)
+                save_checkpoint(to, supernet, optimizer, epochs, step, about, alphas, steps, sums)
+                drop_checkpoints(place, config.train.keep_checkpoints, to)
+            clock.saved()
+            if reason is not None and reason.warning is not None and epochs < recipe.epochs:
+                if workers.rank == 0:
+                    where = f"after epoch {epochs} and step {steps} of {batches.steps_per_epoch}"
+                    append_text(folder / NOTES, f"{reason.warning}: saved {where}, to go on elsewhere\n")
+                workers.add_up(torch.zeros(1, device=device))  # no worker ends before the checkpoint is written
+                raise TakenBack(reason.warning)
+
+        def report_step(metrics: StepMetrics) -> None:
+            nonlocal reason
+            if logbook is not None:
+                logbook.write_step(metrics)
+            reason = clock.reason()
+            if reason is not None and metrics.step % batches.steps_per_epoch:  # else the epoch's end saves
+                of_alphas = {"alphas": alphas.sums(workers)} if alphas is not None else {}
+                save(metrics.epoch, metrics.step, {"weights": metrics.sums(workers), **of_alphas})
 
         def report_epoch(metrics: EpochMetrics) -> None:
             done = metrics.epoch + 1
@@ -212,11 +249,8 @@ def _train_supernet(
                 logbook.write_angle(done, angle_tables(task, initial.weights, supernet))
                 if alphas is not None:
                     logbook.write_alphas(done, alphas.alphas)
-            if done % config.train.checkpoint_every == 0 or done == recipe.epochs:
-                _average_buffers(supernet, workers)
-                if workers.rank == 0:
-                    save_checkpoint(epoch_folder(place, done), supernet, optimizer, done, metrics.step, about, alphas)
-                    drop_checkpoints(place, config.train.keep_checkpoints)
+            if done % config.train.checkpoint_every == 0 or done == recipe.epochs or reason is not None:
+                save(done, metrics.step)
             after_epoch()
 
         train_supernet(
@@ -227,9 +261,11 @@ def _train_supernet(
             recipe,
             alphas=alphas,
             seed=base_seed,
-            first_epoch=epochs_done,
+            first_epoch=epochs,
+            first_step=steps,
+            sums=last.sums.get("weights"),
             workers=workers,
-            report_step=logbook.write_step if logbook else lambda metrics: None,
+            report_step=report_step,
             report_epoch=report_epoch,
         )
         if workers.rank == 0:
@@ -271,9 +307,11 @@ class _Logbook:
     """
 
     def __init__(
-        self, task: Task, folder: Path, base_seed: int, epochs_done: int, steps_per_epoch: int, world: int
+        self, task: Task, folder: Path, base_seed: int, last: Checkpoint, steps_per_epoch: int, world: int
     ) -> None:
-        """Opens the files of one supernet, as they were after `epochs_done` epochs."""
+        """Opens the files of one supernet, as they were when its `last` checkpoint was written."""
+        steps_done = last.epochs * steps_per_epoch + last.steps
+        started = steps_done > 0
         seeds, self._epochs = task.config.base_seeds, task.config.train.epochs
         self._steps_per_epoch = steps_per_epoch
         self._first_step = seeds.index(base_seed) * self._epochs * steps_per_epoch
@@ -283,20 +321,21 @@ class _Logbook:
         self._angles = seed_folder(folder, base_seed) / ANGLE_TABLES
         self._derived = seed_folder(folder, base_seed) / DERIVED
         self._space, self._derivation = task.space, task.config.search.derivation
-        kept_lines = {self._metrics: epochs_done, self._angles: epochs_done}
+        kept_lines = {self._metrics: last.epochs, self._angles: last.epochs}
         self._alphas: list[np.ndarray] = []
         if task.config.alphas.gates is not None:
-            kept_lines[self._derived] = epochs_done + 1 if epochs_done else 0
-            if epochs_done:
-                self._alphas = list(np.load(self._derived.with_name(ALPHAS))[: epochs_done + 1])
+            kept_lines[self._derived] = last.epochs + 1 if started else 0
+            if started:
+                self._alphas = list(np.load(self._derived.with_name(ALPHAS))[: last.epochs + 1])
         for file, number in kept_lines.items():
             kept = file.read_text(encoding="utf-8").splitlines()[:number] if file.exists() else []
             write_text(file, "".join(f"{line}\n" for line in kept))
         self._events = SummaryWriter(
-            str(folder / "tensorboard" / f"seed_{base_seed}"), purge_step=epochs_done * steps_per_epoch
+            str(folder / "tensorboard" / f"seed_{base_seed}"), purge_step=steps_done + 1 if started else 0
         )
         self._next_note = 0.0
         self._epoch_began = time.monotonic()
+        self._images_before = int(last.sums["weights"][2]) if last.sums else 0
 
     def __enter__(self) -> _Logbook:
         return self
@@ -320,13 +359,13 @@ class _Logbook:
             "loss": metrics.loss_sum.item() / metrics.images,
             "accuracy": 100.0 * metrics.correct_sum.item() / metrics.images,
             "learning_rate": metrics.learning_rate,
-            "images_per_second": self._world * metrics.images / (now - self._epoch_began),
+            "images_per_second": self._world * (metrics.images - self._images_before) / (now - self._epoch_began),
         }
         write_json(self._folder / PROGRESS, note)
 
     def write_epoch(self, metrics: EpochMetrics) -> None:
         """Adds an epoch's line and events."""
-        self._epoch_began = time.monotonic()
+        self._epoch_began, self._images_before = time.monotonic(), 0
         line = asdict(replace(metrics, alphas=None))
         line.pop("alphas")
         of_alphas = asdict(metrics.alphas) if metrics.alphas else {}

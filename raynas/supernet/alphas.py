@@ -204,6 +204,20 @@ class AlphaTraining:
         self._sums += torch.stack([losses.double(), right.double(), right.new_tensor(len(search_labels)).double()])
         self._norms += torch.cat([gradient.figures.double(), self._norms.new_ones(1)])
 
+    def sums(self, workers: Workers) -> Tensor:
+        """Returns what `take_metrics` would be made of now, for `restore_sums`.
+
+        ``(7,)`` float64: losses, right predictions and images of all workers; |g1|, |g2'|, cosines, and steps.
+        """
+        seen = self._sums.clone()
+        workers.add_up(seen)
+        return torch.cat([seen, self._norms])
+
+    def restore_sums(self, sums: Tensor, workers: Workers) -> None:
+        """Goes on from sums: worker 0 holds those that are added up over the workers, the others zeros."""
+        self._sums = sums[:3].clone() if workers.rank == 0 else torch.zeros(3, dtype=torch.float64)
+        self._norms = sums[3:].clone()
+
     def take_metrics(self, workers: Workers) -> AlphaMetrics | None:
         """Returns what the steps since the last call come to; None if there were none.
 

@@ -90,6 +90,7 @@ class StepMetrics:
         correct_sum: Number of right predictions, ``()``.
         images: Images seen, times paths per step.
         learning_rate: Learning rate of the step.
+        seconds: Duration of the epoch so far.
     """
 
     step: int
@@ -98,6 +99,13 @@ class StepMetrics:
     correct_sum: Tensor
     images: int
     learning_rate: float
+    seconds: float
+
+    def sums(self, workers: Workers) -> Tensor:
+        """Returns what `train_supernet` goes on from: losses, right predictions and images of all workers; seconds."""
+        totals = torch.stack([self.loss_sum, self.correct_sum, self.loss_sum.new_tensor(self.images)])
+        workers.add_up(totals)
+        return torch.cat([totals, totals.new_tensor([self.seconds])])
 
 
 @dataclass(frozen=True)
@@ -111,7 +119,7 @@ class EpochMetrics:
         accuracy: Right predictions on the training labels, in percent.
         learning_rate: Learning rate of the epoch, of its last step where that moves every step.
         images_per_second: Images trained on per second, all workers together.
-        seconds: Duration of the epoch.
+        seconds: Duration of the epoch; of one that was interrupted, of its parts.
         alphas: What the alphas' steps report; None without any.
     """
 
@@ -165,6 +173,8 @@ def train_supernet(
     alphas: AlphaTraining | None = None,
     seed: int = 0,
     first_epoch: int = 0,
+    first_step: int = 0,
+    sums: Tensor | None = None,
     workers: Workers = ALONE,
     report_step: Callable[[StepMetrics], None] = lambda metrics: None,
     report_epoch: Callable[[EpochMetrics], None] = lambda metrics: None,
@@ -186,10 +196,12 @@ def train_supernet(
         recipe: Hyper-parameters.
         alphas: The alphas and their training; None to train weights alone.
         seed: Seed of what is dropped.
-        first_epoch: Epoch to begin with: 0, or the one after a restored checkpoint.
+        first_epoch: Epoch to begin with: 0, or the one that a restored checkpoint goes on with.
+        first_step: Step of that epoch to begin with, and the same in the alphas.
+        sums: What the steps before it add up to, as `StepMetrics.sums` returned it; None if there are none.
         workers: Who trains together.
-        report_step: Called after every step.
-        report_epoch: Called after every epoch, at which point a checkpoint is consistent.
+        report_step: Called after every step; a checkpoint is consistent there.
+        report_epoch: Called after every epoch, and so is one there.
 
     Raises:
         RuntimeError: If workers trained different routes, or the loss or an alpha is not finite.
@@ -199,13 +211,18 @@ def train_supernet(
     held = alphas.alphas if alphas else []
     objective = recipe.objective
     set_drop_path(supernet, recipe.drop_path)
-    step = first_epoch * batches.steps_per_epoch
+    step = first_epoch * batches.steps_per_epoch + first_step
     for epoch in range(first_epoch, recipe.epochs):
         supernet.train()
         began = time.perf_counter()
-        sums = torch.zeros(2, dtype=torch.float64, device=device)
+        epoch_sums = torch.zeros(2, dtype=torch.float64, device=device)
         images_seen = 0
-        for images, labels in batches.epoch(epoch, rank=workers.rank, world=workers.world):
+        if sums is not None:
+            *seen, seconds = sums.tolist()
+            began -= seconds
+            if workers.rank == 0:
+                epoch_sums, images_seen = epoch_sums.new_tensor(seen[:2]), int(seen[2])
+        for images, labels in batches.epoch(epoch, first_step, workers.rank, workers.world):
             rate = recipe.rate(epoch, step, batches.steps_per_epoch)
             for group in optimizer.param_groups:
                 group["lr"] = rate
@@ -221,7 +238,7 @@ def train_supernet(
                 loss.backward()  # type: ignore[no-untyped-call]
                 with torch.no_grad():
                     plain = F.cross_entropy(logits, labels, reduction="sum")
-                    sums += torch.stack([plain.double(), (logits.argmax(dim=1) == labels).sum().double()])
+                    epoch_sums += torch.stack([plain.double(), (logits.argmax(dim=1) == labels).sum().double()])
                 images_seen += len(labels)
             add_up_gradients(parameters, workers)
             if recipe.clip_norm is not None:
@@ -233,8 +250,10 @@ def train_supernet(
             if alphas is not None and not alphas.before_weights:
                 alphas.step(supernet, optimizer, images, labels, step, epoch, workers)
             step += 1
-            report_step(StepMetrics(step, epoch, sums[0], sums[1], images_seen, rate))
-        totals = torch.cat([sums, torch.tensor([images_seen], dtype=torch.float64, device=device)])
+            spent = time.perf_counter() - began
+            report_step(StepMetrics(step, epoch, epoch_sums[0], epoch_sums[1], images_seen, rate, spent))
+        first_step, sums = 0, None
+        totals = torch.cat([epoch_sums, torch.tensor([images_seen], dtype=torch.float64, device=device)])
         workers.add_up(totals)
         loss_sum, correct, count = totals.tolist()
         if not np.isfinite(loss_sum):

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from raynas.orchestration.checkpoint import (
+    checkpoint_folders,
     drop_checkpoints,
     epoch_folder,
     latest_checkpoint,
@@ -129,6 +130,54 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(tmp_path: Path, file: str,
     assert line.endswith("the checkpoint before it is used")
 
 
+def test_a_damaged_checkpoint_of_mid_epoch_gives_way_to_the_one_before_and_goes_with_the_next(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    positions = [(4, 0), (4, 7), (4, 12)]
+    for epochs, steps in positions:
+        place, sums = epoch_folder(tmp_path, epochs, steps), {"weights": torch.arange(4.0) + steps}
+        save_checkpoint(place, network, optimizer, epochs, 80 + steps, ABOUT, None, steps, sums if steps else None)
+    victim = epoch_folder(tmp_path, 4, 12) / "sums.safetensors"
+    victim.write_bytes(victim.read_bytes()[:-3])
+    said: list[str] = []
+    found = latest_checkpoint(tmp_path, ABOUT, said.append)
+    assert found is not None
+    assert (found.epochs, found.steps) == (4, 7)
+    assert found.sums["weights"].tolist() == [7, 8, 9, 10]
+    assert said[0].startswith(f"{tmp_path}/epoch_00004_step_00012 is damaged")
+    again = epoch_folder(tmp_path, 4, 9)
+    save_checkpoint(again, network, optimizer, 4, 89, ABOUT, None, 9, {"weights": torch.zeros(4)})
+    drop_checkpoints(tmp_path, keep=2, newest=again)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_00004_step_00007", "epoch_00004_step_00009"]
+
+
+def test_checkpoints_are_sorted_by_epoch_and_step_whatever_their_names_look_like(tmp_path: Path) -> None:
+    names = [
+        "epoch_00003",
+        "epoch_00003_step_00120",
+        "epoch_00003_step_99999",
+        "epoch_00003_step_100000",
+        "epoch_00004",
+    ]
+    names += ["epoch_99999_step_00001", "epoch_100000"]
+    for name in (*reversed(names), "initial", "epoch_00003_step_", "epoch_3", ".epoch_00005.x", "epoch_00003_old"):
+        (tmp_path / name).mkdir()
+    assert [path.name for path in checkpoint_folders(tmp_path)] == names
+    positions = [(3, 0), (3, 120), (3, 99_999), (3, 100_000), (4, 0), (99_999, 1), (100_000, 0)]
+    assert [epoch_folder(tmp_path, *position).name for position in positions] == names
+    assert checkpoint_folders(tmp_path / "nowhere") == []
+
+
+def test_a_checkpoint_from_before_there_were_any_in_mid_epoch_lies_between_two(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT)
+    file = tmp_path / "c/checkpoint.json"
+    stored = json.loads(file.read_text())
+    del stored["steps_of_epoch"]
+    file.write_text(json.dumps(stored))
+    checkpoint = load_checkpoint(tmp_path / "c", ABOUT)
+    assert (checkpoint.epochs, checkpoint.steps, checkpoint.sums) == (7, 0, {})
+
+
 def test_weights_of_another_space_are_refused(tmp_path: Path) -> None:
     network, optimizer = trained()
     save_checkpoint(epoch_folder(tmp_path, 5), network, optimizer, 5, 50, ABOUT)
@@ -144,6 +193,8 @@ def test_old_checkpoints_and_unfinished_ones_go_but_the_initial_weights_stay(tmp
     (tmp_path / ".epoch_00020.abc").mkdir()
     drop_checkpoints(tmp_path, keep=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_100000", "epoch_99995", "initial"]
+    drop_checkpoints(tmp_path, keep=1)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_100000", "initial"]
 
 
 def test_a_checkpoint_is_readable_without_raynas(tmp_path: Path) -> None:
@@ -156,6 +207,7 @@ def test_a_checkpoint_is_readable_without_raynas(tmp_path: Path) -> None:
         "parts": ["weights", "optimizer"],
         "epochs": 7,
         "steps": 70,
+        "steps_of_epoch": 0,
         **ABOUT,
     }
     assert set(load_file(tmp_path / "c/weights.safetensors")) == set(network.state_dict())
