@@ -38,6 +38,7 @@ def test_the_files_of_a_killed_ray_are_removed_and_those_of_a_living_one_stay(mo
         ("train.workers=3", {"CPU": 3.0}),
         ("train.cpus_per_worker=4", {"CPU": 12.0}),
         ("train.use_gpu=true", {"CPU": 3.0, "GPU": 3.0}),
+        ("train.resource=spot", {"CPU": 3.0, "spot": 3.0}),
     ],
 )
 def test_workers_need_their_cpus_and_gpus(tmp_path: Path, override: str, expected: dict[str, float]) -> None:
@@ -74,6 +75,27 @@ def test_a_gpu_that_is_not_there_is_refused(tmp_path: Path, monkeypatch: pytest.
     check_workers(tmp_path, "train.workers=1", "train.use_gpu=true")
     with pytest.raises(ValueError, match="2 workers need 2 GPU but this machine offers 1; set train.use_gpu to false"):
         check_workers(tmp_path, "train.workers=2", "train.use_gpu=true", "local_cpus=2")
+
+
+def test_a_resource_that_this_machine_does_not_offer_is_refused(tmp_path: Path) -> None:
+    message = "2 workers need 2 raynas_train but this machine offers 0; set train.resource to null, or give the address"
+    with pytest.raises(ValueError, match=message):
+        check_workers(tmp_path, "train.workers=[2, 4]", "train.resource=raynas_train", "local_cpus=2")
+
+
+def test_what_a_cluster_lacks_and_what_is_free_is_counted_with_the_resource(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = config_of(tmp_path, "train.workers=[2, 9]", "train.resource=raynas_train", "train.cpus_per_worker=2")
+    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 16.0, "raynas_train": 1.0})
+    assert cluster.missing(cluster.worker_needs(config)) == "1 more raynas_train"
+    for free, workers in [
+        ({"CPU": 16.0, "raynas_train": 5.0}, 5),
+        ({"CPU": 7.0, "raynas_train": 5.0}, 3),
+        ({"CPU": 7.0}, 0),
+    ]:
+        monkeypatch.setattr("ray.available_resources", lambda free=free: free)
+        assert cluster.free_workers(config) == workers
 
 
 def test_an_evaluator_that_no_machine_like_this_holds_is_refused(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray]
 def long_run(folder: Path, workers: int) -> Path:
     """Weights on random paths, alphas on samples: what an interruption could lose is all there."""
     train = {"epochs": EPOCHS, "checkpoint_every": 5, "workers": workers}
-    return small_run(folder, train=train, alphas={"gates": "gumbel"})
+    # On one CPU an evaluator starts when the training worker has given it back.
+    return small_run(folder, train=train, alphas={"gates": "gumbel"}, local_cpus=1)
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from dataclasses import replace
@@ -421,6 +422,64 @@ def test_a_resumed_training_ends_with_the_bits_of_an_undisturbed_one(paths, chan
         return [(m.epoch, m.step, m.loss, m.accuracy, m.learning_rate) for m in epochs]
 
     assert facts(resumed) == facts(undisturbed[2:])
+
+
+@pytest.mark.parametrize("worlds", [(1, 1), (1, 3), (2, 2), (3, 2)], ids=str)
+@pytest.mark.parametrize("stop", range(1, 15))
+def test_a_training_goes_on_after_any_step_with_the_sums_of_its_epoch(stop, worlds):
+    """Losses of an epoch that was interrupted are means over all of its images, whoever saw them."""
+    if stop % 5 == 0:
+        return  # between two epochs there are no sums
+    whole = toy_supernet()
+    _, undisturbed = train(whole)
+
+    class Killed(Exception):
+        pass
+
+    supernets = [toy_supernet() for _ in range(worlds[0])]
+
+    def first_part(rank, workers):
+        supernet = supernets[rank]
+        optimizer, kept = make_optimizer(supernet, RECIPE), []
+
+        def keep(metrics):
+            if metrics.step == stop:
+                kept.append(metrics.sums(workers))
+                raise Killed
+
+        try:
+            train_supernet(
+                *(supernet, optimizer, ToyBatches(), routes(uniform), RECIPE), workers=workers, report_step=keep
+            )
+        except Killed:
+            return supernet.state_dict(), optimizer.state_dict(), kept[0]
+
+    found, errors = Together(worlds[0]).run(first_part)
+    assert errors == [None] * worlds[0]
+    weights, momenta, sums = found[0]
+    assert all(torch.equal(sums[:3], of_rank[:3]) for _, _, of_rank in found)
+    assert sums.shape == (4,) and sums.dtype == torch.float64
+    assert sums[2] == stop % 5 * 8
+
+    def second_part(rank, workers):
+        supernet = toy_supernet(seed=99)
+        supernet.load_state_dict(weights)
+        optimizer = make_optimizer(supernet, RECIPE)
+        optimizer.load_state_dict(copy.deepcopy(momenta))
+        epoch, step = divmod(stop, 5)
+        where = {"first_epoch": epoch, "first_step": step, "sums": sums}
+        return supernet, *train(supernet, optimizer=optimizer, workers=workers, **where)
+
+    results, errors = Together(worlds[1]).run(second_part)
+    assert errors == [None] * worlds[1]
+    exact = worlds == (1, 1)
+    for supernet, steps, epochs in results:
+        assert steps[0].step == stop + 1
+        assert_same_weights(supernet, whole.state_dict(), rtol=0, atol=0 if exact else 1e-12)
+        for ours, theirs in zip(epochs, undisturbed[stop // 5 :], strict=True):
+            assert (ours.epoch, ours.step, ours.accuracy) == (theirs.epoch, theirs.step, theirs.accuracy)
+            assert ours.loss == (theirs.loss if exact else pytest.approx(theirs.loss, rel=1e-6))
+            assert ours.seconds > 0
 
 
 def test_a_finished_training_does_nothing():
