@@ -165,6 +165,23 @@ def test_time_alone_saves_in_mid_epoch_and_training_goes_on(tmp_path: Path, monk
     assert not (folder / "notes.txt").exists()
 
 
+def test_training_saves_again_where_all_checkpoints_were_damaged(tmp_path: Path) -> None:
+    task, folder = task_of(tmp_path, train={"checkpoint_minutes": 1e-9})
+    place = folder / "supernet/seed_0"
+    train_supernets(task, folder, ALONE, CPU)
+    expected = left_behind(folder)
+    for checkpoint in checkpoint_folders(place):
+        (checkpoint / "weights.safetensors").write_bytes(b"")
+    (place / "result.json").unlink()
+    with pytest.raises(TakenBack):
+        train_supernets(task, folder, ALONE, CPU, lambda: "a machine")
+    assert [path.name for path in checkpoint_folders(place)] == ["epoch_00000_step_00001"]
+    said = (folder / "notes.txt").read_text().splitlines()
+    assert ["epoch_00002 is damaged" in said[0], "epoch_00001_step_00002 is damaged" in said[1]] == [True, True]
+    train_supernets(task, folder, ALONE, CPU)
+    assert left_behind(folder) == expected
+
+
 def test_without_a_reason_checkpoints_are_those_of_their_epochs(tmp_path: Path) -> None:
     task, folder = task_of(tmp_path, train={"checkpoint_minutes": None, "keep_checkpoints": 100})
     train_supernets(task, folder, Workers(), CPU)

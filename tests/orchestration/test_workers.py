@@ -46,7 +46,8 @@ def test_weights_and_alphas_of_four_workers_are_those_of_one(tmp_path: Path) -> 
 def test_elastic_training_keeps_the_loss_curve_while_a_node_joins_and_leaves(tmp_path: Path) -> None:
     """Nothing trains until a node comes; a second one makes it two workers; it is killed, and one goes on."""
     epochs = 1500
-    file = chain_run(tmp_path, train={"epochs": epochs, "checkpoint_every": 25, "workers": [1, 2]})
+    saves = {"checkpoint_every": 500, "checkpoint_minutes": 0.02, "keep_checkpoints": 10_000}  # most in mid-epoch
+    file = chain_run(tmp_path, train={"epochs": epochs, "workers": [1, 2], **saves})
     reference = tmp_path / "reference"
     reference.mkdir()
     succeed("train", chain_run(reference, train={"epochs": epochs, "checkpoint_every": 500}))
@@ -62,6 +63,7 @@ def test_elastic_training_keeps_the_loss_curve_while_a_node_joins_and_leaves(tmp
     assert "a training worker was lost; continuing from the last checkpoint" in done.stdout
     worlds = json.loads(done.stdout.splitlines()[-1])
     assert worlds == [1, 2, 1]
+    assert len(list((tmp_path / "runs/small/supernet/seed_0").glob("epoch_*_step_*"))) > 3
     assert largest_difference(losses(tmp_path / "runs/small"), losses(reference / "runs/small")) < 1e-4
 
 
