@@ -246,4 +246,5 @@ def train_worker(values: dict[str, Any]) -> None:
     context = ray.train.get_context()
     workers = Workers(context.get_world_rank(), context.get_world_size(), add_up)
     config = parse_config(values["config"])
-    train_supernets(make_task(config), Path(values["folder"]), workers, ray.train.torch.get_device(), warning)
+    device = ray.train.torch.get_device()
+    train_supernets(make_task(config), Path(values["folder"]), workers, device, warning=warning)

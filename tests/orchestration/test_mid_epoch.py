@@ -52,7 +52,7 @@ def train_in_pieces(task: Task, folder: Path, worlds: Iterable[int] = ()) -> lis
 
         def train(rank: int, workers: Workers) -> bool:
             try:
-                train_supernets(task, folder, workers, CPU, lambda: "a machine")
+                train_supernets(task, folder, workers, CPU, warning=lambda: "a machine")
             except TakenBack:
                 return True
             return False
@@ -148,7 +148,7 @@ def test_seconds_are_those_of_training_and_not_of_the_time_between(
 
     for _ in range(EPOCHS * STEPS - 1):
         with pytest.raises(TakenBack):
-            train_supernets(task, folder, ALONE, CPU, lambda: "a machine")
+            train_supernets(task, folder, ALONE, CPU, warning=lambda: "a machine")
         clock[0] += 1000
     train_supernets(task, folder, ALONE, CPU)
     lines = [json.loads(line) for line in (folder / "supernet/seed_0/metrics.jsonl").read_text().splitlines()]
@@ -174,7 +174,7 @@ def test_training_saves_again_where_all_checkpoints_were_damaged(tmp_path: Path)
         (checkpoint / "weights.safetensors").write_bytes(b"")
     (place / "result.json").unlink()
     with pytest.raises(TakenBack):
-        train_supernets(task, folder, ALONE, CPU, lambda: "a machine")
+        train_supernets(task, folder, ALONE, CPU, warning=lambda: "a machine")
     assert [path.name for path in checkpoint_folders(place)] == ["epoch_00000_step_00001"]
     said = (folder / "notes.txt").read_text().splitlines()
     assert ["epoch_00002 is damaged" in said[0], "epoch_00001_step_00002 is damaged" in said[1]] == [True, True]

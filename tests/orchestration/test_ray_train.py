@@ -1,6 +1,6 @@
 """What is made of the ways in which a trainer ends: without a Ray, but with Ray's own errors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -87,7 +87,9 @@ class Attempts:
         self._place, self._saves = folder / "supernet/seed_0", saves
         self.most: list[int] = []
 
-    def __call__(self, config: RunConfig, folder: Path, progress: Progress, most: int) -> Failure | None:
+    def __call__(
+        self, config: RunConfig, folder: Path, progress: Progress, watch: Callable[[], None], most: int
+    ) -> Failure | None:
         self.most.append(most)
         if self._saves:
             (self._place / f"epoch_00000_step_{len(self.most):05d}").mkdir(parents=True)
@@ -103,7 +105,7 @@ def ended(
     monkeypatch.setattr(ray_train.cluster, "free_workers", lambda config: free)
     monkeypatch.setattr(ray_train.cluster, "missing", lambda needs: "")
     with (folder / "said").open("w") as stream, Progress(Console(file=stream), "") as progress:
-        fit(config, folder, progress)
+        fit(config, folder, progress, lambda: None)
     return (folder / "said").read_text().splitlines()
 
 
