@@ -282,8 +282,8 @@ class SearchSection(Section):
         calibration_images: Training images on which an architecture's batch normalisation is measured anew.
         evaluation_images: Images of the search split to judge by; all of them by default.
         evaluation_batch_size: Images in a batch, of both kinds.
-        evaluators: Ray actors that judge in parallel; as many as there are CPUs (or GPUs) by default; 0 judges in this
-            process, without Ray.
+        evaluators: Ray actors that judge in parallel; by default as many as there are CPUs (or GPUs), and on a cluster
+            that can grow more where there is much to judge; 0 judges in this process, without Ray.
         cpus_per_evaluator: CPUs, and torch threads, of an evaluator.
         gpus_per_evaluator: GPUs of an evaluator; a half lets two share one.
         population: Architectures in a generation.

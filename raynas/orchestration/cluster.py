@@ -94,6 +94,13 @@ class Cluster:
             self._joined.enter_context(_connected(self._config, self._dashboard))
             self._is_joined = True
 
+    def room_for(self, needs: Needs) -> int | None:
+        """Returns how many times a local Ray holds what is needed; None for a cluster, which may grow."""
+        if not _is_local(self._config):
+            return None
+        have = _resources_here(self._config)
+        return min(int(have[kind] / amount) for kind, amount in needs.resources.items())
+
 
 def machine_cpus() -> int:
     """Returns how many CPUs this process may use."""
@@ -203,17 +210,13 @@ def _is_alive(process: int) -> bool:
 
 def missing(needs: Needs) -> str:
     """Returns what the cluster lacks, as text; empty if nothing."""
-    total = _total()
+    import ray
+
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     lacking = {
         kind: amount - total.get(kind, 0.0) for kind, amount in needs.resources.items() if amount > total.get(kind, 0.0)
     }
     return " and ".join(f"{math.ceil(amount)} more {kind}" for kind, amount in lacking.items())
-
-
-def room_for(needs: Needs) -> int:
-    """Returns how many times the cluster, as large as it is now, holds what is needed; 1 if not once."""
-    total = _total()
-    return max(1, min(int(total.get(kind, 0.0) / amount) for kind, amount in needs.resources.items()))
 
 
 def free_workers(config: RunConfig) -> int:
@@ -224,25 +227,23 @@ def free_workers(config: RunConfig) -> int:
     return min(int(free.get(kind, 0.0) / amount) for kind, amount in worker_resources(config).items())
 
 
-def _total() -> dict[str, float]:
-    import ray
-
-    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    return total
-
-
 def check_fits(config: RunConfig, needs: Needs) -> None:
     """Checks that this machine can hold what is needed: a local Ray does not grow.
 
     Raises:
         ValueError: If it cannot.
     """
-    import torch
-
-    have = {"CPU": float(config.local_cpus or machine_cpus()), "GPU": float(torch.cuda.device_count())}
+    have = _resources_here(config)
     for kind, amount in needs.resources.items():
         if amount > have.get(kind, 0.0):
             raise ValueError(
                 f"{needs.key}: {needs.who} {amount:g} {kind} but this machine offers {have.get(kind, 0.0):g}; "
                 f"{needs.mends[kind]}, or give the address of a larger cluster"
             )
+
+
+def _resources_here(config: RunConfig) -> dict[str, float]:
+    """Returns what a local Ray offers."""
+    import torch
+
+    return {"CPU": float(config.local_cpus or machine_cpus()), "GPU": float(torch.cuda.device_count())}

@@ -29,7 +29,7 @@ from raynas.orchestration.checkpoint import (
     load_checkpoint,
     probabilities_of,
 )
-from raynas.orchestration.cluster import Cluster, evaluator_needs, room_for
+from raynas.orchestration.cluster import Cluster, evaluator_needs
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import seed_folder
 from raynas.orchestration.task import Task
@@ -209,7 +209,7 @@ def _one_shot_judge(task: Task, name: str, cluster: Cluster, progress: Progress)
     needs = evaluator_needs(task.config)
     cluster.join(needs)
     with Pool(
-        evaluators=search.evaluators or room_for(needs),
+        evaluators=search.evaluators or cluster.room_for(needs),
         cpus=search.cpus_per_evaluator,
         gpus=search.gpus_per_evaluator,
         note=progress.note,

@@ -17,6 +17,11 @@ nor the order of arrival can change a number, as long as the fitness depends on 
 shares work among neighbours is asked for all of a batch at once instead, which then holds min(ceil(r / 2m), most) of
 them whatever time they take.
 
+There are never more actors than candidates left. Where their number is not given and the cluster may grow, it follows
+what there is and what there is to do: as many as find room, or one for every ten seconds of the work that is left if
+these are more; nodes come for those without a place. One that has found no place for long is given up as soon as it is
+too many, and its demand for a node ends with it.
+
 An actor that is lost costs the batches it had, which come first again, and a new actor takes its place. Candidates
 whose actor was lost are judged in batches of one from then on, so that one that always kills its actor is found out.
 Losses count by candidate: a machine that goes with all of its actors is one loss to each candidate, while a candidate
@@ -34,6 +39,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from statistics import mean
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +53,8 @@ if TYPE_CHECKING:
 
 IN_FLIGHT = 2
 BATCH_SECONDS = 0.5
-PATIENCE_SECONDS = 10.0  # so long nothing is said while no actor is up
+WORTH_SECONDS = 10.0  # so much work is worth a node that must come first
+PATIENCE_SECONDS = 10.0  # so long nothing is said while no actor is up, and one that comes is taken for starting
 MEND = "where memory is short lower search.evaluators"
 
 
@@ -66,6 +73,18 @@ def batch_size(waiting: int, evaluators: int, seconds: float | None, together: i
     if seconds is None:
         return 1
     return share if share * seconds <= BATCH_SECONDS else max(1, int(BATCH_SECONDS / seconds))
+
+
+def worthwhile_actors(most: int | None, left: int, room: int, seconds: float | None) -> int:
+    """Returns how many actors to have while candidates are left.
+
+    Args:
+        most: The number that is asked for; None for one by what there is to do.
+        left: Candidates that are left, at least 1.
+        room: Actors that find room on the cluster as it is.
+        seconds: What a candidate takes; None as long as nobody knows.
+    """
+    return min(left, most or max(1, room, int(left * (seconds or 0) / WORTH_SECONDS)))
 
 
 class Work:
@@ -196,6 +215,12 @@ class _Member:
 
     actor: Any
     coming: Any | None
+    began: float
+
+    @property
+    def has_no_place(self) -> bool:
+        """Whether it has been coming for longer than starting takes."""
+        return self.coming is not None and time.monotonic() - self.began > PATIENCE_SECONDS
 
 
 def _ignore(line: str | None) -> None:
@@ -205,14 +230,15 @@ def _ignore(line: str | None) -> None:
 class Pool:
     """Actors that judge candidates, for the time of a ``with`` block in which Ray is connected.
 
-    They are started on first use, serve any number of fitnesses one after another, and are killed on leaving. Those
-    that the cluster cannot place yet are waited for while the others work; a cluster that grows grows for them.
+    They are started on first use, serve any number of fitnesses one after another, and are killed on leaving, so that
+    the nodes they were on may go. Those that the cluster cannot place yet are waited for while the others work; a
+    cluster that grows grows for them.
     """
 
     def __init__(
         self,
         *,
-        evaluators: int,
+        evaluators: int | None,
         cpus: float = 1,
         gpus: float = 0,
         max_failures: int = 3,
@@ -222,7 +248,7 @@ class Pool:
         """Sets the pool up; nothing is started.
 
         Args:
-            evaluators: How many actors to have.
+            evaluators: How many actors to have; None for as many as find room, and more that are worth a node each.
             cpus: CPUs, and torch threads, of an actor.
             gpus: GPUs of an actor, or a fraction of one.
             max_failures: Losses in a row over the same candidate, or of actors that only start while none judges, after
@@ -236,6 +262,8 @@ class Pool:
         self._note = note
         self._wait_for = wait_for
         self._members: list[_Member] = []
+        self._room = 0
+        self._seconds: dict[int, float] = {}  # what a candidate takes, by the version of the fitness
         self._versions = 0
         self._failed_starts = 0
         self._entered = False
@@ -278,8 +306,9 @@ class Pool:
         in_flight: dict[Any, tuple[_Member, list[int]]] = {}
         seconds: dict[_Member, float] = {}  # what a candidate took
         spoke = time.monotonic()
+        self._count_room()
         while work.left:
-            up = self._up()
+            up = self._up(worthwhile_actors(self._evaluators, work.left, self._room, self._seconds.get(task[0])))
             load = Counter(member for member, _ in in_flight.values())
             for depth in range(IN_FLIGHT):  # each actor has its first batch before any has a second
                 for member in up:
@@ -315,23 +344,41 @@ class Pool:
                 if batch:
                     work.judged(batch, answer[0])
                     seconds[member] = answer[1] / len(batch)
+                    self._seconds[task[0]] = mean(seconds.values())
                     del in_flight[ref]
                     self._failed_starts = 0
                 else:
                     member.coming = None
                     self._wait_for(None)
+                    self._count_room()  # it may have come with a node that holds more
 
-    def _up(self) -> list[_Member]:
-        """Returns the actors that are up, after starting those that are missing."""
+    def _up(self, wanted: int) -> list[_Member]:
+        """Returns the actors that are up, after starting those that are missing and giving up those that are too many.
+
+        Who is up stays: the next call will have work for it.
+        """
         import ray
 
         if not self._entered:
             raise RuntimeError("the pool judges only inside its `with` block")
         actor = ray.remote(num_cpus=self._takes["CPU"], num_gpus=self._takes["GPU"], max_restarts=0)(Evaluator)
-        while len(self._members) < self._evaluators:
+        while len(self._members) < wanted:
             handle: Any = actor.remote(max(1, int(self._takes["CPU"])))
-            self._members.append(_Member(handle, handle.__ray_ready__.remote()))
+            self._members.append(_Member(handle, handle.__ray_ready__.remote(), time.monotonic()))
+        for member in [member for member in self._members if member.has_no_place][: len(self._members) - wanted]:
+            self._members.remove(member)
+            ray.kill(member.actor)
         return [member for member in self._members if member.coming is None]
+
+    def _count_room(self) -> None:
+        """Counts the actors that find room, if their number follows it: those that have some, and what is free."""
+        import ray
+
+        if self._evaluators is not None:
+            return
+        free = ray.available_resources()  # type: ignore[no-untyped-call]
+        more = min(int(free.get(kind, 0) / amount) for kind, amount in self._takes.items() if amount)
+        self._room = more + sum(not member.has_no_place for member in self._members)
 
     def _lose(self, member: _Member, error: RayError) -> None:
         """Strikes an actor off, unless another stream has noticed before.

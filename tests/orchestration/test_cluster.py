@@ -103,3 +103,19 @@ def test_an_evaluator_that_no_machine_like_this_holds_is_refused(tmp_path: Path)
     message = "search.evaluators: an evaluator needs 3 CPU but this machine offers 2; lower search.cpus_per_evaluator,"
     with pytest.raises(ValueError, match=message):
         cluster.check_fits(config, cluster.evaluator_needs(config))
+
+
+@pytest.mark.parametrize(
+    ("override", "times"),
+    [("search.cpus_per_evaluator=1", 5), ("search.cpus_per_evaluator=2", 2), ("search.gpus_per_evaluator=0.5", 4)],
+)
+def test_a_ray_of_ones_own_holds_as_many_evaluators_as_its_cpus_and_gpus_and_a_cluster_may_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, override: str, times: int
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    here = config_of(tmp_path, "local_cpus=5", override)
+    there = config_of(tmp_path, "local_cpus=5", override, "address=10.0.0.1:6379")
+    assert cluster.Cluster(here).room_for(cluster.evaluator_needs(here)) == times
+    assert cluster.Cluster(there).room_for(cluster.evaluator_needs(there)) is None
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert cluster.Cluster(here).room_for(cluster.evaluator_needs(here)) is None

@@ -24,7 +24,7 @@ import ray
 
 from raynas.orchestration import pool as pool_module
 from raynas.orchestration.cluster import _temporary_directory
-from raynas.orchestration.pool import Evaluator, Pool, Work, _judge_some, batch_size
+from raynas.orchestration.pool import Evaluator, Pool, Work, _judge_some, batch_size, worthwhile_actors
 from tests.orchestration import pool_fitness
 from tests.orchestration.pool_fitness import Memory, Surroundings, Troubled, Uneven, Weighted, Where, unbuildable
 
@@ -93,6 +93,78 @@ def test_a_loss_counts_against_what_was_being_judged_and_not_against_what_waited
     alone = [work.next_batch(1, 0.1) for _ in range(6)]
     assert work.lost([alone[2]]) == 2
     assert work.lost([alone[5]]) == 1
+
+
+def test_there_are_as_many_actors_as_are_asked_for_but_never_more_than_candidates():
+    assert [worthwhile_actors(10, left, 2, 1000.0) for left in (100, 10, 3, 1)] == [10, 10, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("left", "room", "seconds", "expected"),
+    [
+        (50, 0, None, 1),  # a cluster without a CPU: a node has to come first
+        (50, 4, None, 4),
+        (3, 64, None, 3),
+        (1000, 4, 0.01, 4),  # 10 s of work are not worth a node more
+        (1000, 4, 0.5, 50),  # 500 s of work are worth one for every 10 s
+        (8, 1, 600.0, 8),
+    ],
+)
+def test_without_a_number_actors_fill_the_room_there_is_and_ask_for_more_if_the_work_is_worth_it(
+    left: int, room: int, seconds: float | None, expected: int
+) -> None:
+    assert worthwhile_actors(None, left, room, seconds) == expected
+
+
+class Handle:
+    """Stands for an actor that never comes."""
+
+    class __ray_ready__:
+        @staticmethod
+        def remote() -> object:
+            return object()
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> list[Handle]:
+    """Actors that were killed, without a Ray: three CPUs of ten are free."""
+    killed: list[Handle] = []
+    actor = types.SimpleNamespace(remote=lambda threads: Handle())
+    monkeypatch.setattr(ray, "remote", lambda **resources: lambda kind: actor)
+    monkeypatch.setattr(ray, "kill", killed.append)
+    monkeypatch.setattr(ray, "available_resources", lambda: {"CPU": 3.0, "GPU": 1.0})
+    return killed
+
+
+def test_an_actor_without_a_place_is_given_up_once_it_is_too_many_and_who_is_up_or_starting_stays(
+    monkeypatch: pytest.MonkeyPatch, killed: list[Handle]
+) -> None:
+    with Pool(evaluators=6) as pool:
+        pool._up(6)
+        up, *coming = pool._members
+        up.coming = None
+        coming[-1].began = time.monotonic() + 100
+        assert pool._up(1) == [up]
+        assert killed == [], "all may just be starting"
+        monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + pool_module.PATIENCE_SECONDS)
+        pool._up(3)
+        assert killed == [member.actor for member in coming[:3]]
+        assert pool._up(1) == [up]
+        assert killed == [member.actor for member in coming[:4]]
+        assert pool._members == [up, coming[-1]]
+
+
+@pytest.mark.parametrize(("gpus", "free"), [(0.0, 3), (0.5, 2), (1.0, 1), (2.0, 0)])
+@pytest.mark.usefixtures("killed")
+def test_room_is_what_is_free_and_what_the_actors_have_but_not_what_some_still_wait_for(gpus: float, free: int) -> None:
+    with Pool(evaluators=None, gpus=gpus) as pool:
+        pool._count_room()
+        assert pool._room == free
+        pool._up(4)
+        pool._members[0].coming = None
+        pool._members[1].began -= 2 * pool_module.PATIENCE_SECONDS
+        pool._count_room()
+        assert pool._room == free + 3
 
 
 TROUBLES = {
