@@ -19,8 +19,8 @@ them whatever time they take.
 
 There are never more actors than candidates left. Where their number is not given and the cluster may grow, it follows
 what there is and what there is to do: as many as find room, or one for every ten seconds of the work that is left if
-these are more; nodes come for those without a place. One that has found no place for long is given up as soon as it is
-too many, and its demand for a node ends with it.
+these are more; nodes come for those without a place. One that has found no place in a minute is given up as soon as it
+is too many, and its demand for a node ends with it.
 
 An actor that is lost costs the batches it had, which come first again, and a new actor takes its place. Candidates
 whose actor was lost are judged in batches of one from then on, so that one that always kills its actor is found out.
@@ -54,7 +54,8 @@ if TYPE_CHECKING:
 IN_FLIGHT = 2
 BATCH_SECONDS = 0.5
 WORTH_SECONDS = 10.0  # so much work is worth a node that must come first
-PATIENCE_SECONDS = 10.0  # so long nothing is said while no actor is up, and one that comes is taken for starting
+PATIENCE_SECONDS = 10.0  # so long nothing is said while no actor is up
+START_SECONDS = 60.0  # an actor that has not come after these waits for a place
 MEND = "where memory is short lower search.evaluators"
 
 
@@ -220,7 +221,7 @@ class _Member:
     @property
     def has_no_place(self) -> bool:
         """Whether it has been coming for longer than starting takes."""
-        return self.coming is not None and time.monotonic() - self.began > PATIENCE_SECONDS
+        return self.coming is not None and time.monotonic() - self.began > START_SECONDS
 
 
 def _ignore(line: str | None) -> None:

@@ -31,12 +31,12 @@ def short_run(folder: Path, workers: int, evaluators: int) -> Path:
 
 
 def judge_on_half_a_gpu_each(address: str) -> None:
-    """Judges by two actors that ask for half a GPU each."""
-    asked = [(1, index % 7, index) for index in range(20)]
+    """Judges by as many actors as there is room for, which is none as yet, and half a GPU for each."""
+    asked = [(1, index % 7, index) for index in range(30)]
     weights = np.array([1.0, 0.1, 0.001])
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    with Pool(evaluators=2, cpus=0, gpus=0.5) as pool:
-        fitness = pool.fitness(Weighted, weights, 0.1, quantities=Weighted.quantities)
+    with Pool(evaluators=None, cpus=0, gpus=0.5) as pool:
+        fitness = pool.fitness(Weighted, weights, 0.3, quantities=Weighted.quantities)
         assert np.array_equal(fitness(asked), Weighted(weights)(asked))
 
 

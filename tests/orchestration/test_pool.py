@@ -146,12 +146,51 @@ def test_an_actor_without_a_place_is_given_up_once_it_is_too_many_and_who_is_up_
         coming[-1].began = time.monotonic() + 100
         assert pool._up(1) == [up]
         assert killed == [], "all may just be starting"
-        monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + pool_module.PATIENCE_SECONDS)
+        monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + pool_module.START_SECONDS)
         pool._up(3)
         assert killed == [member.actor for member in coming[:3]]
         assert pool._up(1) == [up]
         assert killed == [member.actor for member in coming[:4]]
         assert pool._members == [up, coming[-1]]
+
+
+def test_actors_are_asked_for_as_soon_as_a_candidate_has_shown_what_the_work_is_worth(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a cluster of two CPUs that grows for nobody; each candidate takes two seconds, it says."""
+    numbers: list[int] = []
+
+    class Ref:
+        def __init__(self, value: Any) -> None:
+            self.value = value
+
+    class Actor:
+        def __init__(self, threads: int) -> None:
+            remote = lambda *task: Ref((Weighted(WEIGHTS)(task[-1]), 2.0 * len(task[-1])))  # noqa: E731
+            self.judge = types.SimpleNamespace(remote=remote)
+            self.__ray_ready__ = types.SimpleNamespace(remote=lambda: Ref(None))
+            free["CPU"] -= 1
+
+    def wait(refs: list[Ref], timeout: float) -> tuple[list[Ref], list[Ref]]:
+        numbers.append(len(pool._members))
+        answered = [ref for ref in refs if ref.value is not None or ref is pool._members[0].coming]
+        return answered, []
+
+    free = {"CPU": 2.0}
+    monkeypatch.setattr(ray, "remote", lambda **resources: lambda kind: types.SimpleNamespace(remote=Actor))
+    monkeypatch.setattr(ray, "available_resources", lambda: free)
+    monkeypatch.setattr(ray, "kill", lambda actor: None)
+    monkeypatch.setattr(ray, "put", id)
+    monkeypatch.setattr(ray, "wait", wait)
+    monkeypatch.setattr(ray, "get", lambda ref: ref.value)
+    asked = architectures(100)
+    with Pool(evaluators=None) as pool:
+        fitness = pool.fitness(Weighted, WEIGHTS, quantities=Weighted.quantities)
+        assert np.array_equal(fitness(asked), Weighted(WEIGHTS)(asked))
+        assert numbers[:3] == [2, 2, 20]
+        numbers.clear()
+        fitness(asked)
+        assert numbers[0] == 20, "what a candidate takes is known from the call before"
 
 
 @pytest.mark.parametrize(("gpus", "free"), [(0.0, 3), (0.5, 2), (1.0, 1), (2.0, 0)])
@@ -162,7 +201,7 @@ def test_room_is_what_is_free_and_what_the_actors_have_but_not_what_some_still_w
         assert pool._room == free
         pool._up(4)
         pool._members[0].coming = None
-        pool._members[1].began -= 2 * pool_module.PATIENCE_SECONDS
+        pool._members[1].began -= 2 * pool_module.START_SECONDS
         pool._count_room()
         assert pool._room == free + 3
 

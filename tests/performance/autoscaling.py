@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from raynas.report.figures import FAINT, GRID, INK, MUTED, SERIES, style, svg_of
+from raynas.report.figures import FAINT, GRID, SERIES, style, svg_of
 from tests.orchestration.autoscaling_cluster import autoscaling_cluster, watched
 
 IDLE_SECONDS = 6
@@ -40,11 +40,7 @@ def record():
         file = Path(folder) / "run.yaml"
         file.write_text(yaml.safe_dump({**RUN, "storage_path": folder}))
         run = Path(folder) / "run"
-        signs = {
-            "first step": run / "progress.json",
-            "trained": run / "supernet/seed_0/result.json",
-            "first judged": run / "search/history.jsonl",
-        }
+        signs = {"first step": run / "progress.json", "trained": run / "supernet/seed_0/result.json"}
         with autoscaling_cluster({"cpu": ({"CPU": 1}, NODES)}, IDLE_SECONDS) as cluster, watched(cluster) as states:
             began = time.monotonic()
             process = subprocess.Popen(
@@ -60,11 +56,12 @@ def record():
                 time.sleep(0.02)
             if process.returncode or len(marks) < len(signs):
                 raise SystemExit(f"raynas run ended with {process.returncode} after {marks}")
-            marks["end"] = time.monotonic() - began
             while states[-1].nodes:
                 time.sleep(0.05)
             time.sleep(1)
-    return [(state.seconds - began, state) for state in states if state.seconds >= began], marks
+    timed = [(state.seconds - began, state) for state in states if state.seconds >= began]
+    marks["judged"] = max(seconds for seconds, state in timed if state.places("Evaluator"))
+    return timed, marks
 
 
 def measured(states, marks):
@@ -76,7 +73,7 @@ def measured(states, marks):
     asked = first(lambda state: any(state.places("_AutoscalingCoordinatorActor")))
     up = first(lambda state: state.nodes)
     evaluators = first(lambda state: state.places("Evaluator"))
-    over = max(seconds for seconds, state in states if state.places("Evaluator"))
+    over = marks["judged"]
     return {
         "raynas run to the first node asked for": asked,
         "asked for to the first node up": up - asked,
@@ -102,29 +99,32 @@ def spans(states, present):
 
 
 def draw(states, marks):
-    """Returns a figure: a lane for each node that came, with who worked on it; above, what is asked for and waits."""
+    """Returns a figure: a lane for each node that came, with who worked on it."""
     nodes = spans(states, lambda state: state.nodes)
-    lanes = {node: lane for lane, node in enumerate(dict.fromkeys(node for node, _, _ in nodes))}
-    figure, axes = plt.subplots(figsize=(7.6, 0.42 * len(lanes) + 1.75), layout="constrained")
-    for node, since, until in nodes:
-        axes.barh(lanes[node], until - since, left=since, height=0.74, color=GRID, edgecolor=FAINT, linewidth=0.8)
+    lanes = {node: lane for lane, (node, _, _) in enumerate(nodes)}
+    figure, axes = plt.subplots(figsize=(7.6, 0.42 * len(lanes) + 1.4), layout="constrained")
+    look = {"node": {"height": 0.74, "color": GRID, "edgecolor": FAINT, "linewidth": 0.8}}
+    there = {"node": nodes}
     for (kind, name), color in zip(WHO.items(), SERIES, strict=False):
-        for node, since, until in spans(states, lambda state, kind=kind: set(state.places(kind)) & set(lanes)):
-            axes.barh(lanes[node], until - since, left=since, height=0.42, color=color)
-        axes.barh(0, 0, color=color, label=name)
-    axes.barh(0, 0, color=GRID, edgecolor=FAINT, label="node")
-    phases = {"starting": 0.0, "training": marks["first step"], "judging": marks["trained"], "idle": marks["end"]}
-    last = states[-1][0]
-    for (name, since), until in zip(phases.items(), [*list(phases.values())[1:], last], strict=True):
-        axes.axvline(since, color=FAINT, linewidth=0.8, linestyle=(0, (3, 2)))
-        axes.text((since + until) / 2, -0.72, name, color=INK, ha="center", va="bottom", fontsize=9)
-    axes.set_xlim(0, last)
-    axes.set_ylim(len(lanes) - 0.4, -0.65)
+        look[name] = {"height": 0.42, "color": color}
+        there[name] = spans(states, lambda state, kind=kind: set(state.places(kind)) & set(lanes))
+    bars = [
+        axes.barh(
+            [lanes[node] for node, _, _ in of], [b - a for _, a, b in of], left=[a for _, a, _ in of], **look[name]
+        )
+        for name, of in there.items()
+    ]
+    last = max(until for _, _, until in nodes)
+    begins = {"starting": 0.0, "training": marks["first step"], "judging": marks["trained"], "idle": marks["judged"]}
+    for (name, since), until in zip(begins.items(), [*list(begins.values())[1:], last], strict=True):
+        axes.axvline(until, color=FAINT, linewidth=0.8, linestyle=(0, (3, 2)))
+        axes.text((since + until) / 2, -0.6, name, ha="center", va="bottom")
+    axes.set_xlim(0, 1.01 * last)
+    axes.set_ylim(len(lanes) - 0.5, -0.55)
     axes.set_yticks(range(len(lanes)), [f"node {lane + 1}" for lane in lanes.values()])
     axes.grid(False)
-    axes.spines["left"].set_visible(False)
     axes.set_xlabel("seconds since raynas run was started")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.32), ncols=3, labelcolor=MUTED)
+    figure.legend(bars, there, loc="outside lower center", ncols=len(bars))
     return figure
 
 
