@@ -65,7 +65,7 @@ def test_nodes_come_for_workers_evaluators_and_gpus_and_go_when_nothing_needs_th
     file = short_run(tmp_path / "cluster", workers=1, evaluators=2)
     types = {"cpu": ({"CPU": 1}, 4), "gpu": ({"GPU": 1}, 4)}
     gpu_users = f"from {__name__} import *; judge_on_half_a_gpu_each"
-    with autoscaling_cluster(types, idle_seconds=5) as cluster, watched(cluster) as states:
+    with autoscaling_cluster(types, idle_seconds=8) as cluster, watched(cluster) as states:
         processes = [
             on_cluster(cluster, "-m", "raynas", "run", file, "--set", f"address={cluster.address}"),
             on_cluster(cluster, "-c", f"{gpu_users}({cluster.address!r})"),
@@ -73,7 +73,7 @@ def test_nodes_come_for_workers_evaluators_and_gpus_and_go_when_nothing_needs_th
         try:
             succeed("run", tmp_path / "alone/small.yaml")
             for process in processes:
-                said, _ = process.communicate(timeout=150)
+                said, _ = process.communicate(timeout=240)
                 assert process.returncode == 0, said
             ended = time.monotonic()
             while states[-1].nodes:
