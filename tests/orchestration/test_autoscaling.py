@@ -1,5 +1,6 @@
 """Nodes that come because a run needs them, and go because it does not any more: a real autoscaler, on this machine."""
 
+import os
 import subprocess
 import sys
 import time
@@ -11,7 +12,7 @@ import ray
 
 from raynas.orchestration.pool import Pool
 from tests.orchestration.autoscaling_cluster import AutoscalingCluster, State, autoscaling_cluster, watched
-from tests.orchestration.pool_fitness import Weighted
+from tests.orchestration.pool_fitness import Weighted, Where
 from tests.orchestration.runs import ROOT, outcome, small_run, succeed
 
 EPOCHS = 10
@@ -36,8 +37,12 @@ def judge_on_half_a_gpu_each(address: str) -> None:
     weights = np.array([1.0, 0.1, 0.001])
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     with Pool(evaluators=None, cpus=0, gpus=0.5) as pool:
-        fitness = pool.fitness(Weighted, weights, 0.3, quantities=Weighted.quantities)
-        assert np.array_equal(fitness(asked), Weighted(weights)(asked))
+        fitness = pool.fitness(Where, weights, 0.1, Path(os.devnull), quantities=Where.quantities)
+        processes: set[float] = set()
+        while len(processes) < 2:  # the second is started when the first has come
+            values, of_call = fitness(asked).T
+            processes.update(of_call)
+            assert np.array_equal(values, Weighted(weights)(asked)[:, 0])
 
 
 def on_cluster(cluster: AutoscalingCluster, *arguments: str | Path) -> subprocess.Popen[str]:
