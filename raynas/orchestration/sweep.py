@@ -32,7 +32,7 @@ from typing import Any
 from rich.console import Console
 
 from raynas.config import EXECUTION_KEYS, flatten
-from raynas.orchestration.cluster import Cluster, Needs, missing, room_for
+from raynas.orchestration.cluster import Cluster, Needs, missing
 from raynas.orchestration.judge import needs_training
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import locked, read_json, training_digest, write_json
@@ -87,8 +87,7 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
     with locked(folder / "lock", wait=0, holder="another raynas process"):
         with Cluster(sweep.base, dashboard=stops_early) as cluster, Progress(console, "starting") as progress:
             for plan in _plans(sweep, folder):
-                cluster.join(plan.needs)
-                _carry_out(plan, folder, progress)
+                _carry_out(plan, folder, cluster, progress)
         results = _write_results(sweep, folder)
         write_sweep_report(folder)
         return results
@@ -187,15 +186,23 @@ def _state_file(folder: Path, name: str) -> Path:
 # --- Tune -------------------------------------------------------------------------------------------------------------
 
 
-def _carry_out(plan: Plan, folder: Path, progress: Progress) -> None:
+def trials_at_hand(needs: Needs, total: Mapping[str, float]) -> int:
+    """Returns how many trials that lead workers of their own a cluster holds as large as it is now, at least one."""
+    return max(1, min(int(total.get(kind, 0.0) / amount) for kind, amount in needs.resources.items()))
+
+
+def _carry_out(plan: Plan, folder: Path, cluster: Cluster, progress: Progress) -> None:
     """Has Tune carry out a plan, in a Ray task, so that this process only waits: Ctrl-C ends it, and Ray ends the task.
 
     Raises:
         RuntimeError: If Tune fails.
     """
+    cluster.join(plan.needs)
     import ray
 
-    task = ray.remote(num_cpus=0, max_retries=0)(run_tuner).remote(plan, room_for(plan.needs))
+    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+    room = cluster.room_for(plan.needs) or trials_at_hand(plan.needs, total)
+    task = ray.remote(num_cpus=0, max_retries=0)(run_tuner).remote(plan, room)
     shown = _Shown(plan.sweep, folder, progress)
     spoke = time.monotonic()
     while not ray.wait([task], timeout=0.5)[0]:
