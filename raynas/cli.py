@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import raynas
@@ -14,7 +17,7 @@ import raynas
 if TYPE_CHECKING:
     from rich.console import Console
 
-USER_MISTAKE, FAILURE, INTERRUPTED = 2, 1, 130
+USER_MISTAKE, FAILURE = 2, 1
 
 VERBS = {
     "run": "train and search: the whole run, or what is left of it",
@@ -25,12 +28,17 @@ VERBS = {
     "sweep": "carry out a run file's `sweep:` section: a run for every combination, and what came of them side by side",
     "report": "write a run as one HTML page, and its figures",
     "compare": "write several runs as one HTML page, side by side",
+    "submit": "send a run file to a cluster as a job",
+    "jobs": "list the jobs of a cluster, or show or follow one of them",
+    "stop": "stop a job, and wait until it has stopped",
     "check": "validate a run file; print all its keys, the size of the space and the range of costs",
 }
 
+JOB_VERBS = ("submit", "jobs", "stop")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0 done, 2 a mistake of the user's, 1 a failure, 130 interrupted."""
+    """Returns the exit status: 0 done, 2 a mistake of the user's, 1 a failure, 130 interrupted, 143 terminated."""
     parser = argparse.ArgumentParser(
         prog="raynas",
         description="Neural architecture search at scale: one YAML file in, the best architectures out.",
@@ -48,6 +56,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 metavar="RUN",
                 help="a run's folder, or its run file",
             )
+        elif verb in ("jobs", "stop"):
+            command.add_argument("job", nargs="?" if verb == "jobs" else None, metavar="ID", help="a job's id")
         else:
             command.add_argument("file", metavar="FILE.yaml", help="the run file; jobs/ has examples")
             command.add_argument(
@@ -63,6 +73,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 action="store_true",
                 help="let the keys under `quick:` in the file override the others: the same run in small, in a folder "
                 "of its own",
+            )
+        if verb in JOB_VERBS:
+            command.add_argument(
+                "--address",
+                metavar="URL",
+                help="the cluster's dashboard; by default RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265",
+            )
+        if verb in ("submit", "jobs"):
+            command.add_argument("--follow", action="store_true", help="show the job's log; exit with its exit status")
+        if verb == "submit":
+            command.add_argument("--id", metavar="ID", help="the job's id; by default the run's name and six figures")
+            command.add_argument(
+                "--env",
+                action="append",
+                default=[],
+                metavar="KEY=VALUE",
+                help="a variable of the job's environment, beside RAYNAS_* of this one; may be repeated",
             )
         if verb == "compare":
             command.add_argument("--out", default="comparison.html", metavar="FILE.html", help="the page to write")
@@ -81,9 +108,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     options = parser.parse_args(arguments)
     try:
-        return _carry_out(options)
-    except KeyboardInterrupt:
-        return _end("interrupted; give the same command again to continue", INTERRUPTED)
+        with _sigterm_interrupts():
+            return _carry_out(options)
+    except _Terminated as ended:
+        return _end(str(ended) or "terminated; give the same command again to continue", 128 + signal.SIGTERM)
+    except KeyboardInterrupt as ended:
+        return _end(str(ended) or "interrupted; give the same command again to continue", 128 + signal.SIGINT)
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -95,6 +125,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("RAYNAS_TRACEBACK"):
             raise
         return _end(_failure(error), FAILURE)
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM has come."""
+
+
+@contextlib.contextmanager
+def _sigterm_interrupts() -> Iterator[None]:
+    """Lets SIGTERM, which ends jobs and containers, end the block as Ctrl-C does; a second one changes nothing.
+
+    Raises:
+        _Terminated: If it has come.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may set handlers
+        yield
+        return
+    came = False
+
+    def interrupt(number: int, frame: object) -> None:
+        nonlocal came
+        came = True
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    handler = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    except KeyboardInterrupt as interrupted:
+        if came:  # not told by the exception itself, in whose place Ray raises another
+            raise _Terminated(*interrupted.args) from None
+        raise
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def _end(message: str, status: int) -> int:
@@ -115,6 +178,8 @@ def _carry_out(options: argparse.Namespace) -> int:
         sys.path.insert(0, os.getcwd())  # a space of the user's own lies beside the run file, as with `python -m`
     if options.verb in ("report", "compare"):
         return _report(options)
+    if options.verb in JOB_VERBS:
+        return _jobs(options)
     from rich.console import Console
 
     from raynas.config import parse_config, read_run_file
@@ -189,6 +254,42 @@ def _report(options: argparse.Namespace) -> int:
         print(f"report: {write_report(folders[0])}")
     else:
         print(f"comparison: {write_comparison(folders, Path(options.out))}")
+    return 0
+
+
+def _jobs(options: argparse.Namespace) -> int:
+    """Sends, lists, follows or stops jobs; returns the exit status, of a job that is followed its own."""
+    from pathlib import Path
+
+    from raynas.orchestration import jobs
+
+    def write(text: str) -> None:
+        print(text, end="", flush=True)
+
+    if options.verb == "submit":
+        file, sent = Path(options.file), jobs.package(Path.cwd())
+        config = jobs.checked(file, options.overrides, options.quick, sent)
+        variables = jobs.environment(options.env)
+        client = jobs.connect(options.address)
+        job = jobs.submit(
+            client,
+            sent,
+            jobs.entrypoint(file, options.overrides, options.quick, sent.folder),
+            variables,
+            options.id or jobs.new_id(config),
+            say=lambda line: print(f"raynas: {line}", file=sys.stderr),
+        )
+        print(job, flush=True)
+        return jobs.follow(client, job, write) if options.follow else 0
+    if options.verb == "jobs" and options.follow and options.job is None:
+        raise ValueError("--follow: give the ID of a job; `raynas jobs` lists them")
+    client = jobs.connect(options.address)
+    if options.verb == "stop":
+        print(f"{options.job}: {jobs.stop(client, options.job)}")
+    elif options.follow:
+        return jobs.follow(client, options.job, write)
+    else:
+        print("\n".join(_lines(jobs.listed(client, options.job), left=("id", "status", "file"))))
     return 0
 
 
@@ -274,11 +375,10 @@ def _figure(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
-def _lines(columns: dict[str, list[str]]) -> list[str]:
-    """Returns columns of text as aligned lines under their names; empty columns are left out."""
+def _lines(columns: dict[str, list[str]], left: Sequence[str] = ("", "architecture")) -> list[str]:
+    """Returns columns of text as aligned lines under their names, some to the left; empty ones are left out."""
     filled = {name: cells for name, cells in columns.items() if cells}
     widths = {name: max(len(name), *map(len, cells)) for name, cells in filled.items()}
-    left = ("", "architecture")
     rows = zip(*filled.values(), strict=True)
     return [
         "  ".join(

@@ -7,10 +7,13 @@ import logging
 import math
 import os
 import re
+import secrets
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +126,10 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths keep their meaning in workers
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
     if local:
-        os.environ["RAY_AUTH_MODE"] = "disabled"  # nothing of it listens beyond this machine
+        # Ray says which way it takes to other machines by this name; off, all that it starts listens on 127.0.0.1.
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":  # against others on this machine
+            os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         # Workers inherit the environment, and so import what this process can: a space of the user's own, from the
         # directory raynas was started in. (A runtime environment would do it too, and cost each process its start.)
         search_path = [os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -143,20 +149,22 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
         stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
         stack.callback(ray.shutdown)
         if local:
-            ray.init(
-                address="local",
-                num_cpus=config.local_cpus or machine_cpus(),
-                include_dashboard=dashboard,
-                dashboard_host="127.0.0.1",
-                dashboard_port=dashboard_port,
-                _temp_dir=temporary,
-                **quiet,
-            )
+            with _own_sigterm():
+                ray.init(
+                    address="local",
+                    num_cpus=config.local_cpus or machine_cpus(),
+                    include_dashboard=dashboard,
+                    dashboard_host="127.0.0.1",
+                    dashboard_port=dashboard_port,
+                    _temp_dir=temporary,
+                    **quiet,
+                )
         else:
             address = None if config.address == "local" else config.address
             try:
                 _check_answers(config.address)
-                ray.init(address=address, **quiet)
+                with _own_sigterm():
+                    ray.init(address=address, **quiet)
             except OSError as error:
                 raise ValueError(
                     f"address: there is no Ray cluster at {config.address!r}; start one (ray start --head), name "
@@ -171,6 +179,21 @@ def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
         return port
+
+
+@contextlib.contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keeps what this process does at SIGTERM over a block that starts Ray, which sets its own handlers and exits."""
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:
+        if callable(handler):
+            handler(signal.SIGTERM, None)
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
 
 
 def _check_answers(address: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import errno
+import os
 import shutil
 import time
 from collections.abc import Callable
@@ -134,6 +135,7 @@ def run_trainer(values: dict[str, Any], folder: str, most: int) -> Failure | Non
         folder: The run's folder.
         most: How many workers to train with at most.
     """
+    os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # on a cluster this process has not the driver's environment
     from ray.train import FailureConfig, ScalingConfig, TrainingFailedError
     from ray.train import RunConfig as RayRunConfig
     from ray.train.torch import TorchTrainer

@@ -75,7 +75,7 @@ def train(task: Task, folder: Path, cluster: Cluster, console: Console, watch: C
         console.print("supernet: trained before", highlight=False)
         return
     began = time.perf_counter()
-    with TrainingProgress(folder, console) as progress:
+    with TrainingProgress(config, folder, console) as progress:
         if config.train.workers == 0:
             if config.train.use_gpu and not torch.cuda.is_available():
                 raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
@@ -119,7 +119,7 @@ def run(
             train(task, folder, cluster, console, watch)
         if "search" not in stages:
             return None
-        with Progress(console, "preparing to judge") as progress:
+        with Progress(console, "preparing to judge", milestones=True) as progress:
             judging_here = functools.partial(judging, as_searched(task), cluster, progress)
             return search(task, folder, judging_here, progress)
 

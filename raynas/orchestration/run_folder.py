@@ -42,8 +42,8 @@ from typing import Any
 from raynas import __version__
 from raynas.config import EXECUTION_KEYS, RunConfig, flatten, parse_config
 
-PROGRESS, NOTES = "progress.json", "notes.txt"
-"""What workers tell whoever shows their progress: where training is now, and lines for the user."""
+PROGRESS, NOTES, METRICS = "progress.json", "notes.txt", "metrics.jsonl"
+"""What workers tell whoever shows their progress: where training is now, lines for the user, and what epochs gave."""
 
 
 def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:

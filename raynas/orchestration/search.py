@@ -15,7 +15,7 @@ import numpy as np
 
 from raynas.fitness.angle import SUMS
 from raynas.orchestration.judge import FROM_ALPHAS, Judge, angle_sums, fitness_name, trained_alphas
-from raynas.orchestration.progress import Progress
+from raynas.orchestration.progress import Progress, time_left
 from raynas.orchestration.run_folder import append_text, read_json, write_json, write_text
 from raynas.orchestration.task import Task, as_searched
 from raynas.search import SEARCHERS, ExactAngle, Limits, Pareto, RandomSearch, Searcher, order
@@ -55,12 +55,13 @@ def search(
     history = folder / "search" / "history.jsonl"
     recorded = _read_history(history)
     lines: list[dict[str, Any]] = []
-    generation, appending, best = 0, False, -math.inf
+    generation, judged_here, appending, best = 0, 0, False, -math.inf
     planned = {
         "exhaustive": task.space.size,
         "exact_angle": config.top,
         "derive": len(task.config.base_seeds),
     }.get(config.name or "", config.population * config.generations)
+    generations = math.ceil(planned / config.population)
     with judging() as judge:
         while asked := searcher.ask():
             architectures = sorted(asked)  # neighbours begin alike, which judging a chain makes use of
@@ -71,6 +72,7 @@ def search(
                     "to search anew"
                 )
             lines += old
+            best = max([best, *(line["fitness"] for line in old)])
             left = architectures[len(old) :]
             if left and not appending:  # what was not written to its end is dropped
                 write_text(history, "".join(json.dumps(line) + "\n" for line in lines))
@@ -95,6 +97,13 @@ def search(
             fitness = {architecture: line["fitness"] for architecture, line in of_generation}
             searcher.tell(asked, np.array([fitness[architecture] for architecture in asked]))
             generation += 1
+            if len(old) < len(architectures):
+                judged_here += len(architectures) - len(old)
+                seconds_left = (time.perf_counter() - began) / judged_here * (planned - len(lines))
+                progress.milestone(
+                    f"generation {generation}/{generations}  {len(lines):,} judged  best {fitness_name(config)} "
+                    f"{best:.5g}" + (f"  {time_left(seconds_left)}" if generation < generations else "")
+                )
     ranking = order([tuple(line["architecture"]) for line in lines], np.array([line["fitness"] for line in lines]))
     # Of cells that compute the same function only the first is listed; the order of equals is that of `order`.
     firsts: dict[Architecture, dict[str, Any]] = {}

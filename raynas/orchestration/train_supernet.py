@@ -33,6 +33,7 @@ from raynas.orchestration.checkpoint import (
 )
 from raynas.orchestration.checkpoint_clock import CheckpointClock, Reason
 from raynas.orchestration.run_folder import (
+    METRICS,
     NOTES,
     PROGRESS,
     append_text,
@@ -317,7 +318,7 @@ class _Logbook:
         self._first_step = seeds.index(base_seed) * self._epochs * steps_per_epoch
         self._total_steps = len(seeds) * self._epochs * steps_per_epoch
         self._base_seed, self._folder, self._world = base_seed, folder, world
-        self._metrics = seed_folder(folder, base_seed) / "metrics.jsonl"
+        self._metrics = seed_folder(folder, base_seed) / METRICS
         self._angles = seed_folder(folder, base_seed) / ANGLE_TABLES
         self._derived = seed_folder(folder, base_seed) / DERIVED
         self._space, self._derivation = task.space, task.config.search.derivation
