@@ -289,7 +289,8 @@ def _jobs(options: argparse.Namespace) -> int:
     elif options.follow:
         return jobs.follow(client, options.job, write)
     else:
-        print("\n".join(_lines(jobs.listed(client, options.job), left=("id", "status", "file"))))
+        columns = jobs.listed(client, options.job)
+        print("\n".join(_lines(columns, left=("id", "status", "file"))) if columns["id"] else "no jobs")
     return 0
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -35,11 +36,19 @@ def test_a_run_says_the_best_cells_their_costs_and_its_folder(
     status, out, err = answer(capsys, "run", small_run(tmp_path))
     assert (status, err) == (0, "")
     assert not (tmp_path / "runs/small/report").exists()
-    lines = out.splitlines()
+    told, lines = out.splitlines()[:8], out.splitlines()[8:]
+    assert [line.split("  ")[0] for line in told[:4]] == [f"epoch {number}/4" for number in (1, 2, 3, 4)]
+    assert told[4].startswith("supernet: trained in ")
+    history = [json.loads(line) for line in (tmp_path / "runs/small/search/history.jsonl").read_text().splitlines()]
+    for generation, line in enumerate(told[5:], start=1):
+        best = max(one["fitness"] for one in history if one["generation"] < generation)
+        figures = f"generation {generation}/3  {20 * generation} judged  best angle (paper) {best:.5g}"
+        assert line.split("  ")[:3] == figures.split("  ")
+        assert line.endswith(" s left") == (generation < 3)
     assert lines[-1] == f"run folder: {tmp_path / 'runs/small'}"
-    assert lines[1].startswith("60 architectures, ")
-    assert lines[2].split() == ["angle", "parameters", "mult-adds", "architecture"]
-    assert len(lines) == 3 + 10 + 1
+    assert lines[0].startswith("60 architectures, ")
+    assert lines[1].split() == ["angle", "parameters", "mult-adds", "architecture"]
+    assert len(lines) == 2 + 10 + 1
     assert "\x1b" not in out, "no bar and no colours where there is no terminal"
 
 
@@ -49,7 +58,8 @@ def test_a_second_run_over_the_first_does_nothing_twice(tmp_path: Path, capsys: 
     run = tmp_path / "runs/small"
     files = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != "lock"}
     second = answer(capsys, "run", file)
-    assert first[1].splitlines()[1:] == second[1].splitlines()[1:]
+    assert second[1].splitlines()[0] == "supernet: trained before"
+    assert first[1].splitlines()[8:] == second[1].splitlines()[1:]
     assert files == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != "lock"}
 
 
@@ -438,3 +448,26 @@ def test_a_reader_that_leaves_early_is_no_error() -> None:
     )
     assert done.stdout == "name: quickstart\n"
     assert done.stderr == ""
+
+
+def test_sigterm_ends_a_command_as_ctrl_c_does_and_a_second_one_changes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = []
+
+    def interrupted_once(number: int) -> None:
+        try:
+            os.kill(os.getpid(), number)
+        except KeyboardInterrupt:
+            if number == signal.SIGTERM:
+                os.kill(os.getpid(), number)  # while what was begun is ended
+            left.append(number)
+            raise KeyboardInterrupt from None  # as Ray does: another one
+
+    before = signal.getsignal(signal.SIGTERM)
+    for number, word, expected in ((signal.SIGTERM, "terminated", 143), (signal.SIGINT, "interrupted", 130)):
+        monkeypatch.setattr("raynas.cli._carry_out", lambda options, number=number: interrupted_once(number))
+        status, _, err = answer(capsys, "check", small_run(tmp_path))
+        assert (status, err) == (expected, f"raynas: {word}; give the same command again to continue\n")
+    assert left == [signal.SIGTERM, signal.SIGINT]
+    assert signal.getsignal(signal.SIGTERM) == before

@@ -28,7 +28,6 @@ from urllib.parse import urlsplit
 
 import yaml
 
-import raynas
 from raynas.config import RunConfig, load_config
 from raynas.orchestration.check import check_derivation
 from raynas.orchestration.task import make_space
@@ -73,7 +72,7 @@ class Package:
 def package(folder: Path) -> Package:
     """Returns what a job needs of a folder: all but data, runs, environments, caches, weights and hidden files."""
     files = _files(folder)
-    own = Path(raynas.__file__).parent
+    own = Path(__file__).parents[1]
     if "raynas/__init__.py" not in files and not own.is_relative_to(sysconfig.get_path("purelib")):
         files |= {f"raynas/{name}": file for name, file in _files(own).items()}
     return Package(folder, files)
@@ -211,8 +210,8 @@ def _check_answers(address: str) -> None:
         pass  # an answer: without a token most are refused
     except (OSError, http.client.HTTPException) as error:
         raise ValueError(
-            f"--address: there is no Ray cluster at {address} ({getattr(error, 'reason', error)}); give the address of "
-            "its dashboard, or start one (ray start --head)"
+            f"--address: there is no dashboard of Ray at {address}; give the address of one, or start one (ray start "
+            "--head)"
         ) from error
 
 
