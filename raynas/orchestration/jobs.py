@@ -29,8 +29,6 @@ from urllib.parse import urlsplit
 import yaml
 
 from raynas.config import RunConfig, load_config
-from raynas.orchestration.check import check_derivation
-from raynas.orchestration.task import make_space
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -112,6 +110,9 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
     Raises:
         ValueError: If the run file is not as it should be, is not sent, or its results would be lost.
     """
+    from raynas.orchestration.check import check_derivation  # here, since only this needs torch
+    from raynas.orchestration.task import make_space
+
     config = load_config(file, overrides, quick)
     check_derivation(config, make_space(config))
     if file.resolve() not in sent.files.values():

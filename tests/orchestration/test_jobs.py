@@ -557,7 +557,7 @@ def test_a_job_is_submitted_stopped_and_continued_on_a_cluster_that_wants_a_toke
     head: dict[str, str], tmp_path: Path
 ) -> None:
     """What `ray job submit` began, and `raynas stop` ended in the middle, `raynas submit` continues."""
-    settings = [f"storage_path={tmp_path}", "train.epochs=120", "train.checkpoint_every=5", "report=false"]
+    settings = [f"storage_path={tmp_path}", "train.epochs=300", "train.checkpoint_every=5", "report=false"]
     words = ["jobs/quickstart.yaml", *(word for setting in settings for word in ("--set", setting))]
     submission = ["--working-dir", ".", "--submission-id", "first", "--no-wait", "--"]
     place = tmp_path / "quickstart/supernet/seed_0"
@@ -581,16 +581,16 @@ def test_a_job_is_submitted_stopped_and_continued_on_a_cluster_that_wants_a_toke
         time.sleep(0.1)
     status, out, _ = raynas(ROOT, "jobs", "first", "--follow", **head)
     assert status == 143 and out.endswith("raynas: terminated; give the same command again to continue\n")
-    assert "\nepoch 1/120  loss " in out and "\x1b" not in out.partition("epoch 1/")[2]
+    assert "\nepoch 1/300  loss " in out and "\x1b" not in out.partition("epoch 1/")[2]
     reached = max(int(path.name[6:]) for path in place.glob("epoch_*"))
-    assert 10 <= reached < 120
+    assert 10 <= reached < 300
 
     status, out, err = raynas(ROOT, "submit", *words, "--id", "second", "--follow", **head)
     assert status == 0, out + err
     lines = out.splitlines()
     assert lines[0] == "second" and lines[-1] == f"run folder: {tmp_path / 'quickstart'}"
     told = [line.split("  ")[0] for line in lines if line.startswith("epoch")]
-    assert told == [f"epoch {number}/120" for number in range(reached + 1, 121)]
+    assert told == [f"epoch {number}/300" for number in range(reached + 1, 301)]
     assert [line.split("  ")[0] for line in lines if line.startswith("generation")][-1] == "generation 20/20"
     assert len(json.loads((tmp_path / "quickstart/search/result.json").read_text())["best"]) == 10
 
