@@ -622,6 +622,9 @@ def test_a_space_of_the_users_own_goes_along_and_what_fails_there_fails_here(
         known = {**head, "RAY_AUTH_TOKEN": token} if token else {**head, "RAY_AUTH_MODE": "disabled"}
         status, out, err = raynas(project, "submit", "small.yaml", **known)
         assert (status, out, len(err.splitlines())) == (2, "", 1) and mend in err
+    elsewhere = {**head, "RAY_API_SERVER_ADDRESS": "http://127.0.0.1:1"}  # which loses against --address
+    status, out, err = raynas(project, "jobs", "--address", head["RAY_API_SERVER_ADDRESS"], **elsewhere)
+    assert status == 0 and "small.yaml" in out, err
     status, out, err = raynas(project, "stop", "nobody", **head)
     assert (status, out, len(err.splitlines())) == (2, "", 1) and "nobody: there is no such job at" in err
     status, out, err = raynas(project, "submit", "small.yaml", "--id", "twice", **head)
