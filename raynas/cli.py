@@ -54,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "runs",
                 nargs="+" if verb == "compare" else 1,
                 metavar="RUN",
-                help="a run's folder, or its run file",
+                help="the folder of a run or sweep, or its run file",
             )
         elif verb in ("jobs", "stop"):
             command.add_argument("job", nargs="?" if verb == "jobs" else None, metavar="ID", help="a job's id")
@@ -248,10 +248,12 @@ def _report(options: argparse.Namespace) -> int:
 
     from raynas.config import load_config
     from raynas.report.page import write_comparison, write_report
+    from raynas.report.sweep import write_sweep_report
 
     folders = [Path(run) if Path(run).is_dir() else load_config(run).folder for run in options.runs]
     if options.verb == "report":
-        print(f"report: {write_report(folders[0])}")
+        write = write_sweep_report if (folders[0] / "sweep.json").exists() else write_report
+        print(f"report: {write(folders[0])}")
     else:
         print(f"comparison: {write_comparison(folders, Path(options.out))}")
     return 0

@@ -29,6 +29,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from raynas.config import RunConfig, load_config
+from raynas.sweeps import load_sweep
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
@@ -114,6 +115,8 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
     from raynas.orchestration.task import make_space
 
     config = load_config(file, overrides, quick)
+    if verb_of(file) == "sweep":
+        load_sweep(file, overrides, quick)
     check_derivation(config, make_space(config))
     if file.resolve() not in sent.files.values():
         raise ValueError(
@@ -128,12 +131,16 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
     return config
 
 
+def verb_of(file: Path) -> str:
+    """Returns what carries out a run file: `sweep` where it has a section of that name, else `run`."""
+    return "sweep" if "sweep" in yaml.safe_load(file.read_text(encoding="utf-8")) else "run"
+
+
 def entrypoint(file: Path, overrides: Sequence[str], quick: bool, folder: Path) -> str:
-    """Returns the command of a job: `raynas sweep` where the file has a `sweep` section, else `raynas run`."""
-    verb = "sweep" if "sweep" in yaml.safe_load(file.read_text(encoding="utf-8")) else "run"
+    """Returns the command of a job."""
     where = file.resolve().relative_to(folder).as_posix()
     options = [word for override in overrides for word in ("--set", override)] + ["--quick"] * quick
-    return shlex.join(["python", "-m", "raynas", verb, where, *options])
+    return shlex.join(["python", "-m", "raynas", verb_of(file), where, *options])
 
 
 def environment(given: Sequence[str]) -> dict[str, str]:
