@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import raynas
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
 USER_MISTAKE, FAILURE = 2, 1
@@ -54,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "runs",
                 nargs="+" if verb == "compare" else 1,
                 metavar="RUN",
-                help="the folder of a run or sweep, or its run file",
+                help="the folder or URL of a run or sweep, or its run file",
             )
         elif verb in ("jobs", "stop"):
             command.add_argument("job", nargs="?" if verb == "jobs" else None, metavar="ID", help="a job's id")
@@ -215,10 +217,12 @@ def _carry_out(options: argparse.Namespace) -> int:
         if result is not None:
             print("\n".join(_table(result)))
     if config.report and options.verb in ("run", "rank"):
+        from raynas.orchestration.storage import push_report
         from raynas.report.page import write_report
 
-        print(f"report: {write_report(config.folder)}")
-    print(f"run folder: {config.folder}")
+        print(f"report: {write_report(config.folder, _place)}")
+        push_report(config.location, "driver")
+    print(f"run folder: {config.location}")
     return 0
 
 
@@ -246,17 +250,39 @@ def _report(options: argparse.Namespace) -> int:
     """Writes the page of one run, or that of several."""
     from pathlib import Path
 
-    from raynas.config import load_config
+    from raynas.config import is_url, load_config
     from raynas.report.page import write_comparison, write_report
     from raynas.report.sweep import write_sweep_report
 
-    folders = [Path(run) if Path(run).is_dir() else load_config(run).folder for run in options.runs]
-    if options.verb == "report":
-        write = write_sweep_report if (folders[0] / "sweep.json").exists() else write_report
-        print(f"report: {write(folders[0])}")
+    locations = [
+        run if is_url(run) or Path(run).is_dir() else load_config(run).location for run in map(str, options.runs)
+    ]
+    folders = [_place(location) for location in locations]
+    if options.verb == "compare":
+        print(f"comparison: {write_comparison(folders, Path(options.out), _place)}")
+        return 0
+    if (folders[0] / "sweep.json").exists():
+        print(f"report: {write_sweep_report(folders[0])}")
     else:
-        print(f"comparison: {write_comparison(folders, Path(options.out))}")
+        print(f"report: {write_report(folders[0], _place)}")
+    if is_url(locations[0]):
+        from raynas.orchestration.storage import push_report
+
+        push_report(locations[0], "reader")
     return 0
+
+
+def _place(location: str) -> Path:
+    """Returns the folder of a run that is to be read; one at a URL is pulled, but for its weights."""
+    from pathlib import Path
+
+    from raynas.config import is_url
+
+    if not is_url(location):
+        return Path(location).expanduser()
+    from raynas.orchestration.storage import pulled
+
+    return pulled(location, weights=False)
 
 
 def _jobs(options: argparse.Namespace) -> int:

@@ -9,12 +9,15 @@ What stands under `quick` overrides the rest of its file where `--quick` is give
 from __future__ import annotations
 
 import difflib
+import hashlib
 import inspect
+import os
 import re
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
@@ -150,7 +153,8 @@ class TrainSection(Section):
         keep_checkpoints: How many of the latest checkpoints to keep.
         base_seeds: Seeds of independently trained supernets, whose angles are averaged; ``[seed]`` by default.
         max_failures: Failures in a row, without a new checkpoint between them, after which training gives up.
-        reuse: Folder of another run of the same space, data and training, whose supernets to take instead of training.
+        reuse: Folder or URL of another run of the same space, data and training, whose supernets to take instead of
+            training.
         initialisation: What the first kernels of convolutions and linear layers are drawn from: Kaiming's normal or
             uniform distribution; as the layers themselves do by default.
     """
@@ -191,6 +195,11 @@ class TrainSection(Section):
         if value in ("CPU", "GPU", "memory", "object_store_memory"):
             raise ValueError(f"expected a name of your own such as raynas_train, got Ray's own {value!r}")
         return value
+
+    @field_validator("reuse")
+    @classmethod
+    def _folder_or_url(cls, value: str | None) -> str | None:
+        return value if value is None else _checked_url(value)
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainSection:
@@ -405,7 +414,8 @@ class RunConfig(Section):
     Attributes:
         name: The run's folder under `storage_path`; the file's own name by default.
         seed: Seed of everything that is drawn.
-        storage_path: Where run folders are kept; with workers on several machines, a folder they all see.
+        storage_path: Where run folders are kept: a folder, which with workers on several machines all of them see, or a
+            URL such as ``s3://bucket/path`` or ``gs://bucket/path``.
         address: ``local`` starts a Ray of its own, but in a Ray job joins the job's cluster; ``auto`` joins the cluster
             at hand; else a cluster's address.
         local_cpus: CPUs of a local Ray; those of the machine by default.
@@ -437,10 +447,8 @@ class RunConfig(Section):
 
     @field_validator("storage_path")
     @classmethod
-    def _local_folder(cls, value: str) -> str:
-        if "://" in value:
-            raise ValueError(f"expected a folder that this machine and all workers see, got the URL {value!r}")
-        return value
+    def _folder_or_url(cls, value: str) -> str:
+        return _checked_url(value)
 
     @field_validator("algorithm")
     @classmethod
@@ -455,14 +463,27 @@ class RunConfig(Section):
         return self.train.base_seeds or [self.seed]
 
     @property
+    def location(self) -> str:
+        """The run's folder or URL."""
+        return within(_absolute(self.storage_path), self.name)
+
+    @property
     def folder(self) -> Path:
-        """The run's folder."""
-        return Path(self.storage_path).expanduser().absolute() / self.name
+        """The run's folder; of a run at a URL, where this process works on it."""
+        return staging(self.location, "driver") if is_url(self.location) else Path(self.location)
+
+    @property
+    def supernets_location(self) -> str:
+        """The folder or URL of the run whose supernets are judged by: this one's, or that of `train.reuse`."""
+        return _absolute(self.train.reuse) if self.train.reuse else self.location
 
     @property
     def supernets(self) -> Path:
-        """The folder of the run whose supernets are judged by: this one's, or that of `train.reuse`."""
-        return Path(self.train.reuse).expanduser().absolute() if self.train.reuse else self.folder
+        """The folder of the run whose supernets are judged by; of one at a URL, where this process reads it."""
+        if self.train.reuse is None:
+            return self.folder
+        reused = self.supernets_location
+        return staging(reused, "reader") if is_url(reused) else Path(reused)
 
     @model_validator(mode="after")
     def _one_table(self) -> RunConfig:
@@ -526,6 +547,52 @@ def _filled(section: SectionType, row: object, *keys: str, **others: object) -> 
     """Returns a section with the keys that are left open taken from the row of an algorithm, and others set."""
     left_open = {key: getattr(row, key) for key in keys if getattr(section, key) is None}
     return section.model_copy(update={**left_open, **others})
+
+
+def is_url(location: str) -> bool:
+    """Returns whether a run is at a URL, not in a folder."""
+    return "://" in location
+
+
+def within(location: str, name: str) -> str:
+    """Returns the folder or URL of what lies in a folder or at a URL, whose query stays at its end."""
+    if not is_url(location):
+        return str(Path(location) / name)
+    url = urlsplit(location)
+    return url._replace(path=f"{url.path.rstrip('/')}/{name}").geturl()
+
+
+def staging(url: str, role: str) -> Path:
+    """Returns the folder that processes of a role use on their machine to work on a run at a URL.
+
+    It is in ``$XDG_CACHE_HOME/raynas``, by default ``~/.cache/raynas``.
+    """
+    name = urlsplit(url).path.rstrip("/").rpartition("/")[2]
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute()
+    return cache / "raynas" / f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}" / role / name
+
+
+def _checked_url(location: str) -> str:
+    """Returns a folder or URL as it came.
+
+    Raises:
+        ValueError: If it is a URL without a bucket or one that tells credentials.
+    """
+    url = urlsplit(location) if is_url(location) else None
+    if url is not None and url.scheme == "file":
+        raise ValueError(f"expected a folder or the URL of an object store, got {location!r}; give {url.path}")
+    if url is not None and not url.netloc:
+        raise ValueError(f"expected a URL such as s3://bucket/path, got {location!r}")
+    if url is not None and (url.password is not None or "secret" in url.query):
+        raise ValueError(
+            "expected a URL without credentials, which run folders and reports would show; set the environment "
+            "variables of the store, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        )
+    return location
+
+
+def _absolute(location: str) -> str:
+    return location if is_url(location) else str(Path(location).expanduser().absolute())
 
 
 EXECUTION_KEYS = frozenset(

@@ -33,7 +33,7 @@ TABLE = {
     "sweeps": (("config",), ("pydantic", "numpy")),
     "orchestration": (
         (*CORE, "algorithms", "config", "sweeps", "report"),
-        ("ray", "optuna", "torch", "numpy", "yaml", "rich", "safetensors"),
+        ("ray", "optuna", "torch", "numpy", "pyarrow", "yaml", "rich", "safetensors"),
     ),
     "report": (("search_space",), ("matplotlib", "numpy")),
     "cli": ANYTHING,

@@ -216,12 +216,13 @@ def _temporary_directory() -> str:
     parent = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir())
     for left in parent.glob("raynas-*-*"):
         owner = left.name.split("-")[1]
-        if owner.isdigit() and not _is_alive(int(owner)):
+        if owner.isdigit() and not is_alive(int(owner)):
             shutil.rmtree(left, ignore_errors=True)
     return tempfile.mkdtemp(prefix=f"raynas-{os.getpid()}-", dir=parent)
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Returns whether a process of this machine is there."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:

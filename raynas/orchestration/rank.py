@@ -21,6 +21,7 @@ from raynas.orchestration.judge import Judge, baseline, fitness_name, label, run
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import append_text, seed_folder, write_json, write_text
 from raynas.orchestration.search import describe_all
+from raynas.orchestration.storage import Mirror
 from raynas.orchestration.task import Task
 from raynas.orchestration.train_supernet import ANGLE_TABLES, read_angle_tables
 from raynas.search_space import Architecture, all_architectures, as_array, sample
@@ -39,7 +40,7 @@ BASELINES = ("num_parameters", "multiply_adds", "random")
 
 def rank(
     task: Task,
-    folder: Path,
+    mirror: Mirror,
     judging: Callable[[], AbstractContextManager[Judge]],
     progress: Progress,
     *,
@@ -50,7 +51,7 @@ def rank(
 
     Args:
         task: Space and images.
-        folder: The run's folder.
+        mirror: The run's folder, and what carries its files.
         judging: Opens the judge.
         progress: Told how far it is.
         size: How many architectures to rank, the same ones for every run; by default `SAMPLE` or the whole space.
@@ -61,7 +62,7 @@ def rank(
             nothing to order in a sample of one.
         RuntimeError: If an evaluation fails.
     """
-    search, table = task.config.search, task.table
+    search, table, folder = task.config.search, task.table, mirror.folder
     if size is not None and size < 2:
         raise ValueError(f"--sample: expected 2 or more, got {size}")
     if every_epoch and search.fitness not in BY_EPOCH:
@@ -74,7 +75,7 @@ def rank(
     began = time.perf_counter()
     architectures = _chosen(task, size)
     with judging() as judge:
-        rows = _scores(task, folder, judge, architectures, progress)
+        rows = _scores(task, mirror, judge, architectures, progress)
     fitness = rows[:, 0]
     costs = task.costs.total(as_array(architectures))
     ranked = {fitness_name(search): fitness} | {name: baseline(task, name)(architectures)[:, 0] for name in BASELINES}
@@ -109,6 +110,7 @@ def rank(
     _write_scores(folder / "rank" / f"{label(search)}.csv", lines, truth)
     result["seconds"] = round(time.perf_counter() - began, 3)
     write_json(folder / "rank" / f"{label(search)}.json", result)
+    mirror.push("rank")
     return result
 
 
@@ -128,7 +130,7 @@ def _chosen(task: Task, size: int | None) -> list[Architecture]:
 
 
 def _scores(
-    task: Task, folder: Path, judge: Judge, architectures: Sequence[Architecture], progress: Progress
+    task: Task, mirror: Mirror, judge: Judge, architectures: Sequence[Architecture], progress: Progress
 ) -> np.ndarray:
     """Returns what each architecture is worth, ``(n, len(judge.quantities))``.
 
@@ -137,7 +139,7 @@ def _scores(
     search = task.config.search
     if not runs_networks(search):
         return np.concatenate(list(judge.stream(architectures)))
-    file = folder / "rank" / f"{label(search)}.scores.jsonl"
+    file = mirror.folder / "rank" / f"{label(search)}.scores.jsonl"
     about = {
         "quantities": list(judge.quantities),
         "architectures": len(architectures),
@@ -159,6 +161,7 @@ def _scores(
     write_text(file, text)
     for rows in judge.stream(architectures[len(known) :]) if len(known) < len(architectures) else ():
         append_text(file, "".join(f"{json.dumps(row)}\n" for row in rows.tolist()))
+        mirror.push("rank", every=10)
         known += rows.tolist()
         best = max(row[0] for row in known)
         figures = f"{len(known):,} of {len(architectures):,}  best {fitness_name(search)} {best:.5g}"

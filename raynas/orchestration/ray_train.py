@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from raynas.config import RunConfig, parse_config
+from raynas.config import RunConfig, parse_config, within
 from raynas.orchestration import cluster
 from raynas.orchestration.progress import Progress
-from raynas.orchestration.run_folder import seed_folder
+from raynas.orchestration.run_folder import NOTES, PROGRESS, seed_folder
+from raynas.orchestration.storage import RAY, Mirror, mirror_at
 
 if TYPE_CHECKING:
     from ray.train import PreemptionInfo, TrainingFailedError
@@ -41,7 +42,7 @@ class Failure:
     no_room: bool = False
 
 
-def fit(config: RunConfig, folder: Path, progress: Progress, watch: Callable[[], None]) -> None:
+def fit(config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
     """Trains the supernets of a run on Ray, from their last checkpoints on, until they are done.
 
     A worker or node that is lost ends the attempt, and the next one goes on from the last checkpoint. After
@@ -51,7 +52,7 @@ def fit(config: RunConfig, folder: Path, progress: Progress, watch: Callable[[],
 
     Args:
         config: The resolved configuration.
-        folder: The run's folder.
+        mirror: The run's folder, and what carries its files.
         progress: Told what is waited for, and of failures.
         watch: Called twice a second.
 
@@ -63,8 +64,9 @@ def fit(config: RunConfig, folder: Path, progress: Progress, watch: Callable[[],
     failures, said = 0, ""
     least, most = config.train.worker_range
     while True:
-        position = _position(config, folder)
-        failure = _attempt(config, folder, progress, watch, most)
+        position = _position(config, mirror.folder)
+        failure = _attempt(config, mirror, progress, watch, most)
+        mirror.pull()
         most = config.train.worker_range[1]
         if failure is None:
             return
@@ -82,7 +84,7 @@ def fit(config: RunConfig, folder: Path, progress: Progress, watch: Callable[[],
             if failure.reason is not None:
                 progress.note(f"{failure.reason}; continuing from the last checkpoint")
             continue
-        failures = 1 if _position(config, folder) != position else failures + 1
+        failures = 1 if _position(config, mirror.folder) != position else failures + 1
         if failures > config.train.max_failures:
             raise RuntimeError(
                 f"training was tried {failures} times without a new checkpoint; the last time {failure.reason}; "
@@ -102,7 +104,7 @@ def lack_of_room(config: RunConfig, free: int) -> str:
 
 
 def _attempt(
-    config: RunConfig, folder: Path, progress: Progress, watch: Callable[[], None], most: int
+    config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[], None], most: int
 ) -> Failure | None:
     """Runs one trainer, of so many workers at most, to its end and returns what it failed of, if it did.
 
@@ -110,7 +112,7 @@ def _attempt(
     """
     import ray
 
-    task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(config.model_dump(), str(folder), most)
+    task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(config.model_dump(), config.location, most)
     began = time.monotonic()
     while not ray.wait([task], timeout=0.5)[0]:
         watch()
@@ -118,21 +120,31 @@ def _attempt(
             began = time.monotonic()
             lacking = cluster.missing(cluster.worker_needs(config))
             progress.wait_for(f"waiting for {lacking}: train.workers needs them" if lacking else None)
+            _pull_progress(mirror, progress)
     try:
         failure: Failure | None = ray.get(task)
     except ray.exceptions.RayError as error:
         return Failure(f"the trainer was lost ({type(error).__name__})")
     finally:
-        shutil.rmtree(folder / "ray", ignore_errors=True)  # checkpoints are ours; Ray keeps nothing there
+        shutil.rmtree(mirror.folder / RAY, ignore_errors=True)  # checkpoints are ours; Ray keeps nothing there
+        mirror.remove(RAY)
     return failure
 
 
-def run_trainer(values: dict[str, Any], folder: str, most: int) -> Failure | None:
+def _pull_progress(mirror: Mirror, progress: Progress) -> None:
+    """Pulls where training is; that it cannot be told for a while is no reason to end it."""
+    try:
+        mirror.pull(PROGRESS, NOTES)
+    except OSError as error:
+        progress.note(f"training goes on unseen: {error}")
+
+
+def run_trainer(values: dict[str, Any], location: str, most: int) -> Failure | None:
     """Returns what a Ray trainer failed of, or None after it has trained the supernets to their end.
 
     Args:
         values: The resolved configuration as plain values.
-        folder: The run's folder.
+        location: The run's folder or URL.
         most: How many workers to train with at most.
     """
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # on a cluster this process has not the driver's environment
@@ -144,7 +156,7 @@ def run_trainer(values: dict[str, Any], folder: str, most: int) -> Failure | Non
     train, least = config.train, config.train.worker_range[0]
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config={"config": values, "folder": folder},
+        train_loop_config={"config": values, "location": location},
         scaling_config=ScalingConfig(
             num_workers=least if least == most else (least, most),  # type: ignore[arg-type]
             use_gpu=train.use_gpu,
@@ -153,7 +165,7 @@ def run_trainer(values: dict[str, Any], folder: str, most: int) -> Failure | Non
         ),
         run_config=RayRunConfig(
             name=f"attempt-{time.time_ns()}",
-            storage_path=f"{folder}/ray",
+            storage_path=within(location, RAY),
             failure_config=FailureConfig(  # all that ends an attempt is for `fit` to judge
                 max_failures=0,
                 max_preemption_failures=0,  # type: ignore[call-arg]
@@ -224,7 +236,7 @@ def train_worker(values: dict[str, Any]) -> None:
     """Trains as one worker of a Ray trainer.
 
     Args:
-        values: ``config``, the resolved configuration as plain values, and ``folder``, the run's folder.
+        values: ``config``, the resolved configuration as plain values, and ``location``, the run's folder or URL.
     """
     import ray.train
     import ray.train.torch
@@ -249,4 +261,12 @@ def train_worker(values: dict[str, Any]) -> None:
     workers = Workers(context.get_world_rank(), context.get_world_size(), add_up)
     config = parse_config(values["config"])
     device = ray.train.torch.get_device()
-    train_supernets(make_task(config), Path(values["folder"]), workers, device, warning=warning)
+    # Workers of a run whose driver was just killed may live for some seconds: wait for them.
+    with mirror_at(values["location"], f"worker-{workers.rank}", wait=60) as mirror:
+        if mirror.carries:
+            if workers.rank == 0:
+                mirror.pull()
+                mirror.push()
+            workers.add_up(torch.zeros(1, device=device))  # what worker 0 had not pushed is there now
+            mirror.pull("config.json", "supernet", weights=False)
+        train_supernets(make_task(config), mirror, workers, device, warning=warning)

@@ -7,13 +7,12 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
-from raynas.config import RunConfig
+from raynas.config import RunConfig, is_url
 from raynas.orchestration.cluster import Cluster, worker_needs
 from raynas.orchestration.judge import check_judge, fitness_name, judging, needs_training
 from raynas.orchestration.latency import needs_latency, profile, with_latency
@@ -21,45 +20,62 @@ from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.rank import WHOLE, rank
 from raynas.orchestration.run_folder import BESIDE_TRAINING, check_reuse, locked, open_run
 from raynas.orchestration.search import Result, check_search, search
+from raynas.orchestration.storage import Mirror, mirrored, pulled
 from raynas.orchestration.task import Task, as_searched, make_task
 from raynas.orchestration.train_supernet import is_trained, train_supernets
 from raynas.supernet.workers import Workers
 
 
 @contextmanager
-def opened(config: RunConfig, wait: float = 0, ignore: tuple[str, ...] = ()) -> Iterator[tuple[Task, Path]]:
+def opened(
+    config: RunConfig, console: Console, wait: float = 0, ignore: tuple[str, ...] = ()
+) -> Iterator[tuple[Task, Mirror]]:
     """Yields the task and the folder of a run, held against every other process that would write into it.
 
     Args:
         config: The resolved configuration.
+        console: For what there is to say.
         wait: Seconds to wait for another process that holds it.
         ignore: Sections of the configuration that may differ from the folder's.
 
     Raises:
         ValueError: If the configuration, the data or the folder is not as it should be.
     """
-    check_reuse(config)  # before the folder is made: a mistake leaves nothing behind
+    _check_reuse(config)  # before the folder is made: a mistake leaves nothing behind
     task = make_task(config)
     task.train_batches(config.base_seeds[0], torch.device("cpu"))  # says if there are too few images for a batch
     if not needs_latency(config):
         check_search(task)
     check_judge(task)
     _ = task.table  # says if it cannot be read
-    folder = open_run(config, ignore)
-    with locked(folder / "lock", wait=wait, holder="another raynas process"):
-        yield task, folder
+    with mirrored(config, console.print, wait) as mirror:
+        folder = open_run(config, ignore)
+        with locked(folder / "lock", wait=wait, holder="another raynas process"):
+            mirror.push()
+            yield task, mirror
+
+
+def _check_reuse(config: RunConfig) -> None:
+    """Checks `train.reuse` after pulling that run, if it is at a URL.
+
+    Raises:
+        ValueError: If it is no run, or trained other supernets.
+    """
+    if config.train.reuse is not None and is_url(config.train.reuse):
+        pulled(config.train.reuse, "config.json", "supernet")
+    check_reuse(config)
 
 
 def _nothing() -> None:
     """Does nothing."""
 
 
-def train(task: Task, folder: Path, cluster: Cluster, console: Console, watch: Callable[[], None] = _nothing) -> None:
+def train(task: Task, mirror: Mirror, cluster: Cluster, console: Console, watch: Callable[[], None] = _nothing) -> None:
     """Trains the supernets of a run that are not done, on Ray or, with ``train.workers: 0``, in this process.
 
     Args:
         task: Space and images.
-        folder: The run's folder.
+        mirror: The run's folder, and what carries its files.
         cluster: Joined if there is anything to train on it.
         console: For progress.
         watch: Called after every epoch, or at least as often.
@@ -69,8 +85,9 @@ def train(task: Task, folder: Path, cluster: Cluster, console: Console, watch: C
         console.print(f"supernet: not needed by search.fitness: {fitness_name(config.search)}", highlight=False)
         return
     if config.train.reuse is not None:
-        console.print(f"supernet: that of {config.supernets}", highlight=False, soft_wrap=True)
+        console.print(f"supernet: that of {config.supernets_location}", highlight=False, soft_wrap=True)
         return
+    folder = mirror.folder
     if all(is_trained(folder, base_seed) for base_seed in config.base_seeds):
         console.print("supernet: trained before", highlight=False)
         return
@@ -80,12 +97,12 @@ def train(task: Task, folder: Path, cluster: Cluster, console: Console, watch: C
             if config.train.use_gpu and not torch.cuda.is_available():
                 raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
             device = torch.device("cuda" if config.train.use_gpu else "cpu")
-            train_supernets(task, folder, Workers(), device, after_epoch=watch)
+            train_supernets(task, mirror, Workers(), device, after_epoch=watch)
         else:
             from raynas.orchestration.ray_train import fit
 
             cluster.join(worker_needs(config))
-            fit(config, folder, progress, watch)
+            fit(config, mirror, progress, watch)
     console.print(f"supernet: trained in {time.perf_counter() - began:.0f} s", highlight=False)
 
 
@@ -110,18 +127,21 @@ def run(
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If training keeps failing, or an evaluation fails.
     """
-    with opened(config, wait) as (task, folder), Cluster(config) as cluster:
+    with opened(config, console, wait) as (task, mirror), Cluster(config) as cluster:
         if "search" in stages and needs_latency(config):
             with Progress(console, "measuring latency") as progress:
-                task = with_latency(task, folder, progress)
+                task = with_latency(task, mirror.folder, progress)
+            mirror.push()
             check_search(task)
         if "train" in stages:
-            train(task, folder, cluster, console, watch)
+            train(task, mirror, cluster, console, watch)
         if "search" not in stages:
             return None
         with Progress(console, "preparing to judge", milestones=True) as progress:
             judging_here = functools.partial(judging, as_searched(task), cluster, progress)
-            return search(task, folder, judging_here, progress)
+            result = search(task, mirror, judging_here, progress)
+        mirror.push()
+        return result
 
 
 def train_shared(config: RunConfig, console: Console, watch: Callable[[], None]) -> None:
@@ -136,8 +156,8 @@ def train_shared(config: RunConfig, console: Console, watch: Callable[[], None])
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If training keeps failing.
     """
-    with opened(config, math.inf, ignore=BESIDE_TRAINING) as (task, folder), Cluster(config) as cluster:
-        train(task, folder, cluster, console, watch)
+    with opened(config, console, math.inf, BESIDE_TRAINING) as (task, mirror), Cluster(config) as cluster:
+        train(task, mirror, cluster, console, watch)
 
 
 def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
@@ -147,9 +167,14 @@ def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
         ValueError: If something of the user's is not as it should be.
     """
     task = make_task(config)
-    folder = open_run(config)
-    with locked(folder / "lock", wait=0, holder="another raynas process"), Progress(console, "preparing") as progress:
-        return profile(with_latency(task, folder, progress), folder, progress)
+    with ExitStack() as stack:
+        mirror = stack.enter_context(mirrored(config, console.print))
+        folder = open_run(config)
+        stack.enter_context(locked(folder / "lock", wait=0, holder="another raynas process"))
+        progress = stack.enter_context(Progress(console, "preparing"))
+        result = profile(with_latency(task, folder, progress), folder, progress)
+        mirror.push()
+        return result
 
 
 def rank_run(config: RunConfig, console: Console, size: int | None = None, every_epoch: bool = False) -> dict[str, Any]:
@@ -167,12 +192,13 @@ def rank_run(config: RunConfig, console: Console, size: int | None = None, every
     """
     task = make_task(config)
     table = task.table
-    if needs_training(config.search) and not config.folder.exists():
-        raise ValueError(f"name: there is no run {config.folder}; give `raynas train` with this file first")
-    check_judge(task)
-    check_reuse(config)
-    folder = open_run(config, ignore=("search", "benchmark"))
     with ExitStack() as stack:
+        mirror = stack.enter_context(mirrored(config, console.print))
+        if needs_training(config.search) and not config.folder.exists():
+            raise ValueError(f"name: there is no run {config.location}; give `raynas train` with this file first")
+        check_judge(task)
+        _check_reuse(config)
+        folder = open_run(config, ignore=("search", "benchmark"))
         stack.enter_context(locked(folder / "lock", wait=0, holder="another raynas process"))
         cluster = stack.enter_context(Cluster(config))
         progress = stack.enter_context(Progress(console, "preparing to judge"))
@@ -182,4 +208,4 @@ def rank_run(config: RunConfig, console: Console, size: int | None = None, every
                 "others are left out"
             )
         judging_here = functools.partial(judging, task, cluster, progress)
-        return rank(task, folder, judging_here, progress, size=size, every_epoch=every_epoch)
+        return rank(task, mirror, judging_here, progress, size=size, every_epoch=every_epoch)

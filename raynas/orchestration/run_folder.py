@@ -63,7 +63,7 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
         changes = _changes(file, config, ignore)
         if changes:
             raise ValueError(
-                f"name: {folder} holds a run of another configuration ({changes}); "
+                f"name: {config.location} holds a run of another configuration ({changes}); "
                 f"give this one its own folder (--set name={config.name}-2) or remove that one"
             )
         return folder
@@ -112,11 +112,13 @@ def check_reuse(config: RunConfig) -> None:
     file = config.supernets / "config.json"
     if not file.exists():
         raise ValueError(
-            f"train.reuse: {config.supernets} is no run of raynas; give the folder of one, or leave it out"
+            f"train.reuse: {config.supernets_location} is no run of raynas; give the folder of one, or leave it out"
         )
     changes = _changes(file, config, BESIDE_TRAINING)
     if changes:
-        raise ValueError(f"train.reuse: {config.supernets} trained other supernets ({changes}); leave it out to train")
+        raise ValueError(
+            f"train.reuse: {config.supernets_location} trained other supernets ({changes}); leave it out to train"
+        )
 
 
 def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:

@@ -17,6 +17,7 @@ from raynas.fitness.angle import SUMS
 from raynas.orchestration.judge import FROM_ALPHAS, Judge, angle_sums, fitness_name, trained_alphas
 from raynas.orchestration.progress import Progress, time_left
 from raynas.orchestration.run_folder import append_text, read_json, write_json, write_text
+from raynas.orchestration.storage import Mirror
 from raynas.orchestration.task import Task, as_searched
 from raynas.search import SEARCHERS, ExactAngle, Limits, Pareto, RandomSearch, Searcher, order
 from raynas.search.alphas import evenly
@@ -28,7 +29,7 @@ Result: TypeAlias = dict[str, Any]
 
 
 def search(
-    task: Task, folder: Path, judging: Callable[[], AbstractContextManager[Judge]], progress: Progress
+    task: Task, mirror: Mirror, judging: Callable[[], AbstractContextManager[Judge]], progress: Progress
 ) -> Result:
     """Returns the search's result, from its file if the search is done, else after searching, or searching on.
 
@@ -37,7 +38,7 @@ def search(
 
     Args:
         task: Space and images.
-        folder: The run's folder.
+        mirror: The run's folder, and what carries its files.
         judging: Opens the judge, if there is anything left to judge.
         progress: Told how far the search is.
 
@@ -45,6 +46,7 @@ def search(
         ValueError: If the supernets are not trained, limits admit nothing, or the history is of another search.
         RuntimeError: If an evaluation fails.
     """
+    folder = mirror.folder
     file = folder / "search" / "result.json"
     if file.exists():
         return _with_truth(as_searched(task), file, read_json(file))
@@ -85,6 +87,7 @@ def search(
                     for line in describe_all(task, judged, judge.quantities, rows)
                 ]
                 append_text(history, "".join(json.dumps(line) + "\n" for line in new))
+                mirror.push("search", every=10)
                 lines += new
                 best = max(best, *(line["fitness"] for line in new))
                 progress.show(

@@ -43,6 +43,7 @@ from raynas.orchestration.run_folder import (
     write_json,
     write_text,
 )
+from raynas.orchestration.storage import Mirror
 from raynas.orchestration.task import Task
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, initial_alphas
@@ -63,7 +64,7 @@ class TakenBack(RuntimeError):
 
 def train_supernets(
     task: Task,
-    folder: Path,
+    mirror: Mirror,
     workers: Workers,
     device: torch.device,
     after_epoch: Callable[[], None] = lambda: None,
@@ -75,7 +76,7 @@ def train_supernets(
 
     Args:
         task: Space and images.
-        folder: The run's folder, seen by all workers.
+        mirror: The run's folder, and what carries its files to where all workers see them.
         workers: Who trains together.
         device: Where this worker computes.
         after_epoch: Called when an epoch's lines are written.
@@ -88,8 +89,8 @@ def train_supernets(
     """
     torch.set_num_threads(task.config.train.cpus_per_worker)
     for base_seed in task.config.base_seeds:
-        if not is_trained(folder, base_seed):
-            _train_supernet(task, folder, base_seed, workers, device, after_epoch, warning)
+        if not is_trained(mirror.folder, base_seed):
+            _train_supernet(task, mirror, base_seed, workers, device, after_epoch, warning)
 
 
 def recipe_of(config: RunConfig) -> Recipe:
@@ -168,13 +169,14 @@ def build_supernet(task: Task, base_seed: int) -> nn.Module:
 
 def _train_supernet(
     task: Task,
-    folder: Path,
+    mirror: Mirror,
     base_seed: int,
     workers: Workers,
     device: torch.device,
     after_epoch: Callable[[], None],
     warning: Callable[[], str | None],
 ) -> None:
+    folder = mirror.folder
     config, place, about = task.config, seed_folder(folder, base_seed), task.about(base_seed)
     recipe = recipe_of(config)
     supernet = build_supernet(task, base_seed).to(device).to(memory_format=torch.channels_last)
@@ -201,9 +203,12 @@ def _train_supernet(
             if not (place / "initial").exists():
                 save_checkpoint(place / "initial", supernet, None, 0, 0, about)
             found = latest_checkpoint(place, about, lambda line: append_text(folder / NOTES, f"{line}\n"))
+            mirror.push()
         agreed = torch.tensor([found.epochs, found.steps] if found else [0, 0], dtype=torch.float64, device=device)
         workers.add_up(agreed)  # the others contribute 0
         epochs, steps = map(int, agreed.tolist())
+        if workers.rank != 0:
+            mirror.pull(place / "initial", epoch_folder(place, epochs, steps))
         initial = load_checkpoint(place / "initial", about)
         last = load_checkpoint(epoch_folder(place, epochs, steps), about) if epochs or steps else initial
         restore(last, supernet, optimizer, alphas)
@@ -214,7 +219,7 @@ def _train_supernet(
         logbook = None
         if workers.rank == 0:
             logbook = stack.enter_context(
-                _Logbook(task, folder, base_seed, last, batches.steps_per_epoch, workers.world)
+                _Logbook(task, mirror, base_seed, last, batches.steps_per_epoch, workers.world)
             )
             if alphas is not None and last is initial:
                 logbook.write_alphas(0, alphas.alphas)
@@ -227,12 +232,15 @@ def _train_supernet(
                 save_checkpoint(to, supernet, optimizer, epochs, step, about, alphas, steps, sums)
                 drop_checkpoints(place, config.train.keep_checkpoints, to)
             clock.saved()
-            if reason is not None and reason.warning is not None and epochs < recipe.epochs:
-                if workers.rank == 0:
+            warning = reason.warning if reason is not None and epochs < recipe.epochs else None
+            if workers.rank == 0:
+                if warning is not None:
                     where = f"after epoch {epochs} and step {steps} of {batches.steps_per_epoch}"
-                    append_text(folder / NOTES, f"{reason.warning}: saved {where}, to go on elsewhere\n")
+                    append_text(folder / NOTES, f"{warning}: saved {where}, to go on elsewhere\n")
+                mirror.push()
+            if warning is not None:
                 workers.add_up(torch.zeros(1, device=device))  # no worker ends before the checkpoint is written
-                raise TakenBack(reason.warning)
+                raise TakenBack(warning)
 
         def report_step(metrics: StepMetrics) -> None:
             nonlocal reason
@@ -252,6 +260,8 @@ def _train_supernet(
                     logbook.write_alphas(done, alphas.alphas)
             if done % config.train.checkpoint_every == 0 or done == recipe.epochs or reason is not None:
                 save(done, metrics.step)
+            if workers.rank == 0:
+                mirror.push(every=5)
             after_epoch()
 
         train_supernet(
@@ -273,6 +283,7 @@ def _train_supernet(
             write_json(
                 place / "result.json", {"epochs": recipe.epochs, "steps": recipe.epochs * batches.steps_per_epoch}
             )
+            mirror.push()
 
 
 def angle_tables(task: Task, initial: Mapping[str, Tensor], supernet: nn.Module) -> dict[str, AdditiveTable]:
@@ -308,16 +319,17 @@ class _Logbook:
     """
 
     def __init__(
-        self, task: Task, folder: Path, base_seed: int, last: Checkpoint, steps_per_epoch: int, world: int
+        self, task: Task, mirror: Mirror, base_seed: int, last: Checkpoint, steps_per_epoch: int, world: int
     ) -> None:
         """Opens the files of one supernet, as they were when its `last` checkpoint was written."""
         steps_done = last.epochs * steps_per_epoch + last.steps
         started = steps_done > 0
         seeds, self._epochs = task.config.base_seeds, task.config.train.epochs
+        folder = mirror.folder
         self._steps_per_epoch = steps_per_epoch
         self._first_step = seeds.index(base_seed) * self._epochs * steps_per_epoch
         self._total_steps = len(seeds) * self._epochs * steps_per_epoch
-        self._base_seed, self._folder, self._world = base_seed, folder, world
+        self._base_seed, self._mirror, self._world = base_seed, mirror, world
         self._metrics = seed_folder(folder, base_seed) / METRICS
         self._angles = seed_folder(folder, base_seed) / ANGLE_TABLES
         self._derived = seed_folder(folder, base_seed) / DERIVED
@@ -362,7 +374,8 @@ class _Logbook:
             "learning_rate": metrics.learning_rate,
             "images_per_second": self._world * (metrics.images - self._images_before) / (now - self._epoch_began),
         }
-        write_json(self._folder / PROGRESS, note)
+        write_json(self._mirror.folder / PROGRESS, note)
+        self._mirror.push(PROGRESS, every=10)
 
     def write_epoch(self, metrics: EpochMetrics) -> None:
         """Adds an epoch's line and events."""

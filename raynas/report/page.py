@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from raynas.report import comparison, document, figures, sections
-from raynas.report.run_files import read_run
+from raynas.report.run_files import as_path, read_run
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: Path, locate: Callable[[str], Path] = as_path) -> Path:
     """Writes a run's page and its figures, and returns the page: ``report/index.html`` in the run's folder.
 
     The figures lie beside it as ``figures/*.svg`` and ``*.png``; those of an older report that are no more are removed.
 
     Args:
         folder: The run's folder.
+        locate: Returns the folder of a run that this one names.
 
     Raises:
         ValueError: If the folder holds no run, or one without any result, or a damaged file.
     """
-    run = read_run(folder)
+    run = read_run(folder, locate)
     gallery = sections.Gallery()
     page = document.document(
         f"{run.name} · raynas",
@@ -46,7 +47,7 @@ def write_report(folder: Path) -> Path:
     return place / "index.html"
 
 
-def write_comparison(folders: Sequence[Path], file: Path) -> Path:
+def write_comparison(folders: Sequence[Path], file: Path, locate: Callable[[str], Path] = as_path) -> Path:
     """Writes one page that sets runs side by side, and returns it.
 
     Runs that share a name are numbered; where fitness differs, searches are drawn apart.
@@ -54,13 +55,14 @@ def write_comparison(folders: Sequence[Path], file: Path) -> Path:
     Args:
         folders: The runs' folders, two at least.
         file: The page.
+        locate: Returns the folder of a run that one of them names.
 
     Raises:
         ValueError: If there are fewer than two folders, one holds no run or no result, or a file is damaged.
     """
     if len(folders) < 2:
         raise ValueError(f"a comparison takes two run folders or more, got {len(folders)}")
-    runs = [read_run(folder) for folder in folders]
+    runs = [read_run(folder, locate) for folder in folders]
     named = list(zip(comparison.distinct_names(runs), runs, strict=True))
     looks = figures.looks_of(name for name, _ in named)
     gallery = sections.Gallery()

@@ -7,7 +7,7 @@ import io
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -332,8 +332,17 @@ class Run:
         return None
 
 
-def read_run(folder: Path) -> Run:
+def as_path(location: str) -> Path:
+    """Returns the folder that a run names, as it is."""
+    return Path(location).expanduser()
+
+
+def read_run(folder: Path, locate: Callable[[str], Path] = as_path) -> Run:
     """Returns what a run's folder holds.
+
+    Args:
+        folder: The run's folder.
+        locate: Returns the folder of the run that it names as the one whose supernets it judged by.
 
     Raises:
         ValueError: If it holds no run, or one that has no result yet, or a damaged file.
@@ -345,7 +354,7 @@ def read_run(folder: Path) -> Run:
     about = _json(folder / "config.json", {"config": dict})
     config = about["config"]
     _check(f"{folder / 'config.json'} is damaged", config, {"name": str})
-    trained = Path((config.get("train") or {}).get("reuse") or folder).expanduser()
+    trained = locate((config.get("train") or {}).get("reuse") or str(folder))
     places = {
         int(place.name.removeprefix("seed_")): place
         for place in trained.glob("supernet/seed_*")

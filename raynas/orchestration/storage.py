@@ -1,0 +1,431 @@
+"""A run at a URL: worked on in a local folder, and carried to and from an object store at points that make sense.
+
+All that raynas writes are plain files: replaced at once, appended to, locked. Object stores know none of that, so a run
+whose `storage_path` is a URL lives in a staging folder of each process that works on it (`raynas.config.staging`) and a
+`Mirror` carries files. What is at the URL counts. Whatever is killed, and whenever, what is there can be gone on from:
+
+- an object appears whole or not at all;
+- a checkpoint counts if its ``checkpoint.json`` is there, which comes after its other files and goes before them;
+- what says that a stage is done, ``result.json``, comes last of all.
+
+The staging folder remembers what both sides were when they were last the same. A file changed on one side since is
+carried to the other; changed on both, it is taken from the URL. So a push that failed is made up for by the next
+command on the same machine, unless another machine has gone on in between.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import socket
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from raynas.config import RunConfig, is_url, staging
+from raynas.orchestration.cluster import is_alive
+from raynas.orchestration.run_folder import locked, write_json
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+Returned = TypeVar("Returned")
+
+CONFIG, CHECKPOINT, RESULT = "config.json", "checkpoint.json", "result.json"
+"""What makes a folder a run, a folder a checkpoint, and a stage done."""
+
+OWNER, RAY = "owner.json", "ray"
+"""What lies at the URL beside the run's files: who works on it, and what Ray keeps there meanwhile."""
+
+RECORD = ".mirror.json"
+"""What both sides were when they were last the same: size and time there, size and time here, of every file."""
+
+WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Seconds between attempts, after those of the library."""
+
+BEAT = 20.0
+"""Seconds between the signs of life of who works on a run; three that are missing are taken for its death."""
+
+Stamp = tuple[int, int]
+
+
+class Mirror:
+    """Carries nothing: the run is in a folder that all its processes see.
+
+    Attributes:
+        folder: Where the run's files are.
+        carries: Whether files are carried, so that other processes see only what was pushed.
+    """
+
+    carries = False
+
+    def __init__(self, folder: Path) -> None:
+        """Takes the run's folder."""
+        self.folder = folder
+
+    def pull(self, *parts: str | Path, weights: bool = True) -> None:
+        """Makes files here what they are at the URL.
+
+        Args:
+            parts: Files and folders of the run, relative or here; by default all.
+            weights: Whether weights are wanted too.
+
+        Raises:
+            ValueError: If there is something else than a run.
+            OSError: If the URL keeps failing.
+        """
+
+    def push(self, *parts: str | Path, every: float = 0.0) -> None:
+        """Makes files at the URL what they are here.
+
+        Args:
+            parts: Files and folders of the run; by default all.
+            every: Does nothing if the last push is not so many seconds ago.
+
+        Raises:
+            RuntimeError: If another machine has taken the run over.
+            OSError: If the URL keeps failing.
+        """
+
+    def remove(self, part: str) -> None:
+        """Removes a folder at the URL that is none of the run's."""
+
+
+class UrlMirror(Mirror):
+    """Carries files between a folder and a URL."""
+
+    carries = True
+
+    def __init__(self, url: str, folder: Path, store: FileSystem, root: str) -> None:
+        """Takes the run's URL, for messages; the folder; and the file system and path that the URL stands for."""
+        super().__init__(folder)
+        self._url, self._store, self._root = url, store, root.rstrip("/")
+        self._record = folder / RECORD
+        self._known: dict[str, tuple[Stamp, Stamp]] = {}
+        if self._record.exists():
+            stored = json.loads(self._record.read_text(encoding="utf-8"))
+            self._known = {path: ((there[0], there[1]), (here[0], here[1])) for path, (there, here) in stored.items()}
+        self._unfinished: set[str] = set()
+        self._pushed = -float("inf")
+        self._taken_by: str | None = None
+
+    def pull(self, *parts: str | Path, weights: bool = True) -> None:
+        """Makes files here what they are at the URL, see `Mirror.pull`."""
+        for _ in WAITS:
+            with contextlib.suppress(FileNotFoundError):  # replaced or removed since it was listed: look again
+                self._pull(self._selection(parts), weights)
+                return
+        raise ConnectionError(f"storage_path: {self._url} keeps changing; wait for whoever else works on it to end")
+
+    def _pull(self, selected: Callable[[str], bool], weights: bool) -> None:
+        there = self._list()
+        if there and CONFIG not in there:
+            raise ValueError(
+                f"name: {self._url} exists and is not a run of raynas; choose another name or storage_path"
+            )
+        known = self._known.get(CONFIG)
+        if self.folder.exists() and (known is None or known[0] != there.get(CONFIG)):
+            shutil.rmtree(self.folder)  # of a run that is no more
+            self._known = {}
+        wanted = {path for path in there if selected(path) and (weights or not path.endswith(".safetensors"))}
+        try:
+            for path in sorted(wanted, key=_order):
+                file = self.folder / path
+                if path not in self._known or self._known[path][0] != there[path] or not file.exists():
+                    self._download(path, file)
+                    self._known[path] = there[path], _stamp(file)
+            gone = {path for path in self._known if path not in there and selected(path)}
+            for path in sorted(gone, key=_order, reverse=True):
+                (self.folder / path).unlink(missing_ok=True)
+                self._remove_empty((self.folder / path).parent)
+                del self._known[path]
+        finally:
+            self._remember()
+
+    def push(self, *parts: str | Path, every: float = 0.0) -> None:
+        """Makes files at the URL what they are here, see `Mirror.push`."""
+        if time.monotonic() - self._pushed < every:
+            return
+        if self._taken_by is not None:
+            raise RuntimeError(
+                f"storage_path: {self._url} was taken over by {self._taken_by}; leave it to that process"
+            )
+        selected = self._selection(parts)
+        here = {path: stamp for path, stamp in self._here().items() if selected(path)}
+        changed = {path for path in here if path not in self._known or self._known[path][1] != here[path]}
+        gone = {path for path in {*self._known, *self._unfinished} if selected(path) and path not in here}
+        try:
+            for marker in {str(PurePosixPath(path).parent / CHECKPOINT) for path in changed} & set(self._known):
+                self._delete(marker)  # it stood for what is about to be replaced
+                changed.add(marker)
+            sent = sorted(changed & set(here), key=_order)
+            for path in sent:
+                self._upload(path)
+            for path in sorted(gone, key=_order, reverse=True):
+                self._delete(path)
+            for path, stamp in zip(sent, self._stamps(sent), strict=True):
+                self._known[path] = stamp, here[path]
+        finally:
+            if changed or gone:
+                self._remember()
+        self._pushed = time.monotonic()
+
+    def remove(self, part: str) -> None:
+        """Removes a folder at the URL that is none of the run's."""
+        with contextlib.suppress(FileNotFoundError):
+            self._tried(lambda: self._store.delete_dir(f"{self._root}/{part}"))
+
+    @contextlib.contextmanager
+    def owned(self, say: Callable[[str], None]) -> Iterator[None]:
+        """Holds the run against processes on other machines for the time of the block, as far as can be.
+
+        A small object says who works on the run and changes while it lives. Two that begin in the same second both go
+        on, since not every store can write an object only where there is none.
+
+        Args:
+            say: Takes a line for the user.
+
+        Raises:
+            ValueError: If somebody else works on it, or the URL cannot be written.
+        """
+        owner = {"host": socket.gethostname(), "process": os.getpid(), "token": uuid.uuid4().hex, "beat": 0}
+        try:
+            self._await_others(owner, say)
+            self._write_owner(owner)
+        except OSError as error:
+            raise ValueError(
+                f"storage_path: {self._url} cannot be written ({_told(error)}); check the bucket's name, the "
+                "credentials in the environment and the network"
+            ) from error
+        left = threading.Event()
+        beating = threading.Thread(target=self._beat, args=(owner, left), name="owner", daemon=True)
+        beating.start()
+        try:
+            yield
+        finally:
+            left.set()
+            beating.join()
+            # If it cannot be removed, the next process waits until it is seen to be out of date.
+            with contextlib.suppress(OSError):
+                if self._taken_by is None:
+                    self._store.delete_file(f"{self._root}/{OWNER}")
+
+    def _await_others(self, owner: dict[str, Any], say: Callable[[str], None]) -> None:
+        other = self._read_owner()
+        if other is None or _is_dead(other, owner):
+            return
+        who = f"raynas on {other['host']} (process {other['process']})"
+        say(f"{self._url} was last worked on by {who}: waiting {3 * BEAT:.0f} s for a sign of life")
+        deadline = time.monotonic() + 3 * BEAT
+        while time.monotonic() < deadline:
+            time.sleep(BEAT / 10)
+            seen = self._read_owner()
+            if seen is None:
+                return
+            if seen != other:
+                raise ValueError(f"{self._url} is in use by {who}; wait for it to end, or give this run its own name")
+
+    def _beat(self, owner: dict[str, Any], left: threading.Event) -> None:
+        while not left.wait(BEAT):
+            with contextlib.suppress(OSError):  # the next push says so if it lasts
+                seen = self._read_owner()
+                if seen is not None and seen["token"] != owner["token"]:
+                    self._taken_by = f"raynas on {seen['host']} (process {seen['process']})"
+                    return
+                owner["beat"] += 1
+                self._write_owner(owner)
+
+    def _read_owner(self) -> dict[str, Any] | None:
+        try:
+            with self._store.open_input_stream(f"{self._root}/{OWNER}") as stream:
+                owner: dict[str, Any] = json.loads(stream.read())
+        except FileNotFoundError:
+            return None
+        return owner
+
+    def _write_owner(self, owner: dict[str, Any]) -> None:
+        with self._store.open_output_stream(f"{self._root}/{OWNER}") as stream:
+            stream.write(json.dumps(owner).encode())
+
+    def _list(self) -> dict[str, Stamp]:
+        """Returns size and time of the run's files at the URL, without those of checkpoints that do not count."""
+        from pyarrow.fs import FileSelector, FileType
+
+        selector = FileSelector(self._root, recursive=True, allow_not_found=True)
+        infos = [
+            info for info in self._tried(lambda: self._store.get_file_info(selector)) if info.type == FileType.File
+        ]
+        found = {info.path[len(self._root) + 1 :]: (info.size, info.mtime_ns) for info in infos}
+        of_run = {path: stamp for path, stamp in found.items() if path != OWNER and PurePosixPath(path).parts[0] != RAY}
+        halves = {PurePosixPath(path).parent for path in of_run if path.endswith(".safetensors")}
+        halves = {folder for folder in halves if str(folder / CHECKPOINT) not in of_run}
+        self._unfinished = {path for path in of_run if PurePosixPath(path).parent in halves}
+        return {path: stamp for path, stamp in of_run.items() if path not in self._unfinished}
+
+    def _here(self) -> dict[str, Stamp]:
+        """Returns size and time of the run's files here; locks and what is only being written are none of them."""
+        files = (file for file in self.folder.rglob("*") if file.is_file() and file.name != "lock")
+        relative = ((file.relative_to(self.folder), file) for file in files)
+        return {
+            path.as_posix(): _stamp(file)
+            for path, file in relative
+            if not any(part.startswith(".") for part in path.parts)
+        }
+
+    def _selection(self, parts: tuple[str | Path, ...]) -> Callable[[str], bool]:
+        wanted = [(self.folder / part).relative_to(self.folder).as_posix() for part in parts]
+        return lambda path: not wanted or any(f"{path}/".startswith(f"{part}/") for part in wanted)
+
+    def _download(self, path: str, file: Path) -> None:
+        from pyarrow.fs import LocalFileSystem, copy_files
+
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder, prefix=".") as temporary:
+            copied = f"{temporary}/{file.name}"
+            self._tried(lambda: copy_files(f"{self._root}/{path}", copied, self._store, LocalFileSystem()))
+            os.replace(copied, file)
+
+    def _upload(self, path: str) -> None:
+        from pyarrow.fs import LocalFileSystem, copy_files
+
+        file = str(self.folder / path)
+        self._tried(lambda: copy_files(file, f"{self._root}/{path}", LocalFileSystem(), self._store))
+
+    def _delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._tried(lambda: self._store.delete_file(f"{self._root}/{path}"))
+        self._known.pop(path, None)
+        self._unfinished.discard(path)
+
+    def _stamps(self, paths: list[str]) -> list[Stamp]:
+        infos = self._tried(lambda: self._store.get_file_info([f"{self._root}/{path}" for path in paths]))
+        return [(info.size, info.mtime_ns) for info in infos]
+
+    def _remember(self) -> None:
+        if self.folder.exists():
+            write_json(self._record, self._known)
+
+    def _remove_empty(self, folder: Path) -> None:
+        while folder != self.folder and folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
+            folder = folder.parent
+
+    def _tried(self, operation: Callable[[], Returned]) -> Returned:
+        """Returns what an operation on the store returns, tried again while it fails.
+
+        Raises:
+            FileNotFoundError: If the object is not there.
+            OSError: If it fails to the last.
+        """
+        for wait in (*WAITS, None):
+            try:
+                return operation()
+            except FileNotFoundError:
+                raise
+            except OSError as error:
+                if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                    raise OSError(error.errno, os.strerror(error.errno), str(self.folder)) from error
+                if wait is None:
+                    raise ConnectionError(
+                        f"storage_path: {self._url} keeps failing ({_told(error)}); what is not there yet is kept in "
+                        f"{self.folder}; mend that and give the same command again to continue"
+                    ) from error
+                time.sleep(wait)
+        raise AssertionError("the last attempt returns or raises")
+
+
+@contextlib.contextmanager
+def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
+    """Yields the mirror of a run, whose staging folder is held against other processes of this machine.
+
+    Args:
+        location: The run's folder or URL.
+        role: Who works on it: processes of different roles have folders of their own.
+        wait: Seconds to wait for another process of the same role.
+
+    Raises:
+        ValueError: If the URL is none that can be opened, or the folder is in use.
+    """
+    if not is_url(location):
+        yield Mirror(Path(location))
+        return
+    from pyarrow.fs import FileSystem
+
+    try:
+        store, root = FileSystem.from_uri(location)
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"storage_path: {location} cannot be opened ({_told(error)}); give a folder, or a URL such as "
+            "s3://bucket/path or gs://bucket/path"
+        ) from error
+    folder = staging(location, role)
+    with locked(folder.with_name(f"{folder.name}.lock"), wait, holder="another raynas process"):
+        yield UrlMirror(location, folder, store, root)
+
+
+@contextlib.contextmanager
+def mirrored(config: RunConfig, say: Callable[[str], None], wait: float = 0.0) -> Iterator[Mirror]:
+    """Yields the mirror of the run that a command works on, after pulling what is there.
+
+    What another process left unpushed in the staging folder is pushed.
+
+    Args:
+        config: The resolved configuration.
+        say: Takes a line for the user.
+        wait: Seconds to wait for another process of this machine that works on it.
+
+    Raises:
+        ValueError: If the URL cannot be opened or written, is no run, or is in use.
+    """
+    with contextlib.ExitStack() as stack:
+        mirror = stack.enter_context(mirror_at(config.location, "driver", wait))
+        if isinstance(mirror, UrlMirror):
+            stack.enter_context(mirror.owned(say))
+        mirror.pull()
+        mirror.push()
+        yield mirror
+
+
+def pulled(location: str, *parts: str, weights: bool = True) -> Path:
+    """Returns the folder of a run that is only read, after pulling it if `location` is a URL."""
+    with mirror_at(location, "reader", wait=600) as mirror:
+        mirror.pull(*parts, weights=weights)
+        if mirror.carries and not (mirror.folder / CONFIG).exists():
+            raise ValueError(f"{location} holds no run; check the URL and the credentials in the environment")
+        return mirror.folder
+
+
+def push_report(location: str, role: str) -> None:
+    """Pushes a report that was written into the folder of a role."""
+    with mirror_at(location, role, wait=600) as mirror:
+        mirror.push("report")
+
+
+def _order(path: str) -> tuple[int, str]:
+    """Sorts what counts on other files behind them."""
+    name = PurePosixPath(path).name
+    return ((CHECKPOINT, RESULT).index(name) + 1 if name in (CHECKPOINT, RESULT) else 0), path
+
+
+def _stamp(file: Path) -> Stamp:
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+def _is_dead(other: dict[str, Any], owner: dict[str, Any]) -> bool:
+    """Returns whether another owner is known to have died: a process of this machine that is gone, or is now this."""
+    process = other["process"]
+    return bool(other["host"] == owner["host"] and (process == owner["process"] or not is_alive(process)))
+
+
+def _told(error: Exception) -> str:
+    """Returns what an error says, in one line that is not too long."""
+    line = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return line if len(line) < 300 else f"{line[:297]}..."
