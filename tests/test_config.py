@@ -190,7 +190,7 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path, text: str) -> Non
         ("data.name=mnist", "data.name: expected 'digits', 'cifar10'"),
         ("data.train_portion=0", "data.train_portion: expected greater than 0, got 0"),
         ("algorithm=darts2", f"algorithm: expected one of {', '.join(algorithms())}, got 'darts2'"),
-        ("storage_path=s3://bucket", "storage_path: expected a folder that this machine and all workers see"),
+        ("storage_path=s3://", "storage_path: expected a URL such as s3://bucket/path, got 's3://'"),
         ("name=a/b", "name: expected match pattern"),
         ("space={}", "space.name: this key is required"),
         ("train=5", "train: expected a valid dictionary"),

@@ -95,7 +95,7 @@ class Mirror:
         """
 
     def remove(self, part: str) -> None:
-        """Removes a folder at the URL that is none of the run's."""
+        """Removes a folder at the URL, if it is there."""
 
 
 class UrlMirror(Mirror):
@@ -170,6 +170,9 @@ class UrlMirror(Mirror):
                 self._upload(path)
             for path in sorted(gone, key=_order, reverse=True):
                 self._delete(path)
+            for folder in {PurePosixPath(path).parent for path in gone}:
+                if not (self.folder / folder).exists():
+                    self.remove(str(folder))  # the empty object that stands for it in some stores
             for path, stamp in zip(sent, self._stamps(sent), strict=True):
                 self._known[path] = stamp, here[path]
         finally:
@@ -178,7 +181,7 @@ class UrlMirror(Mirror):
         self._pushed = time.monotonic()
 
     def remove(self, part: str) -> None:
-        """Removes a folder at the URL that is none of the run's."""
+        """Removes a folder at the URL, if it is there."""
         with contextlib.suppress(FileNotFoundError):
             self._tried(lambda: self._store.delete_dir(f"{self._root}/{part}"))
 
