@@ -189,6 +189,12 @@ def usable(run: Tree) -> list[int]:
     return epochs
 
 
+def has_halves(run: Tree) -> bool:
+    """Returns whether there are weights that no checkpoint counts."""
+    weights = {path.rpartition("/")[0] for path in run if path.endswith(".safetensors")}
+    return not weights <= {path.rpartition("/")[0] for path in run if path.endswith("/checkpoint.json")}
+
+
 @pytest.mark.parametrize("after", range(9))
 def test_a_push_killed_between_any_two_writes_leaves_the_old_checkpoint_or_the_new(
     tmp_path: Path, store: Store, after: int
@@ -207,6 +213,7 @@ def test_a_push_killed_between_any_two_writes_leaves_the_old_checkpoint_or_the_n
     reader = machine(store, tmp_path / "reader")
     reader.pull()
     assert usable(tree_of(reader.folder))
+    assert not has_halves(tree_of(reader.folder))
     for name in ("elsewhere", "first"):  # an empty folder, and the one that was left behind
         store_before = tree_of(store.folder)
         again = machine(store, tmp_path / name)
@@ -606,8 +613,9 @@ def test_a_run_on_s3_whose_driver_and_staging_are_lost_continues_to_the_same_bit
     file = small_run(tmp_path, storage_path=bucket, **changes)
     process = start("run", file, XDG_CACHE_HOME=str(tmp_path / "lost"))
     files, root = FileSystem.from_uri(f"{bucket}/small/supernet/seed_0")
-    wait_until(lambda: files.get_file_info(f"{root}/epoch_00010/checkpoint.json").size is not None, process)
-    os.killpg(process.pid, signal.SIGKILL)
+    reached = f"{root}/epoch_00010/checkpoint.json"
+    wait_until(lambda: files.get_file_info(reached).size is not None, process, seconds=280)
+    os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     shutil.rmtree(tmp_path / "lost", ignore_errors=True)
     out = succeed("run", file, XDG_CACHE_HOME=str(tmp_path / "found"))
