@@ -435,7 +435,7 @@ def test_who_was_taken_over_writes_no_more(tmp_path: Path, store: Store, monkeyp
     with mirror.owned(print):
         (store.folder / "run/owner.json").write_text(json.dumps(other))
         with pytest.raises(RuntimeError, match=r"was taken over by raynas on elsewhere \(process 7\)"):
-            while True:
+            for _ in range(500):
                 mirror.push()
                 time.sleep(0.01)
     assert owner(store) == other
@@ -626,8 +626,8 @@ def test_a_run_on_s3_whose_driver_and_staging_are_lost_continues_to_the_same_bit
     run = pulled(f"{bucket}/small")
     assert outcome(run, EPOCHS) == undisturbed
     (place,) = (tmp_path / "found/raynas").glob("small-*")
-    begun = {path.name for path in (place / "worker-1/small/supernet/seed_0").glob("epoch_*")}
-    assert min(begun) >= "epoch_00010", "training went on from what was at the URL"
+    (weights,) = (place / "worker-1/small/supernet/seed_0").glob("epoch_*/weights.safetensors")
+    assert weights.parent.name >= "epoch_00010", "training went on from what was at the URL"
     assert len(list((run / "tensorboard/seed_0").glob("events*"))) == 2
     left = [info.path for info in files.get_file_info(FileSelector(root.removesuffix("/supernet/seed_0")))]
     assert not [path for path in left if path.endswith(("/owner.json", "/ray"))]
