@@ -31,7 +31,7 @@ from typing import Any
 
 from rich.console import Console
 
-from raynas.config import EXECUTION_KEYS, flatten
+from raynas.config import EXECUTION_KEYS, flatten, is_url
 from raynas.orchestration.cluster import Cluster, Needs, missing
 from raynas.orchestration.judge import needs_training
 from raynas.orchestration.progress import Progress
@@ -98,6 +98,10 @@ def _open(sweep: Sweep) -> Path:
 
     Axes may have changed: a sweep can be extended.
     """
+    if is_url(sweep.base.storage_path):
+        raise ValueError(
+            f"storage_path: a sweep needs a folder that all its machines see, got {sweep.base.storage_path!r}; give one"
+        )
     folder, file = sweep.folder, sweep.folder / "sweep.json"
     base = sweep.base.model_dump()
     if file.exists():
