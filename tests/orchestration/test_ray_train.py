@@ -14,6 +14,7 @@ from raynas.config import RunConfig, load_config
 from raynas.orchestration import ray_train
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.ray_train import Failure, _failure, fit, lack_of_room, taken_back
+from raynas.orchestration.storage import Mirror
 from raynas.orchestration.train_supernet import TakenBack
 from tests.orchestration.runs import small_run
 
@@ -88,7 +89,7 @@ class Attempts:
         self.most: list[int] = []
 
     def __call__(
-        self, config: RunConfig, folder: Path, progress: Progress, watch: Callable[[], None], most: int
+        self, config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[], None], most: int
     ) -> Failure | None:
         self.most.append(most)
         if self._saves:
@@ -105,7 +106,7 @@ def ended(
     monkeypatch.setattr(ray_train.cluster, "free_workers", lambda config: free)
     monkeypatch.setattr(ray_train.cluster, "missing", lambda needs: "")
     with (folder / "said").open("w") as stream, Progress(Console(file=stream), "") as progress:
-        fit(config, folder, progress, lambda: None)
+        fit(config, Mirror(folder), progress, lambda: None)
     return (folder / "said").read_text().splitlines()
 
 
