@@ -205,7 +205,7 @@ def autoscaling_cluster(
 def _wait_until_up(cluster: AutoscalingCluster, head: subprocess.Popen[bytes]) -> None:
     from ray.util.state.exception import RayStateApiException
 
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while True:
         try:
             cluster.state()
@@ -220,7 +220,7 @@ def _end(head: subprocess.Popen[bytes]) -> None:
     """Ends a head and all that it started."""
     head.terminate()
     try:
-        head.wait(timeout=40)
+        head.wait(timeout=90)
     except subprocess.TimeoutExpired:
         warnings.warn("the head did not end when it was told to", stacklevel=2)
     with contextlib.suppress(ProcessLookupError):  # all have ended

@@ -1,10 +1,12 @@
 """A cluster without CPUs, to which nodes come and from which one is killed while raynas trains on it.
 
-Usage: elastic_cluster.py RUN_FILE RUN_FOLDER. Prints what raynas said, and last the numbers of workers that trained.
+Usage: elastic_cluster.py RUN_FILE RUN_FOLDER. Ends the run a hundred epochs after the last change, and prints what
+raynas said, and last the numbers of workers that trained.
 """
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,7 +37,7 @@ def main(file: str, folder: Path) -> int:
 
     def wait_for(sign: object) -> None:
         """Waits until raynas has said a text, or so many workers train, which the first one notes."""
-        deadline = time.monotonic() + 150
+        deadline = time.monotonic() + 300
         while sign not in said.read_text() if isinstance(sign, str) else worlds[-1:] != [sign]:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"no {sign}: {worlds}, exit status {process.poll()}\n{said.read_text()}")
@@ -54,13 +56,19 @@ def main(file: str, folder: Path) -> int:
         time.sleep(3)
         cluster.remove_node(second, allow_graceful=False)
         wait_for(1)
-        status = process.wait(timeout=300)
+        metrics = folder / "supernet/seed_0/metrics.jsonl"
+        enough = len(metrics.read_text().splitlines()) + 100
+        while process.poll() is None and len(metrics.read_text().splitlines()) < enough:
+            time.sleep(0.1)
+        process.terminate()
+        status = process.wait(timeout=60)
+        print(said.read_text())
     finally:
         process.kill()
         cluster.shutdown()
-    print(said.read_text())
+        shutil.rmtree(temporary, ignore_errors=True)
     print(json.dumps(worlds))
-    return status
+    return 0 if status == 143 else 1  # which is how SIGTERM ends it
 
 
 if __name__ == "__main__":

@@ -45,7 +45,7 @@ def main(file: str, folder: Path) -> int:
         return steps[-1]
 
     def wait_until(condition: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + 100
+        deadline = time.monotonic() + 300
         while not condition():
             step()
             if process.poll() is not None or time.monotonic() > deadline:
@@ -74,7 +74,7 @@ def main(file: str, folder: Path) -> int:
         again_after = time.monotonic() - warned
         time.sleep(max(0.0, DEADLINE + 1 - again_after))
         cluster.remove_node(first, allow_graceful=False)
-        status = process.wait(timeout=200)
+        status = process.wait(timeout=300)
     finally:
         process.kill()
         cluster.shutdown()

@@ -75,7 +75,7 @@ def succeed(*arguments: str | Path, **environment: str) -> str:
     return out
 
 
-def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 120) -> None:
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], seconds: float = 300) -> None:
     """Waits for a condition while a process runs."""
     deadline = time.monotonic() + seconds
     while not condition():

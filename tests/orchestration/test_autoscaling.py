@@ -78,7 +78,7 @@ def test_nodes_come_for_workers_evaluators_and_gpus_and_go_when_nothing_needs_th
         try:
             succeed("run", tmp_path / "alone/small.yaml")
             for process in processes:
-                said, _ = process.communicate(timeout=240)
+                said, _ = process.communicate(timeout=400)
                 assert process.returncode == 0, said
             ended = time.monotonic()
             while states[-1].nodes:

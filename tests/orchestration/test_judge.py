@@ -264,7 +264,7 @@ def test_three_evaluators_and_two_of_which_one_is_killed_leave_the_history_of_a_
             ours = [int(pid) for pid, *_ in evaluating if _is_child(int(pid), process.pid)]
             assert len(ours) == 2
             os.kill(ours[0], signal.SIGKILL)
-            out, err = process.communicate(timeout=120)
+            out, err = process.communicate(timeout=300)
             assert process.returncode == 0, err
             assert "an evaluator was lost; its candidates are judged again" in out
         run = folder / "runs/small"

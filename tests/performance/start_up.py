@@ -21,16 +21,25 @@ def help_seconds():
     return time.perf_counter() - began
 
 
+MARKS = {
+    "torch imported, images read (config.json)": "config.json",
+    "Ray started, trainer in its task (ray/)": "ray",
+    "worker up, images read there (seed_0/lock)": "supernet/seed_0/lock",
+    "first step done (progress.json)": "progress.json",
+}
+"""What a run's folder shows of its start, in order."""
+
+
 def run_seconds():
-    """Returns the seconds until the workers hold the run, until the first step is done, and until the end."""
+    """Returns the seconds until each mark, and until the end."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "raynas", "run", str(JOB), "--set", f"storage_path={folder}"]
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         run = Path(folder) / JOB.stem
         marks = []
-        for mark in (run / "supernet/seed_0/lock", run / "progress.json"):
-            while not mark.exists():
+        for mark in MARKS.values():
+            while not (run / mark).exists():
                 if process.poll() is not None:
                     raise SystemExit("raynas run ended before its first step")
                 time.sleep(0.01)
@@ -47,15 +56,16 @@ def main():
     runs = [run_seconds() for _ in range(options.rounds)]
     seconds = {
         "raynas --help": statistics.median(help_seconds() for _ in range(max(5, options.rounds))),
-        "raynas run: workers ready": statistics.median(run[0] for run in runs),
-        "raynas run: first step done": statistics.median(run[1] for run in runs),
-        "raynas run: end of the quick start": statistics.median(run[2] for run in runs),
+        **{
+            f"raynas run: {name}": statistics.median(run[number] for run in runs)
+            for number, name in enumerate([*MARKS, "end of the quick start"])
+        },
     }
     if options.json:
         print(json.dumps(seconds))
         return
     for name, value in seconds.items():
-        print(f"{name:36} {value:7.2f} s")
+        print(f"{name:56} {value:7.2f} s")
 
 
 if __name__ == "__main__":
