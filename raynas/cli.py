@@ -237,7 +237,7 @@ def _sweep(options: argparse.Namespace, console: Console) -> int:
     failed = [trial for trial in results["trials"] if trial["status"] == "failed"]
     print("\n".join(table_lines(results)))
     print(f"report: {sweep.folder / 'report/index.html'}")
-    print(f"sweep folder: {sweep.folder}")
+    print(f"sweep folder: {sweep.base.location}")
     if failed:
         raise RuntimeError(
             f"{len(failed)} of {len(results['trials'])} trials failed; the first, {failed[0]['name']}: "

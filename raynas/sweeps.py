@@ -22,7 +22,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
-from raynas.config import Positive, RunConfig, Section, parse_config, parse_section, read_run_file, set_key
+from raynas.config import Positive, RunConfig, Section, parse_config, parse_section, read_run_file, set_key, within
 
 Point: TypeAlias = dict[str, Any]
 """The value, or the name of the variant, on every axis but that of seeds."""
@@ -317,7 +317,7 @@ class Sweep:
         if seed is not None:
             values["seed"] = seed
         name = trial_name(point, seed)
-        values |= {"name": name, "storage_path": f"{self.base.storage_path}/{self.base.name}/trials"}
+        values |= {"name": name, "storage_path": within(self.base.location, "trials")}
         try:
             return Trial(name, point, seed, parse_config(values))
         except ValueError as error:

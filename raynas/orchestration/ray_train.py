@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from raynas.config import RunConfig, parse_config, within
 from raynas.orchestration import cluster
 from raynas.orchestration.progress import Progress
-from raynas.orchestration.run_folder import NOTES, PROGRESS, seed_folder
-from raynas.orchestration.storage import RAY, Mirror, mirror_at
+from raynas.orchestration.run_folder import METRICS, NOTES, PROGRESS, seed_folder
+from raynas.orchestration.storage import RAY, Mirror, mirror_at, pull_news
 
 if TYPE_CHECKING:
     from ray.train import PreemptionInfo, TrainingFailedError
@@ -113,6 +113,7 @@ def _attempt(
     import ray
 
     task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(config.model_dump(), config.location, most)
+    metrics = [seed_folder(mirror.folder, seed) / METRICS for seed in config.base_seeds]
     began = time.monotonic()
     while not ray.wait([task], timeout=0.5)[0]:
         watch()
@@ -120,7 +121,7 @@ def _attempt(
             began = time.monotonic()
             lacking = cluster.missing(cluster.worker_needs(config))
             progress.wait_for(f"waiting for {lacking}: train.workers needs them" if lacking else None)
-            _pull_progress(mirror, progress)
+            pull_news(mirror, progress.note, PROGRESS, NOTES, *metrics)
     try:
         failure: Failure | None = ray.get(task)
     except ray.exceptions.RayError as error:
@@ -129,14 +130,6 @@ def _attempt(
         shutil.rmtree(mirror.folder / RAY, ignore_errors=True)  # checkpoints are ours; Ray keeps nothing there
         mirror.remove(RAY)
     return failure
-
-
-def _pull_progress(mirror: Mirror, progress: Progress) -> None:
-    """Pulls where training is; that it cannot be told for a while is no reason to end it."""
-    try:
-        mirror.pull(PROGRESS, NOTES)
-    except OSError as error:
-        progress.note(f"training goes on unseen: {error}")
 
 
 def run_trainer(values: dict[str, Any], location: str, most: int) -> Failure | None:

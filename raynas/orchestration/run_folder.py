@@ -68,7 +68,9 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
             )
         return folder
     if folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"name: {folder} exists and is not a run of raynas; choose another name or storage_path")
+        raise ValueError(
+            f"name: {config.location} exists and is not a run of raynas; choose another name or storage_path"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     packages = ("torch", "torchvision", "ray", "numpy")
     write_json(

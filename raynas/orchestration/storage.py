@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 Returned = TypeVar("Returned")
 
-CONFIG, CHECKPOINT, RESULT = "config.json", "checkpoint.json", "result.json"
-"""What makes a folder a run, a folder a checkpoint, and a stage done."""
+CONFIG, SWEEP, CHECKPOINT, RESULT = "config.json", "sweep.json", "checkpoint.json", "result.json"
+"""What makes a folder a run or a sweep, a folder a checkpoint, and a stage done."""
 
 OWNER, RAY = "owner.json", "ray"
 """What lies at the URL beside the run's files: who works on it, and what Ray keeps there meanwhile."""
@@ -52,6 +52,9 @@ WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 
 BEAT = 20.0
 """Seconds between the signs of life of who works on a run; three that are missing are taken for its death."""
+
+SETTLED = 1.0
+"""Seconds after which one of several that were waiting to work on a run knows whether it was the last to say so."""
 
 Stamp = tuple[int, int]
 
@@ -126,15 +129,17 @@ class UrlMirror(Mirror):
 
     def _pull(self, selected: Callable[[str], bool], weights: bool) -> None:
         there = self._list()
-        if there and CONFIG not in there:
+        stands = {path: there[path] for path in (CONFIG, SWEEP) if path in there}
+        if there and not stands:
             raise ValueError(
                 f"name: {self._url} exists and is not a run of raynas; choose another name or storage_path"
             )
-        known = self._known.get(CONFIG)
-        if self.folder.exists() and (known is None or known[0] != there.get(CONFIG)):
+        stood = {path: self._known[path][0] for path in (CONFIG, SWEEP) if path in self._known}
+        if self.folder.exists() and (not stood or stood != stands):
             shutil.rmtree(self.folder)  # of a run that is no more
             self._known = {}
         wanted = {path for path in there if selected(path) and (weights or not path.endswith(".safetensors"))}
+        wanted |= set(stands)
         try:
             for path in sorted(wanted, key=_order):
                 file = self.folder / path
@@ -186,22 +191,26 @@ class UrlMirror(Mirror):
             self._tried(lambda: self._store.delete_dir(f"{self._root}/{part}"))
 
     @contextlib.contextmanager
-    def owned(self, say: Callable[[str], None]) -> Iterator[None]:
+    def owned(self, say: Callable[[str], None], wait: float = 0.0) -> Iterator[None]:
         """Holds the run against processes on other machines for the time of the block, as far as can be.
 
-        A small object says who works on the run and changes while it lives. Two that begin in the same second both go
-        on, since not every store can write an object only where there is none.
+        A small object says who works on the run and changes while it lives. Not every store can write an object only
+        where there is none: of several that would wait for each other, the last to write it is the first to go on; of
+        those that would not, two that begin in the same second both go on.
 
         Args:
             say: Takes a line for the user.
+            wait: Seconds to wait for another process that lives.
 
         Raises:
             ValueError: If somebody else works on it, or the URL cannot be written.
         """
         owner = {"host": socket.gethostname(), "process": os.getpid(), "token": uuid.uuid4().hex, "beat": 0}
         try:
-            self._await_others(owner, say)
-            self._write_owner(owner)
+            while self._read_owner() != owner:
+                self._await_others(owner, say, wait)
+                self._write_owner(owner)
+                time.sleep(SETTLED if wait else 0)
         except OSError as error:
             raise ValueError(
                 f"storage_path: {self._url} cannot be written ({_told(error)}); check the bucket's name, the "
@@ -220,27 +229,30 @@ class UrlMirror(Mirror):
                 if self._taken_by is None:
                     self._store.delete_file(f"{self._root}/{OWNER}")
 
-    def _await_others(self, owner: dict[str, Any], say: Callable[[str], None]) -> None:
+    def _await_others(self, owner: dict[str, Any], say: Callable[[str], None], wait: float) -> None:
         other = self._read_owner()
         if other is None or _is_dead(other, owner):
             return
-        who = f"raynas on {other['host']} (process {other['process']})"
-        say(f"{self._url} was last worked on by {who}: waiting {3 * BEAT:.0f} s for a sign of life")
-        deadline = time.monotonic() + 3 * BEAT
-        while time.monotonic() < deadline:
+        say(f"{self._url} was last worked on by {_who(other)}: waiting {3 * BEAT:.0f} s for a sign of life")
+        began = changed = time.monotonic()
+        while time.monotonic() < changed + 3 * BEAT:
             time.sleep(BEAT / 10)
-            seen = self._read_owner()
-            if seen is None:
+            seen = self._tried(self._read_owner)
+            if seen is None or _is_dead(seen, owner):
                 return
             if seen != other:
-                raise ValueError(f"{self._url} is in use by {who}; wait for it to end, or give this run its own name")
+                other, changed = seen, time.monotonic()
+            if changed > began + wait:
+                raise ValueError(
+                    f"{self._url} is in use by {_who(other)}; wait for it to end, or give this run its own name"
+                )
 
     def _beat(self, owner: dict[str, Any], left: threading.Event) -> None:
         while not left.wait(BEAT):
             with contextlib.suppress(OSError):  # the next push says so if it lasts
                 seen = self._read_owner()
                 if seen is not None and seen["token"] != owner["token"]:
-                    self._taken_by = f"raynas on {seen['host']} (process {seen['process']})"
+                    self._taken_by = _who(seen)
                     return
                 owner["beat"] += 1
                 self._write_owner(owner)
@@ -266,7 +278,7 @@ class UrlMirror(Mirror):
             info for info in self._tried(lambda: self._store.get_file_info(selector)) if info.type == FileType.File
         ]
         found = {info.path[len(self._root) + 1 :]: (info.size, info.mtime_ns) for info in infos}
-        of_run = {path: stamp for path, stamp in found.items() if path != OWNER and PurePosixPath(path).parts[0] != RAY}
+        of_run = {path: stamp for path, stamp in found.items() if not {OWNER, RAY} & {*PurePosixPath(path).parts}}
         halves = {PurePosixPath(path).parent for path in of_run if path.endswith(".safetensors")}
         halves = {folder for folder in halves if str(folder / CHECKPOINT) not in of_run}
         self._unfinished = {path for path in of_run if PurePosixPath(path).parent in halves}
@@ -374,7 +386,9 @@ def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
 
 
 @contextlib.contextmanager
-def mirrored(config: RunConfig, say: Callable[[str], None], wait: float = 0.0) -> Iterator[Mirror]:
+def mirrored(
+    config: RunConfig, say: Callable[[str], None], wait: float = 0.0, parts: tuple[str, ...] = ()
+) -> Iterator[Mirror]:
     """Yields the mirror of the run that a command works on, after pulling what is there.
 
     What another process left unpushed in the staging folder is pushed.
@@ -382,7 +396,8 @@ def mirrored(config: RunConfig, say: Callable[[str], None], wait: float = 0.0) -
     Args:
         config: The resolved configuration.
         say: Takes a line for the user.
-        wait: Seconds to wait for another process of this machine that works on it.
+        wait: Seconds to wait for another process that works on it.
+        parts: The files and folders that this process works on; by default all.
 
     Raises:
         ValueError: If the URL cannot be opened or written, is no run, or is in use.
@@ -390,19 +405,27 @@ def mirrored(config: RunConfig, say: Callable[[str], None], wait: float = 0.0) -
     with contextlib.ExitStack() as stack:
         mirror = stack.enter_context(mirror_at(config.location, "driver", wait))
         if isinstance(mirror, UrlMirror):
-            stack.enter_context(mirror.owned(say))
-        mirror.pull()
-        mirror.push()
+            stack.enter_context(mirror.owned(say, wait))
+        mirror.pull(*parts)
+        mirror.push(*parts)
         yield mirror
 
 
 def pulled(location: str, *parts: str, weights: bool = True) -> Path:
-    """Returns the folder of a run that is only read, after pulling it if `location` is a URL."""
+    """Returns the folder of a run or sweep that is only read, after pulling it if `location` is a URL."""
     with mirror_at(location, "reader", wait=600) as mirror:
         mirror.pull(*parts, weights=weights)
-        if mirror.carries and not (mirror.folder / CONFIG).exists():
+        if mirror.carries and not mirror.folder.exists():
             raise ValueError(f"{location} holds no run; check the URL and the credentials in the environment")
         return mirror.folder
+
+
+def pull_news(mirror: Mirror, say: Callable[[str], None], *parts: str | Path) -> None:
+    """Pulls what others have to tell; that it cannot be told for a while is no reason to end what they do."""
+    try:
+        mirror.pull(*parts)
+    except OSError as error:
+        say(f"work goes on unseen: {error}")
 
 
 def push_report(location: str, role: str) -> None:
@@ -420,6 +443,10 @@ def _order(path: str) -> tuple[int, str]:
 def _stamp(file: Path) -> Stamp:
     status = file.stat()
     return status.st_size, status.st_mtime_ns
+
+
+def _who(owner: dict[str, Any]) -> str:
+    return f"raynas on {owner['host']} (process {owner['process']})"
 
 
 def _is_dead(other: dict[str, Any], owner: dict[str, Any]) -> bool:

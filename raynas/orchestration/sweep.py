@@ -3,8 +3,9 @@
 What lies where:
 
     sweep.json                  what varies, and the configuration that is varied
-    trials/TRIAL/, TRIAL.json   a run's folder each; how it went and what it measured
+    trials/TRIAL/               a run's folder each
     supernets/DIGEST/           a run's folder each, of supernets that several trials judge by: trained once
+    states/TRIAL.json           how a trial went and what it measured
     results.json, .csv, .md     every trial, and every setting over its seeds; brought up to date as trials end
     report/index.html           the same as a page
 
@@ -12,6 +13,9 @@ A trial is the same pipeline as `raynas run`. Where one worker is enough it runs
 seconds; one that asks for several workers leads a trainer and evaluators of its own, outside what Tune counts, so that
 as many run at a time as the cluster holds. Either way its folder holds all there is of it: a sweep that is repeated
 keeps what has ended and continues the rest, whatever became of Tune, of whose own files nothing is ever read.
+
+At a URL every trial and every shared supernet is a run that carries its own files. A trial pushes its state, and the
+process that leads the sweep pulls the states.
 """
 
 from __future__ import annotations
@@ -31,16 +35,23 @@ from typing import Any
 
 from rich.console import Console
 
-from raynas.config import EXECUTION_KEYS, flatten, is_url
+from raynas.config import EXECUTION_KEYS, flatten, within
 from raynas.orchestration.cluster import Cluster, Needs, missing
 from raynas.orchestration.judge import needs_training
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import locked, read_json, training_digest, write_json
-from raynas.orchestration.trial import EpochFeed, carry_out, is_alone, trial_needs
+from raynas.orchestration.storage import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
+from raynas.orchestration.trial import SUPERNETS, EpochFeed, carry_out, is_alone, trial_needs
 from raynas.report.sweep import write_sweep_report
 from raynas.sweeps import MODES, OF_TRAINING, Point, Sweep, Trial
 
-RESULTS = "results.json"
+RESULTS, STATES = "results.json", "states"
+
+OWN = (SWEEP, STATES, RESULTS, "results.csv", "results.md", "report")
+"""What the process that leads a sweep works on; the rest is its runs'."""
+
+OF_REPORT = ("config.json", "supernet")
+"""What the report of a sweep is of, beside its results: in the folder of a trial, how its supernets were trained."""
 
 ENDED = ("done", "stopped")
 
@@ -82,15 +93,20 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If Tune fails; a trial that fails is among the results.
     """
-    folder = _open(sweep)
     stops_early = sweep.settings.scheduler == "asha"
-    with locked(folder / "lock", wait=0, holder="another raynas process"):
-        with Cluster(sweep.base, dashboard=stops_early) as cluster, Progress(console, "starting") as progress:
-            for plan in _plans(sweep, folder):
-                _carry_out(plan, folder, cluster, progress)
-        results = _write_results(sweep, folder)
-        write_sweep_report(folder)
-        return results
+    with mirrored(sweep.base, console.print, parts=OWN) as mirror:
+        folder = _open(sweep)
+        with locked(folder / "lock", wait=0, holder="another raynas process"):
+            mirror.push(SWEEP)
+            with Cluster(sweep.base, dashboard=stops_early) as cluster, Progress(console, "starting") as progress:
+                for plan in _plans(sweep, folder):
+                    _carry_out(plan, mirror, cluster, progress)
+            results = _write_results(sweep, folder)
+            runs = [trial["folder"] for trial in results["trials"]]
+            mirror.pull(*(f"{run}/{part}" for run in runs for part in OF_REPORT), SUPERNETS, weights=False)
+            write_sweep_report(folder)
+            mirror.push(*OWN)
+            return results
 
 
 def _open(sweep: Sweep) -> Path:
@@ -98,24 +114,23 @@ def _open(sweep: Sweep) -> Path:
 
     Axes may have changed: a sweep can be extended.
     """
-    if is_url(sweep.base.storage_path):
-        raise ValueError(
-            f"storage_path: a sweep needs a folder that all its machines see, got {sweep.base.storage_path!r}; give one"
-        )
-    folder, file = sweep.folder, sweep.folder / "sweep.json"
+    folder, file, location = sweep.folder, sweep.folder / SWEEP, sweep.base.location
     base = sweep.base.model_dump()
-    if file.exists():
-        there, here = flatten(read_json(file)["base"]), flatten(base)
+    about = {"sweep": sweep.settings.model_dump(exclude_none=True), "base": base}
+    known = read_json(file) if file.exists() else None
+    if known is not None:
+        there, here = flatten(known["base"]), flatten(base)
         keys = [key for key in {**there, **here} if key not in EXECUTION_KEYS and there.get(key) != here.get(key)]
         if keys:
             raise ValueError(
-                f"name: {folder} holds a sweep of another configuration ({keys[0]} {there.get(keys[0])!r} there, "
+                f"name: {location} holds a sweep of another configuration ({keys[0]} {there.get(keys[0])!r} there, "
                 f"{here.get(keys[0])!r} here); give this one its own folder (--set name={sweep.base.name}-2) or remove "
                 "that one"
             )
     elif folder.exists() and any(folder.iterdir()):
-        raise ValueError(f"name: {folder} exists and is not a sweep of raynas; choose another name or storage_path")
-    write_json(file, {"sweep": sweep.settings.model_dump(exclude_none=True), "base": base})
+        raise ValueError(f"name: {location} exists and is not a sweep of raynas; choose another name or storage_path")
+    if known != json.loads(json.dumps(about)):
+        write_json(file, about)
     return folder
 
 
@@ -179,12 +194,12 @@ def _largest(several: Sequence[Needs]) -> Needs:
 
 def _states(folder: Path) -> list[dict[str, Any]]:
     """Returns what all trials that have begun say of themselves, the earliest first."""
-    states = [read_json(file) for file in folder.glob("trials/*.json")]
+    states = [read_json(file) for file in (folder / STATES).glob("*.json")]
     return sorted(states, key=lambda state: (state["begun"], state["name"]))
 
 
 def _state_file(folder: Path, name: str) -> Path:
-    return folder / "trials" / f"{name}.json"
+    return folder / STATES / f"{name}.json"
 
 
 # --- Tune -------------------------------------------------------------------------------------------------------------
@@ -195,7 +210,7 @@ def trials_at_hand(needs: Needs, total: Mapping[str, float]) -> int:
     return max(1, min(int(total.get(kind, 0.0) / amount) for kind, amount in needs.resources.items()))
 
 
-def _carry_out(plan: Plan, folder: Path, cluster: Cluster, progress: Progress) -> None:
+def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress) -> None:
     """Has Tune carry out a plan, in a Ray task, so that this process only waits: Ctrl-C ends it, and Ray ends the task.
 
     Raises:
@@ -207,12 +222,13 @@ def _carry_out(plan: Plan, folder: Path, cluster: Cluster, progress: Progress) -
     total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
     room = cluster.room_for(plan.needs) or trials_at_hand(plan.needs, total)
     task = ray.remote(num_cpus=0, max_retries=0)(run_tuner).remote(plan, room)
-    shown = _Shown(plan.sweep, folder, progress)
+    shown = _Shown(plan.sweep, mirror, progress)
     spoke = time.monotonic()
     while not ray.wait([task], timeout=0.5)[0]:
         shown.refresh()
         if time.monotonic() - spoke > 5:
             spoke = time.monotonic()
+            pull_news(mirror, progress.note, STATES)
             lacking = missing(plan.needs)
             progress.wait_for(f"waiting for {lacking}: a trial of the sweep needs them" if lacking else None)
     try:
@@ -221,12 +237,15 @@ def _carry_out(plan: Plan, folder: Path, cluster: Cluster, progress: Progress) -
         reason = str(getattr(error, "cause", error)).splitlines()[0]
         raise RuntimeError(f"the sweep failed: {reason}; give the same command again to continue") from error
     finally:
-        shutil.rmtree(folder / "tune", ignore_errors=True)
-    for state in _states(folder):
+        shutil.rmtree(mirror.folder / RAY, ignore_errors=True)
+        mirror.remove(RAY)
+    mirror.pull(STATES)
+    for state in _states(mirror.folder):
         if state["status"] == "running":  # Tune ended it
             name = state["name"]
             ended = {"status": "failed", "error": lost[name]} if name in lost else {"status": "stopped"}
-            write_json(_state_file(folder, name), state | ended)
+            write_json(_state_file(mirror.folder, name), state | ended)
+    mirror.push(STATES)
     shown.refresh()
 
 
@@ -253,7 +272,7 @@ def run_tuner(plan: Plan, room: int) -> dict[str, str]:
         ),
         run_config=tune.RunConfig(
             name=f"attempt-{time.time_ns()}",
-            storage_path=str(sweep.folder / "tune"),
+            storage_path=within(sweep.base.location, RAY),
             failure_config=tune.FailureConfig(max_failures=sweep.base.train.max_failures),
             verbose=0,
         ),
@@ -331,29 +350,36 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan) -> None:
     from ray import tune
 
     trial, sweep = plan.trial(chosen), plan.sweep
-    file = _state_file(sweep.folder, trial.name)
-    begun = read_json(file)["begun"] if file.exists() else time.time()
-    state = {"name": trial.name, "point": trial.point, "seed": trial.seed, "begun": begun}
-    nothing: dict[str, Any] = {"error": None, "epochs": 0, "seconds": 0.0, "metrics": {}}
-    write_json(file, {**state, "status": "running", **nothing})
-    began = time.perf_counter()
+    with mirror_at(sweep.base.location, f"trial-{trial.name}", wait=60) as mirror:
+        file = _state_file(mirror.folder, trial.name)
+        mirror.pull(file)
+        begun = read_json(file)["begun"] if file.exists() else time.time()
+        state = {"name": trial.name, "point": trial.point, "seed": trial.seed, "begun": begun}
+        began = time.perf_counter()
 
-    def report(metrics: dict[str, Any]) -> None:
-        seconds = round(time.perf_counter() - began, 3)
-        known = {name: value for name, value in metrics.items() if name in OF_TRAINING}
-        reached = {"epochs": metrics["epoch"], "seconds": seconds, "metrics": known}
-        write_json(file, {**state, "status": "running", "error": None, **reached})
-        if sweep.settings.scheduler == "asha" or sweep.settings.metric in OF_TRAINING:
-            tune.report(metrics)
+        def keep(
+            status: str, epochs: int, metrics: dict[str, float], error: str | None = None, every: float = 0.0
+        ) -> None:
+            seconds = round(time.perf_counter() - began, 3)
+            how = {"status": status, "error": error, "epochs": epochs, "seconds": seconds, "metrics": metrics}
+            write_json(file, {**state, **how})
+            mirror.push(file, every=every)
 
-    feed = EpochFeed(report)
-    metrics: dict[str, float] = {}
-    try:
-        metrics, ended = carry_out(trial, sweep, plan.shared, feed), {"status": "done", "error": None}
-    except (ValueError, RuntimeError, OSError) as error:  # after anything else Tune starts the trial again
-        ended = {"status": "failed", "error": str(error).splitlines()[0]}
-    seconds = round(time.perf_counter() - began, 3)
-    write_json(file, {**state, **ended, "epochs": feed.epochs, "seconds": seconds, "metrics": metrics})
+        def report(metrics: dict[str, Any]) -> None:
+            known = {name: value for name, value in metrics.items() if name in OF_TRAINING}
+            keep("running", metrics["epoch"], known, every=5)
+            if sweep.settings.scheduler == "asha" or sweep.settings.metric in OF_TRAINING:
+                tune.report(metrics)
+
+        keep("running", 0, {})
+        feed = EpochFeed(report)
+        metrics: dict[str, float] = {}
+        try:
+            metrics = carry_out(trial, sweep, plan.shared, feed)
+        except (ValueError, RuntimeError, OSError) as error:  # after anything else Tune starts the trial again
+            keep("failed", feed.epochs, metrics, str(error).splitlines()[0])
+        else:
+            keep("done", feed.epochs, metrics)
     tune.report({sweep.settings.metric: math.nan, **metrics, "epoch": feed.epochs})
 
 
@@ -363,22 +389,23 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan) -> None:
 class _Shown:
     """Says how far a sweep is: a bar of its trials, and a line for each that ends."""
 
-    def __init__(self, sweep: Sweep, folder: Path, progress: Progress) -> None:
-        """Takes the sweep and where to show it; what has ended before is not said again."""
-        self._sweep, self._folder, self._progress = sweep, folder, progress
+    def __init__(self, sweep: Sweep, mirror: Mirror, progress: Progress) -> None:
+        """Takes the sweep, its files, and where to show it; what has ended before is not said again."""
+        self._sweep, self._mirror, self._progress = sweep, mirror, progress
         self._number = sweep.number
-        self._said = {state["name"] for state in _states(folder) if state["status"] in ENDED}
+        self._said = {state["name"] for state in _states(mirror.folder) if state["status"] in ENDED}
 
     def refresh(self) -> None:
         """Says what is new, and brings the results up to date with it."""
-        states = _states(self._folder)
+        states = _states(self._mirror.folder)
         ended = [state for state in states if state["status"] != "running"]
         new = [state for state in ended if state["name"] not in self._said]
         for state in new:
             self._said.add(state["name"])
             self._progress.note(f"{len(self._said)}/{self._number}  {state['name']}: {self._told(state)}")
         if new:
-            _write_results(self._sweep, self._folder)
+            _write_results(self._sweep, self._mirror.folder)
+            self._mirror.push(RESULTS, every=10)
         metric, values = self._sweep.settings.metric, _values(states, self._sweep.settings.metric)
         best = f"  best {metric} {_extreme(values, self._sweep):.5g}" if values else ""
         running = [state for state in states if state["status"] == "running"]

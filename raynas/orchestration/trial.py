@@ -11,13 +11,16 @@ from typing import Any
 
 from rich.console import Console
 
-from raynas.config import RunConfig
+from raynas.config import RunConfig, within
 from raynas.orchestration.cluster import Needs
 from raynas.orchestration.judge import needs_training
 from raynas.orchestration.run import rank_run, run, train_shared
 from raynas.orchestration.run_folder import seed_folder, training_digest
 from raynas.orchestration.train_supernet import DERIVED
 from raynas.sweeps import METRICS, Sweep, Trial
+
+SUPERNETS = "supernets"
+"""Where in a sweep's folder the runs are whose supernets several trials judge by."""
 
 
 def is_alone(config: RunConfig) -> bool:
@@ -100,11 +103,10 @@ def carry_out(trial: Trial, sweep: Sweep, shared: frozenset[str], feed: EpochFee
     config, silent = as_trial(trial.config), Console(file=io.StringIO())
     digest = training_digest(config)
     if digest in shared and needs_training(config.search):
-        place = {"name": digest, "storage_path": f"{config.storage_path}/../supernets"}
-        common = config.model_copy(update=place)
+        common = config.model_copy(update={"name": digest, "storage_path": within(sweep.base.location, SUPERNETS)})
         feed.follow(common)
         train_shared(common, silent, watch=feed)
-        config = config.model_copy(update={"train": config.train.model_copy(update={"reuse": str(common.folder)})})
+        config = config.model_copy(update={"train": config.train.model_copy(update={"reuse": common.location})})
     else:
         feed.follow(config)
     result = run(config, silent, watch=feed, wait=60)  # workers of a killed sweep may live for some seconds

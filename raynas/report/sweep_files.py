@@ -307,8 +307,12 @@ def training_losses(folder: Path) -> dict[str, np.ndarray]:
     if not about.is_file():
         return {}
     reused = (json.loads(about.read_text(encoding="utf-8"))["config"].get("train") or {}).get("reuse")
+    trained = Path(reused or folder).expanduser()
+    if reused is not None:
+        shared = folder.parent.parent / "supernets" / reused.partition("?")[0].rpartition("/")[2]
+        trained = shared if shared.is_dir() else trained  # the sweep's own, wherever it was then
     losses = {}
-    for place in sorted(Path(reused or folder).expanduser().glob("supernet/seed_*/metrics.jsonl")):
+    for place in sorted(trained.glob("supernet/seed_*/metrics.jsonl")):
         curve = []
         for line in place.read_text(encoding="utf-8").splitlines():
             try:
