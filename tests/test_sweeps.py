@@ -45,6 +45,11 @@ def test_grids_variants_and_seeds_are_crossed_and_seeds_come_fastest(tmp_path: P
     assert last.folder == sweep.folder / "trials" / trials[-1].name
 
 
+def test_the_trials_of_a_sweep_at_a_url_lie_within_it(tmp_path: Path) -> None:
+    sweep = read(tmp_path, {"keys": {"train.epochs": {"grid": [1]}}}, storage_path="s3://bucket/x?scheme=http")
+    assert sweep.trials()[0].config.location == "s3://bucket/x/ablation/trials/epochs-1?scheme=http"
+
+
 def test_draws_follow_their_distributions_and_go_with_every_point_of_the_others(tmp_path: Path) -> None:
     keys = {
         "train.learning_rate": {"loguniform": [0.001, 0.1]},

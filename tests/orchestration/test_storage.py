@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
+import math
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +19,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
+from pyarrow import PythonFile
 from pyarrow.fs import FileSelector, FileSystem, FSSpecHandler, PyFileSystem
 
 from raynas.cli import main
@@ -55,6 +59,20 @@ class Killed(BaseException):
     """The end of a process."""
 
 
+class Put(io.FileIO):
+    """An object that is being written: it appears whole, when it is closed."""
+
+    def __init__(self, file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        self._file, self._hidden = file, file.with_name(f".{file.name}.{threading.get_ident()}")
+        super().__init__(self._hidden, "w")
+
+    def close(self) -> None:
+        if not self.closed:
+            super().close()
+            os.replace(self._hidden, self._file)
+
+
 class Store(FSSpecHandler):  # type: ignore[misc]
     """An object store in a folder, which notes what is written, and may fail or end the process before a write."""
 
@@ -68,7 +86,7 @@ class Store(FSSpecHandler):  # type: ignore[misc]
     def open_output_stream(self, path: str, metadata: Any) -> Any:
         self.before_write()
         self.writes.append(f"put {path}")
-        return super().open_output_stream(path, metadata)
+        return PythonFile(Put(self.folder / path), mode="w")
 
     def delete_file(self, path: str) -> None:
         self.before_write()
@@ -348,6 +366,54 @@ def test_only_the_parts_that_are_asked_for_are_carried(tmp_path: Path, store: St
     assert len(store.writes) == 1
 
 
+SWEPT = {
+    "sweep.json": "{}",
+    "states/a.json": "{}",
+    "trials/a/config.json": "{}",
+    "trials/a/supernet/seed_0/metrics.jsonl": "1\n",
+    "trials/a/supernet/seed_0/initial/checkpoint.json": "{}",
+    "trials/a/supernet/seed_0/initial/weights.safetensors": "weights",
+}
+"""A sweep with a trial that is carried out."""
+
+OF_OTHERS = {
+    "ray/attempt/x": "Ray's",
+    "trials/a/ray/attempt/x": "Ray's",
+    "trials/a/owner.json": "{}",
+    "trials/a/supernet/seed_0/epoch_00001/weights.safetensors": "of a checkpoint that is being written",
+}
+"""What lies there meanwhile, and is no part of it."""
+
+
+def test_who_leads_a_sweep_carries_what_is_its_own_and_disturbs_no_trial(tmp_path: Path, store: Store) -> None:
+    make(store.folder / "run", SWEPT | OF_OTHERS)
+    mirror = machine(store, tmp_path / "here")
+    mirror.pull("states")
+    assert set(tree_of(mirror.folder)) == {"sweep.json", "states/a.json"}
+    make(mirror.folder, tree_of(mirror.folder) | {"states/a.json": '{"status": "stopped"}', "results.json": "[]"})
+    mirror.push("states", "results.json")
+    assert store.writes == ["put run/results.json", "put run/states/a.json"]
+    mirror.pull("trials/a/config.json", "trials/a/supernet", weights=False)
+    assert set(tree_of(mirror.folder)) == {*SWEPT, "results.json"} - {
+        "trials/a/supernet/seed_0/initial/weights.safetensors"
+    }
+    mirror.push("states", "results.json")
+    assert len(store.writes) == 2
+    machine(store, tmp_path / "reader").pull()
+    assert set(tree_of(tmp_path / "reader")) == {*SWEPT, "results.json"}
+
+
+@pytest.mark.parametrize("now", [{}, SWEPT | {"sweep.json": '{"of": "other axes"}'}], ids=["removed", "replaced"])
+def test_nothing_stays_of_a_sweep_of_which_only_states_were_pulled(tmp_path: Path, store: Store, now: Tree) -> None:
+    make(store.folder / "run", SWEPT)
+    machine(store, tmp_path / "here").pull("states")
+    (tmp_path / "here/states/b.json").write_text("never pushed")
+    shutil.rmtree(store.folder / "run")
+    make(store.folder / "run", now)
+    machine(store, tmp_path / "here").pull("states")
+    assert tree_of(tmp_path / "here") == {path: now[path] for path in now if not path.startswith("trials/")}
+
+
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, store: Store) -> None:
     make(store.folder / "run", {"thesis.tex": "precious"})
     with pytest.raises(ValueError, match=r"^name: s3://bucket/run exists and is not a run of raynas"):
@@ -412,6 +478,82 @@ def test_a_run_that_another_machine_works_on_is_refused_until_its_sign_of_life_s
     with machine(store, tmp_path / "two").owned(said.append):
         assert owner(store)["host"] == "elsewhere"
     assert len(said) == 2
+
+
+def test_who_waits_for_another_machine_waits_while_that_lives_and_takes_over_what_it_left(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "BEAT", 0.1)
+    monkeypatch.setattr(storage, "SETTLED", 0.01)
+    first = machine(store, tmp_path / "one").owned(pytest.fail)
+    first.__enter__()
+    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+    entered, said, leave = threading.Event(), list[str](), threading.Event()
+
+    def wait_and_work() -> None:
+        with machine(store, tmp_path / "two").owned(said.append, wait=math.inf):
+            entered.set()
+            leave.wait(20)
+
+    waiting = threading.Thread(target=wait_and_work)
+    waiting.start()
+    assert not entered.wait(1.0), "ten signs of life, and three that are missing would do"
+    first.__exit__(None, None, None)
+    assert entered.wait(20)
+    dead = owner(store)
+    assert dead["host"] == "elsewhere"
+    leave.set()
+    waiting.join()
+    assert len(said) == 1
+    monkeypatch.setattr("socket.gethostname", lambda: "a third")
+    (store.folder / "run/owner.json").write_text(json.dumps(dead))
+    with machine(store, tmp_path / "three").owned(said.append, wait=math.inf):
+        assert owner(store)["host"] == "a third"
+    assert len(said) == 2
+
+
+def test_who_waits_for_a_while_is_refused_after_it(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "BEAT", 0.05)
+    with machine(store, tmp_path / "one").owned(pytest.fail):
+        monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+        began = time.monotonic()
+        with (
+            pytest.raises(ValueError, match=r"is in use by raynas on .* \(process \d+\); wait for it to end"),
+            machine(store, tmp_path / "two").owned([].append, wait=0.5),
+        ):
+            pass
+        assert time.monotonic() > began + 0.5
+
+
+def test_of_several_that_wait_the_last_to_say_so_goes_on_and_the_others_wait_for_it(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "BEAT", 0.01)
+    monkeypatch.setattr(storage, "SETTLED", 0.0)
+    place = store.folder / "run/owner.json"
+    other = {"host": "elsewhere", "process": 7, "token": "x", "beat": 0}
+    seen: list[str | None] = []
+
+    def interfere() -> None:
+        seen.append(owner(store)["token"] if place.exists() else None)
+        if len(seen) == 3:  # what it has just written is replaced before it looks again
+            place.write_text(json.dumps(other))
+        elif len(seen) > 3 and place.exists() and owner(store)["token"] == "x":
+            other["beat"] += 1
+            place.write_text(json.dumps(other))
+            if other["beat"] == 20:
+                place.unlink()
+
+    store.before_read = interfere
+    said: list[str] = []
+    with machine(store, tmp_path / "here").owned(said.append, wait=math.inf):
+        assert other["beat"] == 20
+        assert owner(store)["token"] == seen[2]
+    assert said == [
+        "s3://bucket/run was last worked on by raynas on elsewhere (process 7): waiting 0 s for a sign of life"
+    ]
 
 
 def test_the_run_of_a_dead_process_of_this_machine_is_taken_over_at_once(

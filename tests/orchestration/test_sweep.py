@@ -170,7 +170,11 @@ def test_a_sweep_can_be_extended_but_not_over_another_base(tmp_path: Path) -> No
     one = read(tmp_path, {"keys": {"train.epochs": {"grid": [1]}}})
     folder = sweeping._open(one)
     assert json.loads((folder / "sweep.json").read_text())["sweep"]["keys"] == {"train.epochs": {"grid": [1]}}
+    written = (folder / "sweep.json").stat().st_mtime_ns
+    sweeping._open(one)
+    assert (folder / "sweep.json").stat().st_mtime_ns == written, "the same sweep stays the same file"
     sweeping._open(read(tmp_path, {"keys": {"train.epochs": {"grid": [1, 2]}}, "metric": "fitness"}))
+    assert json.loads((folder / "sweep.json").read_text())["sweep"]["metric"] == "fitness"
     with pytest.raises(
         ValueError, match=r"^name: .* holds a sweep of another configuration \(train\.batch_size 64 there, 8 "
     ):

@@ -416,6 +416,18 @@ def test_a_supernet_that_trials_share_is_drawn_once(tmp_path: Path, monkeypatch:
     assert (drawn[0].values[0], drawn[0].values[-1]) == (2, 1)
 
 
+@pytest.mark.parametrize(
+    "was", ["s3://bucket/x/sweep/supernets/abc?endpoint_override=http://127.0.0.1:9", "/elsewhere/supernets/abc"]
+)
+def test_supernets_that_trials_share_are_found_in_a_sweep_that_was_carried_here(tmp_path: Path, was: str) -> None:
+    sweeps.write_losses(tmp_path / "supernets/abc", [2.0, 1.5])
+    trial = tmp_path / "trials/t"
+    trial.mkdir(parents=True)
+    (trial / "config.json").write_text(json.dumps({"config": {"train": {"reuse": was}}}))
+    ((name, losses),) = training_losses(trial).items()
+    assert losses.tolist() == [2.0, 1.5] and name == str(tmp_path / "supernets/abc/supernet/seed_0/metrics.jsonl")
+
+
 def test_a_training_that_goes_on_has_the_losses_that_are_whole(tmp_path: Path) -> None:
     sweeps.write_losses(tmp_path / "t", [2.0, 1.5])
     file = tmp_path / "t/supernet/seed_0/metrics.jsonl"
