@@ -25,7 +25,7 @@ from pyarrow.fs import FileSelector, FileSystem, FSSpecHandler, PyFileSystem
 from raynas.cli import main
 from raynas.config import load_config, staging, within
 from raynas.orchestration import storage
-from raynas.orchestration.storage import UrlMirror, mirror_at, mirrored, pulled
+from raynas.orchestration.storage import UrlMirror, mirror_at, mirrored, pull_news, pulled
 from tests.orchestration.runs import ROOT, chain_run, command, losses, outcome, small_run, start, succeed, wait_until
 from tests.orchestration.s3_server import ENVIRONMENT, s3_server
 
@@ -366,6 +366,12 @@ def test_only_the_parts_that_are_asked_for_are_carried(tmp_path: Path, store: St
     assert len(store.writes) == 1
 
 
+def test_what_never_came_to_the_url_is_not_taken_for_a_run_there(tmp_path: Path, store: Store) -> None:
+    make(tmp_path / "here", {"config.json": "of a first push that failed"})
+    machine(store, tmp_path / "here").pull()
+    assert not (tmp_path / "here").exists()
+
+
 SWEPT = {
     "sweep.json": "{}",
     "states/a.json": "{}",
@@ -383,6 +389,16 @@ OF_OTHERS = {
     "trials/a/supernet/seed_0/epoch_00001/weights.safetensors": "of a checkpoint that is being written",
 }
 """What lies there meanwhile, and is no part of it."""
+
+
+def test_news_that_cannot_be_pulled_are_said_to_be_missing_and_end_nothing(tmp_path: Path, store: Store) -> None:
+    make(store.folder / "run", SWEPT)
+    mirror, said = machine(store, tmp_path / "here"), list[str]()
+    store.before_read = store.fails(0, times=4)
+    pull_news(mirror, said.append, "states")
+    assert len(said) == 1 and said[0].startswith("work goes on unseen: storage_path: s3://bucket/run keeps failing (")
+    pull_news(mirror, said.append, "states")
+    assert len(said) == 1 and (mirror.folder / "states/a.json").exists()
 
 
 def test_who_leads_a_sweep_carries_what_is_its_own_and_disturbs_no_trial(tmp_path: Path, store: Store) -> None:
