@@ -102,7 +102,7 @@ def carry_out(trial: Trial, sweep: Sweep, shared: frozenset[str], feed: EpochFee
     """
     config, silent = as_trial(trial.config), Console(file=io.StringIO())
     digest = training_digest(config)
-    if digest in shared and needs_training(config.search):
+    if digest in shared and config.train.reuse is None and needs_training(config.search):
         common = config.model_copy(update={"name": digest, "storage_path": within(sweep.base.location, SUPERNETS)})
         feed.follow(common)
         train_shared(common, silent, watch=feed)
