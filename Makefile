@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test everyday lint format benchmark clean
+.PHONY: help run test everyday lint format benchmark faults clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ benchmark: $(VENV)/installed ## the figures of the README that are times
 	$(BIN)/python tests/performance/limits.py
 	$(BIN)/python tests/performance/exact_angle.py
 	$(BIN)/python tests/performance/imagenet_step.py
+
+faults: $(VENV)/installed ## fifty faults against whole runs, in about half an hour; not among the tests
+	$(BIN)/python -m tests.orchestration.fault_campaign
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

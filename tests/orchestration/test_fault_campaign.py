@@ -1,0 +1,31 @@
+"""A short campaign of faults; the long one is a command of its own, `make faults`."""
+
+import random
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.orchestration.fault_campaign import DECKS, SHORT, Campaign, Size, schedule, table
+from tests.orchestration.faults.kinds import KINDS
+
+
+def test_a_schedule_is_the_seeds_and_leaves_out_nothing() -> None:
+    for deck in DECKS.values():
+        first, again, other = (schedule(random.Random(seed), deck, Size()) for seed in (0, 0, 1))
+        assert first == again != other
+        for strikes in (first, other):
+            places = [(strike.stage == "search", strike.at) for strike in strikes]
+            assert places == sorted(set(places))
+            assert sorted(strike.kinds for strike in strikes) == sorted(deck[0] + deck[1])
+    assert {kind for deck in DECKS.values() for groups in deck for group in groups for kind in group} == set(KINDS)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+def test_nothing_is_lost_and_nothing_stays_behind_whatever_is_killed_or_damaged(tmp_path: Path) -> None:
+    campaign = Campaign(tmp_path, 0, Size(epochs=24, population=24, generations=3), sys.stderr)
+    report = campaign.run("local", SHORT)
+    assert (report.missed, report.lost, report.left, report.untidy) == ([], [], [], [])
+    assert report.faults == 6
+    assert table([report])[-1].startswith("| all | 6 | 3 | 3 |")
