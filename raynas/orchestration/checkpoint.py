@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -39,6 +40,10 @@ class Checkpoint:
     alphas: dict[str, Tensor]
     steps: int
     sums: dict[str, Tensor]
+
+
+CHECKSUMS = "SHA256SUMS"
+"""The file of a checkpoint that tells whether the others are what was written, as `sha256sum --check` reads it."""
 
 
 class DamagedCheckpoint(RuntimeError):
@@ -91,11 +96,17 @@ def save_checkpoint(
         for name, tensors in parts.items():
             (temporary / f"{name}.safetensors").write_bytes(save(tensors))
         position = {"epochs": epochs, "steps": steps, "steps_of_epoch": steps_of_epoch}
-        write_json(temporary / "checkpoint.json", {"format": 1, "parts": list(parts), **position, **about})
+        write_json(temporary / "checkpoint.json", {"format": 2, "parts": list(parts), **position, **about})
+        checksums = (f"{_checksum(file)}  {file.name}\n" for file in sorted(temporary.iterdir()))
+        (temporary / CHECKSUMS).write_text("".join(checksums), encoding="utf-8")
 
 
 def _plain(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+
+
+def _checksum(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
@@ -107,6 +118,11 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
     """
     try:
         stored = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+        if stored.get("format") != 1:  # which had no checksums
+            sums = (folder / CHECKSUMS).read_text(encoding="utf-8").split("\n")
+            for name in ("checkpoint.json", *(f"{part}.safetensors" for part in stored.get("parts", ()))):
+                if f"{_checksum(folder / name)}  {name}" not in sums:
+                    raise DamagedCheckpoint(f"{folder} is damaged ({name} is not what was written)")
         tensors = {name: load_file(folder / f"{name}.safetensors") for name in stored["parts"]}
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{folder} is damaged ({error})") from error

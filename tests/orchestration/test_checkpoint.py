@@ -1,4 +1,6 @@
 import json
+import random
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -6,6 +8,7 @@ import torch
 from torch import nn
 
 from raynas.orchestration.checkpoint import (
+    DamagedCheckpoint,
     checkpoint_folders,
     drop_checkpoints,
     epoch_folder,
@@ -108,7 +111,7 @@ def test_initial_weights_leave_alphas_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "file", ["weights.safetensors", "optimizer.safetensors", "alphas.safetensors", "checkpoint.json"]
+    "file", ["weights.safetensors", "optimizer.safetensors", "alphas.safetensors", "checkpoint.json", "SHA256SUMS"]
 )
 @pytest.mark.parametrize("damage", ["cut", "gone", "foreign"])
 def test_a_damaged_checkpoint_is_passed_over_and_said(tmp_path: Path, file: str, damage: str) -> None:
@@ -173,9 +176,36 @@ def test_a_checkpoint_from_before_there_were_any_in_mid_epoch_lies_between_two(t
     file = tmp_path / "c/checkpoint.json"
     stored = json.loads(file.read_text())
     del stored["steps_of_epoch"]
-    file.write_text(json.dumps(stored))
+    file.write_text(json.dumps({**stored, "format": 1}))
     checkpoint = load_checkpoint(tmp_path / "c", ABOUT)
     assert (checkpoint.epochs, checkpoint.steps, checkpoint.sums) == (7, 0, {})
+
+
+@pytest.mark.parametrize(
+    "file", ["weights.safetensors", "optimizer.safetensors", "alphas.safetensors", "checkpoint.json", "SHA256SUMS"]
+)
+def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, file: str) -> None:
+    network, optimizer = trained()
+    save_checkpoint(tmp_path / "c", network, optimizer, 5, 50, ABOUT, alpha_training(0, 1))
+    whole = (tmp_path / "c" / file).read_bytes()
+    chance = random.Random(0)
+    for at in [*range(20), *(chance.randrange(len(whole)) for _ in range(100)), len(whole) - 2]:
+        flipped = bytearray(whole)
+        flipped[at] ^= 1 << chance.randrange(8)
+        (tmp_path / "c" / file).write_bytes(flipped)
+        with pytest.raises(DamagedCheckpoint, match="c is damaged"):
+            load_checkpoint(tmp_path / "c", ABOUT)
+
+
+def test_checksums_are_those_of_a_well_known_tool_and_older_checkpoints_had_none(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    save_checkpoint(tmp_path / "c", network, optimizer, 5, 50, ABOUT)
+    told = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=tmp_path / "c", capture_output=True, text=True)
+    assert (told.returncode, len(told.stdout.splitlines())) == (0, 3)
+    stored = json.loads((tmp_path / "c/checkpoint.json").read_text())
+    (tmp_path / "c/checkpoint.json").write_text(json.dumps({**stored, "format": 1}))
+    (tmp_path / "c/SHA256SUMS").unlink()
+    assert load_checkpoint(tmp_path / "c", ABOUT).epochs == 5
 
 
 def test_weights_of_another_space_are_refused(tmp_path: Path) -> None:
@@ -203,7 +233,7 @@ def test_a_checkpoint_is_readable_without_raynas(tmp_path: Path) -> None:
     network, optimizer = trained()
     save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT)
     assert json.loads((tmp_path / "c/checkpoint.json").read_text()) == {
-        "format": 1,
+        "format": 2,
         "parts": ["weights", "optimizer"],
         "epochs": 7,
         "steps": 70,

@@ -223,12 +223,14 @@ def test_weights_that_diverged_are_an_error_with_its_cause_and_no_score(
 ) -> None:
     file = spos_run(tmp_path)
     assert main(["train", str(file)]) == 0
-    place = tmp_path / "runs/small/supernet/seed_0/epoch_00001/weights.safetensors"
+    place = tmp_path / "runs/small/supernet/seed_0/epoch_00001"
     from safetensors.torch import load_file, save_file
 
-    weights = load_file(place)
+    weights = load_file(place / "weights.safetensors")
     weights["classifier.weight"][0, 0] = float("nan")
-    save_file(weights, place)
+    save_file(weights, place / "weights.safetensors")
+    checksums = subprocess.run(["sha256sum", *sorted(os.listdir(place))], cwd=place, capture_output=True, check=True)
+    (place / "SHA256SUMS").write_bytes(checksums.stdout)
     assert main(["search", str(file)]) == 1
     assert "the one-shot loss of (" in capsys.readouterr().err
     assert (tmp_path / "runs/small/search/history.jsonl").read_text() == ""
