@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import shutil
 from collections.abc import Callable, Mapping
@@ -142,22 +143,36 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
     )
 
 
-def latest_checkpoint(folder: Path, about: Mapping[str, Any], say: Callable[[str], None]) -> Checkpoint | None:
-    """Returns the newest checkpoint of a supernet that is whole, or None; a damaged one is passed over, and said.
+def latest_checkpoint(
+    folder: Path, about: Mapping[str, Any], say: Callable[[str], None], recorded: float = math.inf
+) -> Checkpoint | None:
+    """Returns the newest checkpoint of a supernet that is whole, or None; those that are passed over are said.
 
     Args:
         folder: The supernet's folder.
         about: What the weights must belong to.
         say: Takes a line for the user.
+        recorded: The epochs of which there are records; going on from a later checkpoint would lose the others'.
 
     Raises:
-        ValueError: If it belongs to another supernet than `about` says.
+        ValueError: If it belongs to another supernet than `about` says, or every checkpoint is later than the records.
     """
+    later = None
     for candidate in reversed(checkpoint_folders(folder)):
         try:
-            return load_checkpoint(candidate, about)
+            found = load_checkpoint(candidate, about)
         except DamagedCheckpoint as error:
             say(f"{error}; the checkpoint before it is used")
+            continue
+        if found.epochs <= recorded:
+            return found
+        later = candidate
+        say(f"{candidate} is later than the records, cut off after epoch {recorded}; the checkpoint before it is used")
+    if later is not None:
+        raise ValueError(
+            f"{folder}: its records were cut off after epoch {recorded}, before its first checkpoint {later.name}; put "
+            "metrics.jsonl and the files beside it back, or remove the checkpoints to train from the beginning"
+        )
     return None
 
 

@@ -202,7 +202,8 @@ def _train_supernet(
             drop_checkpoints(place, config.train.keep_checkpoints)
             if not (place / "initial").exists():
                 save_checkpoint(place / "initial", supernet, None, 0, 0, about)
-            found = latest_checkpoint(place, about, lambda line: append_text(folder / NOTES, f"{line}\n"))
+            recorded = _recorded_epochs(place, alphas is not None)
+            found = latest_checkpoint(place, about, lambda line: append_text(folder / NOTES, f"{line}\n"), recorded)
             mirror.push()
         agreed = torch.tensor([found.epochs, found.steps] if found else [0, 0], dtype=torch.float64, device=device)
         workers.add_up(agreed)  # the others contribute 0
@@ -310,6 +311,18 @@ def _share(candidate: str, space: SearchSpace, probabilities: Sequence[np.ndarra
         if candidate in choice.candidates
     ]
     return float(np.mean(found)) if found else None
+
+
+def _recorded_epochs(place: Path, alphas: bool) -> int:
+    """Returns after how many epochs the first of a supernet's records ends, lines that were cut off left out."""
+    files = {"metrics.jsonl": 0, ANGLE_TABLES: 0} | ({DERIVED: 1} if alphas else {})  # lines from before the first epoch
+    return max(
+        0,
+        min(
+            (place / name).read_bytes().count(b"\n") - before if (place / name).exists() else 0
+            for name, before in files.items()
+        ),
+    )
 
 
 class _Logbook:

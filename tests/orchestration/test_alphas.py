@@ -235,6 +235,23 @@ def test_a_damaged_checkpoint_of_alphas_is_passed_over(whole_of: Callable[[str],
     assert outcome(tmp_path) == outcome(whole_of("gdas"))
 
 
+@pytest.mark.parametrize("name", ["metrics.jsonl", "angle_tables.jsonl", "derived.jsonl"])
+@pytest.mark.parametrize("left", [1, -1])
+def test_records_cut_off_in_a_line_are_written_again(
+    whole_of: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, left: int
+) -> None:
+    file = alpha_run(tmp_path, "gdas")
+    assert main(["train", str(file)]) == 0
+    place = tmp_path / "runs/small/supernet/seed_0"
+    (place / "result.json").unlink()
+    lines = (place / name).read_bytes().splitlines(keepends=True)
+    (place / name).write_bytes(b"".join(lines[:-1]) + lines[-1][: left if left > 0 else len(lines[-1]) + left])
+    assert main(["run", str(file)]) == 0
+    said = f"epoch_{EPOCHS:05d} is later than the records, cut off after epoch {EPOCHS - 1}"
+    assert said in capsys.readouterr().out
+    assert outcome(tmp_path) == outcome(whole_of("gdas"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["darts_second_order", "amended_darts"])
 def test_second_derivatives_are_interrupted_without_a_trace_too(

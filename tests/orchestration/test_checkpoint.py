@@ -242,3 +242,17 @@ def test_a_checkpoint_is_readable_without_raynas(tmp_path: Path) -> None:
     }
     assert set(load_file(tmp_path / "c/weights.safetensors")) == set(network.state_dict())
     assert set(load_file(tmp_path / "c/optimizer.safetensors")) == {"0.weight", "0.bias", "1.weight", "1.bias"}
+
+
+def test_a_checkpoint_later_than_the_records_is_passed_over_and_said(tmp_path: Path) -> None:
+    network, optimizer = trained()
+    for epochs, steps in ((4, 0), (6, 0), (6, 3), (8, 0)):
+        save_checkpoint(epoch_folder(tmp_path, epochs, steps), network, optimizer, epochs, 0, ABOUT, None, steps)
+    said: list[str] = []
+    found = latest_checkpoint(tmp_path, ABOUT, said.append, recorded=7)
+    assert found is not None
+    assert (found.epochs, found.steps) == (6, 3)
+    later = "epoch_00008 is later than the records, cut off after epoch 7; the checkpoint before it is used"
+    assert said == [f"{tmp_path}/{later}"]
+    with pytest.raises(ValueError, match=r"cut off after epoch 3, before its first checkpoint epoch_00004; put"):
+        latest_checkpoint(tmp_path, ABOUT, said.append, recorded=3)
