@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import time
@@ -24,6 +25,7 @@ from raynas.config import AlphasSection, RunConfig
 from raynas.fitness.angle import SUMS, angle_table
 from raynas.orchestration.checkpoint import (
     Checkpoint,
+    DamagedCheckpoint,
     drop_checkpoints,
     epoch_folder,
     latest_checkpoint,
@@ -200,10 +202,10 @@ def _train_supernet(
             # Workers of a run whose driver was just killed may live for some seconds: wait for them.
             stack.enter_context(locked(place / "lock", wait=60, holder="workers of a run that has not ended"))
             drop_checkpoints(place, config.train.keep_checkpoints)
-            if not (place / "initial").exists():
+            say = functools.partial(_note, folder)
+            if not _has_initial(place, about, say):
                 save_checkpoint(place / "initial", supernet, None, 0, 0, about)
-            recorded = _recorded_epochs(place, alphas is not None)
-            found = latest_checkpoint(place, about, lambda line: append_text(folder / NOTES, f"{line}\n"), recorded)
+            found = latest_checkpoint(place, about, say, _recorded_epochs(place, alphas is not None))
             mirror.push()
         agreed = torch.tensor([found.epochs, found.steps] if found else [0, 0], dtype=torch.float64, device=device)
         workers.add_up(agreed)  # the others contribute 0
@@ -237,7 +239,7 @@ def _train_supernet(
             if workers.rank == 0:
                 if warning is not None:
                     where = f"after epoch {epochs} and step {steps} of {batches.steps_per_epoch}"
-                    append_text(folder / NOTES, f"{warning}: saved {where}, to go on elsewhere\n")
+                    _note(folder, f"{warning}: saved {where}, to go on elsewhere")
                 mirror.push()
             if warning is not None:
                 workers.add_up(torch.zeros(1, device=device))  # no worker ends before the checkpoint is written
@@ -313,9 +315,27 @@ def _share(candidate: str, space: SearchSpace, probabilities: Sequence[np.ndarra
     return float(np.mean(found)) if found else None
 
 
+def _note(folder: Path, line: str) -> None:
+    append_text(folder / NOTES, f"{line}\n")
+
+
+def _has_initial(place: Path, about: Mapping[str, Any], say: Callable[[str], None]) -> bool:
+    """Returns whether the initial weights are there as they were written; damage is said."""
+    if not (place / "initial").exists():
+        return False
+    try:
+        load_checkpoint(place / "initial", about)
+    except DamagedCheckpoint as error:
+        say(f"{error}; drawn again from the seed")
+        return False
+    return True
+
+
 def _recorded_epochs(place: Path, alphas: bool) -> int:
     """Returns after how many epochs the first of a supernet's records ends, lines that were cut off left out."""
-    files = {"metrics.jsonl": 0, ANGLE_TABLES: 0} | ({DERIVED: 1} if alphas else {})  # lines from before the first epoch
+    files = {"metrics.jsonl": 0, ANGLE_TABLES: 0} | (
+        {DERIVED: 1} if alphas else {}
+    )  # lines from before the first epoch
     return max(
         0,
         min(

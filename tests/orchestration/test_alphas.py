@@ -252,6 +252,24 @@ def test_records_cut_off_in_a_line_are_written_again(
     assert outcome(tmp_path) == outcome(whole_of("gdas"))
 
 
+def test_initial_weights_that_are_damaged_are_drawn_again(
+    whole_of: Callable[[str], Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = alpha_run(tmp_path, "gdas")
+    assert main(["train", str(file)]) == 0
+    place = tmp_path / "runs/small/supernet/seed_0"
+    (place / "result.json").unlink()
+    damaged = place / "initial/weights.safetensors"
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert main(["run", str(file)]) == 0
+    assert "initial is damaged (weights.safetensors is not what was written); drawn again from the seed" in "".join(
+        capsys.readouterr().out.splitlines()
+    )
+    assert damaged.read_bytes() == whole
+    assert outcome(tmp_path) == outcome(whole_of("gdas"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ["darts_second_order", "amended_darts"])
 def test_second_derivatives_are_interrupted_without_a_trace_too(
