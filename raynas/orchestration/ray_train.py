@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from raynas.config import RunConfig, parse_config, within
 from raynas.orchestration import cluster
 from raynas.orchestration.progress import Progress
-from raynas.orchestration.run_folder import METRICS, NOTES, PROGRESS, seed_folder
+from raynas.orchestration.run_folder import METRICS, NOTES, PROGRESS, failures_named, seed_folder
 from raynas.orchestration.storage import RAY, Mirror, mirror_at, pull_news
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 FAILED_STARTS = 2
 """How often Ray may fail to start the workers again before a trainer gives up; each time costs it a minute."""
+
+UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
+"""What a file system says that is full, read-only or somebody else's: other workers would hear it too."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ def fit(config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[
 
     Raises:
         ValueError: If the configuration, the data or the folder is not as it should be.
-        OSError: If the disk is full.
+        OSError: If the disk is full, or the folder cannot be written.
         RuntimeError: If training keeps failing.
     """
     failures, said = 0, ""
@@ -112,6 +115,8 @@ def _attempt(
     """
     import ray
 
+    with failures_named(mirror.folder / RAY):  # what Ray would fail of here, it would not say
+        (mirror.folder / RAY).mkdir(exist_ok=True)
     task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(config.model_dump(), config.location, most)
     metrics = [seed_folder(mirror.folder, seed) / METRICS for seed in config.base_seeds]
     began = time.monotonic()
@@ -191,7 +196,7 @@ def _failure(error: TrainingFailedError) -> Failure:
     for cause in causes:
         if isinstance(cause, ValueError):
             return Failure(str(cause), ValueError(str(cause)))
-        if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(cause, OSError) and cause.errno in UNWRITABLE:
             return Failure(str(cause), cause)
     # What a worker meets whose peer is gone: Ray's own checks, or an exchange that breaks off.
     signs = ("health check failed", "gloo", "NCCL")

@@ -1,5 +1,7 @@
 """What is made of the ways in which a trainer ends: without a Ray, but with Ray's own errors."""
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from rich.console import Console
 from raynas.config import RunConfig, load_config
 from raynas.orchestration import ray_train
 from raynas.orchestration.progress import Progress
-from raynas.orchestration.ray_train import Failure, _failure, fit, lack_of_room, taken_back
+from raynas.orchestration.ray_train import Failure, _attempt, _failure, fit, lack_of_room, taken_back
 from raynas.orchestration.storage import Mirror
 from raynas.orchestration.train_supernet import TakenBack
 from tests.orchestration.runs import small_run
@@ -42,6 +44,22 @@ def test_other_failures_count() -> None:
     assert lost.counts and not lost.no_room
     mistake = _failure(worker_failure(UserExceptionWithTraceback(ValueError("data.path: gone"), "Traceback")))
     assert mistake.reason == "data.path: gone" and isinstance(mistake.mistake, ValueError)
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM])
+def test_a_disk_that_cannot_be_written_is_for_the_user_to_mend(number: int) -> None:
+    disk = OSError(number, os.strerror(number), "/runs/small/supernet/seed_0/metrics.jsonl")
+    found = _failure(worker_failure(UserExceptionWithTraceback(disk, "Traceback")))
+    assert isinstance(found.mistake, OSError)
+    assert (found.mistake.errno, found.mistake.filename) == (number, disk.filename)
+    passing = OSError(errno.ECONNRESET, "reset")
+    assert _failure(worker_failure(UserExceptionWithTraceback(passing, "Traceback"))).mistake is None
+
+
+def test_no_trainer_is_begun_in_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match=f"Not a directory: '{tmp_path}/file/ray'"):
+        _attempt(load_config(small_run(tmp_path)), Mirror(tmp_path / "file"), Progress(Console(), "-"), lambda: None, 1)
 
 
 def test_workers_without_room_are_no_failure() -> None:
