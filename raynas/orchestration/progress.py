@@ -148,7 +148,10 @@ class TrainingProgress(Progress):
             self._told[seed] = lines
 
     def _refresh(self) -> None:
-        note = json.loads(self._file.read_text(encoding="utf-8"))
+        try:
+            note = json.loads(self._file.read_text(encoding="utf-8"))
+        except ValueError:
+            return  # damaged; the next note takes its place
         self.show("training the supernet", note["step"], note["steps"], _figures(note, note["epochs"]))
 
 

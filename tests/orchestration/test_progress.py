@@ -57,6 +57,15 @@ def test_a_bar_shows_epoch_loss_accuracy_rate_and_images_per_second(tmp_path: Pa
     assert "earlier attempt" not in text
 
 
+def test_a_note_that_is_damaged_is_passed_over_until_the_next(tmp_path: Path) -> None:
+    out = io.StringIO()
+    (tmp_path / PROGRESS).write_bytes(b'{"epoch": \xff')
+    with TrainingProgress(config_of(tmp_path), tmp_path, Console(file=out, force_terminal=True, width=140)):
+        time.sleep(0.6)  # the watch has read it
+        write_text(tmp_path / PROGRESS, json.dumps(NOTE))
+        written("epoch 4/9", out)
+
+
 def test_where_there_is_no_terminal_only_notes_are_written(tmp_path: Path) -> None:
     assert shown(tmp_path, terminal=False) == "the checkpoint before it is used\n"
 
