@@ -138,6 +138,22 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_gives_the_same_run(
     assert outcome(run, epochs=4) == expected
 
 
+def test_what_a_killed_process_left_half_written_goes_with_the_next_command(tmp_path: Path) -> None:
+    file = small_run(tmp_path)
+    assert main(["run", str(file)]) == 0
+    run = tmp_path / "runs/small"
+    (run / "search/result.json").unlink()
+    (run / "supernet/seed_0/result.json").unlink()
+    expected = {path.relative_to(run) for path in run.rglob("*") if "events" not in path.name}
+    for half in (".progress.json", "search/.history.jsonl", "supernet/seed_0/.alphas.npy"):
+        (run / f"{half}.x_12abcd").write_text("{")
+    (run / "supernet/seed_0/.epoch_00004.x_12abcd").mkdir()
+    (run / "ray/attempt-1").mkdir(parents=True)
+    assert main(["run", str(file)]) == 0
+    results = {Path("search/result.json"), Path("supernet/seed_0/result.json")}
+    assert {path.relative_to(run) for path in run.rglob("*") if "events" not in path.name} == expected | results
+
+
 def test_a_run_goes_on_where_its_data_moved_but_not_on_other_data(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from raynas.orchestration.run_folder import write_json, written_at_once
+from raynas.orchestration.run_folder import drop_unfinished, write_json, written_at_once
 from raynas.supernet.alphas import AlphaTraining
 
 
@@ -191,8 +191,7 @@ def drop_checkpoints(folder: Path, keep: int, newest: Path | None = None) -> Non
     for old in found:
         if old not in kept:
             shutil.rmtree(old)
-    for unfinished in (*folder.glob(".epoch_*"), *folder.glob(".initial.*")):
-        shutil.rmtree(unfinished)
+    drop_unfinished(folder)
 
 
 def epoch_folder(folder: Path, epochs: int, steps: int = 0) -> Path:

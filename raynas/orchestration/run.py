@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,9 +19,9 @@ from raynas.orchestration.judge import check_judge, fitness_name, judging, needs
 from raynas.orchestration.latency import needs_latency, profile, with_latency
 from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.rank import WHOLE, rank
-from raynas.orchestration.run_folder import BESIDE_TRAINING, check_reuse, locked, open_run
+from raynas.orchestration.run_folder import BESIDE_TRAINING, check_reuse, drop_unfinished, locked, open_run
 from raynas.orchestration.search import Result, check_search, search
-from raynas.orchestration.storage import Mirror, mirrored, pulled
+from raynas.orchestration.storage import RAY, Mirror, mirrored, pulled
 from raynas.orchestration.task import Task, as_searched, make_task
 from raynas.orchestration.train_supernet import is_trained, train_supernets
 from raynas.supernet.workers import Workers
@@ -51,6 +52,9 @@ def opened(
     with mirrored(config, console.print, wait) as mirror:
         folder = open_run(config, ignore)
         with locked(folder / "lock", wait=wait, holder="another raynas process"):
+            for part in (folder, folder / "search", folder / "rank", folder / "report"):
+                drop_unfinished(part)
+            shutil.rmtree(folder / RAY, ignore_errors=True)  # of a trainer whose driver was killed
             mirror.push()
             yield task, mirror
 

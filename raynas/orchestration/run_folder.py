@@ -4,7 +4,7 @@ What lies where:
 
     config.json                           the resolved configuration, seeds and versions
     supernet/seed_0/initial/              weights before the first step, written once
-    supernet/seed_0/epoch_00010/          weights, optimiser and position after an epoch
+    supernet/seed_0/epoch_00010/          weights, optimiser and position after an epoch, and SHA256SUMS of them
     supernet/seed_0/epoch_00010_step_00120/   the same in the middle of the next one, and its sums of metrics so far
     supernet/seed_0/metrics.jsonl         one line per epoch
     supernet/seed_0/angle_tables.jsonl    one line per epoch: the sums under the angle of any architecture
@@ -31,6 +31,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import tempfile
 import time
@@ -220,6 +221,13 @@ def written_at_once(folder: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(temporary, ignore_errors=True)
             raise
+
+
+def drop_unfinished(folder: Path) -> None:
+    """Removes the files and folders that killed processes left half-written in a folder."""
+    for path in folder.glob(".*"):
+        if re.fullmatch(r"\..+\.[a-z0-9_]{8}", path.name):  # as `tempfile` names them above
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 @contextlib.contextmanager

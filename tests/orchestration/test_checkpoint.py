@@ -220,11 +220,13 @@ def test_old_checkpoints_and_unfinished_ones_go_but_the_initial_weights_stay(tmp
     save_checkpoint(tmp_path / "initial", network, None, 0, 0, ABOUT)
     for epochs in (5, 10, 15, 99_995, 100_000):
         save_checkpoint(epoch_folder(tmp_path, epochs), network, optimizer, epochs, 10 * epochs, ABOUT)
-    (tmp_path / ".epoch_00020.abc").mkdir()
+    (tmp_path / ".epoch_00020.ab_cd012").mkdir()
+    for name in (".alphas.npy.ab_cd012", ".keep"):  # of a file that was to be written, and somebody else's
+        (tmp_path / name).touch()
     drop_checkpoints(tmp_path, keep=2)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_100000", "epoch_99995", "initial"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".keep", "epoch_100000", "epoch_99995", "initial"]
     drop_checkpoints(tmp_path, keep=1)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_100000", "initial"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".keep", "epoch_100000", "initial"]
 
 
 def test_a_checkpoint_is_readable_without_raynas(tmp_path: Path) -> None:
