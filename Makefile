@@ -22,9 +22,9 @@ lint: $(VENV)/installed ## style, format and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-test: lint ## everything; what starts a Ray has the machine to itself
+test: lint ## everything; each test that starts a Ray has one of its own, and mostly waits for it
 	$(BIN)/python -m pytest -n auto -m "not ray"
-	$(BIN)/python -m pytest -m ray
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m ray
 
 everyday: lint ## the tests that take seconds
 	$(BIN)/python -m pytest -n auto -m "not slow and not ray"
@@ -45,6 +45,8 @@ benchmark: $(VENV)/installed ## the figures of the README that are times
 	$(BIN)/python tests/performance/limits.py
 	$(BIN)/python tests/performance/exact_angle.py
 	$(BIN)/python tests/performance/imagenet_step.py
+	$(BIN)/python tests/performance/gradient_exchange.py
+	$(BIN)/python tests/performance/scaling_model.py
 
 faults: $(VENV)/installed ## fifty faults against whole runs, in about half an hour; not among the tests
 	$(BIN)/python -m tests.orchestration.fault_campaign
