@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: help run test everyday lint format benchmark faults clean
+.PHONY: help run test long everyday lint format benchmark faults clean
 
 help: ## say what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,7 +24,10 @@ lint: $(VENV)/installed ## style, format and types
 
 test: lint ## everything; each test that starts a Ray has one of its own, and mostly waits for it
 	$(BIN)/python -m pytest -n auto -m "not ray"
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m ray
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "ray and not long"
+
+long: $(VENV)/installed ## what takes minutes: machines taken back, an autoscaler, a sweep on S3
+	$(BIN)/python -m pytest -m long
 
 everyday: lint ## the tests that take seconds
 	$(BIN)/python -m pytest -n auto -m "not slow and not ray"

@@ -64,6 +64,7 @@ def changes(numbers: list[int]) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.long
 def test_nodes_come_for_workers_evaluators_and_gpus_and_go_when_nothing_needs_them(tmp_path: Path) -> None:
     """Training on one node, judging on that one and another, half GPUs on a third; the numbers are of one process."""
     short_run(tmp_path / "alone", workers=0, evaluators=0)

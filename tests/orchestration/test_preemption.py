@@ -12,7 +12,7 @@ from tests.orchestration.preempted_cluster import DEADLINE
 from tests.orchestration.runs import ROOT, chain_run, succeed
 from tests.orchestration.test_mid_epoch import left_behind
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.long]
 
 IMAGES = 12_000  # an epoch that outlasts the warning
 

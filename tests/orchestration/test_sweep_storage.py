@@ -31,6 +31,7 @@ def of_runs_alone(folder: Path, labels: str, fitness: str) -> tuple[float, float
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_sweep_on_s3_that_loses_its_driver_and_all_staging_ends_as_its_runs_would_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
