@@ -1,6 +1,8 @@
 """Times what a user waits for: `raynas --help`, and `raynas run` on a local Ray up to its first step and to its end.
 
-python tests/performance/start_up.py [--rounds 3] [--json]
+python tests/performance/start_up.py [--rounds 3] [--address auto] [--json]
+
+With an address the runs join the Ray that is there, which is warm from the second round on.
 """
 
 import argparse
@@ -23,17 +25,18 @@ def help_seconds():
 
 MARKS = {
     "torch imported, images read (config.json)": "config.json",
-    "Ray started, trainer in its task (ray/)": "ray",
+    "Ray joined, a trainer asked for (ray/)": "ray",
     "worker up, images read there (seed_0/lock)": "supernet/seed_0/lock",
     "first step done (progress.json)": "progress.json",
 }
 """What a run's folder shows of its start, in order."""
 
 
-def run_seconds():
+def run_seconds(address):
     """Returns the seconds until each mark, and until the end."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "raynas", "run", str(JOB), "--set", f"storage_path={folder}"]
+        command += ["--set", f"address={address}"]
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         run = Path(folder) / JOB.stem
@@ -51,9 +54,10 @@ def run_seconds():
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--address", default="local")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    runs = [run_seconds() for _ in range(options.rounds)]
+    runs = [run_seconds(options.address) for _ in range(options.rounds)]
     seconds = {
         "raynas --help": statistics.median(help_seconds() for _ in range(max(5, options.rounds))),
         **{
