@@ -333,16 +333,13 @@ def _has_initial(place: Path, about: Mapping[str, Any], say: Callable[[str], Non
 
 def _recorded_epochs(place: Path, alphas: bool) -> int:
     """Returns after how many epochs the first of a supernet's records ends, lines that were cut off left out."""
-    files = {"metrics.jsonl": 0, ANGLE_TABLES: 0} | (
-        {DERIVED: 1} if alphas else {}
-    )  # lines from before the first epoch
-    return max(
-        0,
-        min(
-            (place / name).read_bytes().count(b"\n") - before if (place / name).exists() else 0
-            for name, before in files.items()
-        ),
-    )
+
+    def lines(name: str) -> int:
+        file = place / name
+        return file.read_bytes().count(b"\n") if file.exists() else 0
+
+    of_alphas = [lines(DERIVED) - 1] if alphas else []  # whose first line is from before the first epoch
+    return max(0, min(lines(METRICS), lines(ANGLE_TABLES), *of_alphas))
 
 
 class _Logbook:
