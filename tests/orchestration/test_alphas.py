@@ -292,6 +292,7 @@ def test_second_derivatives_are_interrupted_without_a_trace_too(
 # Several trainings, rankings
 
 
+@pytest.mark.slow
 def test_each_base_seed_derives_its_architecture_and_the_supernets_judge_together(tmp_path: Path) -> None:
     seeds = [3, 4]
     assert main(["run", str(alpha_run(tmp_path, "gdas", train={"base_seeds": seeds}))]) == 0

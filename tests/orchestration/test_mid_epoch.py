@@ -99,6 +99,7 @@ def after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(checkpoint_clock, "INTERVAL", 0.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", RUNS)
 def test_an_interruption_after_every_step_leaves_no_trace(tmp_path: Path, run: str) -> None:
     whole, whole_folder = task_of(tmp_path / "whole", **RUNS[run])
@@ -114,6 +115,7 @@ def test_an_interruption_after_every_step_leaves_no_trace(tmp_path: Path, run: s
     assert len(notes) == len(positions)
 
 
+@pytest.mark.slow
 def test_one_two_and_three_workers_in_turn_end_with_the_metrics_and_weights_of_one(tmp_path: Path) -> None:
     sections = RUNS["amended"]
     whole, whole_folder = task_of(tmp_path / "whole", chain_run, **sections)

@@ -52,6 +52,7 @@ def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
     return np.array([float(row[name]) for row in rows])
 
 
+@pytest.mark.slow
 def test_the_angle_ranks_the_whole_space_beside_its_baselines(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rank", str(run_file(place))]) == 0
     out = capsys.readouterr().out
@@ -125,6 +126,7 @@ def test_scores_of_networks_are_kept_and_only_what_is_left_is_judged(
     assert len(judged) == 70, "scores of other settings are not taken"
 
 
+@pytest.mark.slow
 def test_tau_of_every_epoch_ends_with_that_of_the_trained_weights(place: Path) -> None:
     assert main(["rank", str(run_file(place)), "--every-epoch"]) == 0
     result, _ = ranked(place, "angle_paper")

@@ -181,6 +181,7 @@ def test_a_sweep_can_be_extended_but_not_over_another_base(tmp_path: Path) -> No
         sweeping._open(read(tmp_path, {"keys": {"train.epochs": {"grid": [1]}}}, train={"batch_size": 8}))
 
 
+@pytest.mark.slow
 def test_a_trial_that_this_machine_cannot_hold_is_refused_before_anything_starts(tmp_path: Path) -> None:
     file = sweep_file(tmp_path, METHODS, train={"workers": 3}, local_cpus=2)
     status, _, err = command("sweep", file)
