@@ -15,7 +15,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 from raynas.config import RunConfig
-from raynas.orchestration.run_folder import METRICS, NOTES, PROGRESS, seed_folder
+from raynas.orchestration.run_folder import METRICS, NOTES, PROGRESS, seed_folder, whole_lines
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -96,9 +96,9 @@ class TrainingProgress(Progress):
         super().__init__(console, "starting workers", milestones=True)
         self._config = config
         self._file, self._notes = folder / PROGRESS, folder / NOTES
-        self._noted = len(_lines(self._notes))
+        self._noted = len(whole_lines(self._notes))
         self._metrics = {seed: seed_folder(folder, seed) / METRICS for seed in config.base_seeds}
-        self._told = {seed: _lines(file) for seed, file in self._metrics.items()}
+        self._told = {seed: whole_lines(file) for seed, file in self._metrics.items()}
         self._left = threading.Event()
         self._watch = threading.Thread(target=self._refresh_until_left, name="progress", daemon=True)
 
@@ -126,7 +126,7 @@ class TrainingProgress(Progress):
 
     def _show_notes(self) -> None:
         """Writes the lines that workers have added since."""
-        lines = _lines(self._notes)
+        lines = whole_lines(self._notes)
         for line in lines[self._noted :]:
             self.note(line)
         self._noted = len(lines)
@@ -135,7 +135,7 @@ class TrainingProgress(Progress):
         """Says of epochs that have ended since; those that are trained again are told again."""
         seeds, epochs = self._config.base_seeds, self._config.train.epochs
         for number, (seed, file) in enumerate(self._metrics.items()):
-            lines, told = _lines(file), self._told[seed]
+            lines, told = whole_lines(file), self._told[seed]
             again = [old == new for old, new in zip(told, lines, strict=False)]
             for line in lines[again.index(False) if False in again else len(again) :]:
                 metrics = json.loads(line)
@@ -169,9 +169,3 @@ def _figures(metrics: Mapping[str, Any], epochs: int) -> str:
         f"epoch {metrics['epoch'] + 1}/{epochs}  loss {metrics['loss']:.3f}  accuracy {metrics['accuracy']:.1f} %  "
         f"rate {metrics['learning_rate']:.2g}  {metrics['images_per_second']:,.0f} images/s"
     )
-
-
-def _lines(file: Path) -> list[str]:
-    """Returns the lines of a file that are written to their ends; none if it is not there."""
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    return text[: text.rfind("\n") + 1].splitlines()

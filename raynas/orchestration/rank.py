@@ -19,7 +19,7 @@ from raynas.fitness.angle import Angle, Displacement
 from raynas.fitness.rank_correlation import rank_statistics
 from raynas.orchestration.judge import Judge, baseline, fitness_name, label, runs_networks
 from raynas.orchestration.progress import Progress
-from raynas.orchestration.run_folder import append_text, seed_folder, write_json, write_text
+from raynas.orchestration.run_folder import append_text, seed_folder, whole_lines, write_json, write_text
 from raynas.orchestration.search import describe_all
 from raynas.orchestration.storage import Mirror
 from raynas.orchestration.task import Task
@@ -171,8 +171,7 @@ def _scores(
 
 def _read_scores(file: Path, about: dict[str, Any]) -> list[list[float]]:
     """Returns the scores that an earlier call left under the same settings; none if there are none."""
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    lines = text[: text.rfind("\n") + 1].splitlines()
+    lines = whole_lines(file)
     if not lines or json.loads(lines[0]) != about:
         return []
     return [json.loads(line) for line in lines[1:]]

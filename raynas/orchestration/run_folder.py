@@ -161,6 +161,12 @@ def read_json(file: Path) -> dict[str, Any]:
     return content
 
 
+def whole_lines(file: Path) -> list[str]:
+    """Returns the lines of a file that are written to their ends; none if it is not there."""
+    text = file.read_text(encoding="utf-8") if file.exists() else ""
+    return text[: text.rfind("\n") + 1].splitlines()
+
+
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON file at once: readers see the old content or the new."""
     write_text(file, json.dumps(content, indent=2) + "\n")

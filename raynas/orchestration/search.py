@@ -16,7 +16,7 @@ import numpy as np
 from raynas.fitness.angle import SUMS
 from raynas.orchestration.judge import FROM_ALPHAS, Judge, angle_sums, fitness_name, trained_alphas
 from raynas.orchestration.progress import Progress, time_left
-from raynas.orchestration.run_folder import append_text, read_json, write_json, write_text
+from raynas.orchestration.run_folder import append_text, read_json, whole_lines, write_json, write_text
 from raynas.orchestration.storage import Mirror
 from raynas.orchestration.task import Task, as_searched
 from raynas.search import SEARCHERS, ExactAngle, Limits, Pareto, RandomSearch, Searcher, order
@@ -246,8 +246,7 @@ def _read_history(history: Path) -> dict[int, list[dict[str, Any]]]:
         ValueError: If a line is not JSON.
     """
     by_generation: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    text = history.read_text(encoding="utf-8") if history.exists() else ""
-    for number, text_line in enumerate(text[: text.rfind("\n") + 1].splitlines(), start=1):
+    for number, text_line in enumerate(whole_lines(history), start=1):
         try:
             line = json.loads(text_line)
         except ValueError as error:

@@ -41,6 +41,7 @@ from raynas.orchestration.run_folder import (
     append_text,
     locked,
     seed_folder,
+    whole_lines,
     write_bytes,
     write_json,
     write_text,
@@ -144,8 +145,7 @@ DEFINITIONS = ("paper", "official")
 
 def read_angle_tables(file: Path, definition: str) -> dict[int, AdditiveTable]:
     """Returns the sums under the angle by the number of epochs done."""
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    lines = map(json.loads, text[: text.rfind("\n") + 1].splitlines())
+    lines = map(json.loads, whole_lines(file))
     return {
         line["epochs"]: AdditiveTable(SUMS, *(np.array(line[definition][part]) for part in ("always", "candidates")))
         for line in lines

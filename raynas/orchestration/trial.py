@@ -15,7 +15,8 @@ from raynas.config import RunConfig, within
 from raynas.orchestration.cluster import Needs
 from raynas.orchestration.judge import needs_training
 from raynas.orchestration.run import rank_run, run, train_shared
-from raynas.orchestration.run_folder import seed_folder, training_digest
+from raynas.orchestration.run_folder import METRICS as METRICS_FILE
+from raynas.orchestration.run_folder import seed_folder, training_digest, whole_lines
 from raynas.orchestration.train_supernet import DERIVED
 from raynas.sweeps import METRICS, Sweep, Trial
 
@@ -70,7 +71,7 @@ class EpochFeed:
 
     def follow(self, config: RunConfig) -> None:
         """Follows the training of a run."""
-        self._files = [seed_folder(config.folder, seed) / "metrics.jsonl" for seed in config.base_seeds]
+        self._files = [seed_folder(config.folder, seed) / METRICS_FILE for seed in config.base_seeds]
         self()
 
     def __call__(self) -> None:
@@ -82,9 +83,8 @@ class EpochFeed:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
-    """Returns the lines of a file of JSON lines that are written to their ends."""
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
+    """Returns what the whole lines of a file of JSON lines hold."""
+    return [json.loads(line) for line in whole_lines(file)]
 
 
 def carry_out(trial: Trial, sweep: Sweep, shared: frozenset[str], feed: EpochFeed) -> dict[str, float]:
@@ -145,7 +145,7 @@ def metrics_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[st
 
 def _of_training(places: Sequence[Path]) -> dict[str, float | None]:
     """Returns what the supernets in some folders measured as their training ended; of several, the mean."""
-    epochs = [_lines(place / "metrics.jsonl") for place in places]
+    epochs = [_lines(place / METRICS_FILE) for place in places]
     derived = [lines[-1] for place in places if (lines := _lines(place / DERIVED))]
     return {
         "train_loss": statistics.fmean(lines[-1]["loss"] for lines in epochs),

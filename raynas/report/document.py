@@ -214,6 +214,19 @@ def figures(*members: Markup, width: int = 340) -> Markup:
     return element("div", *members, class_="figures", style=f"--figure: {width}px")
 
 
+def write_page(place: Path, page: str, figures: Mapping[str, bytes]) -> Path:
+    """Writes a page and the files of its figures into a folder and returns the page, ``index.html``.
+
+    Figures that an earlier page had and this one has not are removed.
+    """
+    for name, content in figures.items():
+        write_at_once(place / "figures" / name, content)
+    for stale in {file.name for file in (place / "figures").glob("*.*")} - set(figures):
+        (place / "figures" / stale).unlink()
+    write_at_once(place / "index.html", page.encode("utf-8"))
+    return place / "index.html"
+
+
 def write_at_once(file: Path, content: bytes) -> None:
     """Writes a file so that a killed process leaves the old one or the new one."""
     file.parent.mkdir(parents=True, exist_ok=True)

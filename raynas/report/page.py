@@ -37,14 +37,7 @@ def write_report(folder: Path, locate: Callable[[str], Path] = as_path) -> Path:
     )
     if (overview := figures.overview(run, run.quantity)) is not None:
         gallery.show("overview", overview, "")
-    place = folder / "report"
-    files = gallery.files()
-    for name, content in files.items():
-        document.write_at_once(place / "figures" / name, content)
-    for stale in {file.name for file in (place / "figures").glob("*.*")} - set(files):
-        (place / "figures" / stale).unlink()
-    document.write_at_once(place / "index.html", page.encode("utf-8"))
-    return place / "index.html"
+    return document.write_page(folder / "report", page, gallery.files())
 
 
 def write_comparison(folders: Sequence[Path], file: Path, locate: Callable[[str], Path] = as_path) -> Path:

@@ -58,14 +58,7 @@ def write_sweep_report(folder: Path) -> Path:
     )
     document.write_at_once(folder / "results.csv", trials_csv(sweep).encode("utf-8"))
     document.write_at_once(folder / "results.md", markdown(sweep).encode("utf-8"))
-    place = folder / "report"
-    files = gallery.files()
-    for name, content in files.items():
-        document.write_at_once(place / "figures" / name, content)
-    for stale in {file.name for file in (place / "figures").glob("*.*")} - set(files):
-        (place / "figures" / stale).unlink()
-    document.write_at_once(place / "index.html", page.encode("utf-8"))
-    return place / "index.html"
+    return document.write_page(folder / "report", page, gallery.files())
 
 
 # Tables
