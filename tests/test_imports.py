@@ -26,7 +26,10 @@ TABLE = {
     "data": ((), ("torch", "torchvision", "numpy", "PIL", "sklearn")),
     "training": ((), ("torch", "torchvision", "numpy")),
     "supernet": (("search_space", "training"), ("torch", "numpy")),
-    "spaces": (("search_space", "supernet.gates", "supernet.choice_block", "supernet.chain"), ("torch", "numpy")),
+    "spaces": (
+        ("search_space", "supernet.gates", "supernet.choice_block", "supernet.chain", "supernet.folding"),
+        ("torch", "numpy"),
+    ),
     "fitness": (("search_space", "supernet", "training", "data"), ("torch", "numpy", "scipy", "nats_bench")),
     "algorithms": (CORE, ("torch", "numpy", "scipy")),
     "config": (("algorithms",), ("pydantic", "yaml")),

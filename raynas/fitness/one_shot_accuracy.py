@@ -23,6 +23,7 @@ from raynas.data import FixedImages
 from raynas.fitness.prefix_sharing import BATCH_NORMS, Stage, prefix_tree
 from raynas.search_space import Architecture
 from raynas.supernet.chain import ChainNetwork
+from raynas.supernet.folding import folded
 from raynas.supernet.gates import single_path
 
 
@@ -85,8 +86,9 @@ class OneShotAccuracy:
             norm.reset_running_stats()
         sums = torch.zeros(2, dtype=torch.float64)
         self._calibrate(lambda images: self._supernet(images, gates))
-        for images, labels in self._evaluation.batches(self._batch_size, self._device):
-            sums += _right_and_loss(self._supernet(images, gates), labels)
+        with folded(self._supernet):
+            for images, labels in self._evaluation.batches(self._batch_size, self._device):
+                sums += _right_and_loss(self._supernet(images, gates), labels)
         return sums
 
     @torch.inference_mode()
@@ -95,14 +97,15 @@ class OneShotAccuracy:
         tree = prefix_tree(supernet, architectures)
         sums = [torch.zeros(2, dtype=torch.float64) for _ in architectures]
         self._calibrate(lambda images: tree.pass_on(images, lambda stage, logits: None))
-        for images, labels in self._evaluation.batches(self._batch_size, self._device):
+        with folded(supernet):
+            for images, labels in self._evaluation.batches(self._batch_size, self._device):
 
-            def finish(stage: Stage, logits: Tensor, labels: Tensor = labels) -> None:
-                right_and_loss = _right_and_loss(logits, labels)
-                for position in stage.architectures:
-                    sums[position] += right_and_loss
+                def finish(stage: Stage, logits: Tensor, labels: Tensor = labels) -> None:
+                    right_and_loss = _right_and_loss(logits, labels)
+                    for position in stage.architectures:
+                        sums[position] += right_and_loss
 
-            tree.pass_on(images, finish)
+                tree.pass_on(images, finish)
         return sums
 
     def _calibrate(self, run: Callable[[Tensor], object]) -> None:

@@ -8,8 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from raynas.supernet.folding import FoldableSequence
 
-class ReluConvBn(nn.Sequential):
+
+class ReluConvBn(FoldableSequence):
     """ReLU, convolution, batch normalisation, padded so that stride 1 keeps the size."""
 
     def __init__(
@@ -28,12 +30,8 @@ class ReluConvBn(nn.Sequential):
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
         self.bn = nn.BatchNorm2d(out_channels, affine=affine, track_running_stats=track_running_stats)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns ``(batch, out_channels, height, width)``."""
-        return _normalised(self.conv, self.bn, torch.relu(x))
 
-
-class ReluTwoConvBn(nn.Sequential):
+class ReluTwoConvBn(FoldableSequence):
     """ReLU, two convolutions with nothing between them, batch normalisation."""
 
     def __init__(
@@ -45,10 +43,6 @@ class ReluTwoConvBn(nn.Sequential):
         self.first = first
         self.second = second
         self.bn = nn.BatchNorm2d(second.out_channels, affine=affine, track_running_stats=track_running_stats)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns ``(batch, out_channels, height, width)``, height and width divided by the strides."""
-        return _normalised(self.second, self.bn, self.first(torch.relu(x)))
 
 
 def depthwise_separable(
@@ -88,37 +82,18 @@ class FactorizedReduce(nn.Module):
         """Builds ReLU, the two convolutions, each of half of the outputs, and batch normalisation."""
         super().__init__()
         half = out_channels // 2
+        self.relu = nn.ReLU()
         self.conv_1 = nn.Conv2d(in_channels, half, 1, stride=2, bias=False)
         self.conv_2 = nn.Conv2d(in_channels, out_channels - half, 1, stride=2, bias=False)
         self.bn = nn.BatchNorm2d(out_channels, affine=affine, track_running_stats=track_running_stats)
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns ``(batch, out_channels, height / 2, width / 2)``."""
-        x = torch.relu(x)
+        x = self.relu(x)
         odd_height, odd_width = x.shape[2] % 2, x.shape[3] % 2
         even = F.pad(x, (0, odd_width, 0, odd_height)) if odd_height or odd_width else x
         out: Tensor = self.bn(torch.cat([self.conv_1(x), self.conv_2(even[:, :, 1:, 1:])], dim=1))
         return out
-
-
-def _normalised(conv: nn.Conv2d, bn: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    """Returns the convolution of `x`, which has no bias, normalised.
-
-    Where nothing is trained the normalisation is a fixed scale and shift, and the convolution takes both along; the two
-    layers are then not called themselves, and hooks on them see nothing.
-    """
-    if bn.training or bn.running_mean is None or torch.is_grad_enabled():
-        out: Tensor = bn(conv(x))
-        return out
-    assert bn.running_var is not None
-    scale = torch.rsqrt(bn.running_var + bn.eps)
-    if bn.affine:
-        scale = scale * bn.weight
-    shift = -bn.running_mean * scale
-    if bn.affine:
-        shift = shift + bn.bias
-    weight = conv.weight * scale[:, None, None, None]
-    return F.conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
 class AvgPool3x3(nn.Module):
@@ -185,7 +160,7 @@ class ResNetReduction(nn.Module):
         return out
 
 
-class ConvBn(nn.Sequential):
+class ConvBn(FoldableSequence):
     """Convolution and batch normalisation, padded so that stride 1 keeps the size."""
 
     def __init__(
@@ -197,17 +172,16 @@ class ConvBn(nn.Sequential):
         self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, padding, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(out_channels)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns ``(batch, out_channels, height, width)``."""
-        return _normalised(self.conv, self.bn, x)
-
 
 class ConvBnRelu6(ConvBn):
     """Convolution, batch normalisation, and ReLU6: min(max(x, 0), 6)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Returns ``(batch, out_channels, height, width)``."""
-        return F.relu6(super().forward(x), inplace=True)
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, stride: int = 1, groups: int = 1
+    ) -> None:
+        """Builds the three layers."""
+        super().__init__(in_channels, out_channels, kernel_size, stride=stride, groups=groups)
+        self.relu = nn.ReLU6(inplace=True)
 
 
 class MBConv(nn.Module):

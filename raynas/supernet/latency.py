@@ -11,7 +11,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, as_array, sample
 from raynas.supernet.costs import traced_calls
+from raynas.supernet.folding import folded
 
 ROUNDS, WARM_UP = 25, 5
 """Timed and untimed runs of everything; each round goes through all of it, as a network goes through its layers."""
@@ -51,15 +52,16 @@ def latency_table(
     Raises:
         ValueError: If images of that resolution do not fit the network, or a choice has no choice block.
     """
-    with _measuring(threads):
+    with _measuring(threads) as folding:
         images = _random((batch_size, 3, resolution, resolution), device)
-        calls = traced_calls(space, _ready(space.build_union(num_classes), device), images)
+        calls = traced_calls(space, _ready(space.build_union(num_classes), device, folding), images)
         keys = [(repr(c.module), tuple(tuple(p.shape) for p in c.module.parameters()), c.shape) for c in calls]
         alike = dict(zip(keys, calls, strict=True))  # timed once: cells of a kind hold the same many times over
         runs = {key: _run(call.module, call.shape, device) for key, call in alike.items()}
         rng = np.random.default_rng(0)
         whole = [sample(space, rng) for _ in range(WHOLE)]
-        networks = [_run(_ready(space.build_network(a, num_classes), device), images.shape, device) for a in whole]
+        built = [_ready(space.build_network(a, num_classes), device, folding) for a in whole]
+        networks = [_run(network, images.shape, device) for network in built]
         seconds = _median_seconds([*runs.values(), *networks], device, report)
     by_key = dict(zip(runs, seconds[: len(runs)], strict=True))
     terms = np.zeros((len(space.cost_choices), max(len(choice.candidates) for choice in space.cost_choices), 1))
@@ -83,9 +85,10 @@ def check_latency(
     report: Callable[[int, int], None] = lambda done, of: None,
 ) -> np.ndarray:
     """Returns the measured seconds for a batch of each architecture's own network, ``(n,)``; arguments as above."""
-    with _measuring(threads):
+    with _measuring(threads) as folding:
         shape = (batch_size, 3, resolution, resolution)
-        runs = [_run(_ready(space.build_network(a, num_classes), device), shape, device) for a in architectures]
+        networks = [_ready(space.build_network(a, num_classes), device, folding) for a in architectures]
+        runs = [_run(network, shape, device) for network in networks]
         return np.array(_median_seconds(runs, device, report))
 
 
@@ -94,7 +97,9 @@ def _random(shape: Sequence[int], device: torch.device) -> Tensor:
     return (x.to(memory_format=torch.channels_last) if x.dim() == 4 else x).to(device)
 
 
-def _ready(network: nn.Module, device: torch.device) -> nn.Module:
+def _ready(network: nn.Module, device: torch.device, folding: ExitStack) -> nn.Module:
+    """Returns the network in evaluation mode, its normalisations folded as long as `folding` is open."""
+    folding.enter_context(folded(network))
     return network.eval().to(device).to(memory_format=torch.channels_last)
 
 
@@ -104,13 +109,13 @@ def _run(module: nn.Module, shape: Sequence[int], device: torch.device) -> Calla
 
 
 @contextmanager
-def _measuring(threads: int) -> Iterator[None]:
-    """Sets the threads, and draws no random numbers that others would miss."""
+def _measuring(threads: int) -> Iterator[ExitStack]:
+    """Sets the threads, and draws no random numbers that others would miss; yields what keeps networks folded."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        with torch.random.fork_rng(devices=[]), torch.inference_mode():
-            yield
+        with torch.random.fork_rng(devices=[]), torch.inference_mode(), ExitStack() as folding:
+            yield folding
     finally:
         torch.set_num_threads(before)
 

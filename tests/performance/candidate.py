@@ -11,6 +11,8 @@ candidates, in rounds; a candidate's time is the median of its rounds, process t
         [--candidates 12 --rounds 5] [--json]
 """
 
+from contextlib import ExitStack
+
 import numpy as np
 import torch
 from supernet_step import live_multiply_adds, options_of, peak_kernels, plain_forward, race, show, summary
@@ -18,17 +20,8 @@ from torch import nn
 
 from raynas.search_space import sample
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.spaces.operations import ReluConvBn
+from raynas.supernet.folding import folded
 from raynas.supernet.gates import single_path
-
-
-def layer_by_layer(supernet):
-    """Returns the supernet with nothing folded: every ReLU, convolution and normalisation runs by itself."""
-    for module in list(supernet.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, ReluConvBn):
-                setattr(module, name, nn.Sequential(*child))
-    return supernet
 
 
 def main():
@@ -37,18 +30,20 @@ def main():
     torch.manual_seed(0)
     space = NasBench201(options.channels, options.cells)
     state = space.build_supernet(10).state_dict()
+    folding = ExitStack()  # open to the end
     images = torch.randn(options.batch, 3, options.resolution, options.resolution)
 
     def runner(forward, memory_format, measuring=False):
         supernet = space.build_supernet(10)
         supernet.load_state_dict(state)
-        if forward is plain_forward:
-            supernet = layer_by_layer(supernet)
         supernet = supernet.to(memory_format=memory_format).eval()
         for module in supernet.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.train(measuring)
         inputs = images.contiguous(memory_format=memory_format)
+
+        if forward is not plain_forward and not measuring:
+            folding.enter_context(folded(supernet))
 
         @torch.inference_mode()
         def run(architecture):

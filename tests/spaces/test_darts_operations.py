@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from raynas.spaces.operations import AvgPool3x3, FactorizedReduce, depthwise_separable, row_then_column
+from raynas.supernet.folding import folded
 
 SIZES = [(1, 1), (1, 2), (2, 2), (1, 7), (3, 3), (4, 5), (8, 8), (13, 2)]
 BUILDERS = {
@@ -80,12 +81,11 @@ def test_two_convolutions_have_no_bias_and_their_kernels_shapes(name):
 @pytest.mark.parametrize("size", [(8, 8), (7, 10)], ids=str)
 def test_where_nothing_is_trained_the_result_is_that_of_the_layers_one_after_another(name, affine, size):
     module, x = trained(name, affine=affine).eval(), images(*size)
-    layers = nn.Sequential.forward(module, x).detach()
-    with torch.no_grad():
-        folded = module(x)
-    assert not torch.equal(folded, layers)  # other roundings
-    torch.testing.assert_close(folded, layers, rtol=0, atol=1e-11)
-    assert torch.equal(module(x).detach(), layers)
+    layers = module(x).detach()
+    with torch.no_grad(), folded(module):
+        out = module(x)
+    assert not torch.equal(out, layers)  # other roundings
+    torch.testing.assert_close(out, layers, rtol=0, atol=1e-11)
     stride = 2 if "stride 2" in name or "groups" in name else 1
     assert layers.shape[2:] == tuple(-(-length // stride) for length in size)
 

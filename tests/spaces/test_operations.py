@@ -7,7 +7,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from raynas.spaces.operations import AvgPool3x3, ReluConvBn, ResNetReduction
+from raynas.spaces.operations import (
+    AvgPool3x3,
+    ConvBn,
+    FactorizedReduce,
+    MBConv,
+    ReluConvBn,
+    ResNetReduction,
+    depthwise_separable,
+)
 
 SIZES = [(1, 1), (1, 2), (2, 1), (2, 2), (1, 7), (3, 3), (4, 5), (5, 4), (7, 7), (8, 8), (13, 2), (16, 31), (32, 32)]
 
@@ -61,86 +69,25 @@ def test_relu_conv_bn_is_these_three_in_this_order(kernel, stride, affine, track
         assert module(x).shape[2:] == x.shape[2:]
 
 
-# Normalisation folded into the convolution
+# Layers
 
 
-def trained(kernel=3, stride=1, affine=True, track=True):
+def trained(affine=True):
     """Returns a float64 module with every parameter and statistic random."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        module = ReluConvBn(5, 6, kernel, stride, affine=affine, track_running_stats=track).double()
+        module = ReluConvBn(5, 6, 3, affine=affine).double()
         bn = module.bn
         with torch.no_grad():
             for tensor, low, high in ((bn.weight, -2, 2), (bn.bias, -1, 1), (bn.running_mean, -3, 3)):
                 if tensor is not None:
                     tensor.uniform_(low, high)
-            if track:
-                bn.running_var.uniform_(0.01, 4)
+            bn.running_var.uniform_(0.01, 4)
     return module
 
 
 def images(dtype=torch.float64, size=(4, 5, 9, 8)):
     return torch.randn(size, generator=torch.Generator().manual_seed(1), dtype=dtype)
-
-
-def one_after_another(module, x):
-    """Returns what the three layers give, each in its own mode."""
-    return nn.Sequential.forward(module, x)
-
-
-@pytest.mark.parametrize(("kernel", "stride"), [(1, 1), (3, 1), (3, 2), (5, 1), (1, 2)])
-@pytest.mark.parametrize("affine", [False, True])
-@pytest.mark.parametrize("context", [torch.no_grad, torch.inference_mode])
-def test_where_nothing_is_trained_the_result_is_that_of_the_three_layers(kernel, stride, affine, context):
-    module, x = trained(kernel, stride, affine).eval(), images()
-    mean, var = module.bn.running_mean[:, None, None], module.bn.running_var[:, None, None]
-    convolved = F.conv2d(x.clamp(min=0), module.conv.weight, stride=stride, padding=kernel // 2)
-    expected = (convolved - mean) / (var + 1e-5).sqrt()
-    if affine:
-        expected = expected * module.bn.weight[:, None, None] + module.bn.bias[:, None, None]
-    with context():
-        out = module(x)
-        assert not torch.equal(out, one_after_another(module, x))  # folded: other roundings
-        single = module.float()(x.float())
-    assert out.shape == expected.shape
-    torch.testing.assert_close(out, expected.detach(), rtol=0, atol=1e-12)
-    torch.testing.assert_close(single.double(), expected.detach(), rtol=0, atol=2e-5)
-
-
-def test_folding_changes_no_weight_and_no_name():
-    module = trained().eval()
-    before = {name: value.clone() for name, value in module.state_dict().items()}
-    with torch.inference_mode():
-        module(images())
-    after = module.state_dict()
-    parts = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
-    assert list(after) == ["conv.weight", *(f"bn.{part}" for part in parts)]
-    assert all(torch.equal(after[name], before[name]) for name in after)
-
-
-@pytest.mark.parametrize("affine", [False, True])
-@pytest.mark.parametrize("case", ["training", "with gradients", "statistics being measured", "no statistics"])
-def test_elsewhere_the_three_layers_run_one_after_another(affine, case):
-    x = images()
-    ours, plain = (trained(affine=affine, track=case != "no statistics").train(case == "training") for _ in range(2))
-    for module in (ours, plain):
-        module.bn.train(case in ("training", "statistics being measured"))
-    with torch.set_grad_enabled(case == "with gradients"):
-        out, expected = ours(x), one_after_another(plain, x)
-    assert torch.equal(out, expected)
-    assert out.requires_grad == (case == "with gradients")
-    for name, value in plain.state_dict().items():  # statistics that were written
-        assert torch.equal(ours.state_dict()[name], value)
-
-
-def test_statistics_that_are_being_measured_are_written():
-    module = trained().eval()
-    module.bn.train()
-    before = module.bn.running_mean.clone()
-    with torch.inference_mode():
-        module(images())
-    assert not torch.equal(module.bn.running_mean, before)
-    assert module.bn.num_batches_tracked == 1
 
 
 @pytest.mark.parametrize("affine", [False, True])
@@ -162,23 +109,31 @@ def test_gradients_are_those_of_a_plain_sequence(affine, training):
     assert torch.equal(module.bn.running_var, bn.running_var)
 
 
-def test_folding_keeps_channels_last_memory():
-    module = trained().float().to(memory_format=torch.channels_last).eval()
-    x = images(torch.float32).to(memory_format=torch.channels_last)
-    with torch.inference_mode():
-        assert module(x).is_contiguous(memory_format=torch.channels_last)
+LAYERED = {
+    "ReluConvBn": (lambda: ReluConvBn(4, 4, 3), ["ReLU", "Conv2d", "BatchNorm2d"]),
+    "depthwise_separable": (lambda: depthwise_separable(4, 3), ["ReLU", "Conv2d", "Conv2d", "BatchNorm2d"]),
+    "ConvBn": (lambda: ConvBn(4, 4, 3), ["Conv2d", "BatchNorm2d"]),
+    "MBConv": (lambda: MBConv(4, 4, 3, 2), [*["Conv2d", "BatchNorm2d", "ReLU6"] * 2, "Conv2d", "BatchNorm2d"]),
+    "FactorizedReduce": (lambda: FactorizedReduce(4, 4), ["ReLU", "Conv2d", "Conv2d", "BatchNorm2d"]),
+}
 
 
-@pytest.mark.parametrize("affine", [False, True])
-def test_folding_works_under_bfloat16_autocast(affine):
-    module, x = trained(affine=affine).float().eval(), images(torch.float32)
+@pytest.mark.parametrize("name", LAYERED)
+@pytest.mark.parametrize("training", [True, False])
+def test_hooks_and_fx_see_every_layer(name, training):
+    build, layers = LAYERED[name]
+    module = build().train(training)
+    called = []
+    for layer in module.modules():
+        if not list(layer.children()):
+            layer.register_forward_hook(lambda layer, inputs, output: called.append(type(layer).__name__))
     with torch.no_grad():
-        exact = module(x)
-        with torch.autocast("cpu", torch.bfloat16):
-            out, unfolded = module(x), one_after_another(module, x)
-    assert out.dtype == unfolded.dtype == torch.bfloat16
-    error, usual = ((y.float() - exact).abs().max() for y in (out, unfolded))
-    assert 0 < error < 2 * usual < 0.5
+        module(torch.randn(2, 4, 6, 6))
+    assert called == layers
+    if name != "FactorizedReduce":  # which asks for the size of its input
+        traced = torch.fx.symbolic_trace(build())
+        members = dict(traced.named_modules())
+        assert [type(members[n.target]).__name__ for n in traced.graph.nodes if n.op == "call_module"] == layers
 
 
 # Reduction
