@@ -56,11 +56,11 @@ def test_a_second_run_over_the_first_does_nothing_twice(tmp_path: Path, capsys: 
     file = small_run(tmp_path)
     first = answer(capsys, "run", file)
     run = tmp_path / "runs/small"
-    files = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != "lock"}
+    files = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     second = answer(capsys, "run", file)
     assert second[1].splitlines()[0] == "supernet: trained before"
     assert first[1].splitlines()[8:] == second[1].splitlines()[1:]
-    assert files == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file() and path.name != "lock"}
+    assert files == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
 
 
 def test_stages_one_by_one_leave_what_a_whole_run_leaves(tmp_path: Path) -> None:
@@ -407,21 +407,23 @@ def test_weights_of_another_space_are_refused(tmp_path: Path, capsys: pytest.Cap
     assert "give this run its own name" in err
 
 
-def test_a_folder_in_use_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from raynas.orchestration.run_folder import locked
+def test_a_folder_in_use_is_a_failure_and_leaves_it_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from raynas.orchestration.ownership import FolderRegister, owning
 
-    file = small_run(tmp_path)
-    with locked(tmp_path / "runs/small/lock", wait=0, holder="me"):
-        (tmp_path / "runs/small/config.json").write_text("{}")
-        (tmp_path / "runs/small/config.json").unlink()
-    assert main(["train", str(file)]) == 2  # a folder with nothing but a lock in it is not a run
-    (tmp_path / "runs/small/lock").unlink()
+    file, run = small_run(tmp_path), tmp_path / "runs/small"
+    with owning(FolderRegister(run)):
+        for verb in ("run", "rank", "profile"):
+            status, _, err = answer(capsys, verb, file)
+            assert status == 1
+            assert err.startswith(f"raynas: {run} is in use by raynas on ") and len(err.splitlines()) == 1
+            assert f"(process {os.getpid()}); wait for it to end, or give this run its own name" in err
+            assert os.listdir(run) == [".owner.1"]
+    assert not run.exists()
+    run.mkdir(parents=True)
+    (run / "lock").write_text("")  # of an earlier version; a folder with nothing but a lock in it is new
     assert main(["train", str(file)]) == 0
-    capsys.readouterr()
-    with locked(tmp_path / "runs/small/lock", wait=0, holder="me"):
-        status, _, err = answer(capsys, "run", file)
-    assert status == 2
-    assert "is in use by another raynas process; wait for it to end" in err
+    assert not (run / "lock").exists()
+    assert not [path for path in run.rglob(".*")]
 
 
 def test_a_full_disk_is_named_and_the_run_continues(

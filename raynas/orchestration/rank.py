@@ -107,6 +107,7 @@ def rank(
             row[key] = rank_statistics(fitness, cost, bootstrap=0).tau
         result["rows"] = [row]
     lines = describe_all(task, architectures, judge.quantities, rows)
+    mirror.check()
     _write_scores(folder / "rank" / f"{label(search)}.csv", lines, truth)
     result["seconds"] = round(time.perf_counter() - began, 3)
     write_json(folder / "rank" / f"{label(search)}.json", result)
@@ -160,6 +161,7 @@ def _scores(
     text = "".join(f"{json.dumps(line)}\n" for line in (about, *known))
     write_text(file, text)
     for rows in judge.stream(architectures[len(known) :]) if len(known) < len(architectures) else ():
+        mirror.check()
         append_text(file, "".join(f"{json.dumps(row)}\n" for row in rows.tolist()))
         mirror.push("rank", every=10)
         known += rows.tolist()

@@ -183,6 +183,7 @@ def _failure(error: TrainingFailedError) -> Failure:
     from ray.exceptions import RayActorError
     from ray.train.v2.api.exceptions import PreemptionError
 
+    from raynas.orchestration.ownership import Busy
     from raynas.orchestration.train_supernet import TakenBack
 
     failures = list(getattr(error, "worker_failures", {}).values()) or [getattr(error, "controller_failure", error)]
@@ -198,6 +199,8 @@ def _failure(error: TrainingFailedError) -> Failure:
             return Failure(str(cause), ValueError(str(cause)))
         if isinstance(cause, OSError) and cause.errno in UNWRITABLE:
             return Failure(str(cause), cause)
+        if isinstance(cause, Busy):  # whoever works there may have ended by the next attempt
+            return Failure(str(cause))
     # What a worker meets whose peer is gone: Ray's own checks, or an exchange that breaks off.
     signs = ("health check failed", "gloo", "NCCL")
     if any(isinstance(cause, RayActorError) or any(sign in str(cause) for sign in signs) for cause in causes):

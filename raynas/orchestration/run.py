@@ -19,7 +19,7 @@ from raynas.orchestration.judge import check_judge, fitness_name, judging, needs
 from raynas.orchestration.latency import needs_latency, profile, with_latency
 from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.rank import WHOLE, rank
-from raynas.orchestration.run_folder import BESIDE_TRAINING, check_reuse, drop_unfinished, locked, open_run
+from raynas.orchestration.run_folder import BESIDE_TRAINING, check_reuse, drop_unfinished, is_new, open_run
 from raynas.orchestration.search import Result, check_search, search
 from raynas.orchestration.storage import RAY, Mirror, mirrored, pulled
 from raynas.orchestration.task import Task, as_searched, make_task
@@ -31,7 +31,7 @@ from raynas.supernet.workers import Workers
 def opened(
     config: RunConfig, console: Console, wait: float = 0, ignore: tuple[str, ...] = ()
 ) -> Iterator[tuple[Task, Mirror]]:
-    """Yields the task and the folder of a run, held against every other process that would write into it.
+    """Yields the task and the folder of a run, which this process owns for the time of the block.
 
     Args:
         config: The resolved configuration.
@@ -40,6 +40,7 @@ def opened(
         ignore: Sections of the configuration that may differ from the folder's.
 
     Raises:
+        Busy: If another process works on the run.
         ValueError: If the configuration, the data or the folder is not as it should be.
     """
     _check_reuse(config)  # before the folder is made: a mistake leaves nothing behind
@@ -51,12 +52,11 @@ def opened(
     _ = task.table  # says if it cannot be read
     with mirrored(config, console.print, wait) as mirror:
         folder = open_run(config, ignore)
-        with locked(folder / "lock", wait=wait, holder="another raynas process"):
-            for part in (folder, folder / "search", folder / "rank", folder / "report"):
-                drop_unfinished(part)
-            shutil.rmtree(folder / RAY, ignore_errors=True)  # of a trainer whose driver was killed
-            mirror.push()
-            yield task, mirror
+        for part in (folder, folder / "search", folder / "rank", folder / "report"):
+            drop_unfinished(part)
+        shutil.rmtree(folder / RAY, ignore_errors=True)  # of a trainer whose driver was killed
+        mirror.push()
+        yield task, mirror
 
 
 def _check_reuse(config: RunConfig) -> None:
@@ -128,6 +128,7 @@ def run(
         wait: Seconds to wait for another process that carries out the same run.
 
     Raises:
+        Busy: If another process works on the run.
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If training keeps failing, or an evaluation fails.
     """
@@ -157,6 +158,7 @@ def train_shared(config: RunConfig, console: Console, watch: Callable[[], None])
         watch: Called after every epoch, or at least as often.
 
     Raises:
+        Busy: If another process works on the run.
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If training keeps failing.
     """
@@ -168,13 +170,13 @@ def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
     """Returns how well the latency of whole networks is predicted, after measuring that of every candidate.
 
     Raises:
+        Busy: If another process works on the run.
         ValueError: If something of the user's is not as it should be.
     """
     task = make_task(config)
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))
         folder = open_run(config)
-        stack.enter_context(locked(folder / "lock", wait=0, holder="another raynas process"))
         progress = stack.enter_context(Progress(console, "preparing"))
         result = profile(with_latency(task, folder, progress), folder, progress)
         mirror.push()
@@ -191,6 +193,7 @@ def rank_run(config: RunConfig, console: Console, size: int | None = None, every
         every_epoch: Whether to rank by the angle after every epoch of training too.
 
     Raises:
+        Busy: If another process works on the run.
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If an evaluation fails.
     """
@@ -198,12 +201,11 @@ def rank_run(config: RunConfig, console: Console, size: int | None = None, every
     table = task.table
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))
-        if needs_training(config.search) and not config.folder.exists():
+        if needs_training(config.search) and is_new(config.folder):
             raise ValueError(f"name: there is no run {config.location}; give `raynas train` with this file first")
         check_judge(task)
         _check_reuse(config)
-        folder = open_run(config, ignore=("search", "benchmark"))
-        stack.enter_context(locked(folder / "lock", wait=0, holder="another raynas process"))
+        open_run(config, ignore=("search", "benchmark"))
         cluster = stack.enter_context(Cluster(config))
         progress = stack.enter_context(Progress(console, "preparing to judge"))
         if table is not None and len(table) < task.space.size <= WHOLE:

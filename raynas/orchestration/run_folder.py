@@ -25,15 +25,13 @@ All of it is JSON, JSON lines, safetensors, text or events: raynas is not needed
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
 import platform
 import re
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -42,13 +40,27 @@ from typing import Any
 
 from raynas import __version__
 from raynas.config import EXECUTION_KEYS, RunConfig, flatten, parse_config
+from raynas.orchestration.ownership import is_record
 
 PROGRESS, NOTES, METRICS = "progress.json", "notes.txt", "metrics.jsonl"
 """What workers tell whoever shows their progress: where training is now, lines for the user, and what epochs gave."""
 
+OLD_LOCK = "lock"
+"""An empty file in folders of earlier versions, which nothing looks at any more."""
+
+
+def is_new(folder: Path) -> bool:
+    """Returns whether a folder is not there, or holds nothing but the records of its owners."""
+    try:
+        return all(is_record(name) or name == OLD_LOCK for name in os.listdir(folder))
+    except FileNotFoundError:
+        return True
+
 
 def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
     """Returns the run's folder, made if it is new, after checking that it is this configuration's.
+
+    The caller owns the folder: another process could write its own configuration after the check.
 
     Args:
         config: The resolved configuration.
@@ -68,7 +80,7 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
                 f"give this one its own folder (--set name={config.name}-2) or remove that one"
             )
         return folder
-    if folder.exists() and any(folder.iterdir()):
+    if not is_new(folder):
         raise ValueError(
             f"name: {config.location} exists and is not a run of raynas; choose another name or storage_path"
         )
@@ -181,16 +193,15 @@ def write_bytes(file: Path, content: bytes) -> None:
     """Writes a file at once: readers see the old content or the new."""
     with failures_named(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+        temporary = _unfinished(file)
         try:
-            with os.fdopen(handle, "wb") as stream:
+            with temporary.open("xb") as stream:
                 stream.write(content)
                 stream.flush()
                 os.fsync(stream.fileno())
-            os.chmod(temporary, 0o644)
             os.replace(temporary, file)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
 
@@ -214,10 +225,10 @@ def written_at_once(folder: Path) -> Iterator[Path]:
     """Yields a folder to fill, which becomes `folder` when all of it is written, in the place of an older one."""
     with failures_named(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        temporary = _unfinished(folder)
+        temporary.mkdir()
         try:
             yield temporary
-            os.chmod(temporary, 0o755)
             for file in temporary.iterdir():
                 with file.open("rb") as stream:
                     os.fsync(stream.fileno())
@@ -229,40 +240,14 @@ def written_at_once(folder: Path) -> Iterator[Path]:
             raise
 
 
+def _unfinished(path: Path) -> Path:
+    """Returns where a file or folder is written before it takes its place."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
 def drop_unfinished(folder: Path) -> None:
-    """Removes the files and folders that killed processes left half-written in a folder."""
+    """Removes what killed processes left half-written in a folder, and the lock of an earlier version."""
     for path in folder.glob(".*"):
-        if re.fullmatch(r"\..+\.[a-z0-9_]{8}", path.name):  # as `tempfile` names them above
+        if re.fullmatch(r"\..+\.[a-z0-9_]{8}", path.name):  # as `_unfinished` and earlier versions name them
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-
-
-@contextlib.contextmanager
-def locked(file: Path, wait: float, holder: str) -> Iterator[None]:
-    """Holds a lock file for the time of the block; the lock falls with its process, however that ends.
-
-    Args:
-        file: The lock file.
-        wait: Seconds to wait for another holder.
-        holder: Who would hold it, for the message.
-
-    Raises:
-        ValueError: If somebody else still holds it.
-    """
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a") as stream:
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise ValueError(
-                        f"{file.parent} is in use by {holder}; wait for it to end, or give this run its own name"
-                    ) from None
-                time.sleep(0.1)
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOTSUP):
-                    raise
-                break  # a file system without locks: nothing to hold
-        yield
+    (folder / OLD_LOCK).unlink(missing_ok=True)

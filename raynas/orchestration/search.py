@@ -86,6 +86,7 @@ def search(
                     {"generation": generation, **line, "seconds": seconds}
                     for line in describe_all(task, judged, judge.quantities, rows)
                 ]
+                mirror.check()
                 append_text(history, "".join(json.dumps(line) + "\n" for line in new))
                 mirror.push("search", every=10)
                 lines += new

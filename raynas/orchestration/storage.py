@@ -1,6 +1,6 @@
 """A run at a URL: worked on in a local folder, and carried to and from an object store at points that make sense.
 
-All that raynas writes are plain files: replaced at once, appended to, locked. Object stores know none of that, so a run
+All that raynas writes are plain files: replaced at once, appended to, owned. Object stores know none of that, so a run
 whose `storage_path` is a URL lives in a staging folder of each process that works on it (`raynas.config.staging`) and a
 `Mirror` carries files. What is at the URL counts. Whatever is killed, and whenever, what is there can be gone on from:
 
@@ -20,18 +20,15 @@ import errno
 import json
 import os
 import shutil
-import socket
 import tempfile
-import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from raynas.config import RunConfig, is_url, staging
-from raynas.orchestration.cluster import is_alive
-from raynas.orchestration.run_folder import locked, write_json
+from raynas.orchestration.ownership import OWNER, FolderRegister, Ownership, Register, StoreRegister, owning
+from raynas.orchestration.run_folder import OLD_LOCK, write_json
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -41,20 +38,14 @@ Returned = TypeVar("Returned")
 CONFIG, SWEEP, CHECKPOINT, RESULT = "config.json", "sweep.json", "checkpoint.json", "result.json"
 """What makes a folder a run or a sweep, a folder a checkpoint, and a stage done."""
 
-OWNER, RAY = "owner.json", "ray"
-"""What lies at the URL beside the run's files: who works on it, and what Ray keeps there meanwhile."""
+RAY = "ray"
+"""What Ray keeps in a run's folder or at its URL while it trains."""
 
 RECORD = ".mirror.json"
 """What both sides were when they were last the same: size and time there, size and time here, of every file."""
 
 WAITS = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds between attempts, after those of the library."""
-
-BEAT = 20.0
-"""Seconds between the signs of life of who works on a run; three that are missing are taken for its death."""
-
-SETTLED = 1.0
-"""Seconds after which one of several that were waiting to work on a run knows whether it was the last to say so."""
 
 Stamp = tuple[int, int]
 
@@ -72,6 +63,41 @@ class Mirror:
     def __init__(self, folder: Path) -> None:
         """Takes the run's folder."""
         self.folder = folder
+        self._ownerships: list[Ownership] = []
+
+    @contextlib.contextmanager
+    def owned(self, say: Callable[[str], None], wait: float = 0.0, part: str | Path | None = None) -> Iterator[None]:
+        """Owns the run for the time of the block, see `raynas.orchestration.ownership`.
+
+        Args:
+            say: Takes a line for the user, who is waited for.
+            wait: Seconds to wait for another process that lives.
+            part: A folder of the run, relative or here, to own alone; by default the run as a whole.
+
+        Raises:
+            Busy: If another process works on it.
+            OSError: If it cannot be written.
+        """
+        register = self._register() if part is None else FolderRegister(self.folder / part)
+        with owning(register, say, wait) as ownership:
+            self._ownerships.append(ownership)
+            try:
+                yield
+            finally:
+                self._ownerships.remove(ownership)
+
+    def _register(self) -> Register:
+        return FolderRegister(self.folder)
+
+    def check(self) -> None:
+        """Checks that all that is owned still is this process's.
+
+        Raises:
+            Lost: If another process has taken it over.
+            OSError: If that cannot be seen.
+        """
+        for ownership in self._ownerships:
+            ownership.check()
 
     def pull(self, *parts: str | Path, weights: bool = True) -> None:
         """Makes files here what they are at the URL.
@@ -86,16 +112,17 @@ class Mirror:
         """
 
     def push(self, *parts: str | Path, every: float = 0.0) -> None:
-        """Makes files at the URL what they are here.
+        """Makes files at the URL what they are here, if this process still owns the run.
 
         Args:
             parts: Files and folders of the run; by default all.
             every: Does nothing if the last push is not so many seconds ago.
 
         Raises:
-            RuntimeError: If another machine has taken the run over.
+            Lost: If another process has taken the run over.
             OSError: If the URL keeps failing.
         """
+        self.check()
 
     def remove(self, part: str) -> None:
         """Removes a folder at the URL, if it is there."""
@@ -117,7 +144,6 @@ class UrlMirror(Mirror):
             self._known = {path: ((there[0], there[1]), (here[0], here[1])) for path, (there, here) in stored.items()}
         self._unfinished: set[str] = set()
         self._pushed = -float("inf")
-        self._taken_by: str | None = None
 
     def pull(self, *parts: str | Path, weights: bool = True) -> None:
         """Makes files here what they are at the URL, see `Mirror.pull`."""
@@ -158,10 +184,7 @@ class UrlMirror(Mirror):
         """Makes files at the URL what they are here, see `Mirror.push`."""
         if time.monotonic() - self._pushed < every:
             return
-        if self._taken_by is not None:
-            raise RuntimeError(
-                f"storage_path: {self._url} was taken over by {self._taken_by}; leave it to that process"
-            )
+        self._tried(self.check)
         selected = self._selection(parts)
         here = {path: stamp for path, stamp in self._here().items() if selected(path)}
         changed = {path for path in here if path not in self._known or self._known[path][1] != here[path]}
@@ -191,83 +214,27 @@ class UrlMirror(Mirror):
             self._tried(lambda: self._store.delete_dir(f"{self._root}/{part}"))
 
     @contextlib.contextmanager
-    def owned(self, say: Callable[[str], None], wait: float = 0.0) -> Iterator[None]:
-        """Holds the run against processes on other machines for the time of the block, as far as can be.
-
-        A small object says who works on the run and changes while it lives. Not every store can write an object only
-        where there is none: of several that would wait for each other, the last to write it is the first to go on; of
-        those that would not, two that begin in the same second both go on.
-
-        Args:
-            say: Takes a line for the user.
-            wait: Seconds to wait for another process that lives.
+    def owned(self, say: Callable[[str], None], wait: float = 0.0, part: str | Path | None = None) -> Iterator[None]:
+        """Owns the run at the URL, or a folder of it here, for the time of the block, see `Mirror.owned`.
 
         Raises:
-            ValueError: If somebody else works on it, or the URL cannot be written.
+            Busy: If another process works on it.
+            ValueError: If the URL cannot be written.
         """
-        owner = {"host": socket.gethostname(), "process": os.getpid(), "token": uuid.uuid4().hex, "beat": 0}
-        try:
-            while self._read_owner() != owner:
-                self._await_others(owner, say, wait)
-                self._write_owner(owner)
-                time.sleep(SETTLED if wait else 0)
-        except OSError as error:
-            raise ValueError(
-                f"storage_path: {self._url} cannot be written ({_told(error)}); check the bucket's name, the "
-                "credentials in the environment and the network"
-            ) from error
-        left = threading.Event()
-        beating = threading.Thread(target=self._beat, args=(owner, left), name="owner", daemon=True)
-        beating.start()
-        try:
-            yield
-        finally:
-            left.set()
-            beating.join()
-            # If it cannot be removed, the next process waits until it is seen to be out of date.
-            with contextlib.suppress(OSError):
-                if self._taken_by is None:
-                    self._store.delete_file(f"{self._root}/{OWNER}")
-
-    def _await_others(self, owner: dict[str, Any], say: Callable[[str], None], wait: float) -> None:
-        other = self._read_owner()
-        if other is None or _is_dead(other, owner):
-            return
-        say(f"{self._url} was last worked on by {_who(other)}: waiting {3 * BEAT:.0f} s for a sign of life")
-        began = changed = time.monotonic()
-        while time.monotonic() < changed + 3 * BEAT:
-            time.sleep(BEAT / 10)
-            seen = self._tried(self._read_owner)
-            if seen is None or _is_dead(seen, owner):
-                return
-            if seen != other:
-                other, changed = seen, time.monotonic()
-            if changed > began + wait:
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(super().owned(say, wait, part))
+            except OSError as error:
+                if part is not None:
+                    raise
                 raise ValueError(
-                    f"{self._url} is in use by {_who(other)}; wait for it to end, or give this run its own name"
-                )
+                    f"storage_path: {self._url} cannot be written ({_told(error)}); check the bucket's name, the "
+                    "credentials in the environment and the network"
+                ) from error
+            yield
 
-    def _beat(self, owner: dict[str, Any], left: threading.Event) -> None:
-        while not left.wait(BEAT):
-            with contextlib.suppress(OSError):  # the next push says so if it lasts
-                seen = self._read_owner()
-                if seen is not None and seen["token"] != owner["token"]:
-                    self._taken_by = _who(seen)
-                    return
-                owner["beat"] += 1
-                self._write_owner(owner)
-
-    def _read_owner(self) -> dict[str, Any] | None:
-        try:
-            with self._store.open_input_stream(f"{self._root}/{OWNER}") as stream:
-                owner: dict[str, Any] = json.loads(stream.read())
-        except FileNotFoundError:
-            return None
-        return owner
-
-    def _write_owner(self, owner: dict[str, Any]) -> None:
-        with self._store.open_output_stream(f"{self._root}/{OWNER}") as stream:
-            stream.write(json.dumps(owner).encode())
+    def _register(self) -> Register:
+        return StoreRegister(self._url, self._store, self._root)
 
     def _list(self) -> dict[str, Stamp]:
         """Returns size and time of the run's files at the URL, without those of checkpoints that do not count."""
@@ -285,8 +252,8 @@ class UrlMirror(Mirror):
         return {path: stamp for path, stamp in of_run.items() if path not in self._unfinished}
 
     def _here(self) -> dict[str, Stamp]:
-        """Returns size and time of the run's files here; locks and what is only being written are none of them."""
-        files = (file for file in self.folder.rglob("*") if file.is_file() and file.name != "lock")
+        """Returns size and time of the run's files here; hidden ones and old locks are none of them."""
+        files = (file for file in self.folder.rglob("*") if file.is_file() and file.name != OLD_LOCK)
         relative = ((file.relative_to(self.folder), file) for file in files)
         return {
             path.as_posix(): _stamp(file)
@@ -358,7 +325,7 @@ class UrlMirror(Mirror):
 
 @contextlib.contextmanager
 def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
-    """Yields the mirror of a run, whose staging folder is held against other processes of this machine.
+    """Yields the mirror of a run, and owns its staging folder for the time of the block.
 
     Args:
         location: The run's folder or URL.
@@ -366,7 +333,8 @@ def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
         wait: Seconds to wait for another process of the same role.
 
     Raises:
-        ValueError: If the URL is none that can be opened, or the folder is in use.
+        ValueError: If the URL is none that can be opened.
+        Busy: If another process of the same role works there.
     """
     if not is_url(location):
         yield Mirror(Path(location))
@@ -381,7 +349,7 @@ def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
             "s3://bucket/path or gs://bucket/path"
         ) from error
     folder = staging(location, role)
-    with locked(folder.with_name(f"{folder.name}.lock"), wait, holder="another raynas process"):
+    with owning(FolderRegister(folder.parent), wait=wait):  # a pull may remove the folder itself
         yield UrlMirror(location, folder, store, root)
 
 
@@ -389,7 +357,7 @@ def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
 def mirrored(
     config: RunConfig, say: Callable[[str], None], wait: float = 0.0, parts: tuple[str, ...] = ()
 ) -> Iterator[Mirror]:
-    """Yields the mirror of the run that a command works on, after pulling what is there.
+    """Yields the mirror of the run that a command works on, owned for the time of the block and pulled.
 
     What another process left unpushed in the staging folder is pushed.
 
@@ -400,12 +368,11 @@ def mirrored(
         parts: The files and folders that this process works on; by default all.
 
     Raises:
-        ValueError: If the URL cannot be opened or written, is no run, or is in use.
+        Busy: If another process works on the run.
+        ValueError: If the URL cannot be opened or written, or is no run.
+        OSError: If the folder cannot be written.
     """
-    with contextlib.ExitStack() as stack:
-        mirror = stack.enter_context(mirror_at(config.location, "driver", wait))
-        if isinstance(mirror, UrlMirror):
-            stack.enter_context(mirror.owned(say, wait))
+    with mirror_at(config.location, "driver", wait) as mirror, mirror.owned(say, wait):
         mirror.pull(*parts)
         mirror.push(*parts)
         yield mirror
@@ -443,16 +410,6 @@ def _order(path: str) -> tuple[int, str]:
 def _stamp(file: Path) -> Stamp:
     status = file.stat()
     return status.st_size, status.st_mtime_ns
-
-
-def _who(owner: dict[str, Any]) -> str:
-    return f"raynas on {owner['host']} (process {owner['process']})"
-
-
-def _is_dead(other: dict[str, Any], owner: dict[str, Any]) -> bool:
-    """Returns whether another owner is known to have died: a process of this machine that is gone, or is now this."""
-    process = other["process"]
-    return bool(other["host"] == owner["host"] and (process == owner["process"] or not is_alive(process)))
 
 
 def _told(error: Exception) -> str:

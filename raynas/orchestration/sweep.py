@@ -39,7 +39,7 @@ from raynas.config import EXECUTION_KEYS, flatten, within
 from raynas.orchestration.cluster import Cluster, Needs, missing
 from raynas.orchestration.judge import needs_training
 from raynas.orchestration.progress import Progress
-from raynas.orchestration.run_folder import locked, read_json, training_digest, write_json
+from raynas.orchestration.run_folder import is_new, read_json, training_digest, write_json
 from raynas.orchestration.storage import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
 from raynas.orchestration.trial import SUPERNETS, EpochFeed, carry_out, is_alone, trial_needs
 from raynas.report.sweep import write_sweep_report
@@ -90,23 +90,23 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
     """Returns the results of a sweep, after carrying out what is left of it, and leaves them in its folder.
 
     Raises:
+        Busy: If another process carries out the sweep.
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If Tune fails; a trial that fails is among the results.
     """
     stops_early = sweep.settings.scheduler == "asha"
     with mirrored(sweep.base, console.print, parts=OWN) as mirror:
         folder = _open(sweep)
-        with locked(folder / "lock", wait=0, holder="another raynas process"):
-            mirror.push(SWEEP)
-            with Cluster(sweep.base, dashboard=stops_early) as cluster, Progress(console, "starting") as progress:
-                for plan in _plans(sweep, folder):
-                    _carry_out(plan, mirror, cluster, progress)
-            results = _write_results(sweep, folder)
-            runs = [trial["folder"] for trial in results["trials"]]
-            mirror.pull(*(f"{run}/{part}" for run in runs for part in OF_REPORT), SUPERNETS, weights=False)
-            write_sweep_report(folder)
-            mirror.push(*OWN)
-            return results
+        mirror.push(SWEEP)
+        with Cluster(sweep.base, dashboard=stops_early) as cluster, Progress(console, "starting") as progress:
+            for plan in _plans(sweep, folder):
+                _carry_out(plan, mirror, cluster, progress)
+        results = _write_results(sweep, folder)
+        runs = [trial["folder"] for trial in results["trials"]]
+        mirror.pull(*(f"{run}/{part}" for run in runs for part in OF_REPORT), SUPERNETS, weights=False)
+        write_sweep_report(folder)
+        mirror.push(*OWN)
+        return results
 
 
 def _open(sweep: Sweep) -> Path:
@@ -127,7 +127,7 @@ def _open(sweep: Sweep) -> Path:
                 f"{here.get(keys[0])!r} here); give this one its own folder (--set name={sweep.base.name}-2) or remove "
                 "that one"
             )
-    elif folder.exists() and any(folder.iterdir()):
+    elif not is_new(folder):
         raise ValueError(f"name: {location} exists and is not a sweep of raynas; choose another name or storage_path")
     if known != json.loads(json.dumps(about)):
         write_json(file, about)

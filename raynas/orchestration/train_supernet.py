@@ -39,7 +39,6 @@ from raynas.orchestration.run_folder import (
     NOTES,
     PROGRESS,
     append_text,
-    locked,
     seed_folder,
     whole_lines,
     write_bytes,
@@ -199,10 +198,10 @@ def _train_supernet(
     with ExitStack() as stack:
         found = None
         if workers.rank == 0:
-            # Workers of a run whose driver was just killed may live for some seconds: wait for them.
-            stack.enter_context(locked(place / "lock", wait=60, holder="workers of a run that has not ended"))
-            drop_checkpoints(place, config.train.keep_checkpoints)
             say = functools.partial(_note, folder)
+            # Workers of a run whose driver was just killed may live for some seconds: wait for them.
+            stack.enter_context(mirror.owned(say, wait=60, part=place))
+            drop_checkpoints(place, config.train.keep_checkpoints)
             if not _has_initial(place, about, say):
                 save_checkpoint(place / "initial", supernet, None, 0, 0, about)
             found = latest_checkpoint(place, about, say, _recorded_epochs(place, alphas is not None))
@@ -231,6 +230,7 @@ def _train_supernet(
             _average_buffers(supernet, workers)
             steps = step - epochs * batches.steps_per_epoch
             if workers.rank == 0:
+                mirror.check()
                 to = epoch_folder(place, epochs, steps)
                 save_checkpoint(to, supernet, optimizer, epochs, step, about, alphas, steps, sums)
                 drop_checkpoints(place, config.train.keep_checkpoints, to)
@@ -257,6 +257,7 @@ def _train_supernet(
         def report_epoch(metrics: EpochMetrics) -> None:
             done = metrics.epoch + 1
             if logbook is not None:
+                mirror.check()
                 logbook.write_epoch(metrics)
                 logbook.write_angle(done, angle_tables(task, initial.weights, supernet))
                 if alphas is not None:

@@ -74,11 +74,7 @@ def left_behind(folder: Path) -> dict[str, Any]:
     files = [*checkpoint_folders(place)[-1].iterdir(), *place.iterdir()]
     return {
         "metrics": [{key: value for key, value in line.items() if key not in TIMED} for line in lines],
-        **{
-            file.name: file.read_bytes()
-            for file in files
-            if file.is_file() and file.name not in ("metrics.jsonl", "lock")
-        },
+        **{file.name: file.read_bytes() for file in files if file.is_file() and file.name != "metrics.jsonl"},
         "events": events(folder),
     }
 

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from raynas.config import RunConfig, load_config
 from raynas.orchestration import ray_train
+from raynas.orchestration.ownership import Busy
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.ray_train import Failure, _attempt, _failure, fit, lack_of_room, taken_back
 from raynas.orchestration.storage import Mirror
@@ -60,6 +61,11 @@ def test_no_trainer_is_begun_in_a_folder_that_cannot_be_written(tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=f"Not a directory: '{tmp_path}/file/ray'"):
         _attempt(load_config(small_run(tmp_path)), Mirror(tmp_path / "file"), Progress(Console(), "-"), lambda: None, 1)
+
+
+def test_a_supernet_that_another_process_works_on_is_a_failure_that_is_tried_again() -> None:
+    busy = UserExceptionWithTraceback(Busy("x/seed_0 is in use by raynas on y (process 7)"), "Traceback")
+    assert _failure(worker_failure(busy)) == Failure("x/seed_0 is in use by raynas on y (process 7)")
 
 
 def test_workers_without_room_are_no_failure() -> None:

@@ -24,7 +24,8 @@ from pyarrow.fs import FileSelector, FileSystem, FSSpecHandler, PyFileSystem
 
 from raynas.cli import main
 from raynas.config import load_config, staging, within
-from raynas.orchestration import storage
+from raynas.orchestration import ownership, storage
+from raynas.orchestration.ownership import Busy, Lost
 from raynas.orchestration.storage import UrlMirror, mirror_at, mirrored, pull_news, pulled
 from tests.orchestration.runs import ROOT, chain_run, command, losses, outcome, small_run, start, succeed, wait_until
 from tests.orchestration.s3_server import ENVIRONMENT, s3_server
@@ -120,11 +121,18 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(ownership, "SETTLED", 0.01)
 
 
 def machine(store: Store, folder: Path) -> UrlMirror:
     """Returns the mirror of a process that begins on some machine."""
     return UrlMirror("s3://bucket/run", folder, PyFileSystem(store), "run")
+
+
+def move(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    """Lets what this process claims from now on be claimed on another machine."""
+    monkeypatch.setattr("socket.gethostname", lambda: host)
+    monkeypatch.setattr(ownership, "boot_id", lambda: f"boot of {host}")
 
 
 def tree_of(folder: Path) -> Tree:
@@ -478,12 +486,12 @@ def owner(store: Store) -> dict[str, Any]:
 def test_a_run_that_another_machine_works_on_is_refused_until_its_sign_of_life_stays_away(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "BEAT", 0.05)
+    monkeypatch.setattr(ownership, "BEAT", 0.05)
     said: list[str] = []
     with machine(store, tmp_path / "one").owned(said.append):
-        monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+        move(monkeypatch, "elsewhere")
         with (
-            pytest.raises(ValueError, match=r"^s3://bucket/run is in use by raynas on .* wait for it to end"),
+            pytest.raises(Busy, match=r"^s3://bucket/run is in use by raynas on .* wait for it to end"),
             machine(store, tmp_path / "two").owned(said.append),
         ):
             pass
@@ -499,11 +507,10 @@ def test_a_run_that_another_machine_works_on_is_refused_until_its_sign_of_life_s
 def test_who_waits_for_another_machine_waits_while_that_lives_and_takes_over_what_it_left(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "BEAT", 0.1)
-    monkeypatch.setattr(storage, "SETTLED", 0.01)
+    monkeypatch.setattr(ownership, "BEAT", 0.1)
     first = machine(store, tmp_path / "one").owned(pytest.fail)
     first.__enter__()
-    monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+    move(monkeypatch, "elsewhere")
     entered, said, leave = threading.Event(), list[str](), threading.Event()
 
     def wait_and_work() -> None:
@@ -521,7 +528,7 @@ def test_who_waits_for_another_machine_waits_while_that_lives_and_takes_over_wha
     leave.set()
     waiting.join()
     assert len(said) == 1
-    monkeypatch.setattr("socket.gethostname", lambda: "a third")
+    move(monkeypatch, "a third")
     (store.folder / "run/owner.json").write_text(json.dumps(dead))
     with machine(store, tmp_path / "three").owned(said.append, wait=math.inf):
         assert owner(store)["host"] == "a third"
@@ -531,12 +538,12 @@ def test_who_waits_for_another_machine_waits_while_that_lives_and_takes_over_wha
 def test_who_waits_for_a_while_is_refused_after_it(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "BEAT", 0.05)
+    monkeypatch.setattr(ownership, "BEAT", 0.05)
     with machine(store, tmp_path / "one").owned(pytest.fail):
-        monkeypatch.setattr("socket.gethostname", lambda: "elsewhere")
+        move(monkeypatch, "elsewhere")
         began = time.monotonic()
         with (
-            pytest.raises(ValueError, match=r"is in use by raynas on .* \(process \d+\); wait for it to end"),
+            pytest.raises(Busy, match=r"is in use by raynas on .* \(process \d+\); wait for it to end"),
             machine(store, tmp_path / "two").owned([].append, wait=0.5),
         ):
             pass
@@ -546,17 +553,16 @@ def test_who_waits_for_a_while_is_refused_after_it(
 def test_of_several_that_wait_the_last_to_say_so_goes_on_and_the_others_wait_for_it(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "BEAT", 0.01)
-    monkeypatch.setattr(storage, "SETTLED", 0.0)
+    monkeypatch.setattr(ownership, "BEAT", 0.01)
     place = store.folder / "run/owner.json"
     other = {"host": "elsewhere", "process": 7, "token": "x", "beat": 0}
     seen: list[str | None] = []
 
     def interfere() -> None:
         seen.append(owner(store)["token"] if place.exists() else None)
-        if len(seen) == 3:  # what it has just written is replaced before it looks again
+        if len(seen) == 2:  # what it has just written is replaced before it looks again
             place.write_text(json.dumps(other))
-        elif len(seen) > 3 and place.exists() and owner(store)["token"] == "x":
+        elif len(seen) > 2 and place.exists() and owner(store)["token"] == "x":
             other["beat"] += 1
             place.write_text(json.dumps(other))
             if other["beat"] == 20:
@@ -566,10 +572,51 @@ def test_of_several_that_wait_the_last_to_say_so_goes_on_and_the_others_wait_for
     said: list[str] = []
     with machine(store, tmp_path / "here").owned(said.append, wait=math.inf):
         assert other["beat"] == 20
-        assert owner(store)["token"] == seen[2]
+        assert owner(store)["token"] == seen[1]
     assert said == [
-        "s3://bucket/run was last worked on by raynas on elsewhere (process 7): waiting 0 s for a sign of life"
+        "s3://bucket/run was last worked on by raynas on elsewhere (process 7): waiting for its end, or for 0 s "
+        "without a sign of life"
     ]
+
+
+def test_of_two_machines_that_begin_in_the_same_second_one_goes_on(
+    tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ownership, "BEAT", 0.1)
+    monkeypatch.setattr(ownership, "SETTLED", 0.3)
+    rounds = 5
+    together, answered = threading.Barrier(2), threading.Barrier(2)
+    came: list[str] = []
+
+    def begin(name: str) -> None:
+        for _ in range(rounds):
+            together.wait(20)
+            try:
+                with machine(store, tmp_path / name).owned(lambda line: None):
+                    came.append("owner")
+                    answered.wait(20)
+            except Busy:
+                came.append("busy")
+                answered.wait(20)
+
+    threads = [threading.Thread(target=begin, args=(name,)) for name in ("one", "two")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(came) == ["busy"] * rounds + ["owner"] * rounds
+    assert not (store.folder / "run/owner.json").exists()
+
+
+def test_who_was_overwritten_by_a_slow_write_is_stopped_at_its_next_push(tmp_path: Path, store: Store) -> None:
+    mirror = machine(store, tmp_path / "here")
+    make(mirror.folder, OLD)
+    with mirror.owned(print):
+        late = json.dumps({"host": "elsewhere", "process": 7, "token": "x", "beat": 0})
+        (store.folder / "run/owner.json").write_text(late)  # begun before the other was there, and slow
+        with pytest.raises(Lost, match="was taken over by raynas on elsewhere"):
+            mirror.push()
+    assert store.tree() == {"owner.json": late}, "nothing was written, and the record is left to its owner"
 
 
 def test_the_run_of_a_dead_process_of_this_machine_is_taken_over_at_once(
@@ -580,19 +627,19 @@ def test_the_run_of_a_dead_process_of_this_machine_is_taken_over_at_once(
     with machine(store, tmp_path / "one").owned(print):
         left = owner(store) | {"process": process.pid}
     (store.folder / "run/owner.json").write_text(json.dumps(left))
-    monkeypatch.setattr(storage, "BEAT", 1e6)
+    monkeypatch.setattr(ownership, "BEAT", 1e6)
     with machine(store, tmp_path / "two").owned(pytest.fail):
         assert owner(store)["process"] == os.getpid()
 
 
 def test_who_was_taken_over_writes_no_more(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "BEAT", 0.05)
+    monkeypatch.setattr(ownership, "BEAT", 0.05)
     mirror = machine(store, tmp_path / "here")
     make(mirror.folder, OLD)
     other = {"host": "elsewhere", "process": 7, "token": "x", "beat": 0}
     with mirror.owned(print):
         (store.folder / "run/owner.json").write_text(json.dumps(other))
-        with pytest.raises(RuntimeError, match=r"was taken over by raynas on elsewhere \(process 7\)"):
+        with pytest.raises(Lost, match=r"was taken over by raynas on elsewhere \(process 7\)"):
             for _ in range(500):
                 mirror.push()
                 time.sleep(0.01)
@@ -675,7 +722,7 @@ def test_processes_of_a_role_share_a_staging_folder_one_after_the_other(
     with (
         mirror_at("mock:///x/small", "driver"),
         mirror_at("mock:///x/small", "reader"),
-        pytest.raises(ValueError, match="small-.*/driver is in use by another raynas process"),
+        pytest.raises(Busy, match="small-.*/driver is in use by raynas on"),
         mirror_at("mock:///x/small", "driver"),
     ):
         pass

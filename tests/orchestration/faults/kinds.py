@@ -8,9 +8,10 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from raynas.orchestration.ownership import Owner
 from tests.orchestration.faults.places import AsJob, OnCluster, Place
 from tests.orchestration.faults.processes import Process, wait_for_end
 
@@ -167,9 +168,11 @@ def garble_progress(run: Run) -> None:
 
 
 def leave_locks(run: Run) -> None:
-    """Leaves the lock files of processes that are long gone."""
-    for file in (run.folder / "lock", run.supernet / "lock"):
-        file.write_text("4194304\n")
+    """Leaves the records of owners that are long gone, and the locks of an earlier version."""
+    dead = replace(Owner.here(), process=4_194_304)
+    for folder in (run.folder, run.supernet):
+        (folder / "lock").write_text("4194304\n")
+        (folder / ".owner.99").write_bytes(dead.record())
 
 
 def leave_halves(run: Run) -> None:
@@ -274,6 +277,6 @@ KINDS = {
     "metrics": Kind("metrics cut off in a line", cut_metrics),
     "history": Kind("history cut off in a line", cut_history),
     "progress": Kind("progress.json garbage", garble_progress),
-    "locks": Kind("stale lock files", leave_locks),
+    "locks": Kind("stale records of owners", leave_locks),
     "halves": Kind("half-written files and folders", leave_halves),
 }
