@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import raynas
@@ -57,6 +57,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 nargs="+" if verb == "compare" else 1,
                 metavar="RUN",
                 help="the folder or URL of a run or sweep, or its run file",
+            )
+            command.add_argument(
+                "--reuse",
+                action="append",
+                default=[],
+                metavar="LOCATION",
+                help="the folder or URL of a run that RUN reuses, to read its supernets too where it is beyond the "
+                "storage of RUN; may be repeated",
             )
         elif verb in ("jobs", "stop"):
             command.add_argument("job", nargs="?" if verb == "jobs" else None, metavar="ID", help="a job's id")
@@ -220,7 +228,8 @@ def _carry_out(options: argparse.Namespace) -> int:
         from raynas.orchestration.storage import push_report
         from raynas.report.page import write_report
 
-        print(f"report: {write_report(config.folder, _place)}")
+        named = [config.train.reuse] if config.train.reuse else []
+        print(f"report: {write_report(config.folder, _Reused({config.folder: config.location}, named))}")
         push_report(config.location, "driver")
     print(f"run folder: {config.location}")
     return 0
@@ -254,22 +263,53 @@ def _report(options: argparse.Namespace) -> int:
     from raynas.report.page import write_comparison, write_report
     from raynas.report.sweep import write_sweep_report
 
-    locations = [
-        run if is_url(run) or Path(run).is_dir() else load_config(run).location for run in map(str, options.runs)
-    ]
+    locations, named = [], list(options.reuse)
+    for run in map(str, options.runs):
+        config = None if is_url(run) or Path(run).is_dir() else load_config(run)
+        locations.append(run if config is None else config.location)
+        named += [config.train.reuse] if config is not None and config.train.reuse else []
     folders = [_place(location) for location in locations]
+    reused = _Reused(dict(zip(folders, locations, strict=True)), [*named, *locations])
     if options.verb == "compare":
-        print(f"comparison: {write_comparison(folders, Path(options.out), _place)}")
-        return 0
-    if (folders[0] / "sweep.json").exists():
+        print(f"comparison: {write_comparison(folders, Path(options.out), reused)}")
+    elif (folders[0] / "sweep.json").exists():
         print(f"report: {write_sweep_report(folders[0])}")
     else:
-        print(f"report: {write_report(folders[0], _place)}")
-    if is_url(locations[0]):
+        print(f"report: {write_report(folders[0], reused)}")
+    for line in reused.left_out:
+        print(f"raynas: {line}", file=sys.stderr)
+    if options.verb == "report" and is_url(locations[0]):
         from raynas.orchestration.storage import push_report
 
         push_report(locations[0], "reader")
     return 0
+
+
+class _Reused:
+    """Finds the folder of a run that another run reuses, if it may be read.
+
+    Attributes:
+        left_out: A line for each that may not.
+    """
+
+    def __init__(self, locations: Mapping[Path, str], named: Sequence[str]) -> None:
+        """Takes where the runs that are read lie, by their folders, and which other locations the user named."""
+        self._locations, self._named = locations, named
+        self.left_out: list[str] = []
+
+    def __call__(self, folder: Path, reused: str) -> Path | None:
+        """Returns the folder of the run that the run in `folder` reuses; None if it may not be read."""
+        from raynas.locations import is_url, left_out, may_read, refuse_links, reused_folder
+
+        location = self._locations[folder]
+        if not is_url(location) and (found := reused_folder(folder, reused)) is not None:
+            return found
+        if may_read(reused, location, self._named):
+            found = _place(reused)
+            refuse_links(found)
+            return found
+        self.left_out.append(left_out(reused))
+        return None
 
 
 def _place(location: str) -> Path:
@@ -279,7 +319,7 @@ def _place(location: str) -> Path:
     from raynas.config import is_url
 
     if not is_url(location):
-        return Path(location).expanduser()
+        return Path(os.path.expanduser(location))
     from raynas.orchestration.storage import pulled
 
     return pulled(location, weights=False)

@@ -9,20 +9,21 @@ What stands under `quick` overrides the rest of its file where `--quick` is give
 from __future__ import annotations
 
 import difflib
-import hashlib
 import inspect
-import os
 import re
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
-from urllib.parse import urlsplit
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
 
 from raynas.algorithms import algorithms
+from raynas.locations import checked_url
+from raynas.locations import is_url as is_url
+from raynas.locations import staging as staging
+from raynas.locations import within as within
 
 Positive = Annotated[int, Field(ge=1)]
 FitnessName = Literal[
@@ -43,7 +44,7 @@ Share = Annotated[float, Field(gt=0, le=1)]
 class Section(BaseModel):
     """A part of a run file: unknown keys and wrong types are refused."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -199,7 +200,7 @@ class TrainSection(Section):
     @field_validator("reuse")
     @classmethod
     def _folder_or_url(cls, value: str | None) -> str | None:
-        return value if value is None else _checked_url(value)
+        return value if value is None else checked_url(value)
 
     @model_validator(mode="after")
     def _consistent(self) -> TrainSection:
@@ -448,7 +449,7 @@ class RunConfig(Section):
     @field_validator("storage_path")
     @classmethod
     def _folder_or_url(cls, value: str) -> str:
-        return _checked_url(value)
+        return checked_url(value)
 
     @field_validator("algorithm")
     @classmethod
@@ -547,48 +548,6 @@ def _filled(section: SectionType, row: object, *keys: str, **others: object) -> 
     """Returns a section with the keys that are left open taken from the row of an algorithm, and others set."""
     left_open = {key: getattr(row, key) for key in keys if getattr(section, key) is None}
     return section.model_copy(update={**left_open, **others})
-
-
-def is_url(location: str) -> bool:
-    """Returns whether a run is at a URL, not in a folder."""
-    return "://" in location
-
-
-def within(location: str, name: str) -> str:
-    """Returns the folder or URL of what lies in a folder or at a URL, whose query stays at its end."""
-    if not is_url(location):
-        return str(Path(location) / name)
-    url = urlsplit(location)
-    return url._replace(path=f"{url.path.rstrip('/')}/{name}").geturl()
-
-
-def staging(url: str, role: str) -> Path:
-    """Returns the folder that processes of a role use on their machine to work on a run at a URL.
-
-    It is in ``$XDG_CACHE_HOME/raynas``, by default ``~/.cache/raynas``.
-    """
-    name = urlsplit(url).path.rstrip("/").rpartition("/")[2]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute()
-    return cache / "raynas" / f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}" / role / name
-
-
-def _checked_url(location: str) -> str:
-    """Returns a folder or URL as it came.
-
-    Raises:
-        ValueError: If it is a URL without a bucket or one that tells credentials.
-    """
-    url = urlsplit(location) if is_url(location) else None
-    if url is not None and url.scheme == "file":
-        raise ValueError(f"expected a folder or the URL of an object store, got {location!r}; give {url.path}")
-    if url is not None and not url.netloc:
-        raise ValueError(f"expected a URL such as s3://bucket/path, got {location!r}")
-    if url is not None and (url.password is not None or "secret" in url.query):
-        raise ValueError(
-            "expected a URL without credentials, which run folders and reports would show; set the environment "
-            "variables of the store, such as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
-        )
-    return location
 
 
 def _absolute(location: str) -> str:

@@ -27,18 +27,23 @@ TABLE = {
     "training": ((), ("torch", "torchvision", "numpy")),
     "supernet": (("search_space", "training"), ("torch", "numpy")),
     "spaces": (
-        ("search_space", "supernet.gates", "supernet.choice_block", "supernet.chain", "supernet.folding"),
+        (
+            *("search_space", "own_modules", "supernet.gates", "supernet.choice_block", "supernet.chain"),
+            "supernet.folding",
+        ),
         ("torch", "numpy"),
     ),
     "fitness": (("search_space", "supernet", "training", "data"), ("torch", "numpy", "scipy", "nats_bench")),
     "algorithms": (CORE, ("torch", "numpy", "scipy")),
-    "config": (("algorithms",), ("pydantic", "yaml")),
+    "locations": ((), ()),
+    "own_modules": ((), ()),
+    "config": (("algorithms", "locations"), ("pydantic", "yaml")),
     "sweeps": (("config",), ("pydantic", "numpy")),
     "orchestration": (
-        (*CORE, "algorithms", "config", "sweeps", "report"),
-        ("ray", "optuna", "torch", "numpy", "pyarrow", "yaml", "rich", "safetensors"),
+        (*CORE, "algorithms", "locations", "own_modules", "config", "sweeps", "report"),
+        ("ray", "optuna", "torch", "numpy", "pyarrow", "yaml", "rich", "safetensors", "pathspec"),
     ),
-    "report": (("search_space",), ("matplotlib", "numpy")),
+    "report": (("search_space", "locations"), ("matplotlib", "numpy")),
     "cli": ANYTHING,
 }
 

@@ -47,6 +47,10 @@ CHECKSUMS = "SHA256SUMS"
 """The file of a checkpoint that tells whether the others are what was written, as `sha256sum --check` reads it."""
 
 
+PARTS = ("weights", "optimizer", "alphas", "sums")
+"""What a checkpoint may hold: a file ``PART.safetensors`` each."""
+
+
 class DamagedCheckpoint(RuntimeError):
     """A part of a checkpoint is missing or not what was written."""
 
@@ -119,6 +123,8 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
     """
     try:
         stored = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+        if not set(stored.get("parts", ())) <= {*PARTS}:
+            raise DamagedCheckpoint(f"{folder} is damaged (checkpoint.json names other parts than {', '.join(PARTS)})")
         if stored.get("format") != 1:  # which had no checksums
             sums = (folder / CHECKSUMS).read_text(encoding="utf-8").split("\n")
             for name in ("checkpoint.json", *(f"{part}.safetensors" for part in stored.get("parts", ()))):

@@ -24,6 +24,7 @@ from raynas.orchestration.search import describe_all
 from raynas.orchestration.storage import Mirror
 from raynas.orchestration.task import Task
 from raynas.orchestration.train_supernet import ANGLE_TABLES, read_angle_tables
+from raynas.report.cells import csv_cell
 from raynas.search_space import Architecture, all_architectures, as_array, sample
 
 SAMPLE, WHOLE = 1_000, 100_000
@@ -209,5 +210,5 @@ def _write_scores(file: Path, lines: Sequence[dict[str, Any]], truth: np.ndarray
     for number, line in enumerate(lines):
         joined = "-".join(map(str, line["architecture"]))
         true = "" if truth is None else truth[number].item()
-        writer.writerow([joined, *list(line.values())[1:], true])
+        writer.writerow([joined, *map(csv_cell, list(line.values())[1:]), true])
     write_text(file, out.getvalue())

@@ -26,7 +26,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, TypeVar
 
-from raynas.config import RunConfig, is_url, staging
+from raynas.config import RunConfig
+from raynas.locations import inside, is_url, refuse_credentials, refuse_links, staging
 from raynas.orchestration.ownership import OWNER, FolderRegister, Ownership, Register, StoreRegister, owning
 from raynas.orchestration.run_folder import OLD_LOCK, write_json
 
@@ -142,6 +143,8 @@ class UrlMirror(Mirror):
         if self._record.exists():
             stored = json.loads(self._record.read_text(encoding="utf-8"))
             self._known = {path: ((there[0], there[1]), (here[0], here[1])) for path, (there, here) in stored.items()}
+        for path in self._known:
+            self._file(path)
         self._unfinished: set[str] = set()
         self._pushed = -float("inf")
 
@@ -168,14 +171,15 @@ class UrlMirror(Mirror):
         wanted |= set(stands)
         try:
             for path in sorted(wanted, key=_order):
-                file = self.folder / path
+                file = self._file(path)
                 if path not in self._known or self._known[path][0] != there[path] or not file.exists():
                     self._download(path, file)
                     self._known[path] = there[path], _stamp(file)
             gone = {path for path in self._known if path not in there and selected(path)}
             for path in sorted(gone, key=_order, reverse=True):
-                (self.folder / path).unlink(missing_ok=True)
-                self._remove_empty((self.folder / path).parent)
+                file = self._file(path)
+                file.unlink(missing_ok=True)
+                self._remove_empty(file.parent)
                 del self._known[path]
         finally:
             self._remember()
@@ -237,7 +241,11 @@ class UrlMirror(Mirror):
         return StoreRegister(self._url, self._store, self._root)
 
     def _list(self) -> dict[str, Stamp]:
-        """Returns size and time of the run's files at the URL, without those of checkpoints that do not count."""
+        """Returns size and time of the run's files at the URL, without those of checkpoints that do not count.
+
+        Raises:
+            ValueError: If an object has a name that leads out of the run.
+        """
         from pyarrow.fs import FileSelector, FileType
 
         selector = FileSelector(self._root, recursive=True, allow_not_found=True)
@@ -245,21 +253,29 @@ class UrlMirror(Mirror):
             info for info in self._tried(lambda: self._store.get_file_info(selector)) if info.type == FileType.File
         ]
         found = {info.path[len(self._root) + 1 :]: (info.size, info.mtime_ns) for info in infos}
-        of_run = {path: stamp for path, stamp in found.items() if not {OWNER, RAY} & {*PurePosixPath(path).parts}}
+        of_run = {path: stamp for path, stamp in found.items() if _is_of_run(path)}
+        for path in of_run:
+            self._file(path)
         halves = {PurePosixPath(path).parent for path in of_run if path.endswith(".safetensors")}
         halves = {folder for folder in halves if str(folder / CHECKPOINT) not in of_run}
         self._unfinished = {path for path in of_run if PurePosixPath(path).parent in halves}
         return {path: stamp for path, stamp in of_run.items() if path not in self._unfinished}
 
+    def _file(self, path: str) -> Path:
+        """Returns where a file of the run lies here.
+
+        Raises:
+            ValueError: If its name leads out of the folder.
+        """
+        try:
+            return inside(self.folder, path)
+        except ValueError as error:
+            raise ValueError(f"storage_path: {self._url} holds an object that is no file of a run: {error}") from error
+
     def _here(self) -> dict[str, Stamp]:
         """Returns size and time of the run's files here; hidden ones and old locks are none of them."""
-        files = (file for file in self.folder.rglob("*") if file.is_file() and file.name != OLD_LOCK)
-        relative = ((file.relative_to(self.folder), file) for file in files)
-        return {
-            path.as_posix(): _stamp(file)
-            for path, file in relative
-            if not any(part.startswith(".") for part in path.parts)
-        }
+        files = ((file.relative_to(self.folder).as_posix(), file) for file in self.folder.rglob("*") if file.is_file())
+        return {path: _stamp(file) for path, file in files if _is_of_run(path)}
 
     def _selection(self, parts: tuple[str | Path, ...]) -> Callable[[str], bool]:
         wanted = [(self.folder / part).relative_to(self.folder).as_posix() for part in parts]
@@ -333,7 +349,7 @@ def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
         wait: Seconds to wait for another process of the same role.
 
     Raises:
-        ValueError: If the URL is none that can be opened.
+        ValueError: If the URL is none that can be opened, or holds a credential.
         Busy: If another process of the same role works there.
     """
     if not is_url(location):
@@ -341,6 +357,7 @@ def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
         return
     from pyarrow.fs import FileSystem
 
+    refuse_credentials(location)
     try:
         store, root = FileSystem.from_uri(location)
     except (ValueError, OSError) as error:
@@ -369,18 +386,27 @@ def mirrored(
 
     Raises:
         Busy: If another process works on the run.
-        ValueError: If the URL cannot be opened or written, or is no run.
+        ValueError: If the URL cannot be opened or written, or is no run, or a link leads out of the folder.
         OSError: If the folder cannot be written.
     """
-    with mirror_at(config.location, "driver", wait) as mirror, mirror.owned(say, wait):
+    with contextlib.ExitStack() as stack:
+        mirror = stack.enter_context(mirror_at(config.location, "driver", wait))
+        refuse_links(mirror.folder)
+        stack.enter_context(mirror.owned(say, wait))
         mirror.pull(*parts)
         mirror.push(*parts)
         yield mirror
 
 
 def pulled(location: str, *parts: str, weights: bool = True) -> Path:
-    """Returns the folder of a run or sweep that is only read, after pulling it if `location` is a URL."""
+    """Returns the folder of a run or sweep that is only read, after pulling it if `location` is a URL.
+
+    Raises:
+        ValueError: If there is no run, or a name or link in it leads out of it.
+        OSError: If the URL keeps failing.
+    """
     with mirror_at(location, "reader", wait=600) as mirror:
+        refuse_links(mirror.folder)
         mirror.pull(*parts, weights=weights)
         if mirror.carries and not mirror.folder.exists():
             raise ValueError(f"{location} holds no run; check the URL and the credentials in the environment")
@@ -399,6 +425,13 @@ def push_report(location: str, role: str) -> None:
     """Pushes a report that was written into the folder of a role."""
     with mirror_at(location, role, wait=600) as mirror:
         mirror.push("report")
+
+
+def _is_of_run(path: str) -> bool:
+    """Returns whether a path in a run is one that is carried: not a lock, not hidden, and not Ray's or the owner's."""
+    parts = PurePosixPath(path).parts
+    hidden = any(part.startswith(".") and part != ".." for part in parts)
+    return not hidden and OLD_LOCK not in parts and not {OWNER, RAY} & {*parts}
 
 
 def _order(path: str) -> tuple[int, str]:

@@ -193,8 +193,17 @@ def _largest(several: Sequence[Needs]) -> Needs:
 
 
 def _states(folder: Path) -> list[dict[str, Any]]:
-    """Returns what all trials that have begun say of themselves, the earliest first."""
-    states = [read_json(file) for file in (folder / STATES).glob("*.json")]
+    """Returns what all trials that have begun say of themselves, the earliest first.
+
+    Raises:
+        ValueError: If a file is damaged, or speaks of another trial than its own.
+    """
+    states = []
+    for file in (folder / STATES).glob("*.json"):
+        state = read_json(file)
+        if state.get("name") != file.stem:
+            raise ValueError(f"{file}: expected the state of the trial {file.stem}; remove it to run that trial again")
+        states.append(state)
     return sorted(states, key=lambda state: (state["begun"], state["name"]))
 
 

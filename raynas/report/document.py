@@ -7,11 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import html
+import json
 import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
+
+from raynas.locations import inside
+
+FIGURES = "figures.json"
+"""The file beside a page that lists the names of its figures."""
 
 CSS = """
 :root { --ink: #1f2933; --muted: #52606d; --line: #d9dee4; --accent: #c2410c; color-scheme: light; }
@@ -217,14 +223,32 @@ def figures(*members: Markup, width: int = 340) -> Markup:
 def write_page(place: Path, page: str, figures: Mapping[str, bytes]) -> Path:
     """Writes a page and the files of its figures into a folder and returns the page, ``index.html``.
 
-    Figures that an earlier page had and this one has not are removed.
+    Figures that an earlier page listed as its own in ``figures.json``, and that this one has not, are removed. Any
+    other file stays.
     """
+    listed = _listed(place)
+    _list(place, listed | set(figures))  # before they are there: a killed process leaves no figure that nobody removes
     for name, content in figures.items():
         write_at_once(place / "figures" / name, content)
-    for stale in {file.name for file in (place / "figures").glob("*.*")} - set(figures):
-        (place / "figures" / stale).unlink()
+    for stale in listed - set(figures):
+        inside(place / "figures", stale).unlink(missing_ok=True)
     write_at_once(place / "index.html", page.encode("utf-8"))
+    _list(place, set(figures))
     return place / "index.html"
+
+
+def _listed(place: Path) -> set[str]:
+    """Returns the figures that the page in a folder lists as its own; none of a page that lists none."""
+    try:
+        names = json.loads((place / FIGURES).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    known = names if isinstance(names, list) else []
+    return {name for name in known if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9-]+\.(svg|png)", name)}
+
+
+def _list(place: Path, names: Set[str]) -> None:
+    write_at_once(place / FIGURES, (json.dumps(sorted(names), indent=1) + "\n").encode("utf-8"))
 
 
 def write_at_once(file: Path, content: bytes) -> None:

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
+from raynas.locations import reused_folder
 from raynas.report import comparison, document, figures, sections
-from raynas.report.run_files import as_path, read_run
+from raynas.report.run_files import Locate, read_run
 
 
-def write_report(folder: Path, locate: Callable[[str], Path] = as_path) -> Path:
+def write_report(folder: Path, locate: Locate = reused_folder) -> Path:
     """Writes a run's page and its figures, and returns the page: ``report/index.html`` in the run's folder.
 
     The figures lie beside it as ``figures/*.svg`` and ``*.png``; those of an older report that are no more are removed.
 
     Args:
         folder: The run's folder.
-        locate: Returns the folder of a run that this one names.
+        locate: Which folder to read the supernets from that the run reuses; by default one that lies beside the run.
 
     Raises:
-        ValueError: If the folder holds no run, or one without any result, or a damaged file.
+        ValueError: If the folder holds no run, or one without any result, or a damaged file, or a link that leads out
+            of it.
     """
     run = read_run(folder, locate)
     gallery = sections.Gallery()
@@ -40,7 +42,7 @@ def write_report(folder: Path, locate: Callable[[str], Path] = as_path) -> Path:
     return document.write_page(folder / "report", page, gallery.files())
 
 
-def write_comparison(folders: Sequence[Path], file: Path, locate: Callable[[str], Path] = as_path) -> Path:
+def write_comparison(folders: Sequence[Path], file: Path, locate: Locate = reused_folder) -> Path:
     """Writes one page that sets runs side by side, and returns it.
 
     Runs that share a name are numbered; where fitness differs, searches are drawn apart.
@@ -48,11 +50,14 @@ def write_comparison(folders: Sequence[Path], file: Path, locate: Callable[[str]
     Args:
         folders: The runs' folders, two at least.
         file: The page.
-        locate: Returns the folder of a run that one of them names.
+        locate: As `write_report` takes it.
 
     Raises:
-        ValueError: If there are fewer than two folders, one holds no run or no result, or a file is damaged.
+        ValueError: If there are fewer than two folders, one holds no run or no result, a file is damaged, a link leads
+            out of a run, or the page is a link.
     """
+    if file.is_symlink():
+        raise ValueError(f"--out: expected the name of a page to write, got the link {file}; give another name")
     if len(folders) < 2:
         raise ValueError(f"a comparison takes two run folders or more, got {len(folders)}")
     runs = [read_run(folder, locate) for folder in folders]

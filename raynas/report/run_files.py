@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from raynas.locations import refuse_links, reused_folder
 from raynas.report.layout import Edge, depths
 from raynas.report.quantities import COSTS, Quantity, fitness_quantity
 from raynas.search_space import Architecture
@@ -244,6 +245,7 @@ class Run:
         front: The best trade-offs between fitness and objectives, the cheapest first; empty of other searches.
         ranks: That of the search's own fitness first, then by label.
         profile: What `raynas profile` measured; None where it has not.
+        left_out: The run whose supernets it reuses, where these were not read; None where nothing was left out.
     """
 
     folder: Path
@@ -258,6 +260,7 @@ class Run:
     front: Sequence[Judged]
     ranks: Sequence[Rank]
     profile: Profile | None
+    left_out: str | None = None
 
     @property
     def name(self) -> str:
@@ -332,21 +335,21 @@ class Run:
         return None
 
 
-def as_path(location: str) -> Path:
-    """Returns the folder that a run names, as it is."""
-    return Path(location).expanduser()
+Locate: TypeAlias = Callable[[Path, str], Path | None]
+"""Returns the folder of the run that a run, by its folder, names as the one it reuses; None if it is not to be read."""
 
 
-def read_run(folder: Path, locate: Callable[[str], Path] = as_path) -> Run:
+def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
     """Returns what a run's folder holds.
 
     Args:
         folder: The run's folder.
-        locate: Returns the folder of the run that it names as the one whose supernets it judged by.
+        locate: Which folder to read the supernets from that the run reuses; by default one that lies beside the run.
 
     Raises:
-        ValueError: If it holds no run, or one that has no result yet, or a damaged file.
+        ValueError: If it holds no run, or one that has no result yet, or a damaged file, or a link out of it.
     """
+    refuse_links(folder)
     if not (folder / "config.json").is_file():
         raise ValueError(
             f"{folder} holds no run (there is no config.json); give the folder that `raynas run` named at its end"
@@ -354,13 +357,9 @@ def read_run(folder: Path, locate: Callable[[str], Path] = as_path) -> Run:
     about = _json(folder / "config.json", {"config": dict})
     config = about["config"]
     _check(f"{folder / 'config.json'} is damaged", config, {"name": str})
-    trained = locate((config.get("train") or {}).get("reuse") or str(folder))
-    places = {
-        int(place.name.removeprefix("seed_")): place
-        for place in trained.glob("supernet/seed_*")
-        if re.fullmatch(r"seed_\d+", place.name)
-    }
-    places = dict(sorted(places.items()))
+    reused = (config.get("train") or {}).get("reuse")
+    trained = locate(folder, str(reused)) if reused else folder
+    places = _supernets(trained) if trained else {}
     training = {seed: columns for seed, place in places.items() if (columns := _training(place / "metrics.jsonl"))}
     trained_for = {seed: len(columns["epoch"]) for seed, columns in training.items()}
     alphas = {
@@ -395,7 +394,17 @@ def read_run(folder: Path, locate: Callable[[str], Path] = as_path) -> Run:
         front=front,
         ranks=ranks,
         profile=profile,
+        left_out=str(reused) if trained is None else None,
     )
+
+
+def _supernets(folder: Path) -> dict[int, Path]:
+    """Returns the folders of a run's supernets by base seed."""
+    places = {}
+    for place in folder.glob("supernet/seed_*"):
+        if re.fullmatch(r"seed_\d+", place.name):
+            places[int(place.name.removeprefix("seed_"))] = place
+    return dict(sorted(places.items()))
 
 
 def _definition(config: Mapping[str, Any], result: Mapping[str, Any] | None) -> str:

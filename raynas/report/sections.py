@@ -5,11 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from raynas.locations import left_out
 from raynas.report import document, figures
 from raynas.report.document import Markup, breakable, element, table, together
 from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, LOSS, Quantity, count, duration, fitness_quantity
@@ -24,7 +26,10 @@ class Gallery:
         self._figures: dict[str, tuple[Figure, str]] = {}
 
     def show(self, name: str, figure: Figure, caption: str, *, drawing: bool = False) -> Markup:
-        """Returns a figure with its caption; the name is that of its files."""
+        """Returns a figure with its caption; the name, as letters, digits and hyphens, is that of its files."""
+        name = re.sub(r"[^A-Za-z0-9-]+", "-", name)[:80]
+        while name in self._figures:
+            name += "-2"
         svg = figures.svg_of(figure)
         self._figures[name] = (figure, svg)
         return document.figure(name, svg, caption, drawing=drawing)
@@ -734,5 +739,6 @@ def provenance(run: Run) -> Markup:
         table(["", ""], versions, caption="Versions"),
     ]
     footer = f"Begun {run.created}. " if run.created else ""
+    footer += f"Left out: {left_out(run.left_out)}. " if run.left_out else ""
     footer += "Made from the files of the run's folder: config.json, supernet/, search/, rank/, profile.json."
     return section("Time, seeds, versions", element("div", *tables, class_="columns"), element("footer", footer))

@@ -14,7 +14,9 @@ from urllib.parse import quote
 
 import numpy as np
 
+from raynas.locations import inside
 from raynas.report import document, figures, sweep_figures
+from raynas.report.cells import csv_cell, markdown_text
 from raynas.report.document import Markup, element, together
 from raynas.report.quantities import LOSS, duration
 from raynas.report.sections import Gallery, listed, section
@@ -43,7 +45,7 @@ def write_sweep_report(folder: Path) -> Path:
         folder: The sweep's folder.
 
     Raises:
-        ValueError: If the folder holds no results, or damaged ones.
+        ValueError: If the folder holds no results, or damaged ones, or a name or link in it leads out of it.
     """
     sweep = read_sweep(folder)
     gallery = Gallery()
@@ -231,34 +233,34 @@ def table_lines(results: Mapping[str, Any]) -> list[str]:
 
 def markdown(sweep: Sweep) -> str:
     """Returns the tables in Markdown, the best in bold."""
-    parts = [f"# {sweep.name}"]
+    parts = [f"# {markdown_text(sweep.name)}"]
     for one in tables(sweep):
         rows = [
-            [f"**{cell}**" if (row, column) in one.best else _escaped(cell) for column, cell in enumerate(line)]
+            [_markdown_cell(cell, best=(row, column) in one.best) for column, cell in enumerate(line)]
             for row, line in enumerate(one.rows)
         ]
         rule = ["---" if column < one.labels else "---:" for column in range(len(one.head))]
-        lines = [list(map(_escaped, one.head)), rule, *rows]
-        parts += [one.title] if one.title else []
+        lines = [list(map(markdown_text, one.head)), rule, *rows]
+        parts += [markdown_text(one.title)] if one.title else []
         parts.append("\n".join(f"| {' | '.join(line)} |" for line in lines))
-    parts += [" ".join(notes(sweep))] if notes(sweep) else []
+    parts += [markdown_text(" ".join(notes(sweep)))] if notes(sweep) else []
     return "\n\n".join(parts) + "\n"
 
 
-def _escaped(cell: str) -> str:
-    return " ".join(cell.replace("|", "\\|").split())
+def _markdown_cell(cell: str, best: bool) -> str:
+    return f"**{markdown_text(cell)}**" if best else markdown_text(cell)
 
 
 def trials_csv(sweep: Sweep) -> str:
-    """Returns a row for each trial: every axis, seed, status, every metric, folder. Numbers are as they were told."""
+    """Returns a row for each trial: axes, seed, status, metrics, folder; numbers as they are, texts as `csv_cell`."""
     metrics = list(dict.fromkeys([*sweep.metrics, *(name for trial in sweep.trials for name in trial.metrics)]))
     names = [axis.name for axis in sweep.axes]
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(["trial", *names, "seed", "status", "epochs", "seconds", *metrics, "error", "folder"])
+    rows: list[list[Any]] = [["trial", *names, "seed", "status", "epochs", "seconds", *metrics, "error", "folder"]]
     for trial in sweep.trials:
         values = [trial.point[name] for name in names]
-        writer.writerow(
+        rows.append(
             [
                 trial.name,
                 *(value if isinstance(value, str | int | float) else json.dumps(value) for value in values),
@@ -267,6 +269,8 @@ def trials_csv(sweep: Sweep) -> str:
                 *(trial.error, trial.folder),
             ]
         )
+    for row in rows:
+        writer.writerow([csv_cell(cell) for cell in row])
     return stream.getvalue()
 
 
@@ -401,7 +405,7 @@ def training(sweep: Sweep, folder: Path, gallery: Gallery) -> Markup:
     """Returns the training loss of every supernet, coloured by the axis of fewest values that trials still share."""
     found: dict[str, tuple[Trial, np.ndarray]] = {}
     for trial in sweep.trials:
-        for supernet, losses in training_losses(folder / trial.folder).items():
+        for supernet, losses in training_losses(inside(folder, trial.folder)).items():
             found.setdefault(supernet, (trial, losses))
     if not found:
         return Markup("")
@@ -445,7 +449,7 @@ def all_trials(sweep: Sweep, folder: Path) -> Markup:
     rows = []
     for trial in sweep.trials:
         page = f"{trial.folder}/report/index.html"
-        name = element("a", trial.name, href=quote(f"../{page}")) if (folder / page).is_file() else trial.name
+        name = element("a", trial.name, href=quote(f"../{page}")) if inside(folder, page).is_file() else trial.name
         rows.append(
             [
                 name,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from raynas.locations import inside, refuse_links, reused_folder
 from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, Quantity
 from raynas.report.run_files import printable
 
@@ -202,8 +203,9 @@ def read_sweep(folder: Path) -> Sweep:
     """Returns the results in a sweep's folder.
 
     Raises:
-        ValueError: If there are none, or they are damaged.
+        ValueError: If there are none, or they are damaged, or a name or link in the folder leads out of it.
     """
+    refuse_links(folder)
     file = folder / "results.json"
     if not file.is_file():
         raise ValueError(
@@ -211,7 +213,10 @@ def read_sweep(folder: Path) -> Sweep:
             "named at its end"
         )
     try:
-        return parse_results(printable(json.loads(file.read_text(encoding="utf-8"))))
+        sweep = parse_results(printable(json.loads(file.read_text(encoding="utf-8"))))
+        for trial in sweep.trials:
+            inside(folder, trial.folder)
+        return sweep
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         what = f"there is no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
         raise ValueError(f"{file} is damaged ({what}); give `raynas sweep` with its file again to write it") from error
@@ -301,16 +306,16 @@ def _key(value: Any) -> str:
 def training_losses(folder: Path) -> dict[str, np.ndarray]:
     """Returns the training loss by epoch of every supernet that a trial judged by, its own or one it took over.
 
-    A line that is being written, or cut off, ends the curve.
+    A line that is being written, or cut off, ends the curve. Of supernets beyond the sweep's own storage there are no
+    curves.
     """
     about = folder / "config.json"
     if not about.is_file():
         return {}
     reused = (json.loads(about.read_text(encoding="utf-8"))["config"].get("train") or {}).get("reuse")
-    trained = Path(reused or folder).expanduser()
-    if reused is not None:
-        shared = folder.parent.parent / "supernets" / reused.partition("?")[0].rpartition("/")[2]
-        trained = shared if shared.is_dir() else trained  # the sweep's own, wherever it was then
+    trained = folder if reused is None else reused_folder(folder, str(reused))
+    if trained is None:
+        return {}
     losses = {}
     for place in sorted(trained.glob("supernet/seed_*/metrics.jsonl")):
         curve = []

@@ -750,5 +750,6 @@ def test_the_page_is_put_in_place_whole(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(os, "replace", watched)
     written = write_report(tmp_path)
     assert replaced.pop("index.html") == written.read_bytes()
+    assert replaced.pop("figures.json") == (tmp_path / "report/figures.json").read_bytes()
     assert replaced == {file.name: file.read_bytes() for file in (tmp_path / "report/figures").iterdir()}
     assert {oct(file.stat().st_mode & 0o777) for file in (tmp_path / "report").rglob("*.*")} == {"0o644"}

@@ -292,9 +292,12 @@ def test_every_metric_is_drawn_against_every_key_and_lies_beside_the_page(eta_pa
 def test_the_figures_lie_beside_the_page_and_old_ones_go(tmp_path: Path) -> None:
     folder = sweeps.write(tmp_path / "s", of_eta())
     (folder / "report/figures").mkdir(parents=True)
-    (folder / "report/figures/old.svg").write_text("stale")
+    for name in ("old", "of-the-user"):
+        (folder / f"report/figures/{name}.svg").write_text(name)
+    (folder / "report/figures.json").write_text('["old.svg", "true-accuracy-1.svg"]')
     write_sweep_report(folder)
     names = {f"{name}.{kind}" for name in ("true-accuracy-1", "skips-1") for kind in ("svg", "png")}
+    names.add("of-the-user.svg")
     assert {file.name for file in (folder / "report/figures").iterdir()} == names
 
 
@@ -423,6 +426,7 @@ def test_supernets_that_trials_share_are_found_in_a_sweep_that_was_carried_here(
     sweeps.write_losses(tmp_path / "supernets/abc", [2.0, 1.5])
     trial = tmp_path / "trials/t"
     trial.mkdir(parents=True)
+    (tmp_path / "sweep.json").write_text("{}")
     (trial / "config.json").write_text(json.dumps({"config": {"train": {"reuse": was}}}))
     ((name, losses),) = training_losses(trial).items()
     assert losses.tolist() == [2.0, 1.5] and name == str(tmp_path / "supernets/abc/supernet/seed_0/metrics.jsonl")
