@@ -184,8 +184,6 @@ def _failure(error: RuntimeError | OSError) -> str:
 
 
 def _carry_out(options: argparse.Namespace) -> int:
-    if os.getcwd() not in sys.path:
-        sys.path.insert(0, os.getcwd())  # a space of the user's own lies beside the run file, as with `python -m`
     if options.verb in ("report", "compare"):
         return _report(options)
     if options.verb in JOB_VERBS:

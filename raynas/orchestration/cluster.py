@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 import sys
+import sysconfig
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from types import TracebackType
 from typing import Any
 
 from raynas.config import RunConfig
+from raynas.own_modules import IMPORT_PATH, extend_search_path
+from raynas.spaces import is_own
 
 
 @dataclass(frozen=True)
@@ -130,17 +133,15 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":  # against others on this machine
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-        # Workers inherit the environment, and so import what this process can: a space of the user's own, from the
-        # directory raynas was started in. (A runtime environment would do it too, and cost each process its start.)
-        search_path = [os.getcwd(), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, dict.fromkeys(search_path)))
+    if is_own(config.space.name):
+        extend_search_path()  # which a local Ray inherits
     dashboard_port = None
     if local and dashboard:  # who frees what a stopped trainer held asks the dashboard, and has to find this one
         dashboard_port = _free_port()
         os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{dashboard_port}"
     import ray
 
-    quiet: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+    options = {"logging_level": logging.ERROR, "log_to_driver": False, **_search_path_of_workers(config, local)}
     temporary = _temporary_directory() if local else None
     with contextlib.ExitStack() as stack:
         if temporary is not None:
@@ -157,14 +158,14 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
                     dashboard_host="127.0.0.1",
                     dashboard_port=dashboard_port,
                     _temp_dir=temporary,
-                    **quiet,
+                    **options,
                 )
         else:
             address = None if config.address == "local" else config.address
             try:
                 _check_answers(config.address)
                 with _own_sigterm():
-                    ray.init(address=address, **quiet)
+                    ray.init(address=address, **options)
             except OSError as error:
                 raise ValueError(
                     f"address: there is no Ray cluster at {config.address!r}; start one (ray start --head), name "
@@ -173,6 +174,31 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
             except RuntimeError as error:
                 raise ValueError(f"address: cannot join {config.address!r}: {' '.join(str(error).split())}") from error
         yield
+
+
+def _search_path_of_workers(config: RunConfig, local: bool) -> dict[str, Any]:
+    """Returns the options of `ray.init` that say where workers import from.
+
+    Ray would put the current folder first on their search path, where a file such as secrets.py would take the place of
+    Python's own. Here it is the folder of raynas, if raynas is not installed. A space of the user's own is found
+    through `IMPORT_PATH`, which a local Ray inherits. On a cluster a runtime environment sets it, unless the job brings
+    the folder along.
+    """
+    from ray.job_config import JobConfig
+
+    class InstalledOnly(JobConfig):  # type: ignore[misc,unused-ignore]
+        def _runtime_env_has_working_dir(self) -> bool:
+            return True  # of which Ray takes the search path instead
+
+    home = Path(__file__).resolve().parents[2]
+    installed = home.is_relative_to(Path(sysconfig.get_path("purelib")).resolve())
+    options: dict[str, Any] = {}
+    if not config.address.startswith("ray://"):  # whose server could not unpickle it
+        options["job_config"] = InstalledOnly(_py_driver_sys_path=[] if installed else [str(home)])
+    job = os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "")
+    if is_own(config.space.name) and not local and "working_dir" not in job and IMPORT_PATH not in job:
+        options["runtime_env"] = {"env_vars": {IMPORT_PATH: os.environ[IMPORT_PATH]}}
+    return options
 
 
 def _free_port() -> int:

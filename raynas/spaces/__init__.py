@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 
+from raynas.own_modules import extend_search_path
 from raynas.search_space import SearchSpace
 
 SPACES: dict[str, str] = {
@@ -16,8 +17,15 @@ SPACES: dict[str, str] = {
 """The built-in spaces, by the name a run file uses. A space of your own is named by its dotted path."""
 
 
+def is_own(name: str) -> bool:
+    """Returns whether `space.name` is the dotted path of a class of the user's own."""
+    return "." in name and name not in SPACES
+
+
 def load_space_class(name: str) -> type[SearchSpace]:
     """Returns the class of the space called `name`: a key of `SPACES` or the dotted path of a user's own class.
+
+    Importing a class of the user's own executes its module. It may lie in the folder that raynas was started in.
 
     Raises:
         ValueError: If there is no such space.
@@ -28,6 +36,8 @@ def load_space_class(name: str) -> type[SearchSpace]:
             f"space.name: expected one of {', '.join(SPACES)} or the dotted path of your own class "
             f"(package.module.Class), got {name!r}"
         )
+    if is_own(name):
+        extend_search_path()
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
