@@ -99,7 +99,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 action="append",
                 default=[],
                 metavar="KEY=VALUE",
-                help="a variable of the job's environment, beside RAYNAS_* of this one; may be repeated",
+                help="a variable of the job's environment, beside RAYNAS_TRACEBACK of this one; may be repeated",
+            )
+            command.add_argument(
+                "--list",
+                action="store_true",
+                help="print the files that would be sent, with their sizes, and the variables; send nothing",
             )
         if verb == "compare":
             command.add_argument("--out", default="comparison.html", metavar="FILE.html", help="the page to write")
@@ -328,14 +333,18 @@ def _jobs(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     from raynas.orchestration import jobs
+    from raynas.orchestration.packing import package
 
     def write(text: str) -> None:
         print(text, end="", flush=True)
 
     if options.verb == "submit":
-        file, sent = Path(options.file), jobs.package(Path.cwd())
-        config = jobs.checked(file, options.overrides, options.quick, sent)
+        file, sent = Path(options.file), package(Path.cwd())
         variables = jobs.environment(options.env)
+        if options.list:
+            print("\n".join([*sent.lines(), f"variables: {', '.join(variables)}"]))
+            return 0
+        config = jobs.checked(file, options.overrides, options.quick, sent)
         client = jobs.connect(options.address)
         job = jobs.submit(
             client,

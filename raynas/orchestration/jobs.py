@@ -13,14 +13,11 @@ import os
 import secrets
 import shlex
 import signal
-import sysconfig
 import tempfile
 import time
 import urllib.error
 import urllib.request
-import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +26,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from raynas.config import RunConfig, load_config
+from raynas.orchestration.packing import LEFT_OUT, Package
 from raynas.sweeps import load_sweep
 
 if TYPE_CHECKING:
@@ -37,66 +35,10 @@ if TYPE_CHECKING:
 ADDRESS = "http://127.0.0.1:8265"
 """Where a cluster's Job API is looked for, unless RAY_API_SERVER_ADDRESS or the user says where."""
 
-LEFT_OUT = ("data", "datasets", "runs", "build", "dist", "wandb", "mlruns")
-"""Folders beside the run file that are not sent, unless they are Python packages."""
-
-CACHES = ("__pycache__", "node_modules")
-WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".pyc")
-"""Folders and endings of files that are sent from nowhere."""
+VARIABLES = ("RAYNAS_TRACEBACK",)
+"""Variables of this process that a job gets too."""
 
 ANSWER_SECONDS, POLL_SECONDS, STOP_SECONDS = 10.0, 1.0, 60.0
-
-
-@dataclass(frozen=True)
-class Package:
-    """What a job takes along.
-
-    Attributes:
-        folder: The folder that becomes the job's working directory.
-        files: Its files by their path in the archive.
-    """
-
-    folder: Path
-    files: dict[str, Path]
-
-    def write(self, archive: Path) -> None:
-        """Writes the archive; the same files give the same bytes, which Ray then knows and does not take again."""
-        with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content:
-            for name, file in sorted(self.files.items()):
-                entry = zipfile.ZipInfo(name)
-                entry.external_attr = (file.stat().st_mode & 0o777) << 16
-                content.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED)
-
-
-def package(folder: Path) -> Package:
-    """Returns what a job needs of a folder: all but data, runs, environments, caches, weights and hidden files."""
-    files = _files(folder)
-    own = Path(__file__).parents[1]
-    if "raynas/__init__.py" not in files and not own.is_relative_to(sysconfig.get_path("purelib")):
-        files |= {f"raynas/{name}": file for name, file in _files(own).items()}
-    return Package(folder, files)
-
-
-def _files(folder: Path) -> dict[str, Path]:
-    """Returns the files of a folder that are sent, by their path in it."""
-    files = {}
-    for place, folders, names in os.walk(folder):
-        here = Path(place)
-        folders[:] = [name for name in folders if _is_sent(here / name, folder)]
-        for name in names:
-            file = here / name
-            if not name.startswith(".") and file.suffix not in WEIGHTS and file.is_file():
-                files[file.relative_to(folder).as_posix()] = file
-    return files
-
-
-def _is_sent(folder: Path, top: Path) -> bool:
-    """Returns whether a folder is sent, from what it is called and what lies in it."""
-    if folder.name.startswith(".") or folder.name in CACHES or folder.name.endswith(".egg-info"):
-        return False
-    if (folder / "pyvenv.cfg").exists() or (folder / "conda-meta").exists():
-        return False
-    return folder.parent != top or folder.name not in LEFT_OUT or (folder / "__init__.py").exists()
 
 
 def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) -> RunConfig:
@@ -121,7 +63,7 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
     if file.resolve() not in sent.files.values():
         raise ValueError(
             f"{file}: is not sent with {sent.folder}; give the command in a folder that holds it, outside of "
-            f"{', '.join(LEFT_OUT)} and hidden folders"
+            f"{', '.join(LEFT_OUT)}, hidden folders and what .gitignore or .rayignore names"
         )
     if "://" not in config.storage_path and not config.storage_path.startswith(("/", "~")):
         raise ValueError(
@@ -144,14 +86,12 @@ def entrypoint(file: Path, overrides: Sequence[str], quick: bool, folder: Path) 
 
 
 def environment(given: Sequence[str]) -> dict[str, str]:
-    """Returns the variables that a job gets: this process' own of raynas, and those that the user gives.
+    """Returns the variables that a job gets: `VARIABLES` of this process, and those that the user gives.
 
     Raises:
         ValueError: If one is not ``KEY=VALUE``.
     """
-    variables = {"PYTHONUNBUFFERED": "1"} | {
-        key: value for key, value in os.environ.items() if key.startswith("RAYNAS_")
-    }
+    variables = {"PYTHONUNBUFFERED": "1"} | {key: os.environ[key] for key in VARIABLES if key in os.environ}
     for one in given:
         key, equals, value = one.partition("=")
         if not key.isidentifier() or not equals:

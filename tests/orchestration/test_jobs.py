@@ -19,7 +19,7 @@ import pytest
 from ray.job_submission import JobStatus
 
 from raynas.cli import main
-from raynas.orchestration import jobs
+from raynas.orchestration import jobs, packing
 from tests.orchestration.runs import ROOT, command, losses, outcome, small_run, start, succeed, wait_until
 
 TOKEN = "0123456789abcdef" * 2
@@ -76,9 +76,19 @@ def quick_polls(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def project(folder: Path) -> Path:
     """Returns a folder as a user's is: a run file, a package, and much that no job needs."""
-    wanted = ("my_space.py", "own/__init__.py", "own/data/__init__.py", "own/runs/a.py", "table.csv", "configs/b.yaml")
+    wanted = ("my_space.py", "own/__init__.py", "own/data/__init__.py", "table.csv", "configs/b.yaml")
     unwanted = (
-        *("data/images.npz", "runs/x/config.json", ".git/config", ".env", "own/.secret", "env/pyvenv.cfg", "env/x.py"),
+        *(
+            "data/images.npz",
+            "runs/x/config.json",
+            "own/runs/a.json",
+            "configs/data/b.npz",
+            ".git/config",
+            ".env",
+            "own/.secret",
+            "env/pyvenv.cfg",
+            "env/x.py",
+        ),
         *("own/__pycache__/x.py", "a.pyc", "own/w.safetensors", "w.pt", "mine.egg-info/PKG-INFO", "conda/conda-meta/h"),
     )
     for name in (*wanted, *unwanted):
@@ -89,13 +99,12 @@ def project(folder: Path) -> Path:
 
 def test_a_package_holds_code_and_run_files_and_nothing_else(tmp_path: Path) -> None:
     project(tmp_path)
-    sent = jobs.package(tmp_path).files
+    sent = packing.package(tmp_path).files
     own = {name for name in sent if not name.startswith("raynas/")}
     expected = {
         "my_space.py",
         "own/__init__.py",
         "own/data/__init__.py",
-        "own/runs/a.py",
         "table.csv",
         "configs/b.yaml",
     }
@@ -107,11 +116,11 @@ def test_a_package_holds_code_and_run_files_and_nothing_else(tmp_path: Path) -> 
 def test_an_installed_raynas_stays_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sysconfig.get_path", lambda name: str(ROOT))
     project(tmp_path)
-    assert not [name for name in jobs.package(tmp_path).files if name.startswith("raynas/")]
+    assert not [name for name in packing.package(tmp_path).files if name.startswith("raynas/")]
 
 
 def test_a_checkout_sends_itself_once() -> None:
-    sent = jobs.package(ROOT).files
+    sent = packing.package(ROOT).files
     assert sent["raynas/cli.py"] == ROOT / "raynas/cli.py" and "jobs/quickstart.yaml" in sent
     assert not [name for name in sent if name.startswith((".git", ".venv", "runs/"))]
 
@@ -122,7 +131,7 @@ def test_the_same_files_give_the_same_archive(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "x.py").write_text("1")
         os.utime(tmp_path / name / "x.py", (1e9, 1e9 if name == "a" else 1.1e9))
-        jobs.Package(tmp_path / name, {"x.py": tmp_path / name / "x.py"}).write(tmp_path / f"{name}.zip")
+        packing.Package(tmp_path / name, {"x.py": tmp_path / name / "x.py"}).write(tmp_path / f"{name}.zip")
         archives.append((tmp_path / f"{name}.zip").read_bytes())
     assert archives[0] == archives[1]
 
