@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import errno
 import os
 import signal
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import raynas
+from raynas.orchestration import signals
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -123,12 +122,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
     options = parser.parse_args(arguments)
     try:
-        with _sigterm_interrupts():
+        with signals.handled():
             return _carry_out(options)
-    except _Terminated as ended:
-        return _end(str(ended) or "terminated; give the same command again to continue", 128 + signal.SIGTERM)
     except KeyboardInterrupt as ended:
-        return _end(str(ended) or "interrupted; give the same command again to continue", 128 + signal.SIGINT)
+        number = signal.SIGTERM if isinstance(ended, signals.Terminated) else signal.SIGINT
+        return _end(str(ended) or f"{signals.word(number)}; {signals.AGAIN}", 128 + number)
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -140,39 +138,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if os.environ.get("RAYNAS_TRACEBACK"):
             raise
         return _end(_failure(error), FAILURE)
-
-
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM has come."""
-
-
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """Lets SIGTERM, which ends jobs and containers, end the block as Ctrl-C does; a second one changes nothing.
-
-    Raises:
-        _Terminated: If it has come.
-    """
-    if threading.current_thread() is not threading.main_thread():  # which alone may set handlers
-        yield
-        return
-    came = False
-
-    def interrupt(number: int, frame: object) -> None:
-        nonlocal came
-        came = True
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    handler = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    except KeyboardInterrupt as interrupted:
-        if came:  # not told by the exception itself, in whose place Ray raises another
-            raise _Terminated(*interrupted.args) from None
-        raise
-    finally:
-        signal.signal(signal.SIGTERM, handler)
 
 
 def _end(message: str, status: int) -> int:
@@ -193,9 +158,10 @@ def _carry_out(options: argparse.Namespace) -> int:
         return _report(options)
     if options.verb in JOB_VERBS:
         return _jobs(options)
-    from rich.console import Console
+    with signals.imports():
+        from rich.console import Console
 
-    from raynas.config import parse_config, read_run_file
+        from raynas.config import parse_config, read_run_file
 
     console = Console(file=sys.stdout)
     if options.verb == "sweep":
@@ -205,7 +171,8 @@ def _carry_out(options: argparse.Namespace) -> int:
         raise ValueError(f"sweep: {options.file} is a sweep; give `raynas sweep` with it, or take that section out")
     config = parse_config(values)
     if options.verb == "check":
-        from raynas.orchestration.check import describe
+        with signals.imports():
+            from raynas.orchestration.check import describe
 
         print(describe(config))
         if sweep is not None:
@@ -214,15 +181,18 @@ def _carry_out(options: argparse.Namespace) -> int:
             print(load_sweep(options.file, options.overrides, options.quick).describe())
         return 0
     if options.verb == "profile":
-        from raynas.orchestration.run import profile_run
+        with signals.imports():
+            from raynas.orchestration.run import profile_run
 
         print("\n".join(_profile(profile_run(config, console))))
     elif options.verb == "rank":
-        from raynas.orchestration.run import rank_run
+        with signals.imports():
+            from raynas.orchestration.run import rank_run
 
         print("\n".join(_ranking(rank_run(config, console, options.sample, options.every_epoch))))
     else:
-        from raynas.orchestration.run import run
+        with signals.imports():
+            from raynas.orchestration.run import run
 
         result = run(config, console, ("train", "search") if options.verb == "run" else (options.verb,))
         if result is not None:
@@ -240,9 +210,10 @@ def _carry_out(options: argparse.Namespace) -> int:
 
 def _sweep(options: argparse.Namespace, console: Console) -> int:
     """Carries out a sweep and prints its table."""
-    from raynas.orchestration.sweep import sweep_runs
-    from raynas.report.sweep import table_lines
-    from raynas.sweeps import load_sweep
+    with signals.imports():
+        from raynas.orchestration.sweep import sweep_runs
+        from raynas.report.sweep import table_lines
+        from raynas.sweeps import load_sweep
 
     sweep = load_sweep(options.file, options.overrides, options.quick)
     results = sweep_runs(sweep, console)
@@ -262,9 +233,10 @@ def _report(options: argparse.Namespace) -> int:
     """Writes the page of one run, or that of several."""
     from pathlib import Path
 
-    from raynas.config import is_url, load_config
-    from raynas.report.page import write_comparison, write_report
-    from raynas.report.sweep import write_sweep_report
+    with signals.imports():
+        from raynas.config import is_url, load_config
+        from raynas.report.page import write_comparison, write_report
+        from raynas.report.sweep import write_sweep_report
 
     locations, named = [], list(options.reuse)
     for run in map(str, options.runs):
@@ -332,8 +304,9 @@ def _jobs(options: argparse.Namespace) -> int:
     """Sends, lists, follows or stops jobs; returns the exit status, of a job that is followed its own."""
     from pathlib import Path
 
-    from raynas.orchestration import jobs
-    from raynas.orchestration.packing import package
+    with signals.imports():
+        from raynas.orchestration import jobs
+        from raynas.orchestration.packing import package
 
     def write(text: str) -> None:
         print(text, end="", flush=True)

@@ -489,3 +489,36 @@ def test_sigterm_ends_a_command_as_ctrl_c_does_and_a_second_one_changes_nothing(
         assert (status, err) == (expected, f"raynas: {word}; give the same command again to continue\n")
     assert left == [signal.SIGTERM, signal.SIGINT]
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+@pytest.mark.parametrize("verb", ["check", "run", "sweep", "report", "submit"])
+@pytest.mark.parametrize(("number", "word"), [(signal.SIGTERM, "terminated"), (signal.SIGINT, "interrupted")])
+def test_a_signal_during_imports_ends_a_command_in_one_line(
+    tmp_path: Path, verb: str, number: signal.Signals, word: str
+) -> None:
+    """A module that the verb imports stands in for torch: it hides KeyboardInterrupt, as C extensions do."""
+    slow = tmp_path / "slow.py"
+    slow.write_text(
+        "import builtins, os\n"
+        "known = builtins.__import__\n"
+        "def importing(name, *rest, **named):\n"
+        "    if name in ('rich.console', 'raynas.config', 'raynas.orchestration.sweep'):\n"
+        "        try:\n"
+        f"            os.kill(os.getpid(), {int(number)})\n"
+        "        except KeyboardInterrupt:\n"
+        "            raise ImportError('numpy: something went wrong') from None\n"
+        "    return known(name, *rest, **named)\n"
+        "builtins.__import__ = importing\n"
+        "import sys\n"
+        "from raynas.cli import main\n"
+        "sys.exit(main())\n"
+    )
+    done = subprocess.run(
+        [sys.executable, str(slow), verb, str(small_run(tmp_path))],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout) == (128 + number, "")
+    assert done.stderr == f"raynas: {word}; give the same command again to continue\n"

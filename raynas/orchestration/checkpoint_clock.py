@@ -1,4 +1,4 @@
-"""When training saves in the middle of an epoch: every so many minutes, and before a machine is taken back."""
+"""When training saves in the middle of an epoch: every so many minutes, and when it is asked to stop."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
+from raynas.orchestration.mailbox import Stop
 from raynas.supernet.workers import Workers
 
 INTERVAL = 3.0
@@ -19,10 +20,34 @@ class Reason:
     """Why to save now.
 
     Attributes:
-        warning: Which machine is about to be taken back; None if it is only time.
+        stop: The request to stop after that; None if training goes on.
     """
 
-    warning: str | None = None
+    stop: Stop | None = None
+
+
+def _nothing() -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class Requests:
+    """Who can ask training to save and stop.
+
+    Attributes:
+        warning: Returns which machine is about to be taken back, if one is, the same on every worker. All workers
+            call it equally often.
+        asked: Returns what is asked of this training, if anything is. Only worker 0 calls it.
+        seconds: Time between two questions; None for `INTERVAL`.
+    """
+
+    warning: Callable[[], str | None] = _nothing
+    asked: Callable[[], Stop | None] = _nothing
+    seconds: float | None = None
+
+
+NO_REQUESTS = Requests()
+"""Nobody asks: training stops when it is done."""
 
 
 class CheckpointClock:
@@ -37,7 +62,7 @@ class CheckpointClock:
         workers: Workers,
         device: torch.device,
         minutes: float | None,
-        warning: Callable[[], str | None],
+        requests: Requests = NO_REQUESTS,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         """Starts the clock.
@@ -46,11 +71,11 @@ class CheckpointClock:
             workers: Who trains together.
             device: Where they exchange numbers.
             minutes: Time after which to save in any case; None for never.
-            warning: Returns which machine is about to be taken back, if one is, the same on every worker; all of them
-                call it equally often.
+            requests: Who can ask this training to stop.
             now: This worker's clock, in seconds.
         """
-        self._workers, self._device, self._minutes, self._warning, self._now = workers, device, minutes, warning, now
+        self._workers, self._device, self._minutes, self._requests, self._now = workers, device, minutes, requests, now
+        self._interval = INTERVAL if requests.seconds is None else requests.seconds
         self._steps, self._wait = 0, 1
         self._asked = self._saved = now()
 
@@ -62,15 +87,20 @@ class CheckpointClock:
         now = self._now()
         late = self._minutes is not None and now - self._saved >= 60 * self._minutes
         pace = max(1e-6, (now - self._asked) / self._steps)
-        wait = min(2 * self._wait, max(1, int(INTERVAL / pace)))
-        own = [late, wait] if self._workers.rank == 0 else [0, 0]  # added up, what worker 0 says
+        wait = min(2 * self._wait, max(1, int(self._interval / pace)))
+        asked = self._requests.asked() if self._workers.rank == 0 else None
+        own = [late, wait, asked is not None] if self._workers.rank == 0 else [0, 0, 0]  # added up: worker 0's values
         agreed = torch.tensor(own, dtype=torch.float64, device=self._device)
         self._workers.add_up(agreed)
-        late, wait = agreed.tolist()
+        late, wait, is_asked = agreed.tolist()
         self._steps, self._wait = 0, int(wait)
-        warning = self._warning()
+        warning = self._requests.warning()
         self._asked = self._now()
-        return Reason(warning) if late or warning else None
+        if warning is not None:
+            return Reason(Stop(warning))
+        if is_asked:
+            return Reason(asked or Stop("worker 0 was asked to stop"))
+        return Reason() if late else None
 
     def saved(self) -> None:
         """Notes that there is a checkpoint of now."""

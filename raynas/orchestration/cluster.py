@@ -93,7 +93,7 @@ class Cluster:
         Raises:
             ValueError: If there is no cluster at the address, or a local Ray could never hold what is needed.
         """
-        if _is_local(self._config):
+        if is_local(self._config):
             check_fits(self._config, needs)
         ray = sys.modules.get("ray")  # not imported here: it reads its environment when it is
         if not self._is_joined and not (ray is not None and ray.is_initialized()):
@@ -102,7 +102,7 @@ class Cluster:
 
     def room_for(self, needs: Needs) -> int | None:
         """Returns how many times a local Ray holds what is needed; None for a cluster, which may grow."""
-        if not _is_local(self._config):
+        if not is_local(self._config):
             return None
         have = _resources_here(self._config)
         return min(int(have[kind] / amount) for kind, amount in needs.resources.items())
@@ -113,7 +113,8 @@ def machine_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
-def _is_local(config: RunConfig) -> bool:
+def is_local(config: RunConfig) -> bool:
+    """Returns whether the Ray of a run is one of its own on this machine, which does not grow."""
     return config.address == "local" and "RAY_ADDRESS" not in os.environ
 
 
@@ -124,7 +125,7 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
     Raises:
         ValueError: If there is no cluster at the address.
     """
-    local = _is_local(config)
+    local = is_local(config)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths keep their meaning in workers
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
@@ -269,12 +270,10 @@ def missing(needs: Needs) -> str:
     return " and ".join(f"{math.ceil(amount)} more {kind}" for kind, amount in lacking.items())
 
 
-def free_workers(config: RunConfig) -> int:
-    """Returns how many training workers what nobody holds at this moment would do for."""
-    import ray
-
-    free: dict[str, float] = ray.available_resources()  # type: ignore[no-untyped-call]
-    return min(int(free.get(kind, 0.0) / amount) for kind, amount in worker_resources(config).items())
+def local_workers(config: RunConfig) -> int:
+    """Returns how many training workers a local Ray holds."""
+    have = _resources_here(config)
+    return min(int(have.get(kind, 0.0) / amount) for kind, amount in worker_resources(config).items())
 
 
 def check_fits(config: RunConfig, needs: Needs) -> None:

@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import yaml
 
 from raynas.config import RunConfig, load_config
+from raynas.orchestration import signals
 from raynas.orchestration.packing import LEFT_OUT, Package
 from raynas.sweeps import load_sweep
 
@@ -40,6 +41,9 @@ VARIABLES = ("RAYNAS_TRACEBACK",)
 
 ANSWER_SECONDS, POLL_SECONDS, STOP_SECONDS = 10.0, 1.0, 60.0
 
+GRACE_SECONDS = 30
+"""Whole seconds from SIGTERM to SIGKILL of a job that is stopped, as Kubernetes gives a pod."""
+
 
 def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) -> RunConfig:
     """Returns the configuration of a run file that can become a job.
@@ -53,8 +57,9 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
     Raises:
         ValueError: If the run file is not as it should be, is not sent, or its results would be lost.
     """
-    from raynas.orchestration.check import check_derivation  # here, since only this needs torch
-    from raynas.orchestration.task import make_space
+    with signals.imports():  # here, since only this needs torch
+        from raynas.orchestration.check import check_derivation
+        from raynas.orchestration.task import make_space
 
     config = load_config(file, overrides, quick)
     if verb_of(file) == "sweep":
@@ -88,10 +93,13 @@ def entrypoint(file: Path, overrides: Sequence[str], quick: bool, folder: Path) 
 def environment(given: Sequence[str]) -> dict[str, str]:
     """Returns the variables that a job gets: `VARIABLES` of this process, and those that the user gives.
 
+    A job that is stopped has `GRACE_SECONDS` from SIGTERM to SIGKILL, in which training saves; Ray's default is 3.
+
     Raises:
         ValueError: If one is not ``KEY=VALUE``.
     """
-    variables = {"PYTHONUNBUFFERED": "1"} | {key: os.environ[key] for key in VARIABLES if key in os.environ}
+    variables = {"PYTHONUNBUFFERED": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_SECONDS)}
+    variables |= {key: os.environ[key] for key in VARIABLES if key in os.environ}
     for one in given:
         key, equals, value = one.partition("=")
         if not key.isidentifier() or not equals:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import datetime
 import errno
+import functools
+import math
 import os
 import shutil
 import time
@@ -13,16 +15,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raynas.config import RunConfig, parse_config, within
-from raynas.orchestration import cluster
+from raynas.orchestration import cluster, signals
+from raynas.orchestration.checkpoint_clock import Requests
+from raynas.orchestration.mailbox import Stop, make_mailbox
 from raynas.orchestration.progress import Progress
+from raynas.orchestration.room import Room, training_room
 from raynas.orchestration.run_folder import METRICS, NOTES, PROGRESS, failures_named, seed_folder
 from raynas.orchestration.storage import RAY, Mirror, mirror_at, pull_news
+from raynas.orchestration.train_supernet import saved_line
 
 if TYPE_CHECKING:
     from ray.train import PreemptionInfo, TrainingFailedError
 
-FAILED_STARTS = 2
-"""How often Ray may fail to start the workers again before a trainer gives up; each time costs it a minute."""
+SAVE_SECONDS = 25.0
+"""How long a signal waits for the workers to save: Kubernetes and `raynas stop` kill 30 s after SIGTERM."""
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 """What a file system says that is full, read-only or somebody else's: other workers would hear it too."""
@@ -33,25 +39,25 @@ class Failure:
     """What a trainer failed of.
 
     Attributes:
-        reason: What happened, in one line; None if a worker has told the user.
-        mistake: The error to raise at once, if only the user can mend it: another attempt would meet it again.
+        reason: What happened, in one line; None if the user knows it.
+        mistake: The error to raise at once, if only the user can remedy it: another attempt would meet it again.
         counts: Whether it is one of those that `train.max_failures` bounds.
-        no_room: Whether the workers did not find the room to start in.
+        position: Where training saved before it stopped, if it was asked to stop.
     """
 
     reason: str | None
     mistake: ValueError | OSError | None = None
     counts: bool = True
-    no_room: bool = False
+    position: str | None = None
 
 
 def fit(config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
     """Trains the supernets of a run on Ray, from their last checkpoints on, until they are done.
 
-    A worker or node that is lost ends the attempt, and the next one goes on from the last checkpoint. After
-    `train.max_failures` attempts in a row without a new checkpoint the last failure is raised. A machine that is taken
-    back is no failure, and neither is a cluster without room: where workers come and go, Ray counts what others hold as
-    room too, so that the next attempt is told to be content with what is free.
+    Every attempt is a trainer of a fixed number of workers. A worker or node that is lost ends the attempt, and the
+    next one continues from the last checkpoint with the room that is there. After `train.max_failures` attempts in a
+    row without a new checkpoint the last failure is raised. A machine that is taken back is no failure. When there is
+    room for more workers, the trainer saves and stops, and a larger one continues with the next step.
 
     Args:
         config: The resolved configuration.
@@ -63,87 +69,139 @@ def fit(config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[
         ValueError: If the configuration, the data or the folder is not as it should be.
         OSError: If the disk is full, or the folder cannot be written.
         RuntimeError: If training keeps failing.
-    """
-    failures, said = 0, ""
-    least, most = config.train.worker_range
-    while True:
-        position = _position(config, mirror.folder)
-        failure = _attempt(config, mirror, progress, watch, most)
-        mirror.pull()
-        most = config.train.worker_range[1]
-        if failure is None:
-            return
-        if failure.mistake is not None:
-            raise failure.mistake
-        if failure.no_room:
-            free = cluster.free_workers(config)
-            most = max(least, min(most, free))
-            told = lack_of_room(config, free)
-            if told != said and not cluster.missing(cluster.worker_needs(config)):  # that has been said
-                progress.note(told)
-                said = told
-            continue
-        if not failure.counts:
-            if failure.reason is not None:
-                progress.note(f"{failure.reason}; continuing from the last checkpoint")
-            continue
-        failures = 1 if _position(config, mirror.folder) != position else failures + 1
-        if failures > config.train.max_failures:
-            raise RuntimeError(
-                f"training was tried {failures} times without a new checkpoint; the last time {failure.reason}; "
-                "give the same command again to continue"
-            )
-        progress.note(f"{failure.reason}; continuing from the last checkpoint")
-
-
-def lack_of_room(config: RunConfig, free: int) -> str:
-    """Returns, in one line, what training waits for or goes on with when its workers found no room."""
-    least, most = config.train.worker_range
-    kinds = " and ".join(f"{amount:g} {kind}" for kind, amount in cluster.worker_resources(config).items())
-    held = f"there is room for {free} training workers of {kinds} each, the rest is held by something else"
-    if free < least:
-        return f"waiting for room: {held}; train.workers needs {least}"
-    return f"{held}; training with up to {min(free, most)}"
-
-
-def _attempt(
-    config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[], None], most: int
-) -> Failure | None:
-    """Runs one trainer, of so many workers at most, to its end and returns what it failed of, if it did.
-
-    The trainer runs in a Ray task, so that this process only waits: Ctrl-C ends it, and Ray ends the task.
+        KeyboardInterrupt: If a signal came. The workers save first, unless a second signal comes.
     """
     import ray
 
-    with failures_named(mirror.folder / RAY):  # what Ray would fail of here, it would not say
-        (mirror.folder / RAY).mkdir(exist_ok=True)
-    task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(config.model_dump(), config.location, most)
-    metrics = [seed_folder(mirror.folder, seed) / METRICS for seed in config.base_seeds]
-    began = time.monotonic()
-    while not ray.wait([task], timeout=0.5)[0]:
-        watch()
-        if time.monotonic() - began > 5:
-            began = time.monotonic()
-            lacking = cluster.missing(cluster.worker_needs(config))
-            progress.wait_for(f"waiting for {lacking}: train.workers needs them" if lacking else None)
-            pull_news(mirror, progress.note, PROGRESS, NOTES, *metrics)
+    failures, mailbox = 0, make_mailbox()
     try:
-        failure: Failure | None = ray.get(task)
-    except ray.exceptions.RayError as error:
-        return Failure(f"the trainer was lost ({type(error).__name__})")
+        with training_room(config) as room, signals.noted() as signal:
+            while True:
+                position = _position(config, mirror.folder)
+                room.gather(functools.partial(_tick, progress, signal))
+                attempt = _Attempt(config, mirror, progress, room, mailbox, signal)
+                failure = attempt.result(watch)
+                mirror.pull()
+                if signal.number is not None:
+                    raise KeyboardInterrupt(
+                        *filter(None, [failure and failure.position and saved_line(failure.position)])
+                    )
+                if failure is None:
+                    return
+                if failure.mistake is not None:
+                    raise failure.mistake
+                if failure.counts:
+                    failures = 1 if _position(config, mirror.folder) != position else failures + 1
+                if failures > config.train.max_failures:
+                    raise RuntimeError(
+                        f"training was tried {failures} times without a new checkpoint; the last time "
+                        f"{failure.reason}; give the same command again to continue"
+                    )
+                if failure.reason is not None:
+                    progress.note(f"{failure.reason}; continuing from the last checkpoint")
     finally:
-        shutil.rmtree(mirror.folder / RAY, ignore_errors=True)  # checkpoints are ours; Ray keeps nothing there
-        mirror.remove(RAY)
-    return failure
+        ray.kill(mailbox)
 
 
-def run_trainer(values: dict[str, Any], location: str, most: int) -> Failure | None:
+def _last_words(failure: Failure | None) -> list[str]:
+    """Returns what there is to say after a signal: where training saved, if it did."""
+    return [saved_line(failure.position)] if failure is not None and failure.position is not None else []
+
+
+def _tick(progress: Progress, signal: signals.Noted, waits_for: str | None) -> None:
+    """Says what training waits for, and ends the wait if a signal came: there is nothing to save."""
+    progress.wait_for(waits_for)
+    if signal.number is not None:
+        raise KeyboardInterrupt
+
+
+class _Attempt:
+    """A trainer of a fixed number of workers, in a Ray task, so that this process only waits.
+
+    Ctrl-C ends this process, and Ray ends the task.
+    """
+
+    def __init__(
+        self, config: RunConfig, mirror: Mirror, progress: Progress, room: Room, mailbox: Any, signal: signals.Noted
+    ) -> None:
+        """Starts the trainer."""
+        import ray
+
+        self._mirror, self._progress, self._room = mirror, progress, room
+        self._mailbox, self._signal = mailbox, signal
+        self._number, self._deadline, self._asked = time.time_ns(), math.inf, -math.inf
+        self._metrics = [seed_folder(mirror.folder, seed) / METRICS for seed in config.base_seeds]
+        with failures_named(mirror.folder / RAY):  # what Ray would fail of here, it would not say
+            (mirror.folder / RAY).mkdir(exist_ok=True)
+        arguments = (config.model_dump(), config.location, room.workers, mailbox, self._number)
+        self._task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(*arguments)
+
+    def result(self, watch: Callable[[], None]) -> Failure | None:
+        """Returns what the trainer failed of, if it did, when it has ended.
+
+        Raises:
+            KeyboardInterrupt: If a signal came and there is nothing to save, or saving takes too long.
+        """
+        import ray
+
+        spoke = time.monotonic()
+        try:
+            while not ray.wait([self._task], timeout=0.5)[0]:
+                watch()
+                self._ask_to_stop()
+                if time.monotonic() - spoke > 5:
+                    spoke = time.monotonic()
+                    self._progress.wait_for(self._room.lacking())
+                    pull_news(self._mirror, self._progress.note, PROGRESS, NOTES, *self._metrics)
+            failure: Failure | None = ray.get(self._task)
+        except ray.exceptions.RayError as error:
+            return Failure(f"the trainer was lost ({type(error).__name__})")
+        finally:
+            shutil.rmtree(
+                self._mirror.folder / RAY, ignore_errors=True
+            )  # checkpoints are ours; Ray keeps nothing there
+            self._mirror.remove(RAY)
+        return failure
+
+    def _ask_to_stop(self) -> None:
+        """Asks the workers to save and stop, if a signal came or there is room for more of them."""
+        now = time.monotonic()
+        if self._signal.number is not None:
+            if self._deadline == math.inf:
+                self._deadline = now + SAVE_SECONDS
+                if not self._post(Stop("a signal came", noted=False)):
+                    raise KeyboardInterrupt  # no step was taken since the last checkpoint
+            elif now > self._deadline:
+                raise KeyboardInterrupt(
+                    f"not saved within {SAVE_SECONDS:.0f} s; give the same command again to continue from the last "
+                    "checkpoint"
+                )
+            return
+        workers = self._room.watch()
+        if workers and now > self._asked + 5:
+            self._asked = now
+            self._post(Stop(f"there is room for {workers} training workers instead of {self._room.workers}"))
+
+    def _post(self, request: Stop) -> bool:
+        """Returns whether the workers train and will hear of a request."""
+        import ray
+
+        try:
+            trains: bool = ray.get(self._mailbox.post.remote(self._number, request), timeout=5)
+        except ray.exceptions.RayError:
+            return False
+        return trains
+
+
+def run_trainer(values: dict[str, Any], location: str, workers: int, mailbox: Any, attempt: int) -> Failure | None:
     """Returns what a Ray trainer failed of, or None after it has trained the supernets to their end.
 
     Args:
         values: The resolved configuration as plain values.
         location: The run's folder or URL.
-        most: How many workers to train with at most.
+        workers: How many workers train.
+        mailbox: The handle of the `Mailbox` that worker 0 asks.
+        attempt: By which number it asks.
     """
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # on a cluster this process has not the driver's environment
     from ray.train import FailureConfig, ScalingConfig, TrainingFailedError
@@ -151,23 +209,21 @@ def run_trainer(values: dict[str, Any], location: str, most: int) -> Failure | N
     from ray.train.torch import TorchTrainer
 
     config = parse_config(values)
-    train, least = config.train, config.train.worker_range[0]
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config={"config": values, "location": location},
+        train_loop_config={"config": values, "location": location, "mailbox": mailbox, "attempt": attempt},
         scaling_config=ScalingConfig(
-            num_workers=least if least == most else (least, most),  # type: ignore[arg-type]
-            use_gpu=train.use_gpu,
-            elastic_resize_monitor_interval_s=15,  # type: ignore[call-arg]
+            num_workers=workers,
+            use_gpu=config.train.use_gpu,
             resources_per_worker=cluster.worker_resources(config),
         ),
         run_config=RayRunConfig(
-            name=f"attempt-{time.time_ns()}",
+            name=f"attempt-{attempt}",
             storage_path=within(location, RAY),
-            failure_config=FailureConfig(  # all that ends an attempt is for `fit` to judge
+            failure_config=FailureConfig(  # `fit` decides about everything that ends an attempt
                 max_failures=0,
                 max_preemption_failures=0,  # type: ignore[call-arg]
-                controller_failure_limit=FAILED_STARTS,
+                controller_failure_limit=0,
             ),
         ),
     )
@@ -184,14 +240,15 @@ def _failure(error: TrainingFailedError) -> Failure:
     from ray.train.v2.api.exceptions import PreemptionError
 
     from raynas.orchestration.ownership import Busy
-    from raynas.orchestration.train_supernet import TakenBack
+    from raynas.orchestration.train_supernet import SavedAndStopped
 
     failures = list(getattr(error, "worker_failures", {}).values()) or [getattr(error, "controller_failure", error)]
     causes: list[BaseException] = [getattr(failure, "_base_exc", failure) for failure in failures]
-    if any(isinstance(cause, TakenBack) for cause in causes):
-        return Failure(None, counts=False)
+    for cause in causes:
+        if isinstance(cause, SavedAndStopped):
+            return Failure(None, counts=False, position=cause.position)
     if any(type(cause).__name__ == "WorkerGroupStartupTimeoutError" for cause in causes):
-        return Failure("training workers found no room", counts=False, no_room=True)
+        return Failure("the room of training workers is held by others", counts=False)
     if isinstance(error, PreemptionError) or any(getattr(cause, "preempted", False) for cause in causes):
         return Failure("the machine of a training worker was taken back", counts=False)
     for cause in causes:
@@ -237,8 +294,10 @@ def train_worker(values: dict[str, Any]) -> None:
     """Trains as one worker of a Ray trainer.
 
     Args:
-        values: ``config``, the resolved configuration as plain values, and ``location``, the run's folder or URL.
+        values: ``config``, the resolved configuration as plain values; ``location``, the run's folder or URL;
+            ``mailbox``, where worker 0 asks what it is asked to do, and ``attempt``, by which number.
     """
+    import ray
     import ray.train
     import ray.train.torch
     import torch
@@ -258,6 +317,13 @@ def train_worker(values: dict[str, Any]) -> None:
         nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
         return taken_back(info, {node["NodeID"]: node["NodeManagerAddress"] for node in nodes}, time.time())
 
+    def asked() -> Stop | None:
+        try:
+            request: Stop | None = ray.get(values["mailbox"].ask.remote(values["attempt"]), timeout=2)
+        except ray.exceptions.RayError:  # the mailbox is lost, and starts again: the next question is answered
+            return None
+        return request
+
     context = ray.train.get_context()
     workers = Workers(context.get_world_rank(), context.get_world_size(), add_up)
     config = parse_config(values["config"])
@@ -270,4 +336,4 @@ def train_worker(values: dict[str, Any]) -> None:
                 mirror.push()
             workers.add_up(torch.zeros(1, device=device))  # what worker 0 had not pushed is there now
             mirror.pull("config.json", "supernet", weights=False)
-        train_supernets(make_task(config), mirror, workers, device, warning=warning)
+        train_supernets(make_task(config), mirror, workers, device, requests=Requests(warning, asked))

@@ -14,16 +14,19 @@ import torch
 from rich.console import Console
 
 from raynas.config import RunConfig, is_url
+from raynas.orchestration import signals
+from raynas.orchestration.checkpoint_clock import Requests
 from raynas.orchestration.cluster import Cluster, worker_needs
 from raynas.orchestration.judge import check_judge, fitness_name, judging, needs_training
 from raynas.orchestration.latency import needs_latency, profile, with_latency
+from raynas.orchestration.mailbox import Stop
 from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.rank import WHOLE, rank
 from raynas.orchestration.run_folder import BESIDE_TRAINING, check_reuse, drop_unfinished, is_new, open_run
 from raynas.orchestration.search import Result, check_search, search
 from raynas.orchestration.storage import RAY, Mirror, mirrored, pulled
 from raynas.orchestration.task import Task, as_searched, make_task
-from raynas.orchestration.train_supernet import is_trained, train_supernets
+from raynas.orchestration.train_supernet import SavedAndStopped, is_trained, saved_line, train_supernets
 from raynas.supernet.workers import Workers
 
 
@@ -100,14 +103,36 @@ def train(task: Task, mirror: Mirror, cluster: Cluster, console: Console, watch:
         if config.train.workers == 0:
             if config.train.use_gpu and not torch.cuda.is_available():
                 raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
-            device = torch.device("cuda" if config.train.use_gpu else "cpu")
-            train_supernets(task, mirror, Workers(), device, after_epoch=watch)
+            _train_here(task, mirror, watch)
         else:
             from raynas.orchestration.ray_train import fit
 
             cluster.join(worker_needs(config))
             fit(config, mirror, progress, watch)
     console.print(f"supernet: trained in {time.perf_counter() - began:.0f} s", highlight=False)
+
+
+def _train_here(task: Task, mirror: Mirror, watch: Callable[[], None]) -> None:
+    """Trains in this process.
+
+    Raises:
+        KeyboardInterrupt: If a signal came; after the first step there is a checkpoint of that moment.
+    """
+    device = torch.device("cuda" if task.config.train.use_gpu else "cpu")
+    with signals.noted(active=False) as signal:
+
+        def asked() -> Stop | None:
+            signal.active = True  # a step is done, which a signal would lose
+            return Stop("a signal came", noted=False) if signal.number is not None else None
+
+        try:
+            train_supernets(
+                task, mirror, Workers(), device, after_epoch=watch, requests=Requests(asked=asked, seconds=0)
+            )
+        except SavedAndStopped as stopped:
+            raise KeyboardInterrupt(saved_line(stopped.position)) from None
+    if signal.number is not None:
+        raise KeyboardInterrupt
 
 
 def run(

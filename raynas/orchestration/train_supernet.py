@@ -33,7 +33,7 @@ from raynas.orchestration.checkpoint import (
     restore,
     save_checkpoint,
 )
-from raynas.orchestration.checkpoint_clock import CheckpointClock, Reason
+from raynas.orchestration.checkpoint_clock import NO_REQUESTS, CheckpointClock, Reason, Requests
 from raynas.orchestration.run_folder import (
     METRICS,
     NOTES,
@@ -60,8 +60,25 @@ def is_trained(folder: Path, base_seed: int) -> bool:
     return (seed_folder(folder, base_seed) / "result.json").exists()
 
 
-class TakenBack(RuntimeError):
-    """A machine is about to be taken back: training saved, and stopped to go on elsewhere."""
+class SavedAndStopped(RuntimeError):
+    """Training was asked to stop: it saved first, and no step is repeated.
+
+    Attributes:
+        position: Where training is, such as ``epoch 3, step 66``; the next command continues with the step after it.
+    """
+
+    def __init__(self, why: str, position: str) -> None:
+        """Takes who asked, and the position."""
+        super().__init__(why, position)  # all arguments, so that it can be pickled
+        self.position = position
+
+    def __str__(self) -> str:
+        return f"{self.args[0]}: saved at {self.position}"
+
+
+def saved_line(position: str) -> str:
+    """Returns what a command says that a signal ended after training had saved."""
+    return f"saved at {position}; give the same command again"
 
 
 def train_supernets(
@@ -70,7 +87,7 @@ def train_supernets(
     workers: Workers,
     device: torch.device,
     after_epoch: Callable[[], None] = lambda: None,
-    warning: Callable[[], str | None] = lambda: None,
+    requests: Requests = NO_REQUESTS,
 ) -> None:
     """Trains, or goes on training, the supernet of every base seed that is not done, and leaves it in the run folder.
 
@@ -82,17 +99,17 @@ def train_supernets(
         workers: Who trains together.
         device: Where this worker computes.
         after_epoch: Called when an epoch's lines are written.
-        warning: Returns which machine is about to be taken back, if one is, the same on every worker.
+        requests: Who can ask this training to save and stop.
 
     Raises:
-        TakenBack: If one is. The checkpoint is of that step: to go on training here would be work to be repeated.
+        SavedAndStopped: If somebody did. The checkpoint is of that step, so no step is repeated.
         ValueError: If the folder holds another run's weights, or the data are not as the configuration says.
         RuntimeError: If the training diverges or the workers disagree.
     """
     torch.set_num_threads(task.config.train.cpus_per_worker)
     for base_seed in task.config.base_seeds:
         if not is_trained(mirror.folder, base_seed):
-            _train_supernet(task, mirror, base_seed, workers, device, after_epoch, warning)
+            _train_supernet(task, mirror, base_seed, workers, device, after_epoch, requests)
 
 
 def recipe_of(config: RunConfig) -> Recipe:
@@ -175,7 +192,7 @@ def _train_supernet(
     workers: Workers,
     device: torch.device,
     after_epoch: Callable[[], None],
-    warning: Callable[[], str | None],
+    requests: Requests,
 ) -> None:
     folder = mirror.folder
     config, place, about = task.config, seed_folder(folder, base_seed), task.about(base_seed)
@@ -216,7 +233,7 @@ def _train_supernet(
         restore(last, supernet, optimizer, alphas)
         if alphas is not None and last.sums:
             alphas.restore_sums(last.sums["alphas"], workers)
-        clock = CheckpointClock(workers, device, config.train.checkpoint_minutes, warning)
+        clock = CheckpointClock(workers, device, config.train.checkpoint_minutes, requests)
         reason: Reason | None = None
         logbook = None
         if workers.rank == 0:
@@ -235,15 +252,16 @@ def _train_supernet(
                 save_checkpoint(to, supernet, optimizer, epochs, step, about, alphas, steps, sums)
                 drop_checkpoints(place, config.train.keep_checkpoints, to)
             clock.saved()
-            warning = reason.warning if reason is not None and epochs < recipe.epochs else None
+            stop = reason.stop if reason is not None and epochs < recipe.epochs else None
             if workers.rank == 0:
-                if warning is not None:
-                    where = f"after epoch {epochs} and step {steps} of {batches.steps_per_epoch}"
-                    _note(folder, f"{warning}: saved {where}, to go on elsewhere")
+                if stop is not None and stop.noted:
+                    _note(
+                        folder, f"{stop.why}: saved after epoch {epochs} and step {steps} of {batches.steps_per_epoch}"
+                    )
                 mirror.push()
-            if warning is not None:
+            if stop is not None:
                 workers.add_up(torch.zeros(1, device=device))  # no worker ends before the checkpoint is written
-                raise TakenBack(warning)
+                raise SavedAndStopped(stop.why, _position(config, base_seed, epochs, steps))
 
         def report_step(metrics: StepMetrics) -> None:
             nonlocal reason
@@ -314,6 +332,12 @@ def _share(candidate: str, space: SearchSpace, probabilities: Sequence[np.ndarra
         if candidate in choice.candidates
     ]
     return float(np.mean(found)) if found else None
+
+
+def _position(config: RunConfig, base_seed: int, epochs: int, steps: int) -> str:
+    """Returns where a training is after so many epochs and steps of the next one; epochs count from 1."""
+    seed = f"seed {base_seed}, " if len(config.base_seeds) > 1 else ""
+    return seed + (f"epoch {epochs + 1}, step {steps}" if steps else f"the end of epoch {epochs}")
 
 
 def _note(folder: Path, line: str) -> None:

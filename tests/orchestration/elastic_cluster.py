@@ -1,7 +1,8 @@
 """A cluster without CPUs, to which nodes come and from which one is killed while raynas trains on it.
 
 Usage: elastic_cluster.py RUN_FILE RUN_FOLDER. Ends the run a hundred epochs after the last change, and prints what
-raynas said, and last the numbers of workers that trained.
+raynas said, and last as JSON the numbers of workers that trained, the last step that one worker showed before the
+second joined, and the step that was saved for the two.
 """
 
 import json
@@ -34,6 +35,7 @@ def main(file: str, folder: Path) -> int:
             stdout=stream,
         )
     worlds: list[int] = []
+    shown: list[int] = []
 
     def wait_for(sign: object) -> None:
         """Waits until raynas has said a text, or so many workers train, which the first one notes."""
@@ -42,9 +44,12 @@ def main(file: str, folder: Path) -> int:
             if process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"no {sign}: {worlds}, exit status {process.poll()}\n{said.read_text()}")
             note = folder / "progress.json"
-            world = json.loads(note.read_text())["workers"] if note.exists() else None
-            if world is not None and worlds[-1:] != [world]:
-                worlds.append(world)
+            if note.exists():
+                now = json.loads(note.read_text())
+                if worlds[-1:] != [now["workers"]]:
+                    worlds.append(now["workers"])
+                if worlds == [1]:
+                    shown.append(now["step"])
             time.sleep(0.1)
 
     try:
@@ -52,7 +57,11 @@ def main(file: str, folder: Path) -> int:
         cluster.add_node(num_cpus=1)
         wait_for(1)
         second = cluster.add_node(num_cpus=1)
+        began = time.monotonic()
         wait_for(2)
+        joined = time.monotonic() - began
+        (saved,) = (folder / "supernet/seed_0").glob("epoch_*_step_*")
+        position = json.loads((saved / "checkpoint.json").read_text())
         time.sleep(3)
         cluster.remove_node(second, allow_graceful=False)
         wait_for(1)
@@ -67,7 +76,8 @@ def main(file: str, folder: Path) -> int:
         process.kill()
         cluster.shutdown()
         shutil.rmtree(temporary, ignore_errors=True)
-    print(json.dumps(worlds))
+    seen = {"worlds": worlds, "shown": shown[-1], "saved": position["steps"], "joined_after": joined}
+    print(json.dumps(seen))
     return 0 if status == 143 else 1  # which is how SIGTERM ends it
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -82,6 +83,21 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str], se
         assert process.poll() is None, f"ended early: {process.communicate()}"
         assert time.monotonic() < deadline, "waited too long"
         time.sleep(0.05)
+
+
+def shown_step(run: Path) -> int:
+    """Returns the last step that training showed."""
+    return int(json.loads((run / "progress.json").read_text())["step"])
+
+
+def saved_step(run: Path, said: str) -> int:
+    """Returns the step that a signal saved, which the command must say and the run folder must have."""
+    found = re.fullmatch(r"raynas: saved at (?:epoch (\d+), step (\d+)|the end of epoch (\d+)); .* again\n", said)
+    assert found, said
+    epochs, steps = (int(found[3]), 0) if found[3] else (int(found[1]) - 1, int(found[2]))
+    name = f"epoch_{epochs:05d}" + (f"_step_{steps:05d}" if steps else "")
+    checkpoint = json.loads((run / "supernet/seed_0" / name / "checkpoint.json").read_text())
+    return int(checkpoint["steps"])
 
 
 def losses(run: Path, seed: int = 0) -> list[float]:

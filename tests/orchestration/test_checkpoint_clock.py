@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from raynas.orchestration import checkpoint_clock
-from raynas.orchestration.checkpoint_clock import CheckpointClock, Reason
+from raynas.orchestration.checkpoint_clock import CheckpointClock, Reason, Requests
+from raynas.orchestration.mailbox import Stop
 from raynas.supernet.workers import ALONE, Workers
 from tests.supernet.test_train_supernet import Together
 
@@ -23,10 +24,11 @@ class Steps:
         warned_at: float = float("inf"),
         workers: Workers = ALONE,
         saving: float = 0.0,
+        requests: Requests | None = None,
     ) -> None:
         self.time, self.asked = 0.0, list[float]()
         self.pace, self.warned_at, self.saving = pace, warned_at, saving
-        self.clock = CheckpointClock(workers, CPU, minutes, self.warning, lambda: self.time)
+        self.clock = CheckpointClock(workers, CPU, minutes, requests or Requests(self.warning), lambda: self.time)
 
     def warning(self) -> str | None:
         self.asked.append(self.time)
@@ -68,7 +70,7 @@ def test_a_first_step_that_is_much_faster_or_slower_than_the_others_does_no_harm
 def test_no_more_time_than_was_asked_for_passes_between_checkpoints() -> None:
     training = Steps(lambda step: 0.1, minutes=2, saving=5.0)
     reasons = training.take(12_000)
-    assert set(reasons.values()) == {Reason(None)}
+    assert set(reasons.values()) == {Reason()}
     gaps = [(b - a) * 0.1 for a, b in zip([0, *reasons], reasons, strict=False)]
     assert len(gaps) == 9
     assert 120 <= min(gaps) and max(gaps) <= 123.1
@@ -87,7 +89,7 @@ def test_without_minutes_only_a_warning_is_a_reason() -> None:
     reasons = training.take(2200)
     first = next(iter(reasons))
     assert 1000 <= first * 0.5 <= 1003
-    assert reasons[first] == Reason("a machine")
+    assert reasons[first] == Reason(Stop("a machine"))
 
 
 @pytest.mark.parametrize("world", [2, 3])
@@ -107,3 +109,33 @@ def test_an_interval_of_nothing_asks_after_every_step(monkeypatch: pytest.Monkey
     monkeypatch.setattr(checkpoint_clock, "INTERVAL", 0.0)
     training = Steps(lambda step: 0.001, minutes=None, warned_at=0.0)
     assert list(training.take(20)) == list(range(1, 21))
+
+
+@pytest.mark.parametrize("world", [1, 3])
+def test_a_request_of_the_driver_reaches_all_workers_through_worker_0_alone(world: int) -> None:
+    stop = Stop("there is room for 4")
+
+    def work(rank: int, workers: Workers) -> tuple[int, Reason, int]:
+        questions = list[float]()
+
+        def asked() -> Stop | None:
+            questions.append(training.time)
+            return stop if training.time >= 20 else None
+
+        training = Steps(lambda step: 1.0, None, workers=workers, requests=Requests(asked=asked))
+        ((step, reason),) = training.take(23).items()
+        return step, reason, len(questions)
+
+    results, errors = Together(world).run(work)
+    assert errors == [None] * world
+    assert {step for step, _, _ in results} in ({20}, {21}, {22})
+    assert results[0][1] == Reason(stop)
+    assert all(reason.stop is not None for _, reason, _ in results)
+    assert [number > 0 for _, _, number in results] == [True] + [False] * (world - 1)
+
+
+def test_a_question_that_costs_nothing_is_asked_after_every_step() -> None:
+    questions = list[float]()
+    requests = Requests(asked=lambda: questions.append(0.0), seconds=0)  # type: ignore[func-returns-value]
+    assert Steps(lambda step: 0.001, None, requests=requests).take(50) == {}
+    assert len(questions) == 50

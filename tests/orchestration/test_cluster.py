@@ -8,6 +8,7 @@ import pytest
 
 from raynas.config import RunConfig, load_config
 from raynas.orchestration import cluster
+from raynas.orchestration.room import training_room
 from tests.orchestration.runs import small_run
 
 
@@ -83,19 +84,19 @@ def test_a_resource_that_this_machine_does_not_offer_is_refused(tmp_path: Path) 
         check_workers(tmp_path, "train.workers=[2, 4]", "train.resource=raynas_train", "local_cpus=2")
 
 
-def test_what_a_cluster_lacks_and_what_is_free_is_counted_with_the_resource(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_a_cluster_lacks_is_counted_with_the_resource(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_of(tmp_path, "train.workers=[2, 9]", "train.resource=raynas_train", "train.cpus_per_worker=2")
     monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": 16.0, "raynas_train": 1.0})
     assert cluster.missing(cluster.worker_needs(config)) == "1 more raynas_train"
-    for free, workers in [
-        ({"CPU": 16.0, "raynas_train": 5.0}, 5),
-        ({"CPU": 7.0, "raynas_train": 5.0}, 3),
-        ({"CPU": 7.0}, 0),
-    ]:
-        monkeypatch.setattr("ray.available_resources", lambda free=free: free)
-        assert cluster.free_workers(config) == workers
+
+
+def test_an_elastic_training_on_a_local_ray_has_as_many_workers_as_the_machine_holds(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "train.workers=[1, 9]", "train.cpus_per_worker=2", "local_cpus=7")
+    assert cluster.local_workers(config) == 3
+    with training_room(config) as room:
+        assert room.gather(lambda waits_for: None) == 3
+    with training_room(config_of(tmp_path, "train.workers=[1, 2]", "local_cpus=7")) as room:
+        assert room.workers == 2
 
 
 def test_an_evaluator_that_no_machine_like_this_holds_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import ast
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -167,7 +168,8 @@ def test_a_submission_prints_the_id_alone_and_sends_command_folder_and_environme
         "python -m raynas run small.yaml --set train.epochs=7 --set 'search.mutation_excludes=[none, x y]'"
     )
     variables = client.submitted["runtime_env"]["env_vars"]
-    assert variables == {"PYTHONUNBUFFERED": "1", "RAYNAS_TRACEBACK": "1", "A": "b=c"}
+    expected = {"PYTHONUNBUFFERED": "1", "RAYNAS_TRACEBACK": "1", "A": "b=c"}
+    assert variables == {**expected, "RAY_JOB_STOP_WAIT_TIME_S": "30"}, "a job that is stopped has time to save"
     assert {"small.yaml", "my_space.py", "raynas/cli.py"} <= set(client.packed)
 
 
@@ -568,7 +570,8 @@ def test_a_job_is_submitted_stopped_and_continued_on_a_cluster_that_wants_a_toke
     """What `ray job submit` began, and `raynas stop` ended in the middle, `raynas submit` continues."""
     settings = [f"storage_path={tmp_path}", "train.epochs=300", "train.checkpoint_every=5", "report=false"]
     words = ["jobs/quickstart.yaml", *(word for setting in settings for word in ("--set", setting))]
-    submission = ["--working-dir", ".", "--submission-id", "first", "--no-wait", "--"]
+    grace = ["--runtime-env-json", '{"env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": "30"}}']
+    submission = ["--working-dir", ".", "--submission-id", "first", "--no-wait", *grace, "--"]
     place = tmp_path / "quickstart/supernet/seed_0"
     subprocess.run(
         [*RAY, "job", "submit", *submission, "python", "-m", "raynas", "run", *words],
@@ -589,10 +592,13 @@ def test_a_job_is_submitted_stopped_and_continued_on_a_cluster_that_wants_a_toke
         assert time.monotonic() < deadline, left
         time.sleep(0.1)
     status, out, _ = raynas(ROOT, "jobs", "first", "--follow", **head)
-    assert status == 143 and out.endswith("raynas: terminated; give the same command again to continue\n")
+    assert status == 143
+    (saved,) = re.findall(
+        r"\nraynas: saved at (?:the end of )?epoch (\d+)(?:, step \d+)?; give the same command again\n$", out
+    )
     assert "\nepoch 1/300  loss " in out and "\x1b" not in out.partition("epoch 1/")[2]
-    reached = max(int(path.name[6:]) for path in place.glob("epoch_*"))
-    assert 10 <= reached < 300
+    reached = max(int(path.name.split("_")[1]) for path in place.glob("epoch_*"))
+    assert 10 <= reached < 300 and int(saved) in (reached, reached + 1)
 
     status, out, err = raynas(ROOT, "submit", *words, "--id", "second", "--follow", **head)
     assert status == 0, out + err

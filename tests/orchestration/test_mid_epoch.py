@@ -13,14 +13,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from raynas.config import load_config
 from raynas.orchestration import checkpoint_clock
 from raynas.orchestration.checkpoint import checkpoint_folders
+from raynas.orchestration.checkpoint_clock import Requests
 from raynas.orchestration.storage import Mirror
 from raynas.orchestration.task import Task, make_task
-from raynas.orchestration.train_supernet import TakenBack, train_supernets
+from raynas.orchestration.train_supernet import SavedAndStopped, train_supernets
 from raynas.supernet.workers import ALONE, Workers
 from tests.orchestration.runs import chain_run, small_run
 from tests.supernet.test_train_supernet import Together
 
 CPU = torch.device("cpu")
+ASKED = Requests(warning=lambda: "a machine")
 EPOCHS, STEPS = 2, 3
 TIMED = ("seconds", "images_per_second")
 
@@ -53,8 +55,8 @@ def train_in_pieces(task: Task, folder: Path, worlds: Iterable[int] = ()) -> lis
 
         def train(rank: int, workers: Workers) -> bool:
             try:
-                train_supernets(task, Mirror(folder), workers, CPU, warning=lambda: "a machine")
-            except TakenBack:
+                train_supernets(task, Mirror(folder), workers, CPU, requests=ASKED)
+            except SavedAndStopped:
                 return True
             return False
 
@@ -107,7 +109,7 @@ def test_an_interruption_after_every_step_leaves_no_trace(tmp_path: Path, run: s
     assert found == expected
     assert [step for step, _ in found["events"]["train/loss"]] == [STEPS, 2 * STEPS]
     notes = (folder / "notes.txt").read_text().splitlines()
-    assert notes[0] == f"a machine: saved after epoch 0 and step 1 of {STEPS}, to go on elsewhere"
+    assert notes[0] == f"a machine: saved after epoch 0 and step 1 of {STEPS}"
     assert len(notes) == len(positions)
 
 
@@ -146,8 +148,8 @@ def test_seconds_are_those_of_training_and_not_of_the_time_between(
     monkeypatch.setattr(one_shot.time, "perf_counter", lambda: clock[0])
 
     for _ in range(EPOCHS * STEPS - 1):
-        with pytest.raises(TakenBack):
-            train_supernets(task, Mirror(folder), ALONE, CPU, warning=lambda: "a machine")
+        with pytest.raises(SavedAndStopped):
+            train_supernets(task, Mirror(folder), ALONE, CPU, requests=ASKED)
         clock[0] += 1000
     train_supernets(task, Mirror(folder), ALONE, CPU)
     lines = [json.loads(line) for line in (folder / "supernet/seed_0/metrics.jsonl").read_text().splitlines()]
@@ -172,8 +174,8 @@ def test_training_saves_again_where_all_checkpoints_were_damaged(tmp_path: Path)
     for checkpoint in checkpoint_folders(place):
         (checkpoint / "weights.safetensors").write_bytes(b"")
     (place / "result.json").unlink()
-    with pytest.raises(TakenBack):
-        train_supernets(task, Mirror(folder), ALONE, CPU, warning=lambda: "a machine")
+    with pytest.raises(SavedAndStopped):
+        train_supernets(task, Mirror(folder), ALONE, CPU, requests=ASKED)
     assert [path.name for path in checkpoint_folders(place)] == ["epoch_00000_step_00001"]
     said = (folder / "notes.txt").read_text().splitlines()
     assert ["epoch_00002 is damaged" in said[0], "epoch_00001_step_00002 is damaged" in said[1]] == [True, True]

@@ -3,7 +3,9 @@
 import errno
 import os
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
+from signal import SIGTERM
 
 import pytest
 from ray.exceptions import RayActorError
@@ -12,13 +14,16 @@ from ray.train.v2._internal.exceptions import UserExceptionWithTraceback, Worker
 from ray.train.v2.api.exceptions import ControllerError, PreemptionError, WorkerGroupError
 from rich.console import Console
 
-from raynas.config import RunConfig, load_config
+from raynas.config import load_config
 from raynas.orchestration import ray_train
+from raynas.orchestration.mailbox import Mailbox, Stop
 from raynas.orchestration.ownership import Busy
 from raynas.orchestration.progress import Progress
-from raynas.orchestration.ray_train import Failure, _attempt, _failure, fit, lack_of_room, taken_back
+from raynas.orchestration.ray_train import Failure, _Attempt, _failure, fit, taken_back
+from raynas.orchestration.room import Room
+from raynas.orchestration.signals import Noted
 from raynas.orchestration.storage import Mirror
-from raynas.orchestration.train_supernet import TakenBack
+from raynas.orchestration.train_supernet import SavedAndStopped
 from tests.orchestration.runs import small_run
 
 NODE = "3f2a"
@@ -29,10 +34,11 @@ def worker_failure(*causes: Exception) -> WorkerGroupError:
 
 
 def test_a_machine_that_is_taken_back_is_no_failure_and_said_once() -> None:
-    saved = UserExceptionWithTraceback(TakenBack("a machine"), "Traceback")
+    saved = UserExceptionWithTraceback(SavedAndStopped("a machine", "epoch 3, step 66"), "Traceback")
     peer = UserExceptionWithTraceback(RuntimeError("gloo: Connection closed by peer"), "Traceback")
-    assert _failure(worker_failure(saved)) == Failure(None, counts=False)
-    assert _failure(worker_failure(peer, saved)) == Failure(None, counts=False)
+    stopped = Failure(None, counts=False, position="epoch 3, step 66")
+    assert _failure(worker_failure(saved)) == stopped
+    assert _failure(worker_failure(peer, saved)) == stopped
     unseen = Failure("the machine of a training worker was taken back", counts=False)
     assert _failure(PreemptionError(PreemptionInfo(None, {NODE: [0]}))) == unseen
     killed = RayActorError("ab", "node drained", preempted=True)
@@ -42,7 +48,7 @@ def test_a_machine_that_is_taken_back_is_no_failure_and_said_once() -> None:
 def test_other_failures_count() -> None:
     lost = Failure("a training worker was lost")
     assert _failure(worker_failure(RayActorError("ab", "killed"))) == lost
-    assert lost.counts and not lost.no_room
+    assert lost.counts and lost.position is None
     mistake = _failure(worker_failure(UserExceptionWithTraceback(ValueError("data.path: gone"), "Traceback")))
     assert mistake.reason == "data.path: gone" and isinstance(mistake.mistake, ValueError)
 
@@ -60,7 +66,8 @@ def test_a_disk_that_cannot_be_written_is_for_the_user_to_mend(number: int) -> N
 def test_no_trainer_is_begun_in_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=f"Not a directory: '{tmp_path}/file/ray'"):
-        _attempt(load_config(small_run(tmp_path)), Mirror(tmp_path / "file"), Progress(Console(), "-"), lambda: None, 1)
+        config, mirror = load_config(small_run(tmp_path)), Mirror(tmp_path / "file")
+        _Attempt(config, mirror, Progress(Console(), "-"), Room(config, 1), None, Noted())
 
 
 def test_a_supernet_that_another_process_works_on_is_a_failure_that_is_tried_again() -> None:
@@ -68,9 +75,8 @@ def test_a_supernet_that_another_process_works_on_is_a_failure_that_is_tried_aga
     assert _failure(worker_failure(busy)) == Failure("x/seed_0 is in use by raynas on y (process 7)")
 
 
-def test_workers_without_room_are_no_failure() -> None:
-    found = _failure(ControllerError(WorkerGroupStartupTimeoutError(2)))
-    assert (found.counts, found.no_room) == (False, True)
+def test_workers_whose_room_others_have_taken_are_no_failure() -> None:
+    assert not _failure(ControllerError(WorkerGroupStartupTimeoutError(2))).counts
 
 
 def test_a_warning_names_machine_workers_and_deadline() -> None:
@@ -84,51 +90,33 @@ def test_a_warning_names_machine_workers_and_deadline() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("free", "told"),
-    [
-        (
-            1,
-            "waiting for room: there is room for 1 training workers of 1 CPU and 1 spot each, the rest is held by "
-            "something else; train.workers needs 2",
-        ),
-        (
-            3,
-            "there is room for 3 training workers of 1 CPU and 1 spot each, the rest is held by something else; "
-            "training with up to 3",
-        ),
-    ],
-)
-def test_a_lack_of_room_is_told_with_what_is_asked_for(tmp_path: Path, free: int, told: str) -> None:
-    config = load_config(small_run(tmp_path), ["train.workers=[2, 4]", "train.resource=spot"])
-    assert lack_of_room(config, free) == told
+class Ends:
+    """Plays a list of ends of attempts, of which some save, and some are when a signal comes."""
 
-
-class Attempts:
-    """Plays a list of ends of attempts, and notes how many workers each was allowed."""
-
-    def __init__(self, folder: Path, *ends: Failure | None, saves: bool = False) -> None:
+    def __init__(self, folder: Path, *ends: Failure | None, saves: bool = False, signal_at: int | None = None) -> None:
         self._ends: Iterator[Failure | None] = iter(ends)
-        self._place, self._saves = folder / "supernet/seed_0", saves
-        self.most: list[int] = []
+        self._place, self._saves, self._signal_at = folder / "supernet/seed_0", saves, signal_at
+        self.number = 0
 
-    def __call__(
-        self, config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[], None], most: int
-    ) -> Failure | None:
-        self.most.append(most)
+    def __call__(self, config: object, mirror: object, progress: object, room: object, mailbox: object, signal: Noted):  # type: ignore[no-untyped-def]
+        self.number += 1
+        if self.number == self._signal_at:
+            signal.number = SIGTERM
         if self._saves:
-            (self._place / f"epoch_00000_step_{len(self.most):05d}").mkdir(parents=True)
+            (self._place / f"epoch_00000_step_{self.number:05d}").mkdir(parents=True)
+        return self
+
+    def result(self, watch: Callable[[], None]) -> Failure | None:
         return next(self._ends)
 
 
-def ended(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, attempts: Attempts, free: int = 0, **train: object
-) -> list[str]:
-    """Returns the lines that `fit` says while it lives through these attempts."""
+def ended(folder: Path, monkeypatch: pytest.MonkeyPatch, ends: Ends, **train: object) -> list[str]:
+    """Returns the lines that `fit` says while it lives through these ends of attempts."""
     config = load_config(small_run(folder, train=train))
-    monkeypatch.setattr(ray_train, "_attempt", attempts)
-    monkeypatch.setattr(ray_train.cluster, "free_workers", lambda config: free)
-    monkeypatch.setattr(ray_train.cluster, "missing", lambda needs: "")
+    monkeypatch.setattr(ray_train, "_Attempt", ends)
+    monkeypatch.setattr(ray_train, "make_mailbox", lambda: None)
+    monkeypatch.setattr(ray_train, "training_room", lambda config: nullcontext(Room(config, 1)))
+    monkeypatch.setattr("ray.kill", lambda actor: None)
     with (folder / "said").open("w") as stream, Progress(Console(file=stream), "") as progress:
         fit(config, Mirror(folder), progress, lambda: None)
     return (folder / "said").read_text().splitlines()
@@ -136,27 +124,92 @@ def ended(
 
 def test_machines_may_be_taken_back_any_number_of_times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     unseen = Failure("the machine of a training worker was taken back", counts=False)
-    attempts = Attempts(tmp_path, *[Failure(None, counts=False)] * 5, unseen, None)
-    said = ended(tmp_path, monkeypatch, attempts, max_failures=0, workers=[1, 4])
+    ends = Ends(tmp_path, *[Failure(None, counts=False)] * 5, unseen, None)
+    said = ended(tmp_path, monkeypatch, ends, max_failures=0, workers=[1, 4])
     assert said == ["the machine of a training worker was taken back; continuing from the last checkpoint"]
-    assert attempts.most == [4] * 7
+    assert ends.number == 7
 
 
 def test_a_new_checkpoint_in_mid_epoch_is_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lost = Failure("a training worker was lost")
-    said = ended(tmp_path, monkeypatch, Attempts(tmp_path, *[lost] * 9, None, saves=True), max_failures=1)
+    said = ended(tmp_path, monkeypatch, Ends(tmp_path, *[lost] * 9, None, saves=True), max_failures=1)
     assert len(said) == 9
     (tmp_path / "again").mkdir()
     with pytest.raises(RuntimeError, match="training was tried 2 times without a new checkpoint"):
-        ended(tmp_path / "again", monkeypatch, Attempts(tmp_path / "again", *[lost] * 9), max_failures=1)
+        ended(tmp_path / "again", monkeypatch, Ends(tmp_path / "again", *[lost] * 9), max_failures=1)
 
 
-@pytest.mark.parametrize(("free", "allowed"), [(0, 2), (3, 3), (9, 4)])
-def test_workers_without_room_are_content_with_what_is_free_until_the_next_interruption(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int, allowed: int
+def test_a_signal_ends_training_with_the_position_that_was_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    no_room = Failure("", counts=False, no_room=True)
-    attempts = Attempts(tmp_path, no_room, no_room, Failure(None, counts=False), None)
-    said = ended(tmp_path, monkeypatch, attempts, free, workers=[2, 4], max_failures=0)
-    assert attempts.most == [4, allowed, allowed, 4]
-    assert len(said) == 1, "the same is said once"
+    lost = Failure("a training worker was lost")
+    saved = Failure(None, counts=False, position="epoch 3, step 66")
+    with pytest.raises(KeyboardInterrupt, match="^saved at epoch 3, step 66; give the same command again$"):
+        ended(tmp_path, monkeypatch, Ends(tmp_path, lost, saved, signal_at=2))
+    for last in (lost, None):  # the workers died of the same signal, or training was done before they heard of it
+        with pytest.raises(KeyboardInterrupt, match="^$"):
+            ended(tmp_path, monkeypatch, Ends(tmp_path, last, signal_at=1))
+
+
+class Trainer:
+    """Stands for Ray: a trainer that never ends, and a mailbox that answers."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, trains: bool) -> None:
+        self.requests: list[Stop] = []
+        self._trains = trains
+        monkeypatch.setattr("ray.remote", lambda **options: lambda function: self)
+        monkeypatch.setattr("ray.wait", lambda tasks, timeout: ([], tasks))
+        monkeypatch.setattr("ray.get", lambda answer, timeout: answer)
+        monkeypatch.setattr(ray_train.cluster, "missing", lambda needs: "")
+        self.post = self
+
+    def remote(self, *arguments: object) -> bool:
+        self.requests += [one for one in arguments if isinstance(one, Stop)]
+        return self._trains
+
+
+@pytest.mark.parametrize(
+    ("trains", "told"), [(True, "not saved within 25 s; give the same command again"), (False, "^$")]
+)
+def test_a_signal_waits_for_workers_that_train_but_not_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trains: bool, told: str
+) -> None:
+    trainer, clock = Trainer(monkeypatch, trains), [0.0]
+    config, signal = load_config(small_run(tmp_path)), Noted()
+    monkeypatch.setattr(ray_train.time, "monotonic", lambda: clock[0])
+    attempt = _Attempt(config, Mirror(tmp_path), Progress(Console(), "-"), Room(config, 1), trainer, signal)
+
+    def watch() -> None:
+        clock[0] += 0.5
+        signal.number = SIGTERM if clock[0] >= 10 else None
+
+    with pytest.raises(KeyboardInterrupt, match=told):
+        attempt.result(watch)
+    assert trainer.requests == [Stop("a signal came", noted=False)]
+    assert clock[0] == (35.5 if trains else 10)
+
+
+def test_a_larger_trainer_is_asked_for_until_the_workers_stop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer, clock = Trainer(monkeypatch, trains=True), [0.0]
+    config = load_config(small_run(tmp_path))
+    room = Room(config, 2)
+    monkeypatch.setattr(room, "watch", lambda: 5 if clock[0] >= 10 else 0)
+    monkeypatch.setattr(ray_train.time, "monotonic", lambda: clock[0])
+    attempt = _Attempt(config, Mirror(tmp_path), Progress(Console(), "-"), room, trainer, Noted())
+
+    def watch() -> None:
+        clock[0] += 0.5
+        if clock[0] > 17:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        attempt.result(watch)
+    assert trainer.requests == [Stop("there is room for 5 training workers instead of 2")] * 2
+
+
+def test_a_mailbox_passes_a_request_on_to_the_attempt_that_it_is_for() -> None:
+    mailbox, stop = Mailbox(), Stop("a signal came")
+    assert mailbox.ask(1) is None
+    assert not mailbox.post(2, stop), "attempt 2 has not begun to train"
+    assert (mailbox.ask(1), mailbox.ask(2)) == (None, stop)
+    assert mailbox.post(2, stop)
