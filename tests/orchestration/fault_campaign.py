@@ -30,14 +30,15 @@ from typing import Any
 import yaml
 
 from tests.orchestration.faults.kinds import KINDS, Missed, Run, small_disk
-from tests.orchestration.faults.places import PLACES, OneProcess, Place
+from tests.orchestration.faults.places import PLACES, OneProcess, Place, TwoWorkers
 from tests.orchestration.faults.processes import wait_for_end
 from tests.orchestration.runs import outcome
 
 ATTEMPTS = 4
 """How often the command is given again before a run counts as lost."""
 
-Deck = tuple[list[tuple[str, ...]], list[tuple[str, ...]]]
+Groups = list[tuple[str, ...]]
+Deck = tuple[Groups, Groups, Groups]
 
 DECKS: dict[str, Deck] = {
     "local": (
@@ -51,21 +52,44 @@ DECKS: dict[str, Deck] = {
             ("read_only",),
         ],
         [("evaluator",), ("driver", "history", "halves"), ("evaluator",), ("full",), ("read_only",), ("interrupt",)],
+        [("rank",)],
+    ),
+    "workers": (
+        [("worker",), ("terminate",), ("worker", "truncated"), ("owner",), ("interrupt",), ("twice",)],
+        [("evaluator",), ("away",)],
+        [],
     ),
     "cluster": (
-        [("worker", "truncated"), ("node",), ("controller",), ("driver", "missing", "metrics"), ("node",)],
+        [
+            ("worker", "truncated"),
+            ("node",),
+            ("controller",),
+            ("driver", "missing", "metrics"),
+            ("terminate",),
+            ("node",),
+        ],
         [("evaluator",), ("node",), ("terminate",), ("driver", "history"), ("evaluator",)],
+        [],
     ),
-    "job": ([("worker",), ("head", "flipped", "locks")], [("evaluator",), ("head", "history")]),
+    "job": ([("worker",), ("stop",), ("head", "flipped", "locks")], [("evaluator",), ("head", "history")], []),
     "process": (
-        [("driver", "truncated", "metrics"), ("full",), ("read_only",), ("driver", "flipped"), ("interrupt",)],
-        [("full",), ("driver", "history"), ("read_only",)],
+        [
+            ("driver", "truncated", "metrics"),
+            ("full",),
+            ("away",),
+            ("read_only",),
+            ("owner", "flipped"),
+            ("terminate",),
+            ("interrupt",),
+        ],
+        [("full",), ("driver", "history"), ("away",), ("read_only",)],
+        [("rank",), ("report",), ("rank",), ("report",)],
     ),
 }
-"""What strikes the training and the search of a run, by where it is carried out; those of a group strike together."""
+"""What strikes a run's training, its search and what follows, by where it is carried out; groups strike together."""
 
-ORDER = ("local", "cluster", "job", "cluster", "process")
-SHORT: Deck = ([("worker", "flipped"), ("driver", "metrics", "progress")], [("evaluator",)])
+ORDER = ("local", "workers", "cluster", "job", "cluster", "process")
+SHORT: Deck = ([("worker", "flipped"), ("driver", "metrics", "progress")], [("evaluator",)], [])
 
 
 @dataclass(frozen=True)
@@ -88,7 +112,7 @@ class Strike:
     """What is done to a run at once.
 
     Attributes:
-        stage: ``train`` or ``search``.
+        stage: ``train``, ``search`` or ``after``.
         at: How many epochs are done, or architectures judged.
         kinds: The faults; the first stops whoever writes, if the others are of files.
         when: The time it happened at.
@@ -171,28 +195,35 @@ def schedule(chance: random.Random, deck: Deck, size: Size) -> list[Strike]:
         shuffled = chance.sample(groups, len(groups))
         places = sorted(chance.sample(range(5, last), len(groups)))
         strikes += [Strike(stage, at, kinds) for at, kinds in zip(places, shuffled, strict=True)]
-    return strikes
+    return strikes + [Strike("after", at, kinds) for at, kinds in enumerate(chance.sample(deck[2], len(deck[2])))]
 
 
 class Campaign:
     """Runs, one after another, each compared with the undisturbed one."""
 
     def __init__(self, folder: Path, seed: int, size: Size, log: Any) -> None:
-        """Carries the undisturbed run out, in one process."""
+        """Takes an empty folder, the seed of all that is drawn, and where to say what happens."""
         self._size = size
         self._folder, self._chance, self._log = folder, random.Random(seed), log
         self.reports: list[Report] = []
-        place = OneProcess(self._new_folder("undisturbed"))
-        file = run_file(place.folder, place.folder / "runs", size)
-        began = time.monotonic()
-        if place.start(file, place.folder / "said").wait():
-            raise RuntimeError((place.folder / "said").read_text())
-        place.remove()
-        self._say(f"the undisturbed run took {time.monotonic() - began:.0f} s")
-        self._expected = outcome(place.folder / "runs/small", size.epochs)
+        self._expected: dict[int, dict[str, Any]] = {}
+
+    def _undisturbed(self, workers: int) -> dict[str, Any]:
+        """Returns what a run of so many workers leaves: of one, as it is in one process."""
+        if workers not in self._expected:
+            place = (OneProcess if workers == 1 else TwoWorkers)(self._new_folder(f"undisturbed-{workers}"))
+            file = run_file(place.folder, place.folder / "runs", self._size)
+            began = time.monotonic()
+            if place.start(file, place.folder / "said").wait():
+                raise RuntimeError((place.folder / "said").read_text())
+            place.remove()
+            self._say(f"the undisturbed run of {workers} took {time.monotonic() - began:.0f} s")
+            self._expected[workers] = outcome(place.folder / "runs/small", self._size.epochs)
+        return self._expected[workers]
 
     def run(self, name: str, deck: Deck) -> Report:
         """Carries out one disturbed run at a place and returns what became of it."""
+        expected = self._undisturbed(PLACES[name].workers)
         report = Report(name)
         self.reports.append(report)
         began, before = time.monotonic(), set(Path("/dev/shm").iterdir())
@@ -205,7 +236,7 @@ class Campaign:
                 strikes = [s for s in strikes if not any(KINDS[kind].of_disk for kind in s.kinds)]
             try:
                 place.open()
-                self._carry_out(place, run_file(folder, folder / "disk", self._size), strikes, report)
+                self._carry_out(place, run_file(folder, folder / "disk", self._size), strikes, report, expected)
                 report.left += place.left()
             finally:
                 place.close()
@@ -223,7 +254,9 @@ class Campaign:
         self._say(f"{report}")
         return report
 
-    def _carry_out(self, place: Place, file: Path, strikes: list[Strike], report: Report) -> None:
+    def _carry_out(
+        self, place: Place, file: Path, strikes: list[Strike], report: Report, expected: dict[str, Any]
+    ) -> None:
         """Starts the run, strikes it, and starts it again until it is done."""
         said = (place.folder / f"said-{number}" for number in itertools.count())
         saids: list[Path] = []
@@ -250,33 +283,26 @@ class Campaign:
             if last is None or last.again == ATTEMPTS:
                 raise RuntimeError(f"the run cannot be brought to its end: {text[-2000:]}")
             last.again += 1
-            run.process = start()
+            run.began, run.process = time.time(), start()
             return True
 
         try:
-            for strike in strikes:
+            for strike in [strike for strike in strikes if strike.stage != "after"]:
                 at = max(strike.at, after[strike.stage])
                 while (over := not goes_on()) is False and not _reached(run, strike.stage, at):
                     time.sleep(0.05)
                 if over or (strike.stage == "train" and (run.supernet / "result.json").exists()):
                     report.missed.append(f"{' + '.join(strike.kinds)}: the {strike.stage} stage was over before")
                     continue
-                self._say(f"    {strike.stage} at {_position(run, strike.stage)}: {' + '.join(strike.kinds)}")
-                strike.when, planned, strike.kinds = time.time(), strike.kinds, ()
-                try:
-                    for kind in planned:
-                        KINDS[kind].strike(run)
-                        strike.kinds += (kind,)
-                except Missed as why:
-                    report.missed.append(f"{' + '.join(planned[len(strike.kinds) :])}: {why}")
-                if strike.kinds:
-                    report.strikes.append(strike)
+                if self._strike(run, strike, report):
                     last = strike
                     after[strike.stage] = _position(run, strike.stage) + 2
             while goes_on():
                 time.sleep(0.1)
+            for strike in [strike for strike in strikes if strike.stage == "after"]:
+                self._strike(run, strike, report)
             found = outcome(run.folder, self._size.epochs)
-            report.lost += [key for key in self._expected if found[key] != self._expected[key]]
+            report.lost += [key for key in expected if found[key] != expected[key]] + run.lost
         except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
             report.lost.append(str(error))
         finally:
@@ -286,14 +312,31 @@ class Campaign:
         if "Traceback" in texts:
             report.untidy.append("a traceback was shown: " + texts[texts.index("Traceback") :][:2000])
 
+    def _strike(self, run: Run, strike: Strike, report: Report) -> bool:
+        """Returns whether anything of a strike could be done to a run, after doing it."""
+        self._say(f"    {strike.stage} at {_position(run, strike.stage)}: {' + '.join(strike.kinds)}")
+        strike.when, planned, strike.kinds = time.time(), strike.kinds, ()
+        try:
+            for kind in planned:
+                KINDS[kind].strike(run)
+                strike.kinds += (kind,)
+        except Missed as why:
+            report.missed.append(f"{' + '.join(planned[len(strike.kinds) :])}: {why}")
+        if strike.kinds:
+            report.strikes.append(strike)
+        return bool(strike.kinds)
+
     def _count_repeated(self, folder: Path, report: Report) -> None:
         """Counts what was done again, for the strike before it was."""
         for epochs, when in _repeated_epochs(folder / "disk/small/tensorboard/seed_0"):
             _blamed(report.strikes, when).epochs += epochs
         seen = set()
         judged = folder / "judged"
+        end = min((strike.when for strike in report.strikes if strike.stage == "after"), default=float("inf"))
         for line in judged.read_text().splitlines() if judged.exists() else ():
             when, _, architecture = line.partition(" ")
+            if float(when) > end:  # `raynas rank` judges what the search did
+                break
             if architecture in seen:
                 _blamed(report.strikes, float(when)).judged += 1
             seen.add(architecture)

@@ -1,8 +1,10 @@
 """What is done to a run: a function for each kind of fault."""
 
 import errno
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -15,7 +17,7 @@ from raynas.orchestration.ownership import Owner
 from tests.orchestration.faults.places import AsJob, OnCluster, Place
 from tests.orchestration.faults.processes import Process, wait_for_end
 
-WRITERS = ("RayTrainWorker", "TrainController", "run_trainer", "Evaluator", "raynas run")
+WRITERS = ("RayTrainWorker", "TrainController", "run_trainer", "Evaluator", "raynas run", "raynas rank")
 HOLD_SECONDS = 40.0
 """How long a disk stays full, or read-only, if raynas does not end of it."""
 
@@ -33,14 +35,18 @@ class Run:
         storage: Its `storage_path`.
         random: Chooses victims.
         process: The command that was given last.
+        began: When that command was given.
         expected: What the user has to be told yet, and where it stands if it is told.
+        lost: What was lost, and how it was seen.
     """
 
     place: Place
     storage: Path
     random: random.Random
     process: subprocess.Popen[bytes]
+    began: float = field(default_factory=time.time)
     expected: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
 
     @property
     def folder(self) -> Path:
@@ -115,11 +121,121 @@ def kill_driver(run: Run) -> None:
 
 
 def interrupt(run: Run) -> None:
-    run.signal(signal.SIGINT)
+    _save(run, lambda: run.signal(signal.SIGINT))
 
 
 def terminate(run: Run) -> None:
-    run.signal(signal.SIGTERM)
+    _save(run, lambda: run.signal(signal.SIGTERM))
+
+
+def stop_job(run: Run) -> None:
+    """Stops the job as `raynas stop` does, and waits until the command that follows it has ended."""
+    assert isinstance(run.place, AsJob)
+    place = run.place
+
+    def stop() -> None:
+        place.stop()
+        run.process.wait(timeout=60)
+
+    _save(run, stop)
+
+
+def _save(run: Run, end: Callable[[], None]) -> None:
+    """Ends a command, and checks that a training which took steps has saved the last one that it showed."""
+    note = run.folder / "progress.json"
+    trains = note.exists() and note.stat().st_mtime > run.began and not _is_trained(run)
+    end()
+    if not trains or _is_trained(run):
+        return
+    shown = json.loads(note.read_text())["step"]
+    newest = max(run.supernet.glob("epoch_*"), default=None)
+    saved = json.loads((newest / "checkpoint.json").read_text())["steps"] if newest is not None else 0
+    run.expected.append("raynas: saved at ")
+    if saved < shown:
+        run.lost.append(f"{shown - saved} steps: a signal saved step {saved}, and step {shown} had been shown")
+
+
+def _is_trained(run: Run) -> bool:
+    return (run.supernet / "result.json").exists()
+
+
+def lose_storage(run: Run) -> None:
+    """Lays an empty folder over the storage for some seconds, as a share that is not mounted leaves it."""
+    _mount("-t", "tmpfs", "-o", "ro,size=1m", "raynas-away", str(run.storage))
+    try:
+        time.sleep(run.random.uniform(2, 8))
+    finally:
+        subprocess.run(["umount", "--lazy", str(run.storage)], check=True)
+
+
+def give_command_twice(run: Run) -> None:
+    """Gives the command while it runs: the second one is refused, and the first one continues."""
+    said = run.place.folder / f"said-twice-{time.time_ns()}"
+    file = run.place.folder / "small.yaml"
+    status = run.place.start(file, said).wait(timeout=180)
+    if run.process.poll() is not None:
+        raise Missed("the command had ended")
+    text = said.read_text()
+    if status not in (1, 2) or "in use" not in text or "Traceback" in text:
+        run.lost.append(f"the run is not held against a second command: exit status {status}: {text[-500:]}")
+
+
+def leave_owner(run: Run) -> None:
+    """Kills the driver, and leaves all that says in the run's folder that it is there, as a machine that dies does."""
+    records = {
+        file: file.read_bytes()
+        for file in run.folder.rglob("*")
+        if file.is_file() and ("lock" in file.name or "owner" in file.name)
+    }
+    run.signal(signal.SIGKILL)
+    for file, content in records.items():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+
+def kill_rank(run: Run) -> None:
+    """Kills `raynas rank` while it judges, or reads what it needs."""
+    _kill_verb(run, "rank", ("--sample", "24"))
+
+
+def kill_report(run: Run) -> None:
+    _kill_verb(run, "report", ())
+
+
+def _kill_verb(run: Run, verb: str, options: tuple[str, ...]) -> None:
+    """Kills a command somewhere on its way; the command given again leaves what it leaves when it is undisturbed."""
+    file, said = run.place.folder / "small.yaml", run.place.folder / f"said-{verb}"
+
+    def carry_out() -> float:
+        began = time.monotonic()
+        if run.place.start(file, said, verb, options).wait(timeout=300):
+            raise RuntimeError(said.read_text()[-2000:])
+        return time.monotonic() - began
+
+    seconds = carry_out()
+    expected = _results(run.folder / verb)
+    shutil.rmtree(run.folder / verb)
+    process = run.place.start(file, said, verb, options)
+    time.sleep(run.random.uniform(0.3, 1) * seconds)
+    process.kill()
+    process.wait()
+    left = wait_for_end(lambda: run.place.processes(*WRITERS), 60)
+    if left:
+        raise RuntimeError(f"a minute after SIGKILL of raynas {verb} there are {left}")
+    carry_out()
+    found = _results(run.folder / verb)
+    run.lost += [f"{verb}: {name}" for name in expected | found if expected.get(name) != found.get(name)]
+
+
+def _results(folder: Path) -> dict[str, object]:
+    """Returns what a command left, by file: figures by their names alone, numbers without times."""
+    return {str(file.relative_to(folder)): _untimed(file) for file in folder.rglob("*") if file.is_file()}
+
+
+def _untimed(file: Path) -> object:
+    if file.suffix == ".json":
+        return {key: value for key, value in json.loads(file.read_text()).items() if key != "seconds"}
+    return file.read_text() if file.suffix == ".csv" else file.name
 
 
 def _newest_checkpoint(run: Run) -> Path:
@@ -271,6 +387,12 @@ KINDS = {
     "terminate": Kind("SIGTERM of the driver", terminate),
     "full": Kind("disk full, then space again", fill_disk, of_disk=True),
     "read_only": Kind("storage read-only, then writable again", make_read_only, of_disk=True),
+    "stop": Kind("`raynas stop` of the job, submitted again", stop_job),
+    "away": Kind("storage gone for some seconds", lose_storage, of_disk=True),
+    "twice": Kind("the command given twice at a time", give_command_twice),
+    "owner": Kind("SIGKILL of the driver, whose locks are left", leave_owner),
+    "rank": Kind("SIGKILL of `raynas rank`", kill_rank),
+    "report": Kind("SIGKILL of `raynas report`", kill_report),
     "truncated": Kind("newest checkpoint: a part truncated", truncate_checkpoint),
     "flipped": Kind("newest checkpoint: a bit of its numbers flipped", flip_bit),
     "missing": Kind("newest checkpoint: a part missing", remove_part),

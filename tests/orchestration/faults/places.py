@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.orchestration.faults.processes import MARK, Process, marked
@@ -19,6 +20,9 @@ from tests.orchestration.runs import ROOT
 
 class Place(ABC):
     """Starts commands, each in a session of its own, and knows their processes."""
+
+    workers = 1
+    """How many train; two do not end with the bits of one, since each sees half of a batch."""
 
     def __init__(self, folder: Path) -> None:
         """Takes an empty folder for what commands say; the rest of what they write is the run's."""
@@ -41,8 +45,14 @@ class Place(ABC):
         (self.temporary / "tmp").mkdir()
 
     @abstractmethod
-    def command(self, file: Path) -> list[str]:
-        """Returns the arguments of raynas that carry a run out here."""
+    def options(self) -> list[str]:
+        """Returns the options of commands that are carried out here."""
+
+    def command(self, file: Path, verb: str, options: Sequence[str]) -> list[str]:
+        """Returns the arguments of raynas that carry a command out here."""
+        if verb == "report":
+            return [verb, str(file), *options]
+        return [verb, str(file), *options, *self.options()]
 
     def open(self) -> None:  # noqa: B027
         """Starts what the runs need."""
@@ -54,10 +64,12 @@ class Place(ABC):
         """Removes what is only for the time of the runs."""
         shutil.rmtree(self.temporary, ignore_errors=True)
 
-    def start(self, file: Path, said: Path) -> subprocess.Popen[bytes]:
-        """Gives the command; what it says goes into a file."""
+    def start(self, file: Path, said: Path, verb: str = "run", options: Sequence[str] = ()) -> subprocess.Popen[bytes]:
+        """Gives a command; what it says goes into a file."""
         with said.open("wb") as stream:
-            process = self.popen("-u", "-m", "raynas", *self.command(file), stdout=stream, stderr=subprocess.STDOUT)
+            process = self.popen(
+                "-u", "-m", "raynas", *self.command(file, verb, options), stdout=stream, stderr=subprocess.STDOUT
+            )
         self.commands.append(process.pid)
         return process
 
@@ -88,15 +100,24 @@ class Place(ABC):
 class Local(Place):
     """A Ray of its own for every command."""
 
-    def command(self, file: Path) -> list[str]:
-        return ["run", str(file), "--set", "local_cpus=3"]
+    def options(self) -> list[str]:
+        return ["--set", "local_cpus=3"]
+
+
+class TwoWorkers(Local):
+    """The same with two training workers."""
+
+    workers = 2
+
+    def options(self) -> list[str]:
+        return [*super().options(), "--set", "train.workers=2"]
 
 
 class OneProcess(Place):
     """No Ray at all."""
 
-    def command(self, file: Path) -> list[str]:
-        return ["run", str(file), "--set", "train.workers=0", "--set", "search.evaluators=0"]
+    def options(self) -> list[str]:
+        return ["--set", "train.workers=0", "--set", "search.evaluators=0"]
 
 
 class OnCluster(Place):
@@ -114,8 +135,8 @@ class OnCluster(Place):
     def close(self) -> None:
         self._cluster.communicate(timeout=120)
 
-    def command(self, file: Path) -> list[str]:
-        return ["run", str(file), "--set", f"address={self._address}"]
+    def options(self) -> list[str]:
+        return ["--set", f"address={self._address}"]
 
     def lose_node(self, process: Process) -> None:
         """Kills the node of a process; another one comes."""
@@ -177,8 +198,20 @@ class AsJob(Place):
             for process in self.processes():
                 _kill(process.pid)
 
-    def command(self, file: Path) -> list[str]:
-        return ["submit", str(file), "--address", f"http://127.0.0.1:{self._ports[1]}", "--follow"]
+    def options(self) -> list[str]:
+        self._job = f"job-{len(self.commands)}"
+        return ["--address", f"http://127.0.0.1:{self._ports[1]}", "--id", self._job, "--follow"]
+
+    def command(self, file: Path, verb: str, options: Sequence[str]) -> list[str]:
+        assert verb == "run"
+        return ["submit", str(file), *self.options()]
+
+    def stop(self) -> None:
+        """Stops the job that was submitted last."""
+        address = f"http://127.0.0.1:{self._ports[1]}"
+        process = self.popen("-m", "raynas", "stop", self._job, "--address", address, stdout=subprocess.DEVNULL)
+        if process.wait(timeout=120):
+            raise RuntimeError(f"{self._job} was not stopped: exit status {process.returncode}")
 
 
 def _kill(pid: int) -> None:
@@ -202,4 +235,10 @@ def _listens(port: int) -> bool:
     return True
 
 
-PLACES: dict[str, type[Place]] = {"local": Local, "cluster": OnCluster, "job": AsJob, "process": OneProcess}
+PLACES: dict[str, type[Place]] = {
+    "local": Local,
+    "workers": TwoWorkers,
+    "cluster": OnCluster,
+    "job": AsJob,
+    "process": OneProcess,
+}
