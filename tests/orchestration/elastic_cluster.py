@@ -7,6 +7,7 @@ second joined, and the step that was saved for the two.
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -60,12 +61,14 @@ def main(file: str, folder: Path) -> int:
         began = time.monotonic()
         wait_for(2)
         joined = time.monotonic() - began
-        (saved,) = (folder / "supernet/seed_0").glob("epoch_*_step_*")
-        position = json.loads((saved / "checkpoint.json").read_text())
-        time.sleep(3)
+        (line,) = (folder / "notes.txt").read_text().splitlines()
+        epochs, steps, steps_per_epoch = map(int, re.findall(r"\d+", line.partition("saved after")[2]))
+        metrics = folder / "supernet/seed_0/metrics.jsonl"
+        enough = len(metrics.read_text().splitlines()) + 45  # of which some are saved before a node is killed
+        while process.poll() is None and len(metrics.read_text().splitlines()) < enough:
+            time.sleep(0.1)
         cluster.remove_node(second, allow_graceful=False)
         wait_for(1)
-        metrics = folder / "supernet/seed_0/metrics.jsonl"
         enough = len(metrics.read_text().splitlines()) + 100
         while process.poll() is None and len(metrics.read_text().splitlines()) < enough:
             time.sleep(0.1)
@@ -76,7 +79,8 @@ def main(file: str, folder: Path) -> int:
         process.kill()
         cluster.shutdown()
         shutil.rmtree(temporary, ignore_errors=True)
-    seen = {"worlds": worlds, "shown": shown[-1], "saved": position["steps"], "joined_after": joined}
+    saved = epochs * steps_per_epoch + steps
+    seen = {"worlds": worlds, "shown": shown[-1], "saved": saved, "joined_after": joined}
     print(json.dumps(seen))
     return 0 if status == 143 else 1  # which is how SIGTERM ends it
 
