@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import errno
 import functools
@@ -83,9 +84,7 @@ def fit(config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[
                 failure = attempt.result(watch)
                 mirror.pull()
                 if signal.number is not None:
-                    raise KeyboardInterrupt(
-                        *filter(None, [failure and failure.position and saved_line(failure.position)])
-                    )
+                    raise KeyboardInterrupt(*_last_words(failure))
                 if failure is None:
                     return
                 if failure.mistake is not None:
@@ -100,7 +99,8 @@ def fit(config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[
                 if failure.reason is not None:
                     progress.note(f"{failure.reason}; continuing from the last checkpoint")
     finally:
-        ray.kill(mailbox)
+        with contextlib.suppress(ray.exceptions.RayError):  # it went with the cluster
+            ray.kill(mailbox)
 
 
 def _last_words(failure: Failure | None) -> list[str]:

@@ -55,6 +55,9 @@ class Reservations:
 
     The least number of workers that a run needs is one group, which Ray places as a whole: two runs that wait cannot
     hold half of it each. Every further worker is a group of its own.
+
+    Attributes:
+        claimed_workers: How many workers the trainer has that was started last.
     """
 
     def __init__(self, resources: Mapping[str, float], least: int, most: int) -> None:

@@ -108,7 +108,7 @@ def test_nodes_come_for_workers_evaluators_and_gpus_and_go_when_nothing_needs_th
     assert max(len(on(gpu_nodes, "Evaluator", state)) for state in states) == 2, "they share a GPU"
     assert not any(on(cpu_nodes, "Evaluator", state) and state.places("RayTrainWorker") for state in states)
     assert {kind for kind, _ in states[-1].actors} <= OF_RAY
-    assert max(state.groups for state in states) == 1
+    assert max(state.groups for state in states) <= 2, "a reservation, until the trainer has asked for its room"
     assert states[-1].groups == 0
 
     assert outcome(tmp_path / "cluster/runs/small", EPOCHS) == outcome(tmp_path / "alone/runs/small", EPOCHS)
