@@ -362,7 +362,10 @@ class Pool:
 
         if not self._entered:
             raise RuntimeError("the pool judges only inside its `with` block")
-        actor = ray.remote(num_cpus=self._takes["CPU"], num_gpus=self._takes["GPU"], max_restarts=0)(Evaluator)
+        # Without a strategy, what a trial of a sweep starts has to fit into the placement group of the trial.
+        actor = ray.remote(
+            num_cpus=self._takes["CPU"], num_gpus=self._takes["GPU"], max_restarts=0, scheduling_strategy="DEFAULT"
+        )(Evaluator)
         while len(self._members) < wanted:
             handle: Any = actor.remote(max(1, int(self._takes["CPU"])))
             self._members.append(_Member(handle, handle.__ray_ready__.remote(), time.monotonic()))

@@ -134,6 +134,7 @@ class _Attempt:
         with failures_named(mirror.folder / RAY):  # what Ray would fail of here, it would not say
             (mirror.folder / RAY).mkdir(exist_ok=True)
         arguments = (config.model_dump(), config.location, room.workers, mailbox, self._number)
+        # In a trial of a sweep it is in the placement group of the trial, and ends with it. Its workers have their own.
         self._task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(*arguments)
 
     def result(self, watch: Callable[[], None]) -> Failure | None:

@@ -6,10 +6,12 @@ import functools
 import math
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from rich.console import Console
 
@@ -17,7 +19,7 @@ from raynas.config import RunConfig, is_url
 from raynas.orchestration import signals
 from raynas.orchestration.checkpoint_clock import Requests
 from raynas.orchestration.cluster import Cluster, worker_needs
-from raynas.orchestration.judge import check_judge, fitness_name, judging, needs_training
+from raynas.orchestration.judge import Judge, check_judge, fitness_name, judging, needs_training
 from raynas.orchestration.latency import needs_latency, profile, with_latency
 from raynas.orchestration.mailbox import Stop
 from raynas.orchestration.progress import Progress, TrainingProgress
@@ -27,6 +29,7 @@ from raynas.orchestration.search import Result, check_search, search
 from raynas.orchestration.storage import RAY, Mirror, mirrored, pulled
 from raynas.orchestration.task import Task, as_searched, make_task
 from raynas.orchestration.train_supernet import SavedAndStopped, is_trained, saved_line, train_supernets
+from raynas.search_space import Architecture
 from raynas.supernet.workers import Workers
 
 
@@ -149,7 +152,8 @@ def run(
         config: The resolved configuration.
         console: For progress.
         stages: What to carry out.
-        watch: Called after every epoch, or at least as often.
+        watch: Called after the training and, while it lasts and while the search does, after every epoch and every
+            batch of rows, or at least as often.
         wait: Seconds to wait for another process that carries out the same run.
 
     Raises:
@@ -165,13 +169,27 @@ def run(
             check_search(task)
         if "train" in stages:
             train(task, mirror, cluster, console, watch)
+            watch()
         if "search" not in stages:
             return None
         with Progress(console, "preparing to judge", milestones=True) as progress:
-            judging_here = functools.partial(judging, as_searched(task), cluster, progress)
+            judging_here = functools.partial(_watched_judging, as_searched(task), cluster, progress, watch)
             result = search(task, mirror, judging_here, progress)
         mirror.push()
         return result
+
+
+@contextmanager
+def _watched_judging(task: Task, cluster: Cluster, progress: Progress, watch: Callable[[], None]) -> Iterator[Judge]:
+    """Yields the judge of `judging`, which calls `watch` when a batch of rows has been taken."""
+    with judging(task, cluster, progress) as judge:
+
+        def stream(architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
+            for rows in judge.stream(architectures):
+                yield rows
+                watch()
+
+        yield replace(judge, stream=stream)
 
 
 def train_shared(config: RunConfig, console: Console, watch: Callable[[], None]) -> None:
@@ -189,6 +207,7 @@ def train_shared(config: RunConfig, console: Console, watch: Callable[[], None])
     """
     with opened(config, console, math.inf, BESIDE_TRAINING) as (task, mirror), Cluster(config) as cluster:
         train(task, mirror, cluster, console, watch)
+        watch()
 
 
 def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
@@ -208,7 +227,13 @@ def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
         return result
 
 
-def rank_run(config: RunConfig, console: Console, size: int | None = None, every_epoch: bool = False) -> dict[str, Any]:
+def rank_run(
+    config: RunConfig,
+    console: Console,
+    size: int | None = None,
+    every_epoch: bool = False,
+    watch: Callable[[], None] = _nothing,
+) -> dict[str, Any]:
     """Returns how well a run's fitness ranks its space; keys of `search` and `benchmark` may differ from the run's.
 
     Args:
@@ -216,6 +241,7 @@ def rank_run(config: RunConfig, console: Console, size: int | None = None, every
         console: For progress.
         size: How many architectures to rank; by default as `rank` says.
         every_epoch: Whether to rank by the angle after every epoch of training too.
+        watch: Called after every batch of rows.
 
     Raises:
         Busy: If another process works on the run.
@@ -238,5 +264,5 @@ def rank_run(config: RunConfig, console: Console, size: int | None = None, every
                 f"{table.path.name} holds {table.column} of {len(table):,} of {task.space.size:,} architectures: the "
                 "others are left out"
             )
-        judging_here = functools.partial(judging, task, cluster, progress)
+        judging_here = functools.partial(_watched_judging, task, cluster, progress, watch)
         return rank(task, mirror, judging_here, progress, size=size, every_epoch=every_epoch)

@@ -10,9 +10,9 @@ What lies where:
     report/index.html           the same as a page
 
 A trial is the same pipeline as `raynas run`. Where one worker is enough it runs in one process, which starts in
-seconds; one that asks for several workers leads a trainer and evaluators of its own, outside what Tune counts, so that
-as many run at a time as the cluster holds. Either way its folder holds all there is of it: a sweep that is repeated
-keeps what has ended and continues the rest, whatever became of Tune, of whose own files nothing is ever read.
+seconds. A trial that asks for several workers leads a trainer and evaluators of its own, and `admission` starts it when
+the cluster has room for the workers. Either way its folder holds all there is of it: a sweep that is repeated keeps
+what has ended and continues the rest, whatever became of Tune, of whose own files nothing is ever read.
 
 At a URL every trial and every shared supernet is a run that carries its own files. A trial pushes its state, and the
 process that leads the sweep pulls the states.
@@ -31,7 +31,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
@@ -41,9 +41,20 @@ from raynas.orchestration.judge import needs_training
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import is_new, read_json, training_digest, write_json
 from raynas.orchestration.storage import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
-from raynas.orchestration.trial import SUPERNETS, EpochFeed, carry_out, is_alone, trial_needs
+from raynas.orchestration.trial import (
+    SUPERNETS,
+    EpochFeed,
+    carry_out,
+    is_alone,
+    led_bundles,
+    shared_training,
+    trial_needs,
+)
 from raynas.report.sweep import write_sweep_report
 from raynas.sweeps import MODES, OF_TRAINING, Point, Sweep, Trial
+
+if TYPE_CHECKING:
+    from raynas.orchestration.admission import Candidate
 
 RESULTS, STATES = "results.json", "states"
 
@@ -55,8 +66,11 @@ OF_REPORT = ("config.json", "supernet")
 
 ENDED = ("done", "stopped")
 
-LEADER_CPU = 0.01
-"""What Tune counts for a trial that leads workers of its own: it must be something."""
+LEADER_MEMORY = 64 * 2**20
+"""Bytes that Tune counts for a trial that leads workers. It must count something, and the workers may take all CPUs."""
+
+PENDING = 16
+"""Trials that may wait for Tune to place them at a time: demand that an autoscaler sees."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +84,6 @@ class Plan:
         told: Points that were drawn before, and what came of them.
         shared: Which trainings are carried out once for several trials.
         needs: The most that one of the trials takes.
-        leads: Whether one of them leads workers of its own.
     """
 
     sweep: Sweep
@@ -79,7 +92,6 @@ class Plan:
     told: list[tuple[Point, float]]
     shared: frozenset[str]
     needs: Needs
-    leads: bool
 
     def trial(self, chosen: Mapping[str, Any]) -> Trial:
         """Returns the trial that Tune has chosen: by name, or a point that was drawn just now."""
@@ -94,11 +106,12 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If Tune fails; a trial that fails is among the results.
     """
-    stops_early = sweep.settings.scheduler == "asha"
     with mirrored(sweep.base, console.print, parts=OWN) as mirror:
         folder = _open(sweep)
         mirror.push(SWEEP)
-        with Cluster(sweep.base, dashboard=stops_early) as cluster, Progress(console, "starting") as progress:
+        # Ray frees the workers of a trial that was stopped or lost only where it has a dashboard.
+        leads = any(not is_alone(trial.config) for trial in _examples(sweep))
+        with Cluster(sweep.base, dashboard=leads) as cluster, Progress(console, "starting") as progress:
             for plan in _plans(sweep, folder):
                 _carry_out(plan, mirror, cluster, progress)
         results = _write_results(sweep, folder)
@@ -146,8 +159,8 @@ def _plans(sweep: Sweep, folder: Path) -> Iterator[Plan]:
         if left:  # asha compares with those that have ended: they run through what they did before
             yield _plan(sweep, trials if sweep.settings.scheduler == "asha" else left, shared_digests(trials))
         return
-    ends = [sweep.trial({key: axis.values[at] for key, axis in sweep.drawn.items()}, None) for at in (0, -1)]
-    digests = {training_digest(trial.config) for trial in ends}
+    examples = _examples(sweep)
+    digests = {training_digest(trial.config) for trial in examples}
     shared = digests if len(digests) == 1 else set()
     begun = [state for state in _states(folder) if state["status"] not in ENDED]
     if begun:
@@ -156,7 +169,18 @@ def _plans(sweep: Sweep, folder: Path) -> Iterator[Plan]:
     if len(states) < sweep.settings.samples:
         told = [(state["point"], state["metrics"][metric]) for state in states if metric in state["metrics"]]
         drawn = sweep.settings.samples - len(states)
-        yield replace(_plan(sweep, ends, shared), points={}, drawn=drawn, told=told)
+        yield replace(_plan(sweep, examples, shared), points={}, drawn=drawn, told=told)
+
+
+def _examples(sweep: Sweep) -> list[Trial]:
+    """Returns the trials of a sweep; of one that draws as it goes, some in which each value or bound occurs."""
+    if sweep.settings.searcher == "random":
+        return sweep.trials()
+    most = max(len(axis.values) for axis in sweep.drawn.values())
+    return [
+        sweep.trial({key: axis.values[min(at, len(axis.values) - 1)] for key, axis in sweep.drawn.items()}, None)
+        for at in range(most)
+    ]
 
 
 def _plan(sweep: Sweep, trials: Sequence[Trial], shared: set[str]) -> Plan:
@@ -167,7 +191,6 @@ def _plan(sweep: Sweep, trials: Sequence[Trial], shared: set[str]) -> Plan:
         told=[],
         shared=frozenset(shared),
         needs=_largest([trial_needs(trial.config) for trial in trials]),
-        leads=any(not is_alone(trial.config) for trial in trials),
     )
 
 
@@ -214,11 +237,6 @@ def _state_file(folder: Path, name: str) -> Path:
 # --- Tune -------------------------------------------------------------------------------------------------------------
 
 
-def trials_at_hand(needs: Needs, total: Mapping[str, float]) -> int:
-    """Returns how many trials that lead workers of their own a cluster holds as large as it is now, at least one."""
-    return max(1, min(int(total.get(kind, 0.0) / amount) for kind, amount in needs.resources.items()))
-
-
 def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress) -> None:
     """Has Tune carry out a plan, in a Ray task, so that this process only waits: Ctrl-C ends it, and Ray ends the task.
 
@@ -228,9 +246,7 @@ def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress)
     cluster.join(plan.needs)
     import ray
 
-    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    room = cluster.room_for(plan.needs) or trials_at_hand(plan.needs, total)
-    task = ray.remote(num_cpus=0, max_retries=0)(run_tuner).remote(plan, room)
+    task = ray.remote(num_cpus=0, max_retries=0)(run_tuner).remote(plan)
     shown = _Shown(plan.sweep, mirror, progress)
     spoke = time.monotonic()
     while not ray.wait([task], timeout=0.5)[0]:
@@ -258,26 +274,30 @@ def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress)
     shown.refresh()
 
 
-def run_tuner(plan: Plan, room: int) -> dict[str, str]:
-    """Returns why trials were given up, by name, after Tune has carried out a plan.
-
-    Args:
-        plan: What to carry out.
-        room: How many trials the cluster holds.
-    """
-    os.environ.update(TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1", TUNE_DISABLE_STRICT_METRIC_CHECKING="1")
+def run_tuner(plan: Plan) -> dict[str, str]:
+    """Returns why trials were given up, by name, after Tune has carried out a plan."""
+    sweep, settings = plan.sweep, plan.sweep.settings
+    os.environ.update(
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+        TUNE_DISABLE_STRICT_METRIC_CHECKING="1",
+        TUNE_MAX_PENDING_TRIALS_PG=str((settings.concurrent or 1) if plan.drawn else PENDING),
+    )
     from ray import tune
 
-    sweep, settings = plan.sweep, plan.sweep.settings
-    started: dict[str, Any] = {"search_alg": _optuna(plan), "num_samples": plan.drawn} if plan.drawn else {}
+    from raynas.orchestration.admission import Admission
+
     tuner = tune.Tuner(
         tune.with_resources(functools.partial(run_trial, plan=plan), functools.partial(trial_resources, plan=plan)),
-        param_space={"trial": tune.grid_search(list(plan.points))} if plan.points else None,
         tune_config=tune.TuneConfig(
             scheduler=_asha(sweep) if settings.scheduler == "asha" else None,
-            max_concurrent_trials=settings.concurrent or (room if plan.leads else None),
+            search_alg=Admission(
+                functools.partial(_candidate, plan),
+                listed=[{"trial": name} for name in plan.points],
+                drawing=_optuna(plan) if plan.drawn else None,
+            ),
+            num_samples=plan.drawn or len(plan.points),
+            max_concurrent_trials=settings.concurrent,
             reuse_actors=True,  # a process that has imported torch serves one trial after another
-            **started,
         ),
         run_config=tune.RunConfig(
             name=f"attempt-{time.time_ns()}",
@@ -293,12 +313,21 @@ def run_tuner(plan: Plan, room: int) -> dict[str, str]:
     }
 
 
+def _candidate(plan: Plan, chosen: Mapping[str, Any]) -> Candidate:
+    """Returns what admission has to know of a trial."""
+    from raynas.orchestration.admission import Candidate
+
+    trial = plan.trial(chosen)
+    training = shared_training(trial.config)
+    return Candidate(trial.name, dict(chosen), led_bundles(trial.config), training if training in plan.shared else None)
+
+
 def trial_resources(chosen: Mapping[str, Any], plan: Plan) -> Any:
     """Returns what Tune sets aside for a trial, as a factory of placement groups."""
     from ray.tune import PlacementGroupFactory
 
     config = plan.trial(chosen).config
-    return PlacementGroupFactory([trial_needs(config).resources if is_alone(config) else {"CPU": LEADER_CPU}])
+    return PlacementGroupFactory([trial_needs(config).resources if is_alone(config) else {"memory": LEADER_MEMORY}])
 
 
 def _asha(sweep: Sweep) -> Any:
@@ -384,7 +413,7 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan) -> None:
         feed = EpochFeed(report)
         metrics: dict[str, float] = {}
         try:
-            metrics = carry_out(trial, sweep, plan.shared, feed)
+            metrics = carry_out(trial, sweep, plan.shared, feed, tune.report)
         except (ValueError, RuntimeError, OSError) as error:  # after anything else Tune starts the trial again
             keep("failed", feed.epochs, metrics, str(error).splitlines()[0])
         else:

@@ -12,16 +12,19 @@ from typing import Any
 from rich.console import Console
 
 from raynas.config import RunConfig, within
-from raynas.orchestration.cluster import Needs
+from raynas.orchestration.cluster import Needs, worker_resources
 from raynas.orchestration.judge import needs_training
 from raynas.orchestration.run import rank_run, run, train_shared
 from raynas.orchestration.run_folder import METRICS as METRICS_FILE
-from raynas.orchestration.run_folder import seed_folder, training_digest, whole_lines
-from raynas.orchestration.train_supernet import DERIVED
+from raynas.orchestration.run_folder import PROGRESS, seed_folder, training_digest, whole_lines
+from raynas.orchestration.train_supernet import DERIVED, is_trained
 from raynas.sweeps import METRICS, Sweep, Trial
 
 SUPERNETS = "supernets"
 """Where in a sweep's folder the runs are whose supernets several trials judge by."""
+
+ROOM, TRAINED = "has_room", "is_trained"
+"""What a trial reports beside its epochs: whether what it leads has room, and that its supernets are trained."""
 
 
 def is_alone(config: RunConfig) -> bool:
@@ -56,6 +59,13 @@ def trial_needs(config: RunConfig) -> Needs:
     return Needs("sweep", "a trial needs", {"CPU": float(cpus)} | ({"GPU": float(gpus)} if gpus else {}), mends)
 
 
+def led_bundles(config: RunConfig) -> tuple[dict[str, float], ...]:
+    """Returns the resources of each training worker that a trial leads; none of a trial that works alone."""
+    if is_alone(config):
+        return ()
+    return (worker_resources(config),) * as_trial(config).train.worker_range[0]
+
+
 class EpochFeed:
     """Reports the epochs of a training as they come, those of before too: position, loss and accuracy.
 
@@ -82,38 +92,106 @@ class EpochFeed:
             self._report({"epoch": self.epochs, "train_loss": line["loss"], "train_accuracy": line["accuracy"]})
 
 
+class RoomFeed:
+    """Reports when what a trial leads asks for room, when it has room, and when the supernets are trained.
+
+    Training workers have room when the note of their progress changes, evaluators when their records do.
+    """
+
+    def __init__(self, report: Callable[[dict[str, Any]], None], training: RunConfig, run: RunConfig) -> None:
+        """Takes who is told, the run that trains the supernets, and the run that the trial carries out."""
+        self._report = report
+        self._training, self._run = training, run
+        self._leads = not is_alone(run)
+        self._before: list[tuple[str, int, int]] | None = None  # the records when room was asked for
+        self._has_asked = self._is_trained = False
+
+    def ask(self) -> None:
+        """Reports that something is about to ask for room."""
+        self._has_asked = True
+        self._before = self._records()
+        if self._leads:
+            self._report({ROOM: False})
+
+    def __call__(self) -> None:
+        """Reports what is new."""
+        seeds = self._training.base_seeds
+        was_trained, self._is_trained = (
+            self._is_trained,
+            all(is_trained(self._training.folder, seed) for seed in seeds),
+        )
+        if self._is_trained and not was_trained:
+            self._report({TRAINED: True})
+            self.ask()  # evaluators are next
+        elif not self._has_asked:
+            self.ask()
+        elif self._before is not None and self._records() != self._before:
+            self._before = None
+            if self._leads:
+                self._report({ROOM: True})
+
+    def _records(self) -> list[tuple[str, int, int]]:
+        """Returns name, size and time of the files that those who have room write."""
+        files = [
+            self._training.folder / PROGRESS,
+            self._run.folder / "search" / "history.jsonl",
+            *sorted((self._run.folder / "rank").glob("*.scores.jsonl")),
+        ]
+        states = [(file.name, file.stat()) for file in files if file.exists()]
+        return [(name, state.st_size, state.st_mtime_ns) for name, state in states]
+
+
 def _lines(file: Path) -> list[dict[str, Any]]:
     """Returns what the whole lines of a file of JSON lines hold."""
     return [json.loads(line) for line in whole_lines(file)]
 
 
-def carry_out(trial: Trial, sweep: Sweep, shared: frozenset[str], feed: EpochFeed) -> dict[str, float]:
+def carry_out(
+    trial: Trial, sweep: Sweep, shared: frozenset[str], feed: EpochFeed, report: Callable[[dict[str, Any]], None]
+) -> dict[str, float]:
     """Returns what a trial measured, after all of its stages, or what was left of them.
 
     Args:
         trial: The trial.
         sweep: The sweep that it is of.
-        shared: Which trainings are carried out once for several trials.
-        feed: Told of the epochs.
+        shared: Digests of the trainings that are carried out once for several trials.
+        feed: Receives the epochs.
+        report: Receives what `RoomFeed` reports.
 
     Raises:
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If training keeps failing, or an evaluation fails.
     """
     config, silent = as_trial(trial.config), Console(file=io.StringIO())
-    digest = training_digest(config)
-    if digest in shared and config.train.reuse is None and needs_training(config.search):
-        common = config.model_copy(update={"name": digest, "storage_path": within(sweep.base.location, SUPERNETS)})
-        feed.follow(common)
-        train_shared(common, silent, watch=feed)
-        config = config.model_copy(update={"train": config.train.model_copy(update={"reuse": common.location})})
-    else:
-        feed.follow(config)
-    result = run(config, silent, watch=feed, wait=60)  # workers of a killed sweep may live for some seconds
+    training, digest = config, shared_training(config)
+    shares = digest in shared
+    if shares:
+        training = config.model_copy(update={"name": digest, "storage_path": within(sweep.base.location, SUPERNETS)})
+        config = config.model_copy(update={"train": config.train.model_copy(update={"reuse": training.location})})
+    feed.follow(training)
+    room = RoomFeed(report, training, config)
+
+    def watch() -> None:
+        feed()
+        room()
+
+    if shares:
+        train_shared(training, silent, watch=watch)
+    result = run(config, silent, watch=watch, wait=60)  # workers of a killed sweep may live for some seconds
     feed()
     assert result is not None
-    ranking = rank_run(config, silent) if sweep.settings.rank else None
+    ranking = None
+    if sweep.settings.rank:
+        room.ask()
+        ranking = rank_run(config, silent, watch=watch)
     return metrics_of(config, result, ranking)
+
+
+def shared_training(config: RunConfig) -> str | None:
+    """Returns the digest of the training that a trial could share with others; None if it trains nothing itself."""
+    if config.train.reuse is not None or not needs_training(config.search):
+        return None
+    return training_digest(config)
 
 
 def metrics_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[str, Any] | None) -> dict[str, float]:

@@ -353,6 +353,8 @@ def by_key(sweep: Sweep, gallery: Gallery) -> Markup:
     for metric in _known(sweep):
         for place, axis in enumerate(sweep.varied, start=1):
             several = series(sweep, metric, axis)
+            if not several:  # no trial has a number yet
+                continue
             looks = figures.looks_of(one.name for one in several)
             draw = sweep_figures.along_numbers if axis.is_numeric else sweep_figures.along_names
             apart = sweep_figures.far_apart(several)

@@ -289,6 +289,14 @@ def test_every_metric_is_drawn_against_every_key_and_lies_beside_the_page(eta_pa
 
 
 @pytest.mark.slow
+def test_a_sweep_whose_trials_have_all_failed_has_a_page_without_figures(tmp_path: Path) -> None:
+    failed = {f"point-{number}_seed-{seed}": ("failed", "no room") for number in range(5) for seed in range(3)}
+    content = of_eta(missing=failed)
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    page = write_sweep_report(tmp_path).read_text(encoding="utf-8")
+    assert "no room" in page and "By key" not in page
+
+
 def test_the_figures_lie_beside_the_page_and_old_ones_go(tmp_path: Path) -> None:
     folder = sweeps.write(tmp_path / "s", of_eta())
     (folder / "report/figures").mkdir(parents=True)
