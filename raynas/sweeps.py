@@ -12,8 +12,8 @@ import copy
 import hashlib
 import itertools
 import json
+import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,9 +60,49 @@ FIXED = frozenset({"name", "storage_path", "address", "local_cpus", "report", "t
 """Keys that a sweep sets for its trials, or that all of them share."""
 
 
+SEEDS_FIXED = "train.base_seeds fixes the seeds of the supernets; leave one of them out"
+
+
 def _without_nothing(value: object) -> object:
     """Returns a mapping without its nulls, by which a `quick:` block takes out what the file has."""
     return {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
+
+
+def _dotted_axes(value: object) -> object:
+    """Returns the axes under dotted keys, without nulls; ``--set sweep.keys.train.epochs.grid=[1]`` nests them."""
+    if not isinstance(value, dict):
+        return value
+    axes: dict[Any, Any] = {}
+    for key, axis in value.items():
+        for dotted, one in _axes_within(key, axis):
+            there = axes.get(dotted)
+            axes[dotted] = {**there, **one} if isinstance(there, dict) and isinstance(one, dict) else one
+    return _without_nothing(axes)
+
+
+def _axes_within(key: Any, axis: Any) -> Iterator[tuple[Any, Any]]:
+    """Yields an axis by its key, or those that are nested in a section of the run file."""
+    section = str(key).partition(".")[0]
+    is_nested = section in RunConfig.model_fields and isinstance(axis, dict) and not {*axis} & {*CROSSED, *DRAWN}
+    if not is_nested or not axis or not all(one is None or isinstance(one, dict) for one in axis.values()):
+        yield key, axis
+        return
+    for name, one in axis.items():
+        yield from _axes_within(f"{key}.{name}", one)
+
+
+def settings_of(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields every value under its dotted key, also where sections are written as mappings."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from settings_of(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
+
+
+def _overlap(one: str, other: str) -> bool:
+    """Returns whether two dotted keys are the same, or one is a section that holds the other."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
 
 
 class Axis(Section):
@@ -74,7 +114,7 @@ class Axis(Section):
         uniform: A number between two, drawn evenly.
         loguniform: A number between two, whose logarithm is drawn evenly.
         seeds: The seeds 0, 1, ... of so many repetitions.
-        variants: Sets of keys, by the names that tables give them.
+        variants: Sets of keys, by the names that tables give them; a section may be a mapping of some of its keys.
     """
 
     grid: Annotated[list[Any], Field(min_length=1)] | None = None
@@ -124,6 +164,41 @@ class Axis(Section):
         assert self.loguniform is not None
         return float(np.exp(rng.uniform(*np.log(self.loguniform))))
 
+    def changes(self, key: str, value: Any) -> list[tuple[str, Any]]:
+        """Returns what a value of this axis sets: dotted keys of the run file, each with its value.
+
+        A mapping sets the keys that it names and leaves the others of its section as they are.
+
+        Args:
+            key: The axis's key.
+            value: One of its values, or the name of a variant.
+        """
+        return list(settings_of({key: value} if self.variants is None else self.variants[value]))
+
+    def changed(self, key: str) -> list[str]:
+        """Returns the dotted keys that the axis sets, each once.
+
+        Raises:
+            ValueError: If one of its values sets a key twice.
+        """
+        keys: list[str] = []
+        for value in self.values if self.kind not in ("uniform", "loguniform") else [0.0]:
+            of_value = [changed for changed, _ in self.changes(key, value)]
+            twice = _first_overlap(of_value, of_value)
+            if twice is not None:
+                raise ValueError(f"keys.{key}: {value} sets {twice} twice; name it once")
+            keys += [changed for changed in of_value if changed not in keys]
+        return keys
+
+
+def _first_overlap(keys: Sequence[str], others: Sequence[str]) -> str | None:
+    """Returns the first key that overlaps another one, by position if both lists are the same; None if none does."""
+    for place, key in enumerate(keys):
+        for number, other in enumerate(others):
+            if (keys is not others or number != place) and _overlap(key, other):
+                return max(key, other, key=len)
+    return None
+
 
 class Published(Section):
     """A figure of a paper.
@@ -141,8 +216,15 @@ class Published(Section):
     @model_validator(mode="after")
     def _one_metric(self) -> Published:
         figures = self.model_extra or {}
-        if len(figures) != 1 or not isinstance(next(iter(figures.values())), int | float):
-            raise ValueError(f"expected when, deviation and one metric with its figure, got {figures or 'no metric'}")
+        value = next(iter(figures.values()), None)
+        if (
+            len(figures) != 1
+            or isinstance(value, bool)
+            or not isinstance(value, int | float)
+            or not math.isfinite(value)
+        ):
+            came = " and ".join(f"{name} {figure}" for name, figure in figures.items()) or "no metric"
+            raise ValueError(f"expected when, deviation and one metric with its figure, got {came}")
         if next(iter(figures)) not in METRICS:
             raise ValueError(f"{next(iter(figures))}: no metric; there are {', '.join(METRICS)}")
         return self
@@ -178,7 +260,7 @@ class SweepSection(Section):
         published: Figures to show beside the sweep's.
     """
 
-    keys: Annotated[dict[str, Axis], Field(min_length=1), BeforeValidator(_without_nothing)]
+    keys: Annotated[dict[str, Axis], Field(min_length=1), BeforeValidator(_dotted_axes)]
     metric: str = "true_accuracy"
     mode: Literal["max", "min"] | None = None
     also: list[str] = []
@@ -202,9 +284,6 @@ class SweepSection(Section):
         for key, axis in self.keys.items():
             if axis.seeds is not None and key != "seed":
                 raise ValueError(f"keys.{key}: seeds are values of the key seed; call it that")
-            for changed in [key] if axis.variants is None else itertools.chain(*axis.variants.values()):
-                if changed in FIXED:
-                    raise ValueError(f"keys.{key}: {changed} is the same for all trials; leave it out")
         drawn = [key for key, axis in self.keys.items() if axis.kind in DRAWN]
         if self.samples > 1 and not drawn:
             raise ValueError("samples: nothing is drawn; leave it out, or vary a key by choice, uniform or loguniform")
@@ -214,17 +293,7 @@ class SweepSection(Section):
                 f"searcher: optuna draws every value, got {self.keys[crossed[0]].kind} for {crossed[0]}; vary it by "
                 "choice, uniform or loguniform"
             )
-        changed_keys = Counter(
-            itertools.chain(
-                *(
-                    [key] if axis.variants is None else set(itertools.chain(*axis.variants.values()))
-                    for key, axis in self.keys.items()
-                )
-            )
-        )
-        twice = [key for key, times in changed_keys.items() if times > 1]
-        if twice:
-            raise ValueError(f"keys: {twice[0]} is varied by more than one of them; name it in one")
+        self._check_changes()
         if self.searcher == "optuna" and self.scheduler == "asha" and self.metric not in OF_TRAINING:
             raise ValueError(
                 f"scheduler: asha with optuna stops by what optuna looks for, expected {' or '.join(OF_TRAINING)} as "
@@ -235,6 +304,30 @@ class SweepSection(Section):
             if unknown:
                 raise ValueError(f"published.{number}.when: {unknown[0]} is none of sweep.keys")
         return self
+
+    def _check_changes(self) -> None:
+        """Checks which keys of the run file the axes set.
+
+        Raises:
+            ValueError: If a key is the same for all trials, or set by two axes.
+        """
+        before: list[str] = []
+        for key, axis in self.keys.items():
+            changed = axis.changed(key)
+            for one in changed:
+                if any(_overlap(one, fixed) for fixed in FIXED):
+                    raise ValueError(f"keys.{key}: {one} is the same for all trials; leave it out")
+            twice = _first_overlap(changed, before)
+            if twice is not None:
+                raise ValueError(f"keys: {twice} is varied by more than one of them; name it in one")
+            before += changed
+        if self.has_seeds and _first_overlap(["train.base_seeds"], before):
+            raise ValueError(f"keys.seed: {SEEDS_FIXED}")
+
+    @property
+    def has_seeds(self) -> bool:
+        """Whether an axis repeats every setting over seeds."""
+        return "seed" in self.keys and self.keys["seed"].seeds is not None
 
     @property
     def better(self) -> str:
@@ -294,7 +387,7 @@ class Sweep:
             return
         axes = self.settings.keys
         crossed = [key for key, axis in axes.items() if axis.kind in ("grid", "variants")]
-        seeds = axes["seed"].values if "seed" in axes and axes["seed"].seeds else [None]
+        seeds = axes["seed"].values if self.settings.has_seeds else [None]
         rng = np.random.default_rng(self.base.seed)
         for _ in range(self.settings.samples):
             draw = {key: axis.draw(rng) for key, axis in self.drawn.items()}
@@ -311,8 +404,7 @@ class Sweep:
         """
         values = copy.deepcopy(dict(self.values))
         for key, value in point.items():
-            variants = self.settings.keys[key].variants
-            for changed, setting in ({key: value} if variants is None else variants[value]).items():
+            for changed, setting in self.settings.keys[key].changes(key, value):
                 set_key(values, changed, setting, f"sweep.keys.{key}")
         if seed is not None:
             values["seed"] = seed
@@ -384,8 +476,8 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = (), quick: bool = Fa
         raise ValueError(f"sweep: {path} has no such section; write one, or give `raynas run` with this file")
     settings = parse_section(section, SweepSection, "sweep")
     base = parse_config(values)
-    if "seed" in settings.keys and settings.keys["seed"].seeds and base.train.base_seeds != [base.seed]:
-        raise ValueError("sweep.keys.seed: train.base_seeds fixes the seeds of the supernets; leave one of them out")
+    if settings.has_seeds and base.train.base_seeds != [base.seed]:
+        raise ValueError(f"sweep.keys.seed: {SEEDS_FIXED}")
     sweep = Sweep(base, values, settings, quick)
     sweep.trials()
     return sweep

@@ -109,6 +109,42 @@ def test_draws_follow_their_distributions_and_go_with_every_point_of_the_others(
             {"keys": {"train.epochs": {"grid": [1]}, "m": {"variants": {"A": {"train.epochs": 2}}}}},
             "sweep.keys: train.epochs is varied by more than one of them; name it in one",
         ),
+        (
+            {"keys": {"m": {"variants": {"A": {"train": {"reuse": "x"}}}}}},
+            "sweep.keys.m: train.reuse is the same for all trials; leave it out",
+        ),
+        (
+            {"keys": {"train": {"grid": [{"epochs": 1}, {"reuse": "x"}]}}},
+            "sweep.keys.train: train.reuse is the same for all trials; leave it out",
+        ),
+        (
+            {"keys": {"m": {"variants": {"A": {"train": None}}}}},
+            "sweep.keys.m: train is the same for all trials; leave it out",
+        ),
+        (
+            {"keys": {"train.epochs": {"grid": [1]}, "m": {"variants": {"A": {"train": {"epochs": 2}}}}}},
+            "sweep.keys: train.epochs is varied by more than one of them; name it in one",
+        ),
+        (
+            {"keys": {"search.limits": {"grid": [None]}, "m": {"variants": {"A": {"search.limits.max_latency": 2}}}}},
+            "sweep.keys: search.limits.max_latency is varied by more than one of them; name it in one",
+        ),
+        (
+            {"keys": {"m": {"variants": {"A": {"train.epochs": 2, "train": {"epochs": 1}}}}}},
+            "sweep.keys.m: A sets train.epochs twice; name it once",
+        ),
+        (
+            {"keys": {"m": {"variants": {"A": {"train": {"epoch": 2}}}}}},
+            "sweep.keys, at m-A: train.epoch: unknown key; did you mean epochs?",
+        ),
+        (
+            {"keys": {"seed": {"seeds": 2}, "m": {"variants": {"A": {"train": {"base_seeds": [1, 2]}}}}}},
+            "sweep.keys.seed: train.base_seeds fixes the seeds of the supernets; leave one of them out",
+        ),
+        (
+            {"keys": {"seed": {"seeds": 2}}, "published": [{"fitness": float("inf")}]},
+            "sweep.published.0: expected when, deviation and one metric with its figure, got fitness inf",
+        ),
         ({"keys": {"seed": {"seeds": 2}}, "metric": "accuracy"}, "sweep.metric: expected one of true_accuracy, "),
         (
             {"keys": {"seed": {"seeds": 2}}, "also": ["tau"]},
@@ -182,6 +218,27 @@ def test_overrides_and_the_quick_block_reach_into_the_sweep_and_null_takes_out(t
     assert (small.settings.metric, small.base.train.batch_size, small.base.name) == ("fitness", 32, "ablation-quick")
     whole = read(tmp_path, sweep, quick=quick)
     assert (whole.number, whole.base.train.batch_size) == (6, 64)
+
+
+@pytest.mark.parametrize("axis", ["variants", "grid"])
+def test_a_section_that_an_axis_names_keeps_its_other_keys(tmp_path: Path, axis: str) -> None:
+    small, large = {"epochs": 1}, {"epochs": 2, "momentum": 0.5}
+    by_name = {"1": {"train": small}, "2": {"train": large, "search.limits": {"max_latency": 2.0}}}
+    key, values = {"variants": ("size", by_name), "grid": ("train", [small, large])}[axis]
+    one, other = read(tmp_path, {"keys": {key: {axis: values}}}, train={"batch_size": 32, "momentum": 0.7}).trials()
+    assert (one.config.train.epochs, one.config.train.momentum, one.config.train.batch_size) == (1, 0.7, 32)
+    assert (other.config.train.epochs, other.config.train.momentum, other.config.train.batch_size) == (2, 0.5, 32)
+    assert other.config.search.limits.max_latency == (2.0 if axis == "variants" else None)
+    assert one.name != other.name
+
+
+def test_axes_may_be_nested_as_an_override_nests_them(tmp_path: Path) -> None:
+    sweep = {"keys": {"train.epochs": {"grid": [1, 2, 3]}, "search.limits": {"max_latency": {"grid": [1.0]}}}}
+    assert list(read(tmp_path, sweep).settings.keys) == ["search.limits.max_latency", "train.epochs"]
+    set_here = read(tmp_path, sweep, "sweep.keys.train.epochs.grid=[5]", "sweep.keys.search.limits.max_latency=null")
+    assert {key: axis.values for key, axis in set_here.settings.keys.items()} == {"train.epochs": [5]}
+    quick = {"sweep": {"keys": {"train": {"epochs": {"grid": [4]}}}}, "train": {"batch_size": 8}}
+    assert [trial.config.train.epochs for trial in read(tmp_path, sweep, small=True, quick=quick).trials()] == [4]
 
 
 def test_published_figures_stand_beside_the_settings_they_are_of(tmp_path: Path) -> None:

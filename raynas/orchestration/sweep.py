@@ -94,8 +94,12 @@ class Plan:
     needs: Needs
 
     def trial(self, chosen: Mapping[str, Any]) -> Trial:
-        """Returns the trial that Tune has chosen: by name, or a point that was drawn just now."""
-        return self.sweep.trial(*(self.points[chosen["trial"]] if self.points else (dict(chosen), None)))
+        """Returns the trial that Tune has chosen: by name, or a point that was drawn, of choices by their positions."""
+        if self.points:
+            return self.sweep.trial(*self.points[chosen["trial"]])
+        axes = self.sweep.drawn
+        drawn = {key: value if (of := axes[key].choice) is None else of[value] for key, value in chosen.items()}
+        return self.sweep.trial(drawn, None)
 
 
 def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
@@ -363,19 +367,39 @@ def _optuna(plan: Plan) -> Any:
     space: dict[str, Any] = {}
     for key, axis in plan.sweep.drawn.items():
         if axis.choice is not None:
-            space[key] = optuna.distributions.CategoricalDistribution(axis.choice)
+            # By position: optuna takes neither lists nor mappings.
+            space[key] = optuna.distributions.CategoricalDistribution(range(len(axis.choice)))
         else:
             least, greatest = axis.values
             space[key] = optuna.distributions.FloatDistribution(least, greatest, log=axis.loguniform is not None)
-    told = plan.told
+    told = [(encoded, value) for point, value in plan.told if (encoded := _encoded(plan.sweep, point)) is not None]
     return OptunaSearch(
         space,
         metric=plan.sweep.settings.metric,
         mode=plan.sweep.settings.better,
-        seed=plan.sweep.base.seed + len(told),  # else it would draw again what it drew before
+        seed=plan.sweep.base.seed + len(plan.told),  # else it would draw again what it drew before
         points_to_evaluate=[point for point, _ in told] or None,
         evaluated_rewards=[value for _, value in told] or None,
     )
+
+
+def _encoded(sweep: Sweep, point: Point) -> Point | None:
+    """Returns a point as Optuna is told of it, choices by their positions; None if the axes no longer hold it."""
+    encoded: Point = {}
+    for key, axis in sweep.drawn.items():
+        if key not in point:
+            return None
+        if axis.choice is not None:
+            written = [json.dumps(value, sort_keys=True) for value in axis.choice]
+            value = json.dumps(point[key], sort_keys=True)
+            if value not in written:
+                return None
+            encoded[key] = written.index(value)
+        elif isinstance(point[key], float) and axis.values[0] <= point[key] <= axis.values[1]:
+            encoded[key] = point[key]
+        else:
+            return None
+    return encoded
 
 
 def run_trial(chosen: Mapping[str, Any], plan: Plan) -> None:

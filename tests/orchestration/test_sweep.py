@@ -17,7 +17,7 @@ from raynas.config import load_config
 from raynas.orchestration import sweep as sweeping
 from raynas.orchestration.run_folder import training_digest
 from raynas.orchestration.sweep import firsts_first, shared_digests, summary
-from raynas.orchestration.trial import EpochFeed, as_trial, is_alone, metrics_of, trial_needs
+from raynas.orchestration.trial import ROOM, TRAINED, EpochFeed, RoomFeed, as_trial, is_alone, metrics_of, trial_needs
 from raynas.sweeps import Sweep, load_sweep
 from tests.orchestration.runs import command, losses, outcome, small_run, start, succeed, wait_until
 
@@ -249,3 +249,47 @@ def results_of(folder: Path) -> Counter[str]:
     file = folder / "results.json"
     trials = json.loads(file.read_text())["trials"] if file.exists() else []
     return Counter(trial["point"]["search.fitness"] for trial in trials if trial["status"] == "done")
+
+
+def test_optuna_is_told_of_the_points_that_the_axes_still_hold_and_of_choices_by_their_positions(
+    tmp_path: Path,
+) -> None:
+    keys = {"alphas.temperature": {"choice": [[10.0, 0.1], [5.0, 0.1]]}, "train.learning_rate": {"uniform": [0.1, 1.0]}}
+    sweep = read(tmp_path, {"keys": keys, "searcher": "optuna", "metric": "fitness"})
+    points: list[dict[str, Any]] = [
+        {"alphas.temperature": [5.0, 0.1], "train.learning_rate": 0.5},
+        {"alphas.temperature": [4.0, 0.1], "train.learning_rate": 0.5},
+        {"alphas.temperature": [5.0, 0.1], "train.learning_rate": 2.0},
+        {"alphas.temperature": [5.0, 0.1]},
+    ]
+    encoded = {"alphas.temperature": 1, "train.learning_rate": 0.5}
+    assert [sweeping._encoded(sweep, point) for point in points] == [encoded, None, None, None]
+    plan = sweeping.Plan(sweep, {}, 1, [], frozenset(), trial_needs(sweep.base))
+    assert plan.trial(encoded).point == points[0]
+
+
+def test_room_is_reported_when_it_is_asked_for_when_work_shows_it_and_when_training_is_done(tmp_path: Path) -> None:
+    config = load_config(small_run(tmp_path, train={"workers": 2}))
+    told: list[dict[str, Any]] = []
+    room = RoomFeed(told.append, config, config)
+    room()
+    room()
+    assert told == [{ROOM: False}]
+    config.folder.mkdir(parents=True)
+    (config.folder / "progress.json").write_text("{}")
+    room()
+    room()
+    assert told[1:] == [{ROOM: True}]
+    place = config.folder / "supernet/seed_0"
+    place.mkdir(parents=True)
+    (place / "result.json").write_text("{}")
+    room()
+    assert told[2:] == [{TRAINED: True}, {ROOM: False}], "evaluators are next"
+    (config.folder / "search").mkdir()
+    (config.folder / "search/history.jsonl").write_text("{}\n")
+    room()
+    assert told[4:] == [{ROOM: True}]
+    alone = load_config(small_run(tmp_path, train={"workers": 1}))
+    told.clear()
+    RoomFeed(told.append, alone, alone)()
+    assert told == [{TRAINED: True}], "a trial alone asks for no room"
