@@ -144,8 +144,11 @@ class TrainSection(Section):
         auxiliary_weight: Weight of the loss of the auxiliary tower, where the space builds one.
         precision: Arithmetic of forward and backward.
         workers: Training workers; a pair ``[min, max]`` trains elastically; 0 trains without Ray, in this process.
-        cpus_per_worker: CPUs, and torch threads, of a worker.
-        use_gpu: Whether each worker takes a GPU.
+            Results are the same bits with 0 and 1. With more they agree to rounding, but for batch normalisation,
+            which sees the share of each worker.
+        cpus_per_worker: CPUs, and torch threads, of a worker. Another number of threads rounds otherwise: results
+            agree, but not to the bit.
+        use_gpu: Whether each worker takes a GPU; results agree with those of a CPU to rounding.
         resource: A resource of the cluster's own naming that each worker takes 1 of, so that it trains on nodes which
             offer that; none by default.
         checkpoint_every: Epochs between checkpoints.
@@ -294,7 +297,7 @@ class SearchSection(Section):
         evaluation_batch_size: Images in a batch, of both kinds.
         evaluators: Ray actors that judge in parallel; by default as many as there are CPUs (or GPUs), and on a cluster
             that can grow more where there is much to judge; 0 judges in this process, without Ray.
-        cpus_per_evaluator: CPUs, and torch threads, of an evaluator.
+        cpus_per_evaluator: CPUs, and torch threads, of an evaluator. Another number of threads rounds otherwise.
         gpus_per_evaluator: GPUs of an evaluator; a half lets two share one.
         population: Architectures in a generation.
         generations: Generations, the random one included.
@@ -563,6 +566,17 @@ EXECUTION_KEYS = frozenset(
     }
 )
 """Keys that say where and how a run is executed, not what it computes: they may change between resumes."""
+
+ROUNDING_KEYS = frozenset(
+    {
+        *("train.workers", "train.cpus_per_worker", "train.use_gpu"),
+        *("search.cpus_per_evaluator", "search.gpus_per_evaluator"),
+    }
+)
+"""Execution keys that change the order in which numbers are added: results agree to rounding, not to the bit.
+
+With batch normalisation `train.workers` changes more: each worker normalises its share of a batch.
+"""
 
 
 def load_config(path: str | Path, overrides: Sequence[str] = (), quick: bool = False) -> RunConfig:

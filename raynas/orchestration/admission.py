@@ -33,7 +33,7 @@ class Candidate:
         name: Name of the trial; two candidates of one name are the same trial.
         chosen: What Tune passes to the trial.
         bundles: Resources of each worker that the trial leads; empty for a trial that works alone.
-        training: Digest of the training that the trial shares with others; None if it shares none.
+        training: Name of the training that the trial shares with others; None if it shares none.
     """
 
     name: str

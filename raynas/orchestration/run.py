@@ -24,7 +24,14 @@ from raynas.orchestration.latency import needs_latency, profile, with_latency
 from raynas.orchestration.mailbox import Stop
 from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.rank import WHOLE, rank
-from raynas.orchestration.run_folder import BESIDE_TRAINING, check_reuse, drop_unfinished, is_new, open_run
+from raynas.orchestration.run_folder import (
+    BESIDE_TRAINING,
+    check_reuse,
+    drop_unfinished,
+    is_new,
+    open_run,
+    rounding_change,
+)
 from raynas.orchestration.search import Result, check_search, search
 from raynas.orchestration.storage import RAY, Mirror, mirrored, pulled
 from raynas.orchestration.task import Task, as_searched, make_task
@@ -58,6 +65,8 @@ def opened(
     _ = task.table  # says if it cannot be read
     with mirrored(config, console.print, wait) as mirror:
         folder = open_run(config, ignore)
+        if (change := rounding_change(config)) is not None:
+            console.print(change, highlight=False, markup=False, soft_wrap=True)
         for part in (folder, folder / "search", folder / "rank", folder / "report"):
             drop_unfinished(part)
         shutil.rmtree(folder / RAY, ignore_errors=True)  # of a trainer whose driver was killed

@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import Any
 
 from raynas import __version__
-from raynas.config import EXECUTION_KEYS, RunConfig, flatten, parse_config
+from raynas.config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, flatten, parse_config
 from raynas.orchestration.ownership import is_record
 
 PROGRESS, NOTES, METRICS = "progress.json", "notes.txt", "metrics.jsonl"
@@ -153,6 +153,19 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
     different = [key for key in keys if stored.get(key) != wanted.get(key)]
     changes = ", ".join(f"{key} {stored.get(key)!r} there, {wanted.get(key)!r} here" for key in different[:3])
     return f"{changes} and {len(different) - 3} more" if len(different) > 3 else changes
+
+
+def rounding_change(config: RunConfig) -> str | None:
+    """Returns, in one line, which keys make a resumed run differ from its beginning by rounding; None if none does."""
+    stored = parse_config(read_json(config.folder / "config.json")["config"])
+    differing = {}
+    for key in sorted(ROUNDING_KEYS):
+        there, here = flatten(stored.model_dump())[key], flatten(config.model_dump())[key]
+        if there != here and {str(there), str(here)} != {"0", "1"}:  # no worker and one worker give the same bits
+            differing[key] = f"{key} was {there} and is {here}"
+    if not differing:
+        return None
+    return f"{'; '.join(differing.values())}: what is computed from here on agrees to rounding, not to the bit"
 
 
 def seed_folder(folder: Path, base_seed: int) -> Path:

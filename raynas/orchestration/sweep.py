@@ -4,7 +4,7 @@ What lies where:
 
     sweep.json                  what varies, and the configuration that is varied
     trials/TRIAL/               a run's folder each
-    supernets/DIGEST/           a run's folder each, of supernets that several trials judge by: trained once
+    supernets/NAME/             a run's folder each, of supernets that several trials judge by: trained once
     states/TRIAL.json           how a trial went and what it measured
     results.json, .csv, .md     every trial, and every setting over its seeds; brought up to date as trials end
     report/index.html           the same as a page
@@ -37,9 +37,8 @@ from rich.console import Console
 
 from raynas.config import EXECUTION_KEYS, flatten, within
 from raynas.orchestration.cluster import Cluster, Needs, missing
-from raynas.orchestration.judge import needs_training
 from raynas.orchestration.progress import Progress
-from raynas.orchestration.run_folder import is_new, read_json, training_digest, write_json
+from raynas.orchestration.run_folder import is_new, read_json, write_json
 from raynas.orchestration.storage import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
 from raynas.orchestration.trial import (
     SUPERNETS,
@@ -47,7 +46,7 @@ from raynas.orchestration.trial import (
     carry_out,
     is_alone,
     led_bundles,
-    shared_training,
+    training_name,
     trial_needs,
 )
 from raynas.report.sweep import write_sweep_report
@@ -161,11 +160,11 @@ def _plans(sweep: Sweep, folder: Path) -> Iterator[Plan]:
         ended = {state["name"] for state in _states(folder) if state["status"] in ENDED}
         left = [trial for trial in trials if trial.name not in ended]
         if left:  # asha compares with those that have ended: they run through what they did before
-            yield _plan(sweep, trials if sweep.settings.scheduler == "asha" else left, shared_digests(trials))
+            yield _plan(sweep, trials if sweep.settings.scheduler == "asha" else left, shared_trainings(sweep, trials))
         return
     examples = _examples(sweep)
-    digests = {training_digest(trial.config) for trial in examples}
-    shared = digests if len(digests) == 1 else set()
+    names = {training_name(trial.config, sweep.base) for trial in examples}
+    shared = {name for name in names if name is not None} if len(names) == 1 else set()
     begun = [state for state in _states(folder) if state["status"] not in ENDED]
     if begun:
         yield _plan(sweep, [sweep.trial(state["point"], None) for state in begun], shared)
@@ -190,7 +189,7 @@ def _examples(sweep: Sweep) -> list[Trial]:
 def _plan(sweep: Sweep, trials: Sequence[Trial], shared: set[str]) -> Plan:
     return Plan(
         sweep,
-        {trial.name: (trial.point, trial.seed) for trial in firsts_first(trials)},
+        {trial.name: (trial.point, trial.seed) for trial in trials},
         drawn=0,
         told=[],
         shared=frozenset(shared),
@@ -198,19 +197,10 @@ def _plan(sweep: Sweep, trials: Sequence[Trial], shared: set[str]) -> Plan:
     )
 
 
-def shared_digests(trials: Sequence[Trial]) -> set[str]:
-    """Returns which trainings more than one trial wants."""
-    counts = Counter(training_digest(trial.config) for trial in trials if needs_training(trial.config.search))
-    return {digest for digest, count in counts.items() if count > 1}
-
-
-def firsts_first(trials: Sequence[Trial]) -> list[Trial]:
-    """Returns the trials, the first of each training before those that would wait for it to train."""
-    firsts: dict[str, Trial] = {}
-    for trial in trials:
-        firsts.setdefault(training_digest(trial.config), trial)
-    names = {trial.name for trial in firsts.values()}
-    return [*firsts.values(), *(trial for trial in trials if trial.name not in names)]
+def shared_trainings(sweep: Sweep, trials: Sequence[Trial]) -> set[str]:
+    """Returns the names of the trainings that more than one trial wants."""
+    counts = Counter(training_name(trial.config, sweep.base) for trial in trials)
+    return {name for name, count in counts.items() if name is not None and count > 1}
 
 
 def _largest(several: Sequence[Needs]) -> Needs:
@@ -322,7 +312,7 @@ def _candidate(plan: Plan, chosen: Mapping[str, Any]) -> Candidate:
     from raynas.orchestration.admission import Candidate
 
     trial = plan.trial(chosen)
-    training = shared_training(trial.config)
+    training = training_name(trial.config, plan.sweep.base)
     return Candidate(trial.name, dict(chosen), led_bundles(trial.config), training if training in plan.shared else None)
 
 

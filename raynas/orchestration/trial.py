@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from raynas.config import RunConfig, within
+from raynas.config import ROUNDING_KEYS, RunConfig, flatten, within
 from raynas.orchestration.cluster import Needs, worker_resources
 from raynas.orchestration.judge import needs_training
 from raynas.orchestration.run import rank_run, run, train_shared
@@ -163,7 +164,7 @@ def carry_out(
         RuntimeError: If training keeps failing, or an evaluation fails.
     """
     config, silent = as_trial(trial.config), Console(file=io.StringIO())
-    training, digest = config, shared_training(config)
+    training, digest = config, training_name(trial.config, sweep.base)
     shares = digest in shared
     if shares:
         training = config.model_copy(update={"name": digest, "storage_path": within(sweep.base.location, SUPERNETS)})
@@ -187,11 +188,18 @@ def carry_out(
     return metrics_of(config, result, ranking)
 
 
-def shared_training(config: RunConfig) -> str | None:
-    """Returns the digest of the training that a trial could share with others; None if it trains nothing itself."""
+def training_name(config: RunConfig, base: RunConfig) -> str | None:
+    """Returns the same name for trials that train the same supernets to the bit; None for one that trains none itself.
+
+    Args:
+        config: The configuration of a trial.
+        base: The run that its sweep varies.
+    """
     if config.train.reuse is not None or not needs_training(config.search):
         return None
-    return training_digest(config)
+    values, of_base = flatten(config.model_dump()), flatten(base.model_dump())
+    keys = sorted(key for key in ROUNDING_KEYS if key.startswith("train.") and values[key] != of_base[key])
+    return "_".join([training_digest(config), *(re.sub(r"[^\w.]+", "-", f"{key[6:]}-{values[key]}") for key in keys)])
 
 
 def metrics_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[str, Any] | None) -> dict[str, float]:

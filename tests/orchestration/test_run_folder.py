@@ -6,7 +6,14 @@ from typing import Any
 import pytest
 
 from raynas.config import RunConfig, load_config
-from raynas.orchestration.run_folder import append_text, open_run, read_json, write_json, written_at_once
+from raynas.orchestration.run_folder import (
+    append_text,
+    open_run,
+    read_json,
+    rounding_change,
+    write_json,
+    written_at_once,
+)
 from tests.orchestration.runs import small_run
 
 
@@ -95,3 +102,19 @@ def test_a_failed_append_names_its_file(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="missing") as error:
         append_text(tmp_path / "missing" / "file", "x")
     assert error.value.filename == str(tmp_path / "missing" / "file")
+
+
+def test_a_run_that_goes_on_with_other_threads_or_workers_says_that_the_bits_differ(tmp_path: Path) -> None:
+    open_run(load_config(small_run(tmp_path, train={"workers": 1})))
+    for train, line in (
+        ({"workers": 0}, None),
+        ({"workers": 1}, None),
+        ({"workers": 2}, "train.workers was 1 and is 2: "),
+        ({"workers": 1, "cpus_per_worker": 2}, "train.cpus_per_worker was 1 and is 2: "),
+    ):
+        change = rounding_change(load_config(small_run(tmp_path, train=train)))
+        assert change is None if line is None else str(change).startswith(line)
+    change = rounding_change(load_config(small_run(tmp_path, search={"cpus_per_evaluator": 3}, train={"workers": 1})))
+    assert change == (
+        "search.cpus_per_evaluator was 1 and is 3: what is computed from here on agrees to rounding, not to the bit"
+    )

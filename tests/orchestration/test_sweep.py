@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import statistics
 from collections import Counter
@@ -16,7 +17,7 @@ import yaml
 from raynas.config import load_config
 from raynas.orchestration import sweep as sweeping
 from raynas.orchestration.run_folder import training_digest
-from raynas.orchestration.sweep import firsts_first, shared_digests, summary
+from raynas.orchestration.sweep import shared_trainings, summary
 from raynas.orchestration.trial import ROOM, TRAINED, EpochFeed, RoomFeed, as_trial, is_alone, metrics_of, trial_needs
 from raynas.sweeps import Sweep, load_sweep
 from tests.orchestration.runs import command, losses, outcome, small_run, start, succeed, wait_until
@@ -36,12 +37,16 @@ def read(folder: Path, sweep: dict[str, Any], **sections: Any) -> Sweep:
 METHODS = {"keys": {"data.labels": {"grid": ["true", "random"]}, "search.fitness": {"grid": ["angle", "displacement"]}}}
 
 
-def test_trials_that_differ_in_the_search_share_a_training_and_its_first_comes_first(tmp_path: Path) -> None:
+def shared(folder: Path, sweep: dict[str, Any], **sections: Any) -> set[str]:
+    """Returns the names of the trainings that trials share."""
+    found = read(folder, sweep, **sections)
+    return shared_trainings(found, found.trials())
+
+
+def test_trials_that_differ_in_the_search_share_a_training(tmp_path: Path) -> None:
     trials = read(tmp_path, METHODS).trials()
-    names = [trial.name for trial in trials]
     assert len({training_digest(trial.config) for trial in trials}) == 2
-    assert shared_digests(trials) == {training_digest(trial.config) for trial in trials}
-    assert [trial.name for trial in firsts_first(trials)] == [names[0], names[2], names[1], names[3]]
+    assert shared(tmp_path, METHODS) == {training_digest(trial.config) for trial in trials}
 
 
 def test_what_changes_the_supernet_is_not_shared_nor_is_what_needs_none(tmp_path: Path) -> None:
@@ -49,10 +54,15 @@ def test_what_changes_the_supernet_is_not_shared_nor_is_what_needs_none(tmp_path
         ("train.epochs", [1, 2]),
         ("data.max_images", [500, 600]),
         ("train.learning_rate", [0.01, 0.1]),
+        ("train.workers", [1, 2]),
+        ("train.cpus_per_worker", [1, 2]),
     ):
-        assert not shared_digests(read(tmp_path, {"keys": {key: {"grid": values}}}).trials())
-    assert not shared_digests(read(tmp_path, {"keys": {"search.fitness": {"grid": ["angle", "random"]}}}).trials())
-    assert shared_digests(read(tmp_path, {"keys": {"search.population": {"grid": [10, 20]}}}).trials())
+        assert not shared(tmp_path, {"keys": {key: {"grid": values}}})
+    assert not shared(tmp_path, {"keys": {"search.fitness": {"grid": ["angle", "random"]}}})
+    assert shared(tmp_path, {"keys": {"search.population": {"grid": [10, 20]}}})
+    both = {"keys": {"train.workers": {"grid": [1, [1, 2]]}, "search.population": {"grid": [10, 20]}}}
+    names = shared(tmp_path, both)
+    assert len(names) == 2 and all(re.fullmatch(r"[A-Za-z0-9._-]+", name) for name in names)
 
 
 @pytest.mark.parametrize(
