@@ -251,7 +251,7 @@ def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress)
             lacking = missing(plan.needs)
             progress.wait_for(f"waiting for {lacking}: a trial of the sweep needs them" if lacking else None)
     try:
-        lost: dict[str, str] = ray.get(task)
+        lost: list[dict[str, Any]] = ray.get(task)
     except ray.exceptions.RayError as error:
         reason = str(getattr(error, "cause", error)).splitlines()[0]
         raise RuntimeError(f"the sweep failed: {reason}; give the same command again to continue") from error
@@ -259,17 +259,30 @@ def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress)
         shutil.rmtree(mirror.folder / RAY, ignore_errors=True)
         mirror.remove(RAY)
     mirror.pull(STATES)
-    for state in _states(mirror.folder):
-        if state["status"] == "running":  # Tune ended it
-            name = state["name"]
-            ended = {"status": "failed", "error": lost[name]} if name in lost else {"status": "stopped"}
-            write_json(_state_file(mirror.folder, name), state | ended)
+    _end_states(mirror.folder, lost)
     mirror.push(STATES)
     shown.refresh()
 
 
-def run_tuner(plan: Plan) -> dict[str, str]:
-    """Returns why trials were given up, by name, after Tune has carried out a plan."""
+def _end_states(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
+    """Writes down of trials that did not say how they ended: they were given up, or Tune has stopped them.
+
+    Args:
+        folder: The sweep's folder.
+        lost: The states of those that were given up, as `run_tuner` returns them.
+    """
+    states = {state["name"]: state for state in _states(folder)}
+    given_up = {state["name"]: state for state in lost}
+    for name, state in {**given_up, **states}.items():
+        if state["status"] == "running":
+            ended = (
+                {"status": "failed", "error": given_up[name]["error"]} if name in given_up else {"status": "stopped"}
+            )
+            write_json(_state_file(folder, name), state | ended)
+
+
+def run_tuner(plan: Plan) -> list[dict[str, Any]]:
+    """Returns the states of trials that were given up, with the reason, after Tune has carried out a plan."""
     sweep, settings = plan.sweep, plan.sweep.settings
     os.environ.update(
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
@@ -301,10 +314,14 @@ def run_tuner(plan: Plan) -> dict[str, str]:
         ),
     )
     results = tuner.fit()
-    given_up = [result for result in (results[at] for at in range(len(results))) if result.error is not None]
-    return {
-        plan.trial(result.config or {}).name: f"given up after {type(result.error).__name__}" for result in given_up
-    }
+    lost = []
+    for result in (results[number] for number in range(len(results))):
+        if result.error is not None:
+            trial = plan.trial(result.config or {})
+            about = {"name": trial.name, "point": trial.point, "seed": trial.seed, "begun": time.time()}
+            error = f"given up after {type(result.error).__name__}"
+            lost.append({**about, "status": "running", "error": error, "epochs": 0, "seconds": 0.0, "metrics": {}})
+    return lost
 
 
 def _candidate(plan: Plan, chosen: Mapping[str, Any]) -> Candidate:

@@ -295,7 +295,7 @@ def summary(sweep: Sweep) -> Markup:
 
 
 def _about_axis(axis: Axis) -> str:
-    if axis.kind in ("uniform", "loguniform"):
+    if axis.kind in ("uniform", "loguniform") and axis.values:
         drawn = f"{len(axis.values):,} values drawn"
         return f"{axis.name}, {drawn} from {value_text(axis.values[0])} to {value_text(axis.values[-1])}"
     if len(axis.values) > 8:

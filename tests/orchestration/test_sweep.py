@@ -278,6 +278,19 @@ def test_optuna_is_told_of_the_points_that_the_axes_still_hold_and_of_choices_by
     assert plan.trial(encoded).point == points[0]
 
 
+def test_a_trial_that_left_no_word_is_stopped_or_given_up_with_the_reason(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        sweeping.write_json(tmp_path / f"states/{name}.json", state(name, {"x": name}, None, "running", train_loss=2.0))
+    lost = [{**state(name, {"x": name}, None, "running"), "error": "given up after OSError"} for name in ("b", "c")]
+    sweeping._end_states(tmp_path, lost)
+    found = {one["name"]: (one["status"], one["error"], one["metrics"]) for one in sweeping._states(tmp_path)}
+    assert found == {
+        "a": ("stopped", None, {"train_loss": 2.0}),
+        "b": ("failed", "given up after OSError", {"train_loss": 2.0}),
+        "c": ("failed", "given up after OSError", {}),
+    }
+
+
 def test_room_is_reported_when_it_is_asked_for_when_work_shows_it_and_when_training_is_done(tmp_path: Path) -> None:
     config = load_config(small_run(tmp_path, train={"workers": 2}))
     told: list[dict[str, Any]] = []

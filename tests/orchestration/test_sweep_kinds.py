@@ -48,9 +48,9 @@ def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             yield
 
 
-def swept(folder: Path, sweep: dict[str, Any], workers: int, epochs: int) -> dict[str, Any]:
-    """Returns the results of a sweep whose workers take two of the four CPUs each."""
-    train = {"epochs": epochs, "workers": workers, "cpus_per_worker": 2, "min_learning_rate": 0.0, "batch_size": 32}
+def swept(folder: Path, sweep: dict[str, Any], workers: int, epochs: int, cpus: int) -> dict[str, Any]:
+    """Returns the results of a sweep whose workers take so many of the four CPUs each."""
+    train = {"epochs": epochs, "workers": workers, "cpus_per_worker": cpus, "min_learning_rate": 0.0, "batch_size": 32}
     settings = {"metric": "fitness", **sweep}
     return sweep_runs(
         read(folder, settings, train=train, data=DATA, search={"fitness": "one_shot_accuracy", **SEARCH}, local_cpus=4),
@@ -76,7 +76,7 @@ def assert_nothing_is_held(seconds: float = 60) -> None:
 
 def test_leading_trials_share_a_training_and_its_room_and_leave_nothing_behind(tmp_path: Path) -> None:
     """Both take all CPUs for their workers; the second starts when the first has trained, and trains nothing."""
-    results = swept(tmp_path, {"keys": GRIDS["none"]}, workers=2, epochs=3)
+    results = swept(tmp_path, {"keys": GRIDS["none"]}, workers=2, epochs=3, cpus=2)
     assert [(trial["status"], trial["error"]) for trial in results["trials"]] == [("done", None)] * 2
     (shared,) = (tmp_path / "runs/small/supernets").iterdir()
     assert len(losses(shared)) == 3
@@ -96,9 +96,9 @@ def test_every_scheduler_and_searcher_carries_out_trials_alone_and_leading(
     keys = GRIDS[scheduler] if searcher == "random" else DRAWN
     samples = {"samples": 3} if searcher == "optuna" else {}
     early: dict[str, Any] = {"metric": "train_loss", "reduction": 2, "concurrent": 1} if scheduler == "asha" else {}
-    epochs = 60 if scheduler == "asha" else 2
+    epochs = 40 if scheduler == "asha" else 2
     sweep = {"keys": keys, "scheduler": scheduler, "searcher": searcher, "rank": not early, **samples, **early}
-    results = swept(tmp_path, sweep, workers, epochs)
+    results = swept(tmp_path, sweep, workers, epochs, cpus=1)
     ended = Counter(trial["status"] for trial in results["trials"])
     assert set(ended) <= ({"done", "stopped"} if early else {"done"}), results["trials"]
     number = 3 if searcher == "optuna" else len(next(iter(keys.values()))["grid"])

@@ -297,6 +297,12 @@ def test_a_sweep_whose_trials_have_all_failed_has_a_page_without_figures(tmp_pat
     assert "no room" in page and "By key" not in page
 
 
+def test_a_sweep_that_has_drawn_nothing_yet_has_a_page(tmp_path: Path) -> None:
+    content = sweeps.results({"train.learning_rate": ("loguniform", [])}, lambda point, seed: {}, points=[])
+    (tmp_path / "results.json").write_text(json.dumps(content))
+    assert "train.learning_rate" in write_sweep_report(tmp_path).read_text(encoding="utf-8")
+
+
 def test_the_figures_lie_beside_the_page_and_old_ones_go(tmp_path: Path) -> None:
     folder = sweeps.write(tmp_path / "s", of_eta())
     (folder / "report/figures").mkdir(parents=True)
