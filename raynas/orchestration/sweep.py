@@ -275,10 +275,9 @@ def _end_states(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
     given_up = {state["name"]: state for state in lost}
     for name, state in {**given_up, **states}.items():
         if state["status"] == "running":
-            ended = (
-                {"status": "failed", "error": given_up[name]["error"]} if name in given_up else {"status": "stopped"}
-            )
-            write_json(_state_file(folder, name), state | ended)
+            reason = given_up[name]["error"] if name in given_up else None
+            ended = {"status": "stopped" if reason is None else "failed", "error": reason}
+            write_json(_state_file(folder, name), {**state, **ended})
 
 
 def run_tuner(plan: Plan) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ import yaml
 from tests.orchestration.faults.kinds import KINDS, Missed, Run, small_disk
 from tests.orchestration.faults.places import PLACES, OneProcess, Place, TwoWorkers
 from tests.orchestration.faults.processes import wait_for_end
+from tests.orchestration.faults.sweeps import SweepCampaign
 from tests.orchestration.runs import outcome
 
 ATTEMPTS = 4
@@ -85,10 +86,11 @@ DECKS: dict[str, Deck] = {
         [("full",), ("driver", "history"), ("away",), ("read_only",)],
         [("rank",), ("report",), ("rank",), ("report",)],
     ),
+    "sweep": ([("worker",), ("leader",), ("driver",)], [], []),
 }
 """What strikes a run's training, its search and what follows, by where it is carried out; groups strike together."""
 
-ORDER = ("local", "workers", "cluster", "job", "cluster", "process")
+ORDER = ("local", "workers", "cluster", "job", "cluster", "process", "sweep")
 SHORT: Deck = ([("worker", "flipped"), ("driver", "metrics", "progress")], [("evaluator",)], [])
 
 
@@ -206,6 +208,7 @@ class Campaign:
         self._size = size
         self._folder, self._chance, self._log = folder, random.Random(seed), log
         self.reports: list[Report] = []
+        self._sweeps: SweepCampaign | None = None
         self._expected: dict[int, dict[str, Any]] = {}
 
     def _undisturbed(self, workers: int) -> dict[str, Any]:
@@ -223,6 +226,8 @@ class Campaign:
 
     def run(self, name: str, deck: Deck) -> Report:
         """Carries out one disturbed run at a place and returns what became of it."""
+        if name == "sweep":
+            return self._run_sweep([kind for group in deck[0] for kind in group])
         expected = self._undisturbed(PLACES[name].workers)
         report = Report(name)
         self.reports.append(report)
@@ -250,6 +255,21 @@ class Campaign:
             report.left += [f"in the run's folder: {path}" for path in _halves(folder / "disk/small")]
         report.left += [str(path) for path in _unused(set(Path("/dev/shm").iterdir()) - before)]
         report.left += [str(path) for pid in place.commands for path in Path("/tmp").glob(f"raynas-{pid}-*")]
+        report.seconds = time.monotonic() - began
+        self._say(f"{report}")
+        return report
+
+    def _run_sweep(self, kinds: Sequence[str]) -> Report:
+        """Carries out one disturbed sweep and returns what became of it."""
+        report, began = Report("sweep"), time.monotonic()
+        self.reports.append(report)
+        if self._sweeps is None:
+            self._sweeps = SweepCampaign(self._new_folder("sweeps"), self._chance, self._log)
+        try:
+            strikes, report.lost, report.left = self._sweeps.run(kinds)
+            report.strikes = [Strike("train", 0, (kind,), again=again) for kind, again in strikes]
+        except (RuntimeError, OSError, Missed) as error:
+            report.lost.append(str(error))
         report.seconds = time.monotonic() - began
         self._say(f"{report}")
         return report
@@ -453,7 +473,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", type=int, default=50, help="runs are added until there are so many")
     parser.add_argument("--minutes", type=float, default=60, help="no run is begun after so many")
-    parser.add_argument("--places", nargs="+", default=ORDER, choices=list(PLACES), help="where, in turn")
+    parser.add_argument("--places", nargs="+", default=ORDER, choices=[*PLACES, "sweep"], help="where, in turn")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args(arguments)
     for ends in (signal.SIGINT, signal.SIGTERM):  # in the background the first may be ignored, also by what is started

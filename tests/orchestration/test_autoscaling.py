@@ -14,6 +14,7 @@ from raynas.orchestration.pool import Pool
 from tests.orchestration.autoscaling_cluster import AutoscalingCluster, State, autoscaling_cluster, watched
 from tests.orchestration.pool_fitness import Weighted, Where
 from tests.orchestration.runs import ROOT, outcome, small_run, succeed
+from tests.orchestration.test_sweep import sweep_file
 
 EPOCHS = 10
 OF_RAY = {"_AutoscalingCoordinatorActor", "DatasetManager"}
@@ -112,3 +113,22 @@ def test_nodes_come_for_workers_evaluators_and_gpus_and_go_when_nothing_needs_th
     assert states[-1].groups == 0
 
     assert outcome(tmp_path / "cluster/runs/small", EPOCHS) == outcome(tmp_path / "alone/runs/small", EPOCHS)
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.long
+def test_a_second_leading_trial_starts_on_the_node_that_comes_for_it(tmp_path: Path) -> None:
+    """Each trial leads two workers, which fill a node; at the beginning there is none."""
+    sweep = {"keys": {"data.labels": {"grid": ["true", "random"]}}, "metric": "fitness"}
+    file = sweep_file(tmp_path, sweep, train={"epochs": 60, "workers": 2}, search={"fitness": "angle"})
+    with autoscaling_cluster({"cpu": ({"CPU": 2}, 2)}, idle_seconds=60) as cluster, watched(cluster) as states:
+        process = on_cluster(cluster, "-m", "raynas", "sweep", file, "--set", f"address={cluster.address}")
+        try:
+            said, _ = process.communicate(timeout=400)
+            assert process.returncode == 0, said
+        finally:
+            process.kill()
+    assert max(len(set(state.places("RayTrainWorker"))) for state in states) == 2, "both train at a time"
+    counts = changes([len(state.nodes) for state in states])
+    assert counts[:3] == [0, 1, 2], "the second node was asked for when the first trial had its own"

@@ -8,6 +8,7 @@ import pytest
 
 from tests.orchestration.fault_campaign import DECKS, SHORT, Campaign, Size, schedule, table
 from tests.orchestration.faults.kinds import KINDS
+from tests.orchestration.faults.sweeps import SweepCampaign
 
 
 def test_a_schedule_is_the_seeds_and_leaves_out_nothing() -> None:
@@ -29,3 +30,13 @@ def test_nothing_is_lost_and_nothing_stays_behind_whatever_is_killed_or_damaged(
     assert (report.missed, report.lost, report.left, report.untidy) == ([], [], [], [])
     assert report.faults == 6
     assert table([report])[-1].startswith("| all | 6 | 3 | 3 |")
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.long
+def test_a_sweep_of_leading_trials_is_what_it_is_undisturbed_whatever_is_killed(tmp_path: Path) -> None:
+    sweeps = SweepCampaign(tmp_path, random.Random(0), sys.stderr)
+    strikes, lost, left = sweeps.run(["worker", "leader", "driver"])
+    assert (lost, left) == ([], [])
+    assert sorted(strikes) == [("driver", 1), ("leader", 0), ("worker", 0)]

@@ -97,7 +97,7 @@ def test_every_scheduler_and_searcher_carries_out_trials_alone_and_leading(
     samples = {"samples": 3} if searcher == "optuna" else {}
     early: dict[str, Any] = {"metric": "train_loss", "reduction": 2, "concurrent": 1} if scheduler == "asha" else {}
     epochs = 40 if scheduler == "asha" else 2
-    sweep = {"keys": keys, "scheduler": scheduler, "searcher": searcher, "rank": not early, **samples, **early}
+    sweep = {"keys": keys, "scheduler": scheduler, "searcher": searcher, **samples, **early}
     results = swept(tmp_path, sweep, workers, epochs, cpus=1)
     ended = Counter(trial["status"] for trial in results["trials"])
     assert set(ended) <= ({"done", "stopped"} if early else {"done"}), results["trials"]

@@ -17,7 +17,10 @@ from raynas.orchestration.ownership import Owner
 from tests.orchestration.faults.places import AsJob, OnCluster, Place
 from tests.orchestration.faults.processes import Process, wait_for_end
 
-WRITERS = ("RayTrainWorker", "TrainController", "run_trainer", "Evaluator", "raynas run", "raynas rank")
+WRITERS = (
+    *("RayTrainWorker", "TrainController", "run_trainer", "Evaluator"),
+    *("raynas run", "raynas rank", "ImplicitFunc"),
+)
 HOLD_SECONDS = 40.0
 """How long a disk stays full, or read-only, if raynas does not end of it."""
 
@@ -91,6 +94,10 @@ class Run:
 
 def kill_worker(run: Run) -> None:
     run.kill("RayTrainWorker")
+
+
+def kill_leader(run: Run) -> None:
+    run.kill("ray::ImplicitFunc")
 
 
 def kill_controller(run: Run) -> None:
@@ -378,6 +385,7 @@ class Kind:
 
 KINDS = {
     "worker": Kind("SIGKILL of a training worker", kill_worker),
+    "leader": Kind("SIGKILL of the leader of a trial", kill_leader),
     "controller": Kind("SIGKILL of the trainer's controller", kill_controller),
     "evaluator": Kind("SIGKILL of an evaluation actor", kill_evaluator),
     "node": Kind("loss of a whole node, another comes", lose_node),
