@@ -23,7 +23,7 @@ TABLE = {
     "__main__": (("cli",), ()),
     "search_space": ((), ("numpy",)),
     "search": (("search_space",), ("numpy", "moocore")),
-    "data": ((), ("torch", "torchvision", "numpy", "PIL", "sklearn")),
+    "data": ((), ("torch", "torchvision", "numpy", "PIL", "pyarrow", "sklearn")),
     "training": ((), ("torch", "torchvision", "numpy")),
     "supernet": (("search_space", "training"), ("torch", "numpy")),
     "spaces": (

@@ -1,12 +1,12 @@
 """Images and labels for a search: data sets, splits, augmentation, and the random labels of RLNAS.
 
-A data set is read once (`load_dataset`), split by seed (`split_indices`), labelled by an explicit rule (`draw_labels`)
+A data set is read once (`load_dataset`), split by seed (`split_images`), labelled by an explicit rule (`draw_labels`)
 and served in batches (`Loader`). All that is random is a hash of seed, epoch and sample (`hash_bits`), so the same run
 sees the same batches on any number of workers and after any resume.
 """
 
-from raynas.data.datasets import DATASETS, Dataset, ImageSet, load_dataset, split_indices
-from raynas.data.fixed_images import FixedImages, fix_images
+from raynas.data.datasets import DATASETS, Dataset, ImageSet, load_dataset, split_images, split_indices
+from raynas.data.fixed_images import FixedImages, ImagesOnDisk, fix_images, images_to_send
 from raynas.data.hashing import Stream, hash_bits, uniform_integers
 from raynas.data.labels import LABELS, draw_labels
 from raynas.data.loader import Loader
@@ -17,12 +17,15 @@ __all__ = [
     "Dataset",
     "FixedImages",
     "ImageSet",
+    "ImagesOnDisk",
     "Loader",
     "Stream",
     "draw_labels",
     "fix_images",
     "hash_bits",
+    "images_to_send",
     "load_dataset",
+    "split_images",
     "split_indices",
     "uniform_integers",
 ]

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from torch.utils import data
 
 from raynas.data.hashing import Stream, hash_bits, uniform_integers
-from raynas.data.messages import one_line
+from raynas.data.image_files import pillow_quiet, read_rgb
 
 
 class CroppedArrays:
@@ -54,6 +54,14 @@ class CroppedArrays:
         return uniform_integers(hash_bits(self._seed, Stream.FLIP, epoch, self._index), 2)
 
 
+def centre_crop(resolution: int) -> torch.nn.Module:
+    """Returns what resizes an image to 256/224 of the resolution and crops the square in its centre."""
+    from torchvision.transforms import v2
+
+    crop: torch.nn.Module = v2.Compose([v2.Resize(round(resolution * 256 / 224)), v2.CenterCrop(resolution)])
+    return crop
+
+
 class CroppedFiles:
     """Crops and flips of image files, read by loader processes."""
 
@@ -71,10 +79,9 @@ class CroppedFiles:
         """Prepares to read the files: an area of 0.08 to 1 in a random ``ratio``, the centre where that is None."""
         from torchvision.transforms import v2
 
+        steps: list[torch.nn.Module] = [centre_crop(resolution)]
         if ratio is not None:
-            steps: list[torch.nn.Module] = [v2.RandomResizedCrop(resolution, ratio=tuple(ratio))]
-        else:
-            steps = [v2.Resize(round(resolution * 256 / 224)), v2.CenterCrop(resolution)]
+            steps = [v2.RandomResizedCrop(resolution, ratio=tuple(ratio))]
         if flips:
             steps.append(v2.RandomHorizontalFlip())
         self._crop = v2.Compose(steps)
@@ -109,17 +116,16 @@ class _FileBatches(data.Dataset[Tensor | ValueError]):
 
     def __getitem__(self, positions: np.ndarray) -> Tensor | ValueError:
         """Returns (b, resolution, resolution, 3) uint8, or an error (raised here, it would end as a traceback)."""
+        with pillow_quiet():
+            return self._read(positions)
+
+    def _read(self, positions: np.ndarray) -> Tensor | ValueError:
         pixels = np.empty((len(positions), self._resolution, self._resolution, 3), np.uint8)
         for row, position in zip(pixels, positions, strict=True):
-            path = self._paths[position]
             try:
-                with Image.open(path) as file:
-                    image = file.convert("RGB")
-            except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-                return ValueError(
-                    f"data.path: expected {path} to be an image, but it was not read: {one_line(error)}; "
-                    "replace or remove the file"
-                )
+                image = read_rgb(self._paths[position])
+            except ValueError as error:
+                return error
             with torch.random.fork_rng(devices=[]):
                 # Not torch.manual_seed, which would seed the accelerators for good as well.
                 torch.default_generator.manual_seed(int(self._seeds[position]) >> 1)

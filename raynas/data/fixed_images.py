@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import os
+import uuid
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from raynas.data.crops import CroppedArrays, CroppedFiles
-from raynas.data.datasets import Dataset, ImageSet
+from raynas.data.crops import centre_crop
+from raynas.data.datasets import Dataset, ImageSet, load_dataset
+from raynas.data.image_files import pillow_quiet, read_rgb
 from raynas.data.normalisation import Normalisation
+from raynas.data.shared_pixels import shared_pixels
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +59,46 @@ class FixedImages:
             yield normalise(pixels[part].to(device)), labels[part].to(device)
 
 
+BY_VALUE = 256 << 20
+"""Bytes of pixels up to which in-memory images are sent to other processes; more are read where they are needed."""
+
+_READERS = 8  # threads that decode files at once, in which Pillow lets other threads run
+
+
+@dataclass(frozen=True, eq=False)
+class ImagesOnDisk:
+    """Images that a process on another machine is to read itself: what is sent is where they lie.
+
+    Attributes:
+        labels: (n,) int64.
+        shape: of the pixels, (n, height, width, 3).
+        mean: as `FixedImages` has it.
+        std: as `FixedImages` has it.
+        token: what processes of one machine share the pixels by.
+        fill: writes the pixels into an array; a function of this module with its arguments, so that it can be sent.
+    """
+
+    labels: np.ndarray
+    shape: tuple[int, int, int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    token: str
+    fill: Callable[[np.ndarray], None]
+
+    def __len__(self) -> int:
+        """Returns the number of images."""
+        return len(self.labels)
+
+    def read(self) -> FixedImages:
+        """Returns the images, read by the first process of this machine that asks and mapped by the others.
+
+        Raises:
+            ValueError: if an image file is unreadable.
+            OSError: if the temporary folder has no room for the pixels.
+        """
+        return FixedImages(shared_pixels(self.token, self.shape, self.fill), self.labels, self.mean, self.std)
+
+
 def fix_images(dataset: Dataset, images: ImageSet, positions: np.ndarray, labels: np.ndarray) -> FixedImages:
     """Returns the images at ``positions``, files read and cropped to the centre, with their labels.
 
@@ -63,13 +111,60 @@ def fix_images(dataset: Dataset, images: ImageSet, positions: np.ndarray, labels
     Raises:
         ValueError: if an image file is unreadable.
     """
-    index = images.index[positions]
     if isinstance(images.images, tuple):
-        paths = [images.images[position] for position in positions]
-        source: CroppedArrays | CroppedFiles = CroppedFiles(
-            paths, index, 0, dataset.resolution, ratio=None, flips=False, num_workers=0, pin_memory=False
-        )
-        pixels = next(iter(source.read(0, [torch.arange(len(positions))]))).numpy()
+        pixels = np.empty((len(positions), dataset.resolution, dataset.resolution, 3), np.uint8)
+        read_files([images.images[position] for position in positions], pixels)
     else:
         pixels = images.images[positions]
     return FixedImages(pixels, np.asarray(labels)[positions].astype(np.int64), dataset.mean, dataset.std)
+
+
+def images_to_send(
+    dataset: Dataset, images: ImageSet, positions: np.ndarray, labels: np.ndarray, arguments: Mapping[str, Any]
+) -> FixedImages | ImagesOnDisk:
+    """Returns the images at ``positions`` as they are best sent to other machines; image files are not read here.
+
+    Args:
+        dataset: as `fix_images` takes it.
+        images: ``dataset.train``.
+        positions: as `fix_images` takes them.
+        labels: as `fix_images` takes them.
+        arguments: what `load_dataset` made the data set from.
+    """
+    shape = (len(positions), dataset.resolution, dataset.resolution, 3)
+    fill: Callable[[np.ndarray], None]
+    if isinstance(images.images, tuple):
+        fill = functools.partial(read_files, [images.images[position] for position in positions])
+    elif math.prod(shape) <= BY_VALUE:
+        return fix_images(dataset, images, positions, labels)
+    else:
+        fill = functools.partial(load_images, dict(arguments), positions)
+    labels = np.asarray(labels)[positions].astype(np.int64)
+    return ImagesOnDisk(labels, shape, dataset.mean, dataset.std, uuid.uuid4().hex, fill)
+
+
+def read_files(paths: Sequence[str], pixels: np.ndarray) -> None:
+    """Writes image files, cropped to the centre, into (n, resolution, resolution, 3) uint8, in several threads.
+
+    Raises:
+        ValueError: if a file is unreadable.
+    """
+    crop = centre_crop(pixels.shape[1])
+
+    def read(position: int) -> None:
+        pixels[position] = np.asarray(crop(read_rgb(paths[position])))
+
+    with pillow_quiet(), ThreadPoolExecutor(min(_READERS, os.cpu_count() or 1)) as pool:
+        try:
+            for _ in pool.map(read, range(len(paths))):
+                pass
+        except ValueError:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def load_images(arguments: Mapping[str, Any], positions: np.ndarray, pixels: np.ndarray) -> None:
+    """Writes the training images at ``positions`` of an in-memory data set into an array, after loading the set."""
+    images = load_dataset(**arguments).train.images
+    assert isinstance(images, np.ndarray)
+    pixels[...] = images[positions]

@@ -1,0 +1,172 @@
+"""A folder of class folders of images: which files are images of which class, which are left out, and why."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torchvision.datasets import ImageFolder
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from raynas.data.messages import one_line, some_of
+
+_OF_THE_SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")
+HIDDEN = "hidden or of the operating system"
+_NAMED = 10  # files of one reason that are named
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """The image files of one part, sorted by class and path.
+
+    Attributes:
+        files: (n,) their paths.
+        labels: (n,) int64.
+    """
+
+    files: tuple[str, ...]
+    labels: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Folder:
+    """What lies in a folder of training and test images.
+
+    Attributes:
+        root: The folder.
+        train: Its training images.
+        test: Its test images.
+        classes: Names of the classes by label, sorted.
+        ignored: Files that are no images to read, by the reason: how many, and the paths of the first ten.
+    """
+
+    root: Path
+    train: Part
+    test: Part
+    classes: tuple[str, ...]
+    ignored: Mapping[str, tuple[int, tuple[str, ...]]]
+
+
+def list_folder(root: Path) -> Folder:
+    """Returns the images of ``root/train/<class>/`` and ``root/val/<class>/`` (or ``test``).
+
+    Images lie at any depth below the folder of their class. Links to files and folders are followed. Left out are
+    hidden files and folders, those of operating systems, files beside the class folders, and files of an extension
+    that torchvision does not read as an image (in upper or lower case), among them GIF.
+
+    Raises:
+        ValueError: If the folder is laid out in another way, a class has no image, the two parts have different
+            classes, or links lead to one folder twice.
+    """
+    ignored = _Ignored(root)
+    train, classes = _list_part(root / "train", ignored)
+    test, test_classes = _list_part(root / "val" if (root / "val").is_dir() else root / "test", ignored)
+    if classes != test_classes:
+        odd = some_of(sorted(set(classes) ^ set(test_classes)), 5)
+        raise ValueError(
+            f"data.path: expected the same classes for training and for testing in {root}, but only one of the two has "
+            f"{odd}; add the missing folders"
+        )
+    return Folder(root, train, test, classes, ignored.by_reason())
+
+
+class _Ignored:
+    """Counts the files that are left out, and names the first of each reason."""
+
+    def __init__(self, root: Path) -> None:
+        """Takes the folder below which paths are named."""
+        self._root = root
+        self._count: dict[str, int] = defaultdict(int)
+        self._first: dict[str, list[str]] = defaultdict(list)
+
+    def add(self, file: str, reason: str) -> None:
+        """Counts a file or folder."""
+        self._count[reason] += 1
+        if len(self._first[reason]) < _NAMED:
+            self._first[reason].append(os.path.relpath(file, self._root))
+
+    def by_reason(self) -> dict[str, tuple[int, tuple[str, ...]]]:
+        """Returns how many there are and the first ten, by reason."""
+        return {reason: (count, tuple(sorted(self._first[reason]))) for reason, count in sorted(self._count.items())}
+
+
+class _ClassFolders(ImageFolder):  # type: ignore[misc]
+    """torchvision's folder of class folders, in which hidden folders are no classes."""
+
+    def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
+        classes = [name for name in super().find_classes(directory)[0] if not _is_hidden(name)]
+        if not classes:
+            raise FileNotFoundError(f"there is no class folder in {directory}")
+        return classes, {name: number for number, name in enumerate(classes)}
+
+
+class _IsImage:
+    """Whether a path below a part is an image to read; what is not is counted."""
+
+    def __init__(self, part: Path, ignored: _Ignored) -> None:
+        """Takes the folder of the part, and who counts."""
+        self._part, self._ignored = part, ignored
+        self._hidden: dict[str, bool] = {}  # by folder
+        self._seen: dict[str, str] = {}  # folders by what they are when links are followed
+
+    def __call__(self, path: str) -> bool:
+        """Returns whether the file is an image to read.
+
+        Raises:
+            ValueError: If links lead to its folder twice.
+        """
+        folder, name = os.path.split(path)
+        if folder not in self._hidden:
+            self._hidden[folder] = any(map(_is_hidden, Path(os.path.relpath(folder, self._part)).parts))
+            self._check_new(folder)
+        if self._hidden[folder] or _is_hidden(name):
+            self._ignored.add(path, HIDDEN)
+            return False
+        if not name.lower().endswith(IMG_EXTENSIONS):
+            extension = os.path.splitext(name)[1].lower()
+            self._ignored.add(path, f"{extension or 'no extension'}, not read as an image")
+            return False
+        return True
+
+    def _check_new(self, folder: str) -> None:
+        real = os.path.realpath(folder)
+        if real in self._seen:
+            raise ValueError(
+                f"data.path: expected each folder once in {self._part}, but links lead to {real} as "
+                f"{self._seen[real]} and as {folder}; remove one of them"
+            )
+        self._seen[real] = folder
+
+
+def _is_hidden(name: str) -> bool:
+    return (name.startswith(".") and name not in (".", "..")) or name.lower() in _OF_THE_SYSTEM
+
+
+def _list_part(part: Path, ignored: _Ignored) -> tuple[Part, tuple[str, ...]]:
+    """Returns the image files below ``part/<class>/`` and the names of the classes, sorted.
+
+    Raises:
+        ValueError: If there are no class folders, or one of them holds no image.
+    """
+    try:
+        found = _ClassFolders(str(part), is_valid_file=_IsImage(part, ignored), allow_empty=True)
+        beside = [entry for entry in os.scandir(part) if not entry.is_dir() or _is_hidden(entry.name)]
+    except OSError as error:
+        raise ValueError(
+            f"data.path: expected one folder of images a class in {part}, but {one_line(error)}; "
+            "lay the images out as train/<class>/* and val/<class>/*"
+        ) from error
+    for entry in beside:
+        ignored.add(entry.path, HIDDEN if _is_hidden(entry.name) else "not in a class folder")
+    labels = np.array(found.targets, np.int64)
+    counts = np.bincount(labels, minlength=len(found.classes))
+    if empty := [name for name, count in zip(found.classes, counts, strict=True) if not count]:
+        raise ValueError(
+            f"data.path: expected images in every class folder of {part}, but there are none in {some_of(empty, 5)}; "
+            "add images, or remove the folders; lay the images out as train/<class>/* and val/<class>/*"
+        )
+    return Part(tuple(file for file, _ in found.samples), labels), tuple(found.classes)

@@ -1,0 +1,114 @@
+"""One copy of evaluation images for all processes of a machine that need them, gone with the last of these processes.
+
+The first process that asks writes the pixels into a file without a name in the temporary folder (``TMPDIR``); the
+others map the same file. The file has no name, so the operating system frees it when the last process ends, however
+that happens. Its pages can be written to disk when memory gets short.
+
+A note in a private folder says which process holds the file, and under which descriptor. Linux lets processes of the
+same user open it there (``/proc/PID/fd``). Where that is not possible, each process reads the images for itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import json
+import os
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+
+def shared_pixels(token: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> np.ndarray:
+    """Returns an array of pixels that all processes of this user on this machine map which ask with the same token.
+
+    Args:
+        token: What the pixels are known by, letters and digits.
+        shape: Of the array, which is uint8.
+        fill: Writes the pixels into an array of that shape; called by one process, while the others wait.
+
+    Raises:
+        OSError: If the temporary folder has no room for them.
+    """
+    with _note_of(token) as note:
+        held = _attach(note, shape)
+        return held if held is not None else _hold(note, shape, fill)
+
+
+@contextlib.contextmanager
+def _note_of(token: str) -> Iterator[IO[str]]:
+    """Yields the note of a token, locked for the time of the block."""
+    folder = Path(tempfile.gettempdir()) / f"raynas-images-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    status = folder.lstat()
+    if folder.is_symlink() or status.st_uid != os.getuid() or status.st_mode & 0o022:
+        raise OSError(errno.EPERM, "expected a folder of this user that nobody else can write to", str(folder))
+    _drop_notes_of_the_dead(folder, token)
+    with (folder / token).open("a+", encoding="utf-8") as note:
+        fcntl.flock(note, fcntl.LOCK_EX)
+        yield note
+
+
+def _attach(note: IO[str], shape: tuple[int, ...]) -> np.ndarray | None:
+    """Returns the pixels that another process holds; None if none does, or if they are out of reach."""
+    note.seek(0)
+    try:
+        place = json.loads(note.read())
+        with open(f"/proc/{int(place['process'])}/fd/{int(place['descriptor'])}", "rb") as file:
+            status = os.fstat(file.fileno())
+            same = [status.st_ino, status.st_dev] == [place["inode"], place["device"]]
+            return np.memmap(file, np.uint8, "r", shape=shape) if same and status.st_size == np.prod(shape) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _hold(note: IO[str], shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> np.ndarray:
+    """Returns the pixels in a file without a name, which stays open as long as the array is used."""
+    file = tempfile.TemporaryFile(prefix="raynas-images-")
+    try:
+        size = int(np.prod(shape))
+        try:
+            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is found here, not by a signal later
+        except OSError as error:
+            raise OSError(
+                error.errno,
+                f"no room for {size / 1e9:.1f} GB of images to evaluate by; point TMPDIR to a larger disk, or lower "
+                "search.evaluation_images and search.calibration_images",
+                tempfile.gettempdir(),
+            ) from error
+        pixels = np.memmap(file, np.uint8, "r+", shape=shape)
+        fill(pixels)
+    except BaseException:
+        file.close()
+        raise
+    status = os.fstat(file.fileno())
+    note.truncate(0)
+    json.dump(
+        {
+            "process": os.getpid(),
+            "descriptor": file.fileno(),
+            "inode": status.st_ino,
+            "device": status.st_dev,
+        },
+        note,
+    )
+    note.flush()
+    weakref.finalize(pixels, file.close)
+    return pixels
+
+
+def _drop_notes_of_the_dead(folder: Path, token: str) -> None:
+    """Removes notes of files that no process holds any more."""
+    for place in folder.iterdir():
+        if place.name == token:
+            continue
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError), place.open("r", encoding="utf-8") as note:
+            fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a note that is being written is locked
+            text = note.read()
+            if text and not Path(f"/proc/{json.loads(text)['process']}").exists():
+                place.unlink()
