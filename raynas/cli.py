@@ -174,7 +174,7 @@ def _carry_out(options: argparse.Namespace) -> int:
         with signals.imports():
             from raynas.orchestration.check import describe
 
-        print(describe(config))
+        print(describe(config, Console(stderr=True)))
         if sweep is not None:
             from raynas.sweeps import load_sweep
 

@@ -82,7 +82,10 @@ class DataSection(Section):
         lighting: Deviation of random shifts of an image's colour along the principal components of ImageNet's.
         cutout: Side, in pixels, of the square that is blanked in every training image, in a random place; 0 for none.
         normalise: Whether mean and deviation of the data set are taken out; else a network sees pixels / 255.
-        loader_workers: Processes that read image folders, per training worker.
+        loader_workers: Processes that read image folders, per training worker. Each of them counts as a CPU of the
+            training worker.
+        on_damaged: What to do if image files of a folder cannot be read, which is found before training: refuse the
+            folder, or skip these files.
     """
 
     name: Literal["digits", "cifar10", "cifar100", "imagenet16-120", "npz", "folder"]
@@ -99,6 +102,7 @@ class DataSection(Section):
     cutout: Annotated[int, Field(ge=0)] = 0
     normalise: bool = True
     loader_workers: Annotated[int, Field(ge=0)] = 0
+    on_damaged: Literal["refuse", "skip"] = "refuse"
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -149,6 +153,9 @@ class TrainSection(Section):
         cpus_per_worker: CPUs, and torch threads, of a worker. Another number of threads rounds otherwise: results
             agree, but not to the bit.
         use_gpu: Whether each worker takes a GPU; results agree with those of a CPU to rounding.
+        deterministic: Whether a GPU uses only algorithms that give the same bits every time, in training and in
+            evaluation. They are slower, and an operation without such an algorithm ends the run with an error. On the
+            CPU the bits are the same without it.
         resource: A resource of the cluster's own naming that each worker takes 1 of, so that it trains on nodes which
             offer that; none by default.
         checkpoint_every: Epochs between checkpoints.
@@ -184,6 +191,7 @@ class TrainSection(Section):
     workers: Annotated[int, Field(ge=0)] | Annotated[list[Positive], Field(min_length=2, max_length=2)] = 1
     cpus_per_worker: Positive = 1
     use_gpu: bool = False
+    deterministic: bool = False
     resource: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None
     checkpoint_every: Positive = 10
     checkpoint_minutes: Annotated[float, Field(gt=0)] | None = 10.0
@@ -561,6 +569,7 @@ EXECUTION_KEYS = frozenset(
     {
         *("name", "storage_path", "address", "local_cpus", "report", "data.path", "data.loader_workers"),
         *("train.workers", "train.cpus_per_worker", "train.use_gpu", "train.max_failures", "train.reuse"),
+        "train.deterministic",
         *("train.resource", "train.checkpoint_every", "train.checkpoint_minutes", "train.keep_checkpoints"),
         *("search.evaluators", "search.cpus_per_evaluator", "search.gpus_per_evaluator", "benchmark.path"),
     }

@@ -36,7 +36,9 @@ def test_a_run_says_the_best_cells_their_costs_and_its_folder(
     status, out, err = answer(capsys, "run", small_run(tmp_path))
     assert (status, err) == (0, "")
     assert not (tmp_path / "runs/small/report").exists()
-    told, lines = out.splitlines()[:8], out.splitlines()[8:]
+    data, *told = out.splitlines()[:9]
+    lines = out.splitlines()[9:]
+    assert data == "data: 719 train, 719 search, 359 test images of 10 classes, 8 x 8 pixels"
     assert [line.split("  ")[0] for line in told[:4]] == [f"epoch {number}/4" for number in (1, 2, 3, 4)]
     assert told[4].startswith("supernet: trained in ")
     history = [json.loads(line) for line in (tmp_path / "runs/small/search/history.jsonl").read_text().splitlines()]
@@ -58,8 +60,8 @@ def test_a_second_run_over_the_first_does_nothing_twice(tmp_path: Path, capsys: 
     run = tmp_path / "runs/small"
     files = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     second = answer(capsys, "run", file)
-    assert second[1].splitlines()[0] == "supernet: trained before"
-    assert first[1].splitlines()[8:] == second[1].splitlines()[1:]
+    assert second[1].splitlines()[1] == "supernet: trained before"
+    assert first[1].splitlines()[9:] == second[1].splitlines()[2:]
     assert files == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
 
 
@@ -134,7 +136,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_gives_the_same_run(
     (run / "supernet/seed_0/result.json").unlink()
     status, out, _ = answer(capsys, "run", file)
     assert status == 0
-    assert out.splitlines()[0].endswith("the checkpoint before it is used")
+    assert out.splitlines()[1].endswith("the checkpoint before it is used")
     assert outcome(run, epochs=4) == expected
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import yaml
+from rich.console import Console
 
 from raynas.config import RunConfig
 from raynas.orchestration.judge import check_judge
-from raynas.orchestration.task import make_space, make_task, read_benchmark
+from raynas.orchestration.prepare import prepare
+from raynas.orchestration.task import make_space, read_benchmark
 from raynas.search import Limits, RandomSearch
 from raynas.search.alphas import evenly
 from raynas.search_space import SearchSpace, all_architectures, as_array, sample
@@ -53,8 +55,12 @@ ELSEWHERE = {
 """Data sets by `data.name`; a folder without a path is taken for ImageNet."""
 
 
-def describe(config: RunConfig) -> str:
+def describe(config: RunConfig, console: Console) -> str:
     """Returns the resolved configuration as YAML, then what it means, as comments.
+
+    Args:
+        config: The resolved configuration.
+        console: For progress while image files are opened.
 
     Raises:
         ValueError: If the space, the data or the limits are not as they should be.
@@ -72,7 +78,8 @@ def describe(config: RunConfig) -> str:
             f"{num_classes:,} classes" + (", until data.path says where a folder lies" if data.name == "folder" else "")
         )
     else:
-        task = make_task(config)
+        task, said = prepare(config, console)
+        lines += [f"# {line}" for line in said]
         space, resolution, num_classes = task.space, task.dataset.resolution, task.dataset.num_classes
         check_derivation(config, space)
         check_judge(task)

@@ -6,6 +6,7 @@ this process or from actors all over a cluster shows in nothing but the time.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 
 from raynas.config import SearchSection, parse_config
-from raynas.data import FixedImages, fix_images, split_indices
+from raynas.data import FixedImages, ImagesOnDisk, fix_images, images_to_send, split_images
 from raynas.fitness import Fitness, mean_of
 from raynas.fitness.angle import Angle, Displacement, angle_table
 from raynas.fitness.baselines import Chance, Cost
@@ -32,7 +33,7 @@ from raynas.orchestration.checkpoint import (
 from raynas.orchestration.cluster import Cluster, evaluator_needs
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import seed_folder
-from raynas.orchestration.task import Task
+from raynas.orchestration.task import Task, dataset_arguments
 from raynas.orchestration.train_supernet import (
     ALPHAS,
     ANGLE_TABLES,
@@ -45,6 +46,7 @@ from raynas.search.alphas import before_skips
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, sample
 from raynas.supernet.chain import ChainNetwork
 from raynas.supernet.shared_weights import as_arrays, supernet_on
+from raynas.training.determinism import deterministic_algorithms, use_deterministic_algorithms
 
 TRAINED = ("angle", "displacement", "one_shot_accuracy", "one_shot_loss", "log_probability")
 """Fitnesses that judge by a trained supernet."""
@@ -188,12 +190,17 @@ def _one_shot_judge(task: Task, name: str, cluster: Cluster, progress: Progress)
     search, base_seeds = task.config.search, task.config.base_seeds
     calibration, evaluation = _positions(task)
     labels = [task.labels(base_seed, epoch=0) for base_seed in base_seeds]
+    images: Callable[..., FixedImages | ImagesOnDisk] = functools.partial(fix_images, task.dataset, task.dataset.train)
+    if search.evaluators != 0:  # evaluators may be on other machines: they read image files themselves
+        images = functools.partial(
+            images_to_send, task.dataset, task.dataset.train, arguments=dataset_arguments(task.config)
+        )
     arguments: tuple[Any, ...] = (
         task.space,
         task.config.model_dump(),
         task.num_categories,
         name.removeprefix("one_shot_"),
-        *(fix_images(task.dataset, task.dataset.train, at, labels[0]) for at in (calibration, evaluation)),
+        *(images(positions, labels[0]) for positions in (calibration, evaluation)),
         [
             (as_arrays(_trained(task, base_seed).weights), of_seed[evaluation])
             for base_seed, of_seed in zip(base_seeds, labels, strict=True)
@@ -202,7 +209,8 @@ def _one_shot_judge(task: Task, name: str, cluster: Cluster, progress: Progress)
     together = TOGETHER if _is_chain(task) else 1
     if search.evaluators == 0:
         torch.set_num_threads(search.cpus_per_evaluator)
-        yield _judge_in_turn(one_shot(*arguments), together)
+        with deterministic_algorithms(task.config.train.deterministic):
+            yield _judge_in_turn(one_shot(*arguments), together)
         return
     from raynas.orchestration.pool import Pool
 
@@ -216,7 +224,7 @@ def _one_shot_judge(task: Task, name: str, cluster: Cluster, progress: Progress)
         wait_for=progress.wait_for,
     ) as pool:
         quantities = (*OneShotAccuracy.quantities, *(("spread",) if len(base_seeds) > 1 else ()))
-        judge = pool.fitness(one_shot, *arguments, quantities=quantities, together=together)
+        judge = pool.fitness(one_shot_on_actor, *arguments, quantities=quantities, together=together)
         yield Judge(judge.quantities, judge.stream)
 
 
@@ -259,6 +267,24 @@ def one_shot(
             for weights, labels in supernets
         ]
     )
+
+
+def one_shot_on_actor(
+    space: SearchSpace,
+    values: dict[str, Any],
+    num_categories: int,
+    measure: Literal["accuracy", "loss"],
+    calibration: FixedImages | ImagesOnDisk,
+    evaluation: FixedImages | ImagesOnDisk,
+    supernets: Sequence[tuple[dict[str, np.ndarray], np.ndarray]],
+) -> Fitness:
+    """Returns `one_shot` in a process of its own, which reads the images and keeps torch's settings."""
+    if parse_config(values).train.deterministic:
+        use_deterministic_algorithms()
+    calibration, evaluation = (
+        images.read() if isinstance(images, ImagesOnDisk) else images for images in (calibration, evaluation)
+    )
+    return one_shot(space, values, num_categories, measure, calibration, evaluation, supernets)
 
 
 TOGETHER = 32
@@ -376,7 +402,7 @@ def _positions(task: Task) -> tuple[np.ndarray, np.ndarray]:
         ValueError: If there are fewer than are asked for, or than a batch.
     """
     config = task.config
-    train, search = split_indices(len(task.dataset.train), config.data.train_portion, config.seed)
+    train, search = split_images(task.dataset.train, config.data.train_portion, config.seed)
     if not len(search):
         raise ValueError(
             f"data.train_portion: {fitness_name(config.search)} judges by the search split, which is empty at "

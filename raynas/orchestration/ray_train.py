@@ -304,6 +304,7 @@ def train_worker(values: dict[str, Any]) -> None:
     import torch
     import torch.distributed
 
+    from raynas.orchestration.data_record import DATA, skipped_files
     from raynas.orchestration.task import make_task
     from raynas.orchestration.train_supernet import train_supernets
     from raynas.supernet.workers import Workers
@@ -336,5 +337,6 @@ def train_worker(values: dict[str, Any]) -> None:
                 mirror.pull()
                 mirror.push()
             workers.add_up(torch.zeros(1, device=device))  # what worker 0 had not pushed is there now
-            mirror.pull("config.json", "supernet", weights=False)
-        train_supernets(make_task(config), mirror, workers, device, requests=Requests(warning, asked))
+            mirror.pull("config.json", DATA, "supernet", weights=False)
+        task = make_task(config, skip=skipped_files(mirror.folder))  # this run's driver has opened every image
+        train_supernets(task, mirror, workers, device, requests=Requests(warning, asked))

@@ -19,9 +19,11 @@ from raynas.config import RunConfig, is_url
 from raynas.orchestration import signals
 from raynas.orchestration.checkpoint_clock import Requests
 from raynas.orchestration.cluster import Cluster, worker_needs
+from raynas.orchestration.data_record import record_data
 from raynas.orchestration.judge import Judge, check_judge, fitness_name, judging, needs_training
 from raynas.orchestration.latency import needs_latency, profile, with_latency
 from raynas.orchestration.mailbox import Stop
+from raynas.orchestration.prepare import prepare
 from raynas.orchestration.progress import Progress, TrainingProgress
 from raynas.orchestration.rank import WHOLE, rank
 from raynas.orchestration.run_folder import (
@@ -34,7 +36,7 @@ from raynas.orchestration.run_folder import (
 )
 from raynas.orchestration.search import Result, check_search, search
 from raynas.orchestration.storage import RAY, Mirror, mirrored, pulled
-from raynas.orchestration.task import Task, as_searched, make_task
+from raynas.orchestration.task import Task, as_searched
 from raynas.orchestration.train_supernet import SavedAndStopped, is_trained, saved_line, train_supernets
 from raynas.search_space import Architecture
 from raynas.supernet.workers import Workers
@@ -57,21 +59,28 @@ def opened(
         ValueError: If the configuration, the data or the folder is not as it should be.
     """
     _check_reuse(config)  # before the folder is made: a mistake leaves nothing behind
-    task = make_task(config)
+    task, lines = prepare(config, console)
     task.train_batches(config.base_seeds[0], torch.device("cpu"))  # says if there are too few images for a batch
     if not needs_latency(config):
         check_search(task)
     check_judge(task)
     _ = task.table  # says if it cannot be read
+    _print(console, lines)
     with mirrored(config, console.print, wait) as mirror:
         folder = open_run(config, ignore)
         if (change := rounding_change(config)) is not None:
             console.print(change, highlight=False, markup=False, soft_wrap=True)
+        record_data(folder, task)
         for part in (folder, folder / "search", folder / "rank", folder / "report"):
             drop_unfinished(part)
         shutil.rmtree(folder / RAY, ignore_errors=True)  # of a trainer whose driver was killed
         mirror.push()
         yield task, mirror
+
+
+def _print(console: Console, lines: list[str]) -> None:
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def _check_reuse(config: RunConfig) -> None:
@@ -226,10 +235,12 @@ def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
         Busy: If another process works on the run.
         ValueError: If something of the user's is not as it should be.
     """
-    task = make_task(config)
+    task, lines = prepare(config, console)
+    _print(console, lines)
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))
         folder = open_run(config)
+        record_data(folder, task)
         progress = stack.enter_context(Progress(console, "preparing"))
         result = profile(with_latency(task, folder, progress), folder, progress)
         mirror.push()
@@ -257,7 +268,7 @@ def rank_run(
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If an evaluation fails.
     """
-    task = make_task(config)
+    task, lines = prepare(config, console)
     table = task.table
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))
@@ -265,7 +276,8 @@ def rank_run(
             raise ValueError(f"name: there is no run {config.location}; give `raynas train` with this file first")
         check_judge(task)
         _check_reuse(config)
-        open_run(config, ignore=("search", "benchmark"))
+        _print(console, lines)
+        record_data(open_run(config, ignore=("search", "benchmark")), task)
         cluster = stack.enter_context(Cluster(config))
         progress = stack.enter_context(Progress(console, "preparing to judge"))
         if table is not None and len(table) < task.space.size <= WHOLE:

@@ -3,6 +3,7 @@
 What lies where:
 
     config.json                           the resolved configuration, seeds and versions
+    data.json                             classes, mean, deviation, images of each split, files that were skipped
     supernet/seed_0/initial/              weights before the first step, written once
     supernet/seed_0/epoch_00010/          weights, optimiser and position after an epoch, and SHA256SUMS of them
     supernet/seed_0/epoch_00010_step_00120/   the same in the middle of the next one, and its sums of metrics so far

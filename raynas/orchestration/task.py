@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import functools
 import zlib
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from raynas.config import RunConfig, check_arguments
-from raynas.data import Dataset, Loader, draw_labels, load_dataset, split_indices
+from raynas.data import Dataset, Loader, draw_labels, load_dataset, split_images
 from raynas.fitness.benchmark_table import BenchmarkTable, read_table
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.spaces import load_space_class
 from raynas.supernet.costs import cost_table
+
+if TYPE_CHECKING:
+    from raynas.data.image_index import Reading
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,7 @@ class Task:
 
     def _batches(self, base_seed: int, device: torch.device, part: int) -> Loader:
         config = self.config
-        positions = split_indices(len(self.dataset.train), config.data.train_portion, config.seed)[part]
+        positions = split_images(self.dataset.train, config.data.train_portion, config.seed)[part]
         return Loader(
             self.dataset,
             self.dataset.train,
@@ -138,22 +142,32 @@ def read_benchmark(config: RunConfig, space: SearchSpace) -> BenchmarkTable | No
     return read_table(Path(benchmark.path), space, column=benchmark.column, dataset=benchmark.dataset)
 
 
-def make_task(config: RunConfig) -> Task:
+def dataset_arguments(config: RunConfig) -> dict[str, Any]:
+    """Returns what `load_dataset` makes the images of a run from."""
+    data = config.data
+    return {
+        "name": data.name,
+        "path": data.path,
+        "resolution": data.resolution,
+        "max_images": data.max_images,
+        "seed": config.seed,
+        "normalise": data.normalise,
+    }
+
+
+def make_task(config: RunConfig, *, skip: Collection[str] | None = None, reading: Reading | None = None) -> Task:
     """Returns the space and the images of a run.
+
+    Args:
+        config: The resolved configuration.
+        skip: Files of an image folder to leave out, as the run recorded them; None opens every file to find them.
+        reading: Called while image files are opened.
 
     Raises:
         ValueError: If one of them is not as the configuration says.
     """
     space = make_space(config)
-    data = config.data
-    dataset = load_dataset(
-        data.name,
-        path=data.path,
-        resolution=data.resolution,
-        max_images=data.max_images,
-        seed=config.seed,
-        normalise=data.normalise,
-    )
-    task = Task(config, space, dataset, data.num_label_categories or dataset.num_classes)
+    dataset = load_dataset(**dataset_arguments(config), on_damaged=config.data.on_damaged, skip=skip, reading=reading)
+    task = Task(config, space, dataset, config.data.num_label_categories or dataset.num_classes)
     task.labels(config.base_seeds[0], epoch=0)  # says now if the categories do not hold the labels
     return task

@@ -53,6 +53,7 @@ from raynas.supernet.initial_weights import draw_kernels
 from raynas.supernet.one_shot import EpochMetrics, Recipe, StepMetrics, make_optimizer, train_supernet
 from raynas.supernet.routes import Routing
 from raynas.supernet.workers import Workers
+from raynas.training.determinism import deterministic_algorithms
 
 
 def is_trained(folder: Path, base_seed: int) -> bool:
@@ -107,9 +108,10 @@ def train_supernets(
         RuntimeError: If the training diverges or the workers disagree.
     """
     torch.set_num_threads(task.config.train.cpus_per_worker)
-    for base_seed in task.config.base_seeds:
-        if not is_trained(mirror.folder, base_seed):
-            _train_supernet(task, mirror, base_seed, workers, device, after_epoch, requests)
+    with deterministic_algorithms(task.config.train.deterministic):
+        for base_seed in task.config.base_seeds:
+            if not is_trained(mirror.folder, base_seed):
+                _train_supernet(task, mirror, base_seed, workers, device, after_epoch, requests)
 
 
 def recipe_of(config: RunConfig) -> Recipe:

@@ -237,6 +237,7 @@ class Run:
         config: The resolved configuration.
         versions: Of raynas, Python and packages.
         created: When the run began.
+        data: The record of its images; empty in runs that were made before there was one.
         training: Metrics by epoch of each base seed's supernet, its own or the one it reuses; empty without any.
         alphas: The architecture parameters of each of these that has some to choose by; empty of other algorithms.
         history: Every judged architecture; None where nothing was searched.
@@ -252,6 +253,7 @@ class Run:
     config: Mapping[str, Any]
     versions: Mapping[str, str]
     created: str
+    data: Mapping[str, Any]
     training: Mapping[int, Columns]
     alphas: Mapping[int, Alphas]
     history: History | None
@@ -339,6 +341,13 @@ Locate: TypeAlias = Callable[[Path, str], Path | None]
 """Returns the folder of the run that a run, by its folder, names as the one it reuses; None if it is not to be read."""
 
 
+def _data(file: Path) -> Mapping[str, Any]:
+    """Returns the record of a run's images; empty if there is none."""
+    if not file.exists():
+        return {}
+    return _json(file, {"num_classes": int, "resolution": int, "mean": list, "std": list, "images": dict})
+
+
 def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
     """Returns what a run's folder holds.
 
@@ -386,6 +395,7 @@ def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
         config=config,
         versions=about.get("versions") or {},
         created=str(about.get("created") or ""),
+        data=_data(folder / "data.json"),
         training=training,
         alphas=alphas,
         history=History(_columns(judged)) if judged else None,

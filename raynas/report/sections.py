@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -738,7 +739,24 @@ def provenance(run: Run) -> Markup:
         table(["", ""], seeds, caption="Seeds"),
         table(["", ""], versions, caption="Versions"),
     ]
+    if run.data:
+        tables.append(table(["", ""], _rows_of_images(run.data), caption="Images"))
     footer = f"Begun {run.created}. " if run.created else ""
     footer += f"Left out: {left_out(run.left_out)}. " if run.left_out else ""
-    footer += "Made from the files of the run's folder: config.json, supernet/, search/, rank/, profile.json."
+    footer += (
+        "Made from the files of the run's folder: config.json, data.json, supernet/, search/, rank/, profile.json."
+    )
     return section("Time, seeds, versions", element("div", *tables, class_="columns"), element("footer", footer))
+
+
+def _rows_of_images(data: Mapping[str, Any]) -> list[list[str]]:
+    """Returns counts and normalisation of a run's images, with how many files were left out."""
+    counts = [[f"{split} images", f"{count:,}"] for split, count in data["images"].items()]
+    return [
+        *counts,
+        ["classes", f"{data['num_classes']:,}"],
+        ["pixels", f"{data['resolution']} x {data['resolution']}"],
+        ["mean", ", ".join(f"{value:.4f}" for value in data["mean"])],
+        ["deviation", ", ".join(f"{value:.4f}" for value in data["std"])],
+        *([["files skipped", f"{len(data['skipped']):,}"]] if data.get("skipped") else []),
+    ]
