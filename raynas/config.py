@@ -10,22 +10,51 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import os
 import re
 import typing
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
 
 from raynas.algorithms import algorithms
 from raynas.locations import checked_url
 from raynas.locations import is_url as is_url
 from raynas.locations import staging as staging
 from raynas.locations import within as within
+from raynas.messages import echo, shortened
+from raynas.yaml_text import LARGEST, read_yaml
 
-Positive = Annotated[int, Field(ge=1)]
+MOST = 10**9
+"""The largest whole number that a key takes, but for seeds and for keys with a smaller bound of their own."""
+
+Positive = Annotated[int, Field(ge=1, le=MOST)]
+Count = Annotated[int, Field(ge=0, le=MOST)]
+Processes = Annotated[int, Field(ge=1, le=100_000)]
+"""Processes, or the CPUs or threads of one."""
+
+Images = Annotated[int, Field(ge=1, le=1_000_000)]
+"""Images, or architectures, of which one process holds all at a time."""
+
+Pixels = Annotated[int, Field(ge=0, le=4_096)]
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+LONGEST_NAME = 200
+"""Characters of a run's name; file systems take 255 of a file's, and files that are being written have longer ones."""
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""The names of runs, as a regular expression."""
+
 FitnessName = Literal[
     "angle",
     "displacement",
@@ -41,10 +70,35 @@ FitnessName = Literal[
 Share = Annotated[float, Field(gt=0, le=1)]
 
 
-class Section(BaseModel):
-    """A part of a run file: unknown keys and wrong types are refused."""
+def _expanded(location: str) -> str:
+    """Returns a path or URL with ``~`` and variables such as ``$HOME`` or ``${HOME}`` replaced by what they stand for.
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    Raises:
+        ValueError: If a variable is not set, or there is no such user.
+    """
+    for name in re.findall(r"\$(\w+)|\$\{([^}]*)\}", location):
+        variable = "".join(name)
+        if variable not in os.environ:
+            raise ValueError(
+                f"expected variables that are set, got {echo(location)}, and {shortened(variable)} is not; set it, or "
+                "write the path out"
+            )
+    expanded = os.path.expanduser(os.path.expandvars(location))
+    if expanded.startswith("~"):
+        raise ValueError(f"expected a user's home, got {echo(location)}; write the path out, or ./ before the name")
+    if not expanded:
+        raise ValueError(f"expected a path, got {echo(location)}; leave the key out for the default")
+    return expanded
+
+
+Location = Annotated[str, AfterValidator(_expanded)]
+"""A path or a URL."""
+
+
+class Section(BaseModel):
+    """A part of a run file: unknown keys, wrong types and numbers that are not finite are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False, hide_input_in_errors=True)
 
 
 SectionType = TypeVar("SectionType", bound=Section)
@@ -53,7 +107,7 @@ SectionType = TypeVar("SectionType", bound=Section)
 class SpaceSection(Section):
     """What is searched: `name`, and the further keys that the space takes (see `raynas check`)."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     name: str
 
@@ -89,19 +143,19 @@ class DataSection(Section):
     """
 
     name: Literal["digits", "cifar10", "cifar100", "imagenet16-120", "npz", "folder"]
-    path: str | None = None
+    path: Location | None = None
     labels: Literal["true", "random", "shuffled", "random_each_iteration", "shuffled_each_iteration"] | None = None
-    num_label_categories: Annotated[int, Field(ge=2)] | None = None
+    num_label_categories: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
     train_portion: Share = 0.5
     max_images: Positive | None = None
-    resolution: Annotated[int, Field(ge=4)] | None = None
-    crop_padding: Annotated[int, Field(ge=0)] | None = None
+    resolution: Annotated[int, Field(ge=4, le=4_096)] | None = None
+    crop_padding: Pixels | None = None
     crop_ratio: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
     flip: bool | None = None
     lighting: Annotated[float, Field(ge=0)] = 0.0
-    cutout: Annotated[int, Field(ge=0)] = 0
+    cutout: Pixels = 0
     normalise: bool = True
-    loader_workers: Annotated[int, Field(ge=0)] = 0
+    loader_workers: Annotated[int, Field(ge=0, le=1_024)] = 0
     on_damaged: Literal["refuse", "skip"] = "refuse"
 
     @field_validator("labels", mode="before")
@@ -170,8 +224,8 @@ class TrainSection(Section):
             uniform distribution; as the layers themselves do by default.
     """
 
-    epochs: Positive = 250
-    batch_size: Positive = 64
+    epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 250
+    batch_size: Images = 64
     learning_rate: Annotated[float, Field(gt=0)] = 0.025
     min_learning_rate: Annotated[float, Field(ge=0)] = 0.001
     schedule: Literal["cosine", "linear"] = "cosine"
@@ -188,24 +242,24 @@ class TrainSection(Section):
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     auxiliary_weight: Annotated[float, Field(ge=0)] = 0.4
     precision: Literal["float32", "bfloat16"] = "float32"
-    workers: Annotated[int, Field(ge=0)] | Annotated[list[Positive], Field(min_length=2, max_length=2)] = 1
-    cpus_per_worker: Positive = 1
+    workers: Annotated[int, Field(ge=0, le=100_000)] | Annotated[list[Processes], Field(min_length=2, max_length=2)] = 1
+    cpus_per_worker: Processes = 1
     use_gpu: bool = False
     deterministic: bool = False
     resource: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_.-]*$")] | None = None
     checkpoint_every: Positive = 10
     checkpoint_minutes: Annotated[float, Field(gt=0)] | None = 10.0
-    keep_checkpoints: Annotated[int, Field(ge=2)] = 2
-    base_seeds: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
-    max_failures: Annotated[int, Field(ge=0)] = 3
-    reuse: str | None = None
+    keep_checkpoints: Annotated[int, Field(ge=2, le=MOST)] = 2
+    base_seeds: Annotated[list[Seed], Field(min_length=1, max_length=1_000)] | None = None
+    max_failures: Count = 3
+    reuse: Location | None = None
     initialisation: Literal["normal", "uniform"] | None = None
 
     @field_validator("resource")
     @classmethod
     def _of_their_own(cls, value: str | None) -> str | None:
         if value in ("CPU", "GPU", "memory", "object_store_memory"):
-            raise ValueError(f"expected a name of your own such as raynas_train, got Ray's own {value!r}")
+            raise ValueError(f"expected a name of your own such as raynas_train, got Ray's own {echo(value)}")
         return value
 
     @field_validator("reuse")
@@ -270,7 +324,7 @@ class AlphasSection(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 1e-3
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     before_weights: bool | None = None
-    first_epoch: Annotated[int, Field(ge=0)] = 0
+    first_epoch: Count = 0
     temperature: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] = [10.0, 0.1]
     temperature_schedule: Literal["linear", "exponential"] = "linear"
     idle: bool = False
@@ -332,20 +386,20 @@ class SearchSection(Section):
     angle_epoch: Positive | None = None
     calibration_images: Positive = 2048
     evaluation_images: Positive | None = None
-    evaluation_batch_size: Positive = 256
-    evaluators: Annotated[int, Field(ge=0)] | None = None
-    cpus_per_evaluator: Positive = 1
-    gpus_per_evaluator: Annotated[float, Field(ge=0)] = 0.0
-    population: Positive = 100
-    generations: Positive = 20
+    evaluation_batch_size: Images = 256
+    evaluators: Annotated[int, Field(ge=0, le=100_000)] | None = None
+    cpus_per_evaluator: Processes = 1
+    gpus_per_evaluator: Annotated[float, Field(ge=0, le=1_024)] = 0.0
+    population: Images = 100
+    generations: Images = 20
     select: Positive = 30
-    mutations: Annotated[int, Field(ge=0)] = 50
-    crossovers: Annotated[int, Field(ge=0)] = 50
+    mutations: Annotated[int, Field(ge=0, le=1_000_000)] = 50
+    crossovers: Annotated[int, Field(ge=0, le=1_000_000)] = 50
     mutation_probability: Annotated[float, Field(ge=0, le=1)] = 0.1
     mutation_excludes: list[str] = []
-    max_tries: Positive = 10
+    max_tries: Annotated[int, Field(ge=1, le=10_000)] = 10
     limits: LimitsSection = LimitsSection()
-    top: Positive = 10
+    top: Images = 10
 
     @model_validator(mode="after")
     def _exact(self) -> SearchSection:
@@ -402,8 +456,8 @@ class LatencySection(Section):
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
-    batch_size: Positive = 1
-    threads: Positive = 1
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 1
+    threads: Annotated[int, Field(ge=1, le=1_024)] = 1
 
 
 class BenchmarkSection(Section):
@@ -415,7 +469,7 @@ class BenchmarkSection(Section):
         dataset: Whose accuracy, in files that know several data sets.
     """
 
-    path: str | None = None
+    path: Location | None = None
     column: str = "test_accuracy_200"
     dataset: Literal["cifar10", "cifar100", "imagenet16-120"] = "cifar10"
 
@@ -442,11 +496,11 @@ class RunConfig(Section):
         report: Whether `raynas run` and `raynas rank` end by writing the report, which takes some seconds.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
-    seed: Annotated[int, Field(ge=0)] = 0
-    storage_path: str = "runs"
+    name: Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
+    seed: Seed = 0
+    storage_path: Location = "runs"
     address: str = "local"
-    local_cpus: Positive | None = None
+    local_cpus: Processes | None = None
     algorithm: str = "rlnas"
     space: SpaceSection
     data: DataSection
@@ -466,7 +520,7 @@ class RunConfig(Section):
     @classmethod
     def _known(cls, value: str) -> str:
         if value not in algorithms():
-            raise ValueError(f"expected one of {', '.join(algorithms())}, got {value!r}")
+            raise ValueError(f"expected one of {', '.join(algorithms())}, got {echo(value)}")
         return value
 
     @property
@@ -562,7 +616,7 @@ def _filled(section: SectionType, row: object, *keys: str, **others: object) -> 
 
 
 def _absolute(location: str) -> str:
-    return location if is_url(location) else str(Path(location).expanduser().absolute())
+    return location if is_url(location) else str(Path(location).absolute())
 
 
 EXECUTION_KEYS = frozenset(
@@ -616,17 +670,19 @@ def read_run_file(path: str | Path, overrides: Sequence[str], quick: bool) -> tu
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open(encoding="utf-8-sig") as stream:
+            text = stream.read(LARGEST + 1)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise ValueError(f"{path}: cannot read the run file: {reason}; give the path of a YAML file") from error
-    values = _read_yaml(text, str(path))
+    values = read_yaml(text, str(path))
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected keys such as `space:` and `data:`, got {type(values).__name__}")
+    named = "name" in values
     values.setdefault("name", path.stem)
     block = values.pop("quick", {})
     if not isinstance(block, dict):
-        raise ValueError(f"quick: expected keys that override those of the file, got {block!r}")
+        raise ValueError(f"quick: expected keys that override those of the file, got {echo(block)}")
     if quick and not block:
         raise ValueError(f"--quick: {path} has no `quick:` block; write one, or leave --quick out")
     small = _merge({**values, "name": f"{values['name']}-quick"}, block)
@@ -636,9 +692,25 @@ def read_run_file(path: str | Path, overrides: Sequence[str], quick: bool) -> tu
     values = small if quick else values
     for override in overrides:
         _override(values, override)
+    if not named and values["name"] in (path.stem, f"{path.stem}-quick"):
+        _check_file_name(path)
     if quick and (lines := _mistakes(values, block, {override.partition("=")[0] for override in overrides})):
         raise ValueError("\n".join(lines))
     return values, values.pop("sweep", None)
+
+
+def _check_file_name(path: Path) -> None:
+    """Checks that a run can be named after its file.
+
+    Raises:
+        ValueError: If not.
+    """
+    if re.search(NAME, path.stem) is None:
+        safe = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:LONGEST_NAME] or "run"
+        raise ValueError(
+            f"name: the file's own name {echo(path.stem)} cannot be that of a run, which has letters, digits, dots, "
+            f"dashes and underscores; write `name: {safe}` into the file, or give --set name={safe}"
+        )
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:
@@ -697,22 +769,6 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML in which 1e-4 and 600e6 are numbers; PyYAML wants a dot in them."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+(\.[0-9]*)?[eE][-+]?[0-9]+$"), list("-+0123456789")
-)
-
-
-def _read_yaml(text: str, source: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{source}: not YAML: {' '.join(str(error).split())}") from error
-
-
 def _merge(values: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
     """Returns nested values with those of a block in the place of theirs."""
     merged = dict(values)
@@ -747,10 +803,13 @@ def _override(values: dict[str, Any], override: str) -> None:
     """Sets one ``dotted.key=value`` in place."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ValueError(f"--set: expected key=value such as train.epochs=10, got {override!r}")
+        raise ValueError(f"--set: expected key=value such as train.epochs=10, got {echo(override)}")
     if key.startswith("quick."):
-        raise ValueError(f"--set {override}: overrides win over the block; give --quick --set {override[6:]}")
-    set_key(values, key, _read_yaml(text, f"--set {override}"), f"--set {override}")
+        raise ValueError(
+            f"--set {shortened(override)}: overrides win over the block; give --quick --set {shortened(override[6:])}"
+        )
+    source = f"--set {shortened(override)}"
+    set_key(values, key, read_yaml(text, source), source)
 
 
 def set_key(values: dict[str, Any], key: str, value: Any, source: str) -> None:
@@ -763,7 +822,7 @@ def set_key(values: dict[str, Any], key: str, value: Any, source: str) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ValueError(f"{source}: {section} is a value, not a section")
+            raise ValueError(f"{source}: {shortened(section)} is a value, not a section")
     values[last] = value
 
 
@@ -778,7 +837,7 @@ def _explain(error: ValidationError, model: type[BaseModel], section: str = "") 
         ]
         if len(parts) > 1 and parts[-1] in ("int", "bool", "str", "float"):
             parts.pop()  # the member of a union that was tried
-        key = ".".join([section, *parts] if section else parts)
+        key = shortened(".".join([section, *parts] if section else parts))
         if mistake["type"] == "extra_forbidden":
             lines[key] = f"unknown key; {_suggest(parts, model)}"
         elif mistake["type"] == "missing":
@@ -789,7 +848,9 @@ def _explain(error: ValidationError, model: type[BaseModel], section: str = "") 
         else:
             expectation = mistake["msg"].removeprefix("Input should be ").removeprefix("String should ")
             expectation = expectation.replace("List should have", "a list of").replace(" after validation", "")
-            got = "nothing" if mistake["input"] is None else repr(mistake["input"])
+            got = "nothing" if mistake["input"] is None else echo(mistake["input"])
+            if mistake["type"] == "string_type" and isinstance(mistake["input"], bool | int | float):
+                got += "; put it in quotes"
             tried = lines[key].partition(", got ")[0] + " or" if key in lines else "expected"
             lines[key] = f"{tried} {expectation}, got {got}"
     return "\n".join(f"{key}: {line}" for key, line in lines.items())

@@ -15,6 +15,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from raynas.messages import echo, shortened
+
 OPTIONS = {
     "s3": {
         "allow_bucket_creation",
@@ -79,12 +81,12 @@ def checked_url(location: str) -> str:
     refuse_credentials(location)
     url = urlsplit(location)
     if url.scheme == "file":
-        raise ValueError(f"expected a folder or the URL of an object store, got {location!r}; give {url.path}")
+        raise ValueError(f"expected a folder or the URL of an object store, got {echo(location)}; give {url.path}")
     if not url.netloc:
-        raise ValueError(f"expected a URL such as s3://bucket/path, got {location!r}")
+        raise ValueError(f"expected a URL such as s3://bucket/path, got {echo(location)}")
     for part in unquote(url.path).strip("/").split("/"):
         if part in (".", "..") or _WRONG.search(part):
-            raise ValueError(f"expected a URL of plain names, got the part {_shown(part)}; give s3://bucket/path")
+            raise ValueError(f"expected a URL of plain names, got the part {echo(part)}; give s3://bucket/path")
     return location
 
 
@@ -106,7 +108,7 @@ def refuse_credentials(location: str) -> None:
         wrong = sorted(keys - OPTIONS.get(scheme, set()))
         if not wrong:
             return
-        found = f"the option {_shown(wrong[0])}"
+        found = f"the option {echo(wrong[0])}"
     options = ", ".join(sorted(OPTIONS.get(scheme, ()))) or "none"
     raise ValueError(
         f"expected a URL without credentials, which run folders and reports would show, got {found} (allowed options "
@@ -132,10 +134,10 @@ def inside(root: Path, name: str) -> Path:
     """
     for part in name.split("/"):
         if part in ("", ".", "..") or len(part.encode("utf-8", "surrogatepass")) > 255 or _WRONG.search(part):
-            raise ValueError(f"{_shown(name)}: expected the name of something below {root}; rename or remove it")
+            raise ValueError(f"{echo(name)}: expected the name of something below {root}; rename or remove it")
     path = root / name
     if not _is_below(path, root):
-        raise ValueError(f"{_shown(name)}: a link leads it out of {root}; replace the link by what it leads to")
+        raise ValueError(f"{echo(name)}: a link leads it out of {root}; replace the link by what it leads to")
     return path
 
 
@@ -150,7 +152,7 @@ def refuse_links(folder: Path) -> None:
     for link in _links(folder):
         if not _is_below(Path(link), folder):
             raise ValueError(
-                f"{link}: expected files and folders, got a link out of {folder} to {_shown(os.path.realpath(link))}; "
+                f"{link}: expected files and folders, got a link out of {folder} to {echo(os.path.realpath(link))}; "
                 "replace the link by what it leads to"
             )
 
@@ -249,11 +251,6 @@ def reused_folder(folder: Path, reused: str) -> Path | None:
 def left_out(reused: str) -> str:
     """Returns the line that says that the supernets of another run are not in a report, and how to name them."""
     return (
-        f"supernets: those of {_shown(reused, 300)} are left out, since the run names a place beyond its own storage; "
+        f"supernets: those of {shortened(reused, 300)} are left out, since the run names a place beyond its own storage; "
         "give --reuse with that place to read it"
     )
-
-
-def _shown(text: str, most: int = 80) -> str:
-    """Returns a text for a message: quoted, without control characters, and of so many characters at most."""
-    return repr(text if len(text) <= most else f"{text[: most - 3]}...")

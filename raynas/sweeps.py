@@ -23,6 +23,7 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from raynas.config import Positive, RunConfig, Section, parse_config, parse_section, read_run_file, set_key, within
+from raynas.messages import echo
 
 Point: TypeAlias = dict[str, Any]
 """The value, or the name of the variant, on every axis but that of seeds."""
@@ -53,6 +54,9 @@ METRICS: dict[str, str] = {
 OF_RANK = ("tau", "tau_within", "rho", "top_1")
 OF_TRAINING = ("train_loss", "train_accuracy")
 MODES = {"train_loss": "min", "loss": "min"}  # of those whose better end is not the larger
+
+MOST_TRIALS = 10_000
+"""Trials of a sweep."""
 
 DRAWN, CROSSED = ("choice", "uniform", "loguniform"), ("grid", "variants", "seeds")
 
@@ -121,7 +125,7 @@ class Axis(Section):
     choice: Annotated[list[Any], Field(min_length=1)] | None = None
     uniform: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
     loguniform: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
-    seeds: Positive | None = None
+    seeds: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
     variants: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] | None = None
 
     @field_validator("variants", mode="before")
@@ -140,7 +144,7 @@ class Axis(Section):
                 raise ValueError(f"{kind}: expected [least, greatest], got {bounds}")
         listed = self.grid or self.choice
         if listed is not None and len({json.dumps(value, sort_keys=True) for value in listed}) < len(listed):
-            raise ValueError(f"expected different values, got {listed}")
+            raise ValueError(f"expected different values, got {echo(listed)}")
         return self
 
     @property
@@ -208,7 +212,7 @@ class Published(Section):
         deviation: Its deviation.
     """
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+    model_config = ConfigDict(extra="allow")
 
     when: dict[str, Any] = {}
     deviation: float | None = None
@@ -224,7 +228,7 @@ class Published(Section):
             or not math.isfinite(value)
         ):
             came = " and ".join(f"{name} {figure}" for name, figure in figures.items()) or "no metric"
-            raise ValueError(f"expected when, deviation and one metric with its figure, got {came}")
+            raise ValueError(f"expected when, deviation and one metric with its figure, got {echo(came)}")
         if next(iter(figures)) not in METRICS:
             raise ValueError(f"{next(iter(figures))}: no metric; there are {', '.join(METRICS)}")
         return self
@@ -264,7 +268,7 @@ class SweepSection(Section):
     metric: str = "true_accuracy"
     mode: Literal["max", "min"] | None = None
     also: list[str] = []
-    samples: Positive = 1
+    samples: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 1
     rank: bool = False
     scheduler: Literal["none", "asha"] = "none"
     grace_epochs: Positive = 1
@@ -278,13 +282,16 @@ class SweepSection(Section):
     def _consistent(self) -> SweepSection:
         for key, name in [("metric", self.metric), *(("also", name) for name in self.also)]:
             if name not in METRICS:
-                raise ValueError(f"{key}: expected one of {', '.join(METRICS)}, got {name!r}")
+                raise ValueError(f"{key}: expected one of {', '.join(METRICS)}, got {echo(name)}")
             if name in OF_RANK and not self.rank:
                 raise ValueError(f"{key}: {name} is known by ranking; set sweep.rank to true")
         for key, axis in self.keys.items():
             if axis.seeds is not None and key != "seed":
                 raise ValueError(f"keys.{key}: seeds are values of the key seed; call it that")
         drawn = [key for key, axis in self.keys.items() if axis.kind in DRAWN]
+        trials = self.samples * math.prod(len(axis.values) for axis in self.keys.values() if axis.kind in CROSSED)
+        if trials > MOST_TRIALS:
+            raise ValueError(f"keys: expected at most {MOST_TRIALS:,} trials, got {trials:,}; name fewer values")
         if self.samples > 1 and not drawn:
             raise ValueError("samples: nothing is drawn; leave it out, or vary a key by choice, uniform or loguniform")
         crossed = [key for key, axis in self.keys.items() if axis.kind in CROSSED]

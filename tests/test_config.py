@@ -1,6 +1,6 @@
 import math
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -16,10 +16,12 @@ from raynas.config import (
     flatten,
     load_config,
     parse_config,
+    set_key,
 )
 from raynas.data import DATASETS, LABELS
 from raynas.orchestration.train_supernet import alpha_recipe_of
 from raynas.search import SEARCHERS
+from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.alphas import GRADIENTS, AlphaRecipe
 from raynas.supernet.one_shot import DECAYED, Recipe
@@ -450,3 +452,104 @@ def test_a_file_without_a_block_has_no_quick_form(tmp_path: Path) -> None:
 def test_execution_keys_are_keys() -> None:
     everything = flatten(parse_config({"name": "x", "space": {"name": "y"}, "data": {"name": "digits"}}).model_dump())
     assert EXECUTION_KEYS <= set(everything)
+
+
+@pytest.mark.parametrize("key", ["train.learning_rate", "data.lighting", "search.limits.max_parameters", "alphas.eta"])
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_number_that_is_not_finite_is_refused_where_it_does_not_come_from_yaml(key: str, value: float) -> None:
+    values: dict[str, Any] = {"name": "a", "space": {"name": "nasbench201"}, "data": {"name": "digits"}}
+    set_key(values, key, value, "test")
+    with pytest.raises(ValueError, match=rf"^{key}: expected a finite number, got -?(inf|nan)$"):
+        parse_config(values)
+
+
+def test_arguments_of_a_space_are_finite_too() -> None:
+    with pytest.raises(ValueError, match=r"^space\.width: expected a finite number, got inf$"):
+        check_arguments(MobileNet, {"width": math.inf}, "space")
+
+
+WITHOUT_BOUND = {"seed", "train.base_seeds"}
+"""Whole numbers that may be large."""
+
+
+def test_every_whole_number_has_an_upper_bound(tmp_path: Path) -> None:
+    """Ten to the ninth epochs, threads or architectures are a slip of the finger."""
+    defaults = flatten(load(tmp_path).model_dump())
+    counts = [key for key, value in defaults.items() if isinstance(value, int) and not isinstance(value, bool)]
+    counts += ["data.max_images", "data.resolution", "local_cpus", "search.evaluators", "search.angle_epoch"]
+    assert len(counts) > 25
+    for key in set(counts) - WITHOUT_BOUND:
+        with pytest.raises(ValueError, match=rf"^{key}: expected less than or equal to [0-9]+"):
+            load(tmp_path, MINIMAL, f"{key}=10000000000")
+    for key in WITHOUT_BOUND:
+        value = f"[{2**63}]" if key.endswith("seeds") else f"{2**63}"
+        with pytest.raises(ValueError, match=rf"^{key}[.0]*: expected less than {2**63}"):
+            load(tmp_path, MINIMAL, f"{key}={value}")
+
+
+LOCATIONS = ("storage_path", "data.path", "benchmark.path", "train.reuse")
+
+
+@pytest.mark.parametrize("key", LOCATIONS)
+def test_variables_and_home_are_expanded_in_every_location(
+    tmp_path: Path, key: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ann")
+    monkeypatch.setenv("SCRATCH", "/scratch/ann")
+    for written, expected in (
+        ("~/a", "/home/ann/a"),
+        ("$HOME/a", "/home/ann/a"),
+        ("${SCRATCH}/a", "/scratch/ann/a"),
+        ("a$", "a$"),
+        ("s3://bucket${SCRATCH}", "s3://bucket/scratch/ann"),
+    ):
+        config = load(tmp_path, MINIMAL, f"{key}={written}")
+        assert flatten(config.model_dump())[key] == expected
+        assert parse_config(config.model_dump()) == config
+
+
+@pytest.mark.parametrize("key", LOCATIONS)
+@pytest.mark.parametrize(
+    ("written", "message"),
+    [
+        ("$NOT_SET/a", "expected variables that are set, got '$NOT_SET/a', and NOT_SET is not; set it, or write"),
+        ("${NOT_SET}", "expected variables that are set, got '${NOT_SET}', and NOT_SET is not; set it, or write"),
+        ("~nobody_here/a", "expected a user's home, got '~nobody_here/a'; write the path out"),
+        ("''", "expected a path, got ''; leave the key out"),
+    ],
+)
+def test_what_a_location_stands_for_must_be_known(tmp_path: Path, key: str, written: str, message: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        load(tmp_path, MINIMAL, f"{key}={written}")
+    assert str(caught.value).startswith(f"{key}: {message}")
+
+
+@pytest.mark.parametrize(("stem", "safe"), [("my run", "my-run"), ("-a", "a"), ("été", "t"), ("日本", "run")])
+def test_a_file_whose_name_is_no_run_s_says_where_the_name_comes_from(tmp_path: Path, stem: str, safe: str) -> None:
+    file = tmp_path / f"{stem}.yaml"
+    file.write_text(MINIMAL)
+    with pytest.raises(ValueError) as caught:
+        load_config(file)
+    assert str(caught.value).startswith("name: the file's own name '")
+    assert f"write `name: {safe}` into the file, or give --set name={safe}" in str(caught.value)
+    assert load_config(file, [f"name={safe}"]).name == safe
+    file.write_text(MINIMAL + f"name: {safe}\n")
+    assert load_config(file).name == safe
+
+
+def test_a_name_of_digits_or_a_date_is_a_text_and_one_that_is_a_number_says_the_remedy(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL + "name: 007").name == "007"
+    assert load(tmp_path, MINIMAL + "name: 2024-01-31").name == "2024-01-31"
+    with pytest.raises(ValueError, match="^name: expected a valid string, got 7; put it in quotes$"):
+        load(tmp_path, MINIMAL + "name: 7")
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    assert load(tmp_path, "\ufeff" + MINIMAL).space.name == "nasbench201"
+
+
+def test_a_wrong_value_is_quoted_short_and_without_control_characters(tmp_path: Path) -> None:
+    with pytest.raises(ValueError) as caught:
+        load(tmp_path, MINIMAL, "train.epochs='" + "x" * 5000 + "'", 'train.momentum="\\e[2J"', "y" * 5000 + "=1")
+    assert "\x1b" not in str(caught.value)
+    assert max(map(len, str(caught.value).splitlines())) < 300
