@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-import errno
+import contextlib
 import os
 import signal
 import sys
@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import raynas
 from raynas.orchestration import signals
+from raynas.output import failure_line, patient_output
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
-USER_MISTAKE, FAILURE = 2, 1
+FAILURE = 1
 
 VERBS = {
     "run": "train and search: the whole run, or what is left of it",
@@ -121,6 +122,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 help="rank by angle or displacement after every epoch of training too",
             )
     options = parser.parse_args(arguments)
+    if options.verb in JOB_VERBS:
+        return _guarded(options)
+    with patient_output() as output:
+        status = _guarded(options)
+    line = failure_line(output)
+    return status if line is None else _end(line, status or FAILURE)
+
+
+def _guarded(options: argparse.Namespace) -> int:
+    """Carries out a verb and returns its exit status, whatever happens."""
     try:
         with signals.handled():
             return _carry_out(options)
@@ -130,27 +141,39 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader has seen enough, as `head` has
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except ValueError as error:
+    except (Exception, SystemExit) as error:  # the last resort
         if os.environ.get("RAYNAS_TRACEBACK"):
             raise
-        return _end(str(error), USER_MISTAKE)
-    except (RuntimeError, OSError) as error:
-        if os.environ.get("RAYNAS_TRACEBACK"):
-            raise
-        return _end(_failure(error), FAILURE)
+        from raynas.failures import outcome
+
+        status, message = outcome(error, _places(options))
+        return _end(message, status)
 
 
 def _end(message: str, status: int) -> int:
-    for line in message.splitlines():
-        print(f"raynas: {line}", file=sys.stderr)
+    from raynas.failures import lines_of
+
+    with contextlib.suppress(OSError):  # of a standard error that is closed or full, when nothing can be said
+        for line in lines_of(message):
+            print(f"raynas: {line}", file=sys.stderr)
     return status
 
 
-def _failure(error: RuntimeError | OSError) -> str:
-    if isinstance(error, OSError) and error.filename:
-        mend = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that"
-        return f"storage_path: {error.strerror}: {error.filename}; {mend} and give the same command again to continue"
-    return str(error)
+def _places(options: argparse.Namespace) -> dict[str, str]:
+    """Returns the files and folders that a command and its run file name, by the option or key that names them."""
+    places = {run: run for run in getattr(options, "runs", ())} | {"the run file": getattr(options, "file", None)}
+    config = getattr(options, "config", None)
+    if config is not None:
+        from raynas.locations import cache_folder, is_url
+
+        places |= {
+            "storage_path": str(config.folder if is_url(config.location) else config.folder.parent),
+            "data.path": config.data.path,
+            "benchmark.path": config.benchmark.path,
+            "train.reuse": str(config.supernets) if config.train.reuse else None,
+            "cache (XDG_CACHE_HOME)": str(cache_folder()),
+        }
+    return {role: place for role, place in places.items() if place is not None}
 
 
 def _carry_out(options: argparse.Namespace) -> int:
@@ -163,13 +186,13 @@ def _carry_out(options: argparse.Namespace) -> int:
 
         from raynas.config import parse_config, read_run_file
 
-    console = Console(file=sys.stdout)
+    console = Console(file=sys.stdout, markup=False)
     if options.verb == "sweep":
         return _sweep(options, console)
     values, sweep = read_run_file(options.file, options.overrides, options.quick)
     if sweep is not None and options.verb != "check":
         raise ValueError(f"sweep: {options.file} is a sweep; give `raynas sweep` with it, or take that section out")
-    config = parse_config(values)
+    config = options.config = parse_config(values)
     if options.verb == "check":
         with signals.imports():
             from raynas.orchestration.check import describe
@@ -216,6 +239,7 @@ def _sweep(options: argparse.Namespace, console: Console) -> int:
         from raynas.sweeps import load_sweep
 
     sweep = load_sweep(options.file, options.overrides, options.quick)
+    options.config = sweep.base
     results = sweep_runs(sweep, console)
     failed = [trial for trial in results["trials"] if trial["status"] == "failed"]
     print("\n".join(table_lines(results)))
@@ -363,7 +387,13 @@ def _table(result: dict[str, Any]) -> list[str]:
         f"{result['evaluations']:,} architectures, {result['functions']:,} different functions, judged by "
         f"{result['name']} in {result['seconds']:.2f} s; the best:",
         *_lines(columns),
+        *_remarks(result),
     ]
+
+
+def _remarks(result: dict[str, Any]) -> list[str]:
+    """Returns why numbers of a result say little, a line each."""
+    return [f"note: {remark}" for remark in result.get("remarks") or ()]
 
 
 def _profile(result: dict[str, Any]) -> list[str]:
@@ -391,6 +421,7 @@ def _ranking(result: dict[str, Any]) -> list[str]:
             f"{row['name']}: {ranked} scored. What it is worth is not known without a benchmark: give --set "
             "benchmark.path=FILE to hold it against the truth.",
             f"tau-b with the {' and with the '.join(known)}: a fitness that is nearly 1 there says nothing new.",
+            *_remarks(result),
         ]
     rows = result["rows"]
     columns = {
@@ -409,6 +440,7 @@ def _ranking(result: dict[str, Any]) -> list[str]:
         f"{result['bootstrap']} resamples; pairs: the share ordered as the truth does; "
         "top k: mean true accuracy of the k best",
         *_lines(columns),
+        *_remarks(result),
     ]
 
 

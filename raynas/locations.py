@@ -65,8 +65,13 @@ def staging(url: str, role: str) -> Path:
         ValueError: If the last part of the URL is no name of a folder.
     """
     name = urlsplit(url).path.rstrip("/").rpartition("/")[2] or "run"
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "raynas"
-    return inside(cache, f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}/{role}/{name}")
+    return inside(cache_folder(), f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}/{role}/{name}")
+
+
+def cache_folder() -> Path:
+    """Returns the folder of this machine in which runs at URLs are worked on."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute()
+    return cache / "raynas"
 
 
 def checked_url(location: str) -> str:
@@ -251,6 +256,6 @@ def reused_folder(folder: Path, reused: str) -> Path | None:
 def left_out(reused: str) -> str:
     """Returns the line that says that the supernets of another run are not in a report, and how to name them."""
     return (
-        f"supernets: those of {shortened(reused, 300)} are left out, since the run names a place beyond its own storage; "
-        "give --reuse with that place to read it"
+        f"supernets: those of {shortened(reused, 300)} are left out, since the run names a place beyond its own "
+        "storage; give --reuse with that place to read it"
     )

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from raynas.data.messages import one_line
+from raynas.messages import echo, shortened
 from raynas.search_space import Architecture, SearchSpace, as_array
 
 NATS_DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "ImageNet16-120"}
@@ -150,6 +151,11 @@ def read_table(
         raise ValueError(
             f"benchmark.column: {path} has no {column} of any architecture; fill the column or name another one"
         )
+    if max(accuracies.values()) <= 1:
+        raise ValueError(
+            f"benchmark.column: expected {column} of {path} in percent, got {len(accuracies):,} values from "
+            f"{min(accuracies.values()):g} to {max(accuracies.values()):g}, which are fractions: multiply them by 100"
+        )
     return BenchmarkTable(space, accuracies, path=path, column=column)
 
 
@@ -174,8 +180,8 @@ def _collect(
         first = places.setdefault(architecture, number)
         if first != number and repr(accuracies[architecture]) != repr(accuracy):
             raise ValueError(
-                f"benchmark.path: {path}, {place} {number}: {text} has accuracy {_or_none(accuracy)} here but "
-                f"{_or_none(accuracies[architecture])} at {place} {first}; leave one of the two"
+                f"benchmark.path: {path}, {place} {number}: {shortened(text)} has accuracy {_or_none(accuracy)} here "
+                f"but {_or_none(accuracies[architecture])} at {place} {first}; leave one of the two"
             )
         accuracies[architecture] = accuracy
     if strange:
@@ -226,7 +232,7 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
         return float(cell) if cell.strip() else math.nan
     except ValueError as error:
         raise ValueError(
-            f"benchmark.path: {path}, line {line}: expected a number or nothing in column {column}, got {cell!r}; "
+            f"benchmark.path: {path}, line {line}: expected a number or nothing in column {column}, got {echo(cell)}; "
             "mend the cell"
         ) from error
 

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from raynas.orchestration.run_folder import drop_unfinished, write_json, written_at_once
+from raynas.orchestration.run_folder import drop_unfinished, lacking, write_json, written_at_once
 from raynas.supernet.alphas import AlphaTraining
 
 
@@ -123,6 +123,8 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
     """
     try:
         stored = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+        if (lack := lacking(stored, {"parts": list, "epochs": int})) is not None:
+            raise DamagedCheckpoint(f"{folder} is damaged (checkpoint.json: {lack})")
         if not set(stored.get("parts", ())) <= {*PARTS}:
             raise DamagedCheckpoint(f"{folder} is damaged (checkpoint.json names other parts than {', '.join(PARTS)})")
         if stored.get("format") != 1:  # which had no checksums

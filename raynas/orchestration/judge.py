@@ -395,6 +395,13 @@ def _trained(task: Task, base_seed: int) -> Checkpoint:
         ) from error
 
 
+def evaluation_count(task: Task) -> int:
+    """Returns on how many images of the search split one-shot accuracies are measured."""
+    config = task.config
+    _, search = split_images(task.dataset.train, config.data.train_portion, config.seed)
+    return config.search.evaluation_images or len(search)
+
+
 def _positions(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Returns which images to calibrate on, of the train split, and which to judge by, of the search split.
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from raynas.config import RunConfig
+from raynas.messages import echo
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import read_json, write_json
 from raynas.orchestration.task import Task
@@ -60,15 +61,27 @@ def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
             {**about, "measured_on": _device_name(config.device)}
             | {"always": table.fixed.tolist(), "candidates": table.terms.tolist()},
         )
-    stored = read_json(file)
+    remedy = "remove it to measure anew, which changes what limits admit"
+    stored = read_json(file, {"always": list, "candidates": list}, remedy)
     for key, value in about.items():
-        if stored[key] != value:
+        if stored.get(key) != value:
             raise ValueError(
-                f"latency: {file} was measured for {key} {stored[key]}, now it is {value}; remove the file"
+                f"latency: {file} was measured for {key} {echo(stored.get(key))}, now it is {echo(value)}; remove the "
+                "file"
             )
-    table = AdditiveTable(
-        ("latency",), np.array(stored["always"]), np.array(stored["candidates"]), terms_of=task.space.cost_terms
-    )
+    try:
+        always, candidates = (np.array(stored[part], dtype=np.float64) for part in ("always", "candidates"))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file} is damaged (expected numbers); {remedy}") from error
+    if (
+        always.shape != (1,)
+        or candidates.ndim != 3
+        or not (np.isfinite(candidates).all() and np.isfinite(always).all())
+    ):
+        raise ValueError(
+            f"{file} is damaged (expected seconds of every candidate, got shape {candidates.shape}); {remedy}"
+        )
+    table = AdditiveTable(("latency",), always, candidates, terms_of=task.space.cost_terms)
     return dataclasses.replace(task, latency=table)
 
 

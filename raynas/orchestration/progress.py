@@ -15,7 +15,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 from raynas.config import RunConfig
-from raynas.orchestration.run_folder import METRICS, NOTES, PROGRESS, seed_folder, whole_lines
+from raynas.orchestration.run_folder import METRICS, NOTES, NUMBER, PROGRESS, Kind, lacking, seed_folder, whole_lines
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -138,21 +138,42 @@ class TrainingProgress(Progress):
             lines, told = whole_lines(file), self._told[seed]
             again = [old == new for old, new in zip(told, lines, strict=False)]
             for line in lines[again.index(False) if False in again else len(again) :]:
-                metrics = json.loads(line)
+                metrics = _read(line, EPOCH_KEYS)
+                if metrics is None:
+                    continue  # damaged; the epoch is trained again
                 left = epochs * (len(seeds) - number) - metrics["epoch"] - 1
                 self.milestone(
                     (f"seed {seed}  " if len(seeds) > 1 else "")
                     + _figures(metrics, epochs)
-                    + (f"  {time_left(left * metrics['seconds'])}" if left else "")
+                    + (f"  {time_left(left * metrics.get('seconds', 0.0))}" if left else "")
                 )
             self._told[seed] = lines
 
     def _refresh(self) -> None:
-        try:
-            note = json.loads(self._file.read_text(encoding="utf-8"))
-        except ValueError:
-            return  # damaged; the next note takes its place
-        self.show("training the supernet", note["step"], note["steps"], _figures(note, note["epochs"]))
+        note = _read(
+            self._file.read_text(encoding="utf-8", errors="replace"), {**EPOCH_KEYS, "step": int, "steps": int}
+        )
+        if note is not None:  # else damaged; the next note takes its place
+            self.show("training the supernet", note["step"], note["steps"], _figures(note, self._config.train.epochs))
+
+
+EPOCH_KEYS: dict[str, Kind] = {
+    "epoch": int,
+    "loss": NUMBER,
+    "accuracy": NUMBER,
+    "learning_rate": NUMBER,
+    "images_per_second": NUMBER,
+}
+"""What a line for people says of an epoch or a step."""
+
+
+def _read(text: str, keys: Mapping[str, Kind]) -> dict[str, Any] | None:
+    """Returns a record of a training; None of one that is damaged."""
+    try:
+        content: dict[str, Any] = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return None if lacking(content, keys) is not None else content
 
 
 def time_left(seconds: float) -> str:

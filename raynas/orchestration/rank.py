@@ -17,7 +17,8 @@ import numpy as np
 from raynas.fitness import mean_of
 from raynas.fitness.angle import Angle, Displacement
 from raynas.fitness.rank_correlation import rank_statistics
-from raynas.orchestration.judge import Judge, baseline, fitness_name, label, runs_networks
+from raynas.fitness.remarks import accuracy_remarks, ranking_remarks
+from raynas.orchestration.judge import Judge, baseline, evaluation_count, fitness_name, label, runs_networks
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import append_text, seed_folder, whole_lines, write_json, write_text
 from raynas.orchestration.search import describe_all
@@ -108,6 +109,16 @@ def rank(
             row[key] = rank_statistics(fitness, cost, bootstrap=0).tau
         result["rows"] = [row]
     lines = describe_all(task, architectures, judge.quantities, rows)
+    result["remarks"] = ranking_remarks(fitness, truth, fitness_name(search))
+    best = int(np.argmax(fitness))
+    if "accuracy" in lines[best]:
+        result["remarks"] += accuracy_remarks(
+            [lines[best]["accuracy"]], task.num_categories, evaluation_count(task), "one-shot accuracy"
+        )
+    if truth is not None:
+        result["remarks"] += accuracy_remarks(
+            [float(truth.max())], task.dataset.num_classes, None, "benchmark accuracy"
+        )
     mirror.check()
     _write_scores(folder / "rank" / f"{label(search)}.csv", lines, truth)
     result["seconds"] = round(time.perf_counter() - began, 3)
@@ -173,11 +184,21 @@ def _scores(
 
 
 def _read_scores(file: Path, about: dict[str, Any]) -> list[list[float]]:
-    """Returns the scores that an earlier call left under the same settings; none if there are none."""
+    """Returns the scores that an earlier call left under the same settings, up to the first line that is damaged."""
     lines = whole_lines(file)
-    if not lines or json.loads(lines[0]) != about:
+    if not lines or lines[0] != json.dumps(about):
         return []
-    return [json.loads(line) for line in lines[1:]]
+    scores: list[list[float]] = []
+    for line in lines[1:]:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            break
+        whole = isinstance(row, list) and len(row) == len(about["quantities"])
+        if not whole or not all(isinstance(value, int | float) for value in row):
+            break
+        scores.append(row)
+    return scores
 
 
 def _by_epoch(

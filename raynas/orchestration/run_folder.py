@@ -37,10 +37,11 @@ import time
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from raynas import __version__
 from raynas.config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, flatten, parse_config
+from raynas.messages import echo, shortened
 from raynas.orchestration.ownership import is_record
 
 PROGRESS, NOTES, METRICS = "progress.json", "notes.txt", "metrics.jsonl"
@@ -145,14 +146,17 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
         config: The one at hand.
         ignore: Keys and sections that may differ; `EXECUTION_KEYS` always may.
     """
+    remedy = "put it back, or give this run another name"
+    stored_config = read_json(file, {"config": dict}, remedy)["config"]
     try:
-        there = parse_config(read_json(file)["config"])  # keys that are newer than the run have their defaults
+        there = parse_config(stored_config)  # keys that are newer than the run have their defaults
     except ValueError as error:
-        raise ValueError(f"name: {file} is not of this version of raynas: {error}; remove that run") from error
+        reason = "; ".join(str(error).splitlines()[:2])
+        raise ValueError(f"name: {file} is damaged or of another version ({reason}); {remedy}") from error
     stored, wanted = flatten(there.model_dump()), flatten(config.model_dump())
     keys = sorted({key for key in {*stored, *wanted} - EXECUTION_KEYS if key.partition(".")[0] not in ignore})
     different = [key for key in keys if stored.get(key) != wanted.get(key)]
-    changes = ", ".join(f"{key} {stored.get(key)!r} there, {wanted.get(key)!r} here" for key in different[:3])
+    changes = ", ".join(f"{key} {echo(stored.get(key))} there, {echo(wanted.get(key))} here" for key in different[:3])
     return f"{changes} and {len(different) - 3} more" if len(different) > 3 else changes
 
 
@@ -174,23 +178,65 @@ def seed_folder(folder: Path, base_seed: int) -> Path:
     return folder / "supernet" / f"seed_{base_seed}"
 
 
-def read_json(file: Path) -> dict[str, Any]:
-    """Returns the content of a JSON file of the run.
+Kind: TypeAlias = type | tuple[type, ...]
+NUMBER: Kind = (int, float)
+"""A number as JSON has it."""
+
+NO_KEYS: Mapping[str, Kind] = {}
+
+
+def read_json(
+    file: Path, keys: Mapping[str, Kind] = NO_KEYS, remedy: str = "remove it to have its stage run again"
+) -> dict[str, Any]:
+    """Returns the content of a JSON file of the run, a mapping.
+
+    Args:
+        file: The file.
+        keys: What must be there, and of which kind.
+        remedy: What helps if it is damaged.
 
     Raises:
-        ValueError: If it is not JSON.
+        ValueError: If it is not JSON, or not of these keys.
     """
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is damaged ({error}); remove it to have its stage run again") from error
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{file} is damaged ({shortened(str(error))}); {remedy}") from error
+    if (lack := lacking(content, keys)) is not None:
+        raise ValueError(f"{file} is damaged ({lack}); {remedy}")
     return content
+
+
+def lacking(content: object, keys: Mapping[str, Kind]) -> str | None:
+    """Returns what a JSON value lacks of a mapping with values of such kinds under these keys; None if nothing."""
+    if not isinstance(content, dict):
+        return f"expected keys and values, got {echo(content)}"
+    for key, kind in keys.items():
+        value = content.get(key)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+            return f"expected {names} under {key}, got {echo(value)}"
+    return None
+
+
+def records(file: Path, keys: Mapping[str, Kind]) -> list[dict[str, Any]]:
+    """Returns the JSON lines of a file that are whole and have values of such kinds, up to the first that is not so."""
+    found: list[dict[str, Any]] = []
+    for line in whole_lines(file):
+        try:
+            content = json.loads(line)
+        except (ValueError, RecursionError):
+            break
+        if lacking(content, keys) is not None:
+            break
+        found.append(content)
+    return found
 
 
 def whole_lines(file: Path) -> list[str]:
     """Returns the lines of a file that are written to their ends; none if it is not there."""
-    text = file.read_text(encoding="utf-8") if file.exists() else ""
-    return text[: text.rfind("\n") + 1].splitlines()
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    return text[: text.rfind("\n") + 1].split("\n")[:-1]
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:

@@ -14,9 +14,20 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from raynas.fitness.angle import SUMS
-from raynas.orchestration.judge import FROM_ALPHAS, Judge, angle_sums, fitness_name, trained_alphas
+from raynas.fitness.remarks import accuracy_remarks, ranking_remarks
+from raynas.messages import echo, shortened
+from raynas.orchestration.judge import FROM_ALPHAS, Judge, angle_sums, evaluation_count, fitness_name, trained_alphas
 from raynas.orchestration.progress import Progress, time_left
-from raynas.orchestration.run_folder import append_text, read_json, whole_lines, write_json, write_text
+from raynas.orchestration.run_folder import (
+    NUMBER,
+    Kind,
+    append_text,
+    lacking,
+    read_json,
+    whole_lines,
+    write_json,
+    write_text,
+)
 from raynas.orchestration.storage import Mirror
 from raynas.orchestration.task import Task, as_searched
 from raynas.search import SEARCHERS, ExactAngle, Limits, Pareto, RandomSearch, Searcher, order
@@ -49,7 +60,7 @@ def search(
     folder = mirror.folder
     file = folder / "search" / "result.json"
     if file.exists():
-        return _with_truth(as_searched(task), file, read_json(file))
+        return _with_truth(as_searched(task), file, _read_result(as_searched(task), file))
     began = time.perf_counter()
     config = task.config.search
     searcher = make_searcher(task)
@@ -125,6 +136,7 @@ def search(
         **_of_searcher(task, searcher, lines),
         "best": [_best(task, line) for line in listed],
     }
+    result["remarks"] = _remarks(task, listed)
     write_json(file, result)
     return _with_truth(task, file, result)
 
@@ -142,6 +154,13 @@ def _of_searcher(task: Task, searcher: Searcher, lines: Sequence[dict[str, Any]]
         "hypervolumes": hypervolumes(points, [line["generation"] for line in lines]),
         "front": [_best(task, lines[at]) for at in on_front],
     }
+
+
+def _remarks(task: Task, listed: Sequence[dict[str, Any]]) -> list[str]:
+    """Returns why the numbers of the best architectures say little, a sentence each; none where they do say much."""
+    accuracies = [line["accuracy"] for line in listed if "accuracy" in line]
+    remarks = accuracy_remarks(accuracies, task.num_categories, evaluation_count(task), "one-shot accuracy")
+    return remarks + ranking_remarks(np.array([line["fitness"] for line in listed]), name="fitness of the best")
 
 
 def _with_truth(task: Task, file: Path, result: Result) -> Result:
@@ -240,6 +259,33 @@ def _best(task: Task, line: dict[str, Any]) -> dict[str, Any]:
     return {**{key: line[key] for key in line if key not in ("generation", "seconds")}, "drawing": drawing}
 
 
+def _read_result(task: Task, file: Path) -> Result:
+    """Returns what a search left.
+
+    Raises:
+        ValueError: If the file is damaged.
+    """
+    remedy = "remove it to search again from the history beside it"
+    keys: dict[str, Kind] = {"fitness": str, "name": str, "evaluations": int, "functions": int, "seconds": NUMBER}
+    result: Result = read_json(file, {**keys, "best": list}, remedy)
+    for listed in ("best", "front"):
+        for number, line in enumerate(result.get(listed) or []):
+            damage = lacking(line, {"architecture": list, "description": str, "fitness": NUMBER})
+            if damage is None and not _is_architecture(task, line["architecture"]):
+                damage = f"expected an architecture of the space, got {echo(line['architecture'])}"
+            if damage is not None:
+                raise ValueError(f"{file} is damaged ({listed}.{number}: {damage}); {remedy}")
+    return result
+
+
+def _is_architecture(task: Task, candidates: Sequence[object]) -> bool:
+    choices = task.space.choices
+    return len(candidates) == len(choices) and all(
+        isinstance(candidate, int) and 0 <= candidate < len(choice.candidates)
+        for candidate, choice in zip(candidates, choices, strict=True)
+    )
+
+
 def _read_history(history: Path) -> dict[int, list[dict[str, Any]]]:
     """Returns the recorded lines by generation; a last line that was not written to its end is left out.
 
@@ -250,7 +296,10 @@ def _read_history(history: Path) -> dict[int, list[dict[str, Any]]]:
     for number, text_line in enumerate(whole_lines(history), start=1):
         try:
             line = json.loads(text_line)
-        except ValueError as error:
-            raise ValueError(f"{history} is damaged at line {number}; remove the file to search anew") from error
+            damage = lacking(line, {"generation": int, "architecture": list, "description": str, "fitness": NUMBER})
+        except (ValueError, RecursionError) as error:
+            damage = shortened(str(error))
+        if damage is not None:
+            raise ValueError(f"{history} is damaged at line {number} ({damage}); remove the file to search anew")
         by_generation[line["generation"]].append(line)
     return by_generation

@@ -38,7 +38,7 @@ from rich.console import Console
 from raynas.config import EXECUTION_KEYS, flatten, within
 from raynas.orchestration.cluster import Cluster, Needs, missing
 from raynas.orchestration.progress import Progress
-from raynas.orchestration.run_folder import is_new, read_json, write_json
+from raynas.orchestration.run_folder import NUMBER, is_new, read_json, write_json
 from raynas.orchestration.storage import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
 from raynas.orchestration.trial import (
     SUPERNETS,
@@ -133,7 +133,7 @@ def _open(sweep: Sweep) -> Path:
     folder, file, location = sweep.folder, sweep.folder / SWEEP, sweep.base.location
     base = sweep.base.model_dump()
     about = {"sweep": sweep.settings.model_dump(exclude_none=True), "base": base}
-    known = read_json(file) if file.exists() else None
+    known = read_json(file, {"base": dict}, "put it back, or remove that sweep") if file.exists() else None
     if known is not None:
         there, here = flatten(known["base"]), flatten(base)
         keys = [key for key in {**there, **here} if key not in EXECUTION_KEYS and there.get(key) != here.get(key)]
@@ -217,8 +217,8 @@ def _states(folder: Path) -> list[dict[str, Any]]:
     """
     states = []
     for file in (folder / STATES).glob("*.json"):
-        state = read_json(file)
-        if state.get("name") != file.stem:
+        state = read_json(file, {"begun": NUMBER, "name": str})
+        if state["name"] != file.stem:
             raise ValueError(f"{file}: expected the state of the trial {file.stem}; remove it to run that trial again")
         states.append(state)
     return sorted(states, key=lambda state: (state["begun"], state["name"]))
@@ -421,7 +421,7 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan) -> None:
     with mirror_at(sweep.base.location, f"trial-{trial.name}", wait=60) as mirror:
         file = _state_file(mirror.folder, trial.name)
         mirror.pull(file)
-        begun = read_json(file)["begun"] if file.exists() else time.time()
+        begun = read_json(file, {"begun": NUMBER})["begun"] if file.exists() else time.time()
         state = {"name": trial.name, "point": trial.point, "seed": trial.seed, "begun": begun}
         began = time.perf_counter()
 

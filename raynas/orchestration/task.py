@@ -14,7 +14,9 @@ import torch
 
 from raynas.config import RunConfig, check_arguments
 from raynas.data import Dataset, Loader, draw_labels, load_dataset, split_images
+from raynas.failures import described
 from raynas.fitness.benchmark_table import BenchmarkTable, read_table
+from raynas.messages import shortened
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.spaces import load_space_class
 from raynas.supernet.costs import cost_table
@@ -127,7 +129,14 @@ def make_space(config: RunConfig) -> SearchSpace:
         ValueError: If there is no such space or it does not take the given keys.
     """
     space_class = load_space_class(config.space.name)
-    return space_class(**check_arguments(space_class, config.space.arguments, "space"))
+    try:
+        return space_class(**check_arguments(space_class, config.space.arguments, "space"))
+    except ValueError:
+        raise
+    except (Exception, SystemExit) as error:  # of code that is not ours
+        raise ValueError(
+            f"space: {shortened(config.space.name)} cannot be made: {described(error)}; correct its keys or its class"
+        ) from error
 
 
 def read_benchmark(config: RunConfig, space: SearchSpace) -> BenchmarkTable | None:

@@ -23,6 +23,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from raynas.config import AlphasSection, RunConfig
 from raynas.fitness.angle import SUMS, angle_table
+from raynas.messages import shortened
 from raynas.orchestration.checkpoint import (
     Checkpoint,
     DamagedCheckpoint,
@@ -39,6 +40,8 @@ from raynas.orchestration.run_folder import (
     NOTES,
     PROGRESS,
     append_text,
+    lacking,
+    records,
     seed_folder,
     whole_lines,
     write_bytes,
@@ -163,7 +166,7 @@ DEFINITIONS = ("paper", "official")
 
 def read_angle_tables(file: Path, definition: str) -> dict[int, AdditiveTable]:
     """Returns the sums under the angle by the number of epochs done."""
-    lines = map(json.loads, whole_lines(file))
+    lines = _angle_lines(file)
     return {
         line["epochs"]: AdditiveTable(SUMS, *(np.array(line[definition][part]) for part in ("always", "candidates")))
         for line in lines
@@ -171,10 +174,49 @@ def read_angle_tables(file: Path, definition: str) -> dict[int, AdditiveTable]:
     }
 
 
+def _angle_lines(file: Path) -> list[dict[str, Any]]:
+    """Returns the lines of sums under the angle, up to the first that is damaged or out of its place."""
+    lines = records(file, {"epochs": int})
+    good = [
+        line["epochs"] == number and all(_are_sums(line[name]) for name in DEFINITIONS if name in line)
+        for number, line in enumerate(lines, start=1)
+    ]
+    return lines[: good.index(False) if False in good else None]
+
+
+def _are_sums(sums: object) -> bool:
+    """Returns whether a value of a line is what `write_angle` writes."""
+    if lacking(sums, {"always": list, "candidates": list}) is not None:
+        return False
+    assert isinstance(sums, dict)
+    try:
+        always, candidates = (np.array(sums[part], dtype=np.float64) for part in ("always", "candidates"))
+    except (ValueError, TypeError):
+        return False
+    finite = bool(np.isfinite(always).all() and np.isfinite(candidates).all())
+    return finite and always.shape == (len(SUMS),) and candidates.ndim == 3 and candidates.shape[2] == len(SUMS)
+
+
 def read_probabilities(file: Path) -> list[list[np.ndarray]]:
     """Returns softmax(alpha) of every choice, before the first epoch and after each."""
-    rows = torch.from_numpy(np.load(file))
+    rows = torch.from_numpy(read_alphas(file))
     return [[torch.softmax(row[~row.isnan()], dim=0).numpy() for row in of_epoch] for of_epoch in rows]
+
+
+def read_alphas(file: Path) -> np.ndarray:
+    """Returns the alphas before the first epoch and after each, ``(epochs + 1, choices, candidates)``.
+
+    Raises:
+        ValueError: If the file is not what was written.
+    """
+    try:
+        rows = np.load(file, allow_pickle=False)
+        damage = None if isinstance(rows, np.ndarray) and rows.ndim == 3 and rows.dtype.kind == "f" else "other numbers"
+    except (OSError, EOFError, ValueError) as error:
+        damage = shortened(str(error))
+    if damage is not None:
+        raise ValueError(f"{file} is damaged ({damage}); put it back, or remove {file.parent} to train anew")
+    return np.asarray(rows)
 
 
 def build_supernet(task: Task, base_seed: int) -> nn.Module:
@@ -360,13 +402,14 @@ def _has_initial(place: Path, about: Mapping[str, Any], say: Callable[[str], Non
 
 def _recorded_epochs(place: Path, alphas: bool) -> int:
     """Returns after how many epochs the first of a supernet's records ends, lines that were cut off left out."""
-
-    def lines(name: str) -> int:
-        file = place / name
-        return file.read_bytes().count(b"\n") if file.exists() else 0
-
-    of_alphas = [lines(DERIVED) - 1] if alphas else []  # whose first line is from before the first epoch
-    return max(0, min(lines(METRICS), lines(ANGLE_TABLES), *of_alphas))
+    metrics = [line["epoch"] == number for number, line in enumerate(records(place / METRICS, {"epoch": int}))]
+    ends = [metrics.index(False) if False in metrics else len(metrics), len(_angle_lines(place / ANGLE_TABLES))]
+    if alphas:  # whose first line and row are from before the first epoch
+        derived = [line["epochs"] == number for number, line in enumerate(records(place / DERIVED, {"epochs": int}))]
+        ends.append((derived.index(False) if False in derived else len(derived)) - 1)
+        if max(ends) > 0:
+            ends.append(len(read_alphas(place / ALPHAS)) - 1)
+    return max(0, min(ends))
 
 
 class _Logbook:
@@ -396,9 +439,9 @@ class _Logbook:
         if task.config.alphas.gates is not None:
             kept_lines[self._derived] = last.epochs + 1 if started else 0
             if started:
-                self._alphas = list(np.load(self._derived.with_name(ALPHAS))[: last.epochs + 1])
+                self._alphas = list(read_alphas(self._derived.with_name(ALPHAS))[: last.epochs + 1])
         for file, number in kept_lines.items():
-            kept = file.read_text(encoding="utf-8").splitlines()[:number] if file.exists() else []
+            kept = whole_lines(file)[:number]
             write_text(file, "".join(f"{line}\n" for line in kept))
         self._events = SummaryWriter(
             str(folder / "tensorboard" / f"seed_{base_seed}"), purge_step=steps_done + 1 if started else 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from raynas.orchestration.cluster import Needs, worker_resources
 from raynas.orchestration.judge import needs_training
 from raynas.orchestration.run import rank_run, run, train_shared
 from raynas.orchestration.run_folder import METRICS as METRICS_FILE
-from raynas.orchestration.run_folder import PROGRESS, seed_folder, training_digest, whole_lines
+from raynas.orchestration.run_folder import NUMBER, PROGRESS, records, seed_folder, training_digest
 from raynas.orchestration.train_supernet import DERIVED, is_trained
 from raynas.sweeps import METRICS, Sweep, Trial
 
@@ -143,8 +142,8 @@ class RoomFeed:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
-    """Returns what the whole lines of a file of JSON lines hold."""
-    return [json.loads(line) for line in whole_lines(file)]
+    """Returns what epochs left, up to the first line that is damaged."""
+    return records(file, {"loss": NUMBER, "accuracy": NUMBER})
 
 
 def carry_out(

@@ -182,6 +182,7 @@ class Rank:
         epochs: ``epoch``, ``tau`` and ``rho`` as the training went on; empty unless that was asked for.
         architectures: Which architecture each number of `columns` is of.
         columns: ``fitness``, ``true`` (percent; not a number where unknown) and the costs.
+        remarks: Why its numbers say little, a sentence each.
     """
 
     label: str
@@ -196,6 +197,7 @@ class Rank:
     epochs: Columns
     architectures: Sequence[Architecture]
     columns: Columns
+    remarks: Sequence[str] = ()
 
     @property
     def has_table(self) -> bool:
@@ -298,6 +300,11 @@ class Run:
         """By how many radians an architecture not judged may surpass the last one judged; None where nothing says."""
         missed: float | None = (self.result or {}).get("missed")
         return missed
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Why the numbers of its best architectures say little, a sentence each."""
+        return _remarks(self.result or {})
 
     @property
     def base_seeds(self) -> Sequence[int]:
@@ -601,7 +608,14 @@ def _rank(file: Path) -> Rank:
         epochs=_columns(epochs),
         architectures=architectures,
         columns=columns,
+        remarks=_remarks(content),
     )
+
+
+def _remarks(content: Mapping[str, Any]) -> list[str]:
+    """Returns why the numbers of a result say little; older runs do not say it."""
+    remarks = content.get("remarks")
+    return [remark for remark in remarks if isinstance(remark, str)] if isinstance(remarks, list) else []
 
 
 def _row(where: str, row: Any) -> RankRow:

@@ -133,7 +133,12 @@ def best_architectures(run: Run, gallery: Gallery) -> Markup:
     ]
     best_by = f"The best {f'{len(run.best)} ' if len(run.best) > 1 else ''}by {run.quantity.name}"
     table_of_best = _table_of(run, run.best, _columns_of_best(run), best_by)
-    return section("Best architectures", *drawings(gallery, drawn), table_of_best)
+    return section("Best architectures", *drawings(gallery, drawn), table_of_best, *remarks(run.remarks))
+
+
+def remarks(lines: Iterable[str]) -> list[Markup]:
+    """Returns a paragraph for each reason why numbers say little."""
+    return [element("p", f"{line[0].upper()}{line[1:]}.") for line in lines if line]
 
 
 def _how_many_to_draw(best: Sequence[Judged]) -> int:
@@ -534,6 +539,7 @@ def rank_correlation(run: Run, gallery: Gallery) -> Markup:
         content += [element("p", told) for rank in ranks if (told := more_than_size(rank))]
         content += [element("p", told) for rank in ranks if (told := pairs_told_apart(rank))]
         content.append(rank_table(group))
+        content += remarks(dict.fromkeys(line for rank in ranks for line in rank.remarks))
         if not ranks[0].has_table:
             continue
         shown = [tau_figure(gallery, f"tau-{number}" if number > 1 else "tau", group)]

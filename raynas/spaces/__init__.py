@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 
+from raynas.failures import described
+from raynas.messages import echo, shortened
 from raynas.own_modules import extend_search_path
 from raynas.search_space import SearchSpace
 
@@ -34,7 +36,7 @@ def load_space_class(name: str) -> type[SearchSpace]:
     if not module_name:
         raise ValueError(
             f"space.name: expected one of {', '.join(SPACES)} or the dotted path of your own class "
-            f"(package.module.Class), got {name!r}"
+            f"(package.module.Class), got {echo(name)}"
         )
     if is_own(name):
         extend_search_path()
@@ -42,9 +44,13 @@ def load_space_class(name: str) -> type[SearchSpace]:
         found = getattr(importlib.import_module(module_name), class_name)
     except (ImportError, AttributeError) as error:
         raise ValueError(
-            f"space.name: cannot import {name!r} ({error}); it must be importable where raynas runs, "
-            "for example from the directory it is started in"
+            f"space.name: cannot import {echo(name)} ({shortened(str(error), 300)}); it must be importable where "
+            "raynas runs, for example from the directory it is started in"
+        ) from error
+    except (Exception, SystemExit) as error:  # of code that is not ours
+        raise ValueError(
+            f"space.name: importing {echo(name)} ends in {described(error)}; correct that module"
         ) from error
     if not (inspect.isclass(found) and issubclass(found, SearchSpace)):
-        raise ValueError(f"space.name: {name!r} is not a subclass of raynas.search_space.SearchSpace")
+        raise ValueError(f"space.name: {echo(name)} is not a subclass of raynas.search_space.SearchSpace")
     return found

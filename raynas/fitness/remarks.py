@@ -1,0 +1,85 @@
+"""When a number cannot mean anything: accuracies at chance, differences within sampling error, ties, few rows.
+
+An accuracy p measured on n images has the standard error sqrt(p (1 - p) / n) of a binomial share. A network that knows
+nothing has p = 1 / classes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+FEWEST = 10
+"""Architectures below which a rank correlation is not evidence."""
+
+MANY_TIES = 0.5
+"""Share of tied pairs above which most of a ranking is arbitrary."""
+
+NORMAL_95 = 1.96
+"""Standard errors to each side of a number that hold 95 percent of its samples."""
+
+
+def accuracy_remarks(
+    accuracies: Sequence[float], classes: int, images: int | None, name: str = "accuracy"
+) -> list[str]:
+    """Returns a sentence for each reason why accuracies of the best architectures say little.
+
+    Args:
+        accuracies: In percent, the best architecture's first.
+        classes: Labels that are told apart.
+        images: Images behind each of them; None if unknown, for no sampling error.
+        name: What they are, for people.
+    """
+    if not accuracies:
+        return []
+    best, chance = accuracies[0], 100 / classes
+    remarks = []
+    at_chance = _error(chance, images)
+    if best <= chance + at_chance:
+        of_images = f" ± {at_chance:.1f} points on {images:,} images" if images else ""
+        remarks.append(
+            f"{name}: {best:.2f} % of the best is what chance gives ({chance:.2f} %{of_images}, {classes:,} classes): "
+            "it says nothing about the architecture"
+        )
+    elif images and len(accuracies) > 1 and (spread := max(accuracies) - min(accuracies)) <= _error(best, images):
+        remarks.append(
+            f"{name}: the {len(accuracies):,} best lie within {spread:.2f} points, less than the sampling error of "
+            f"{_error(best, images):.2f} points on {images:,} images: their order is uncertain"
+        )
+    return remarks
+
+
+def ranking_remarks(fitness: np.ndarray, truth: np.ndarray | None = None, name: str = "fitness") -> list[str]:
+    """Returns a sentence for each reason why an order of architectures says little.
+
+    Args:
+        fitness: Of each architecture, ``(n,)``.
+        truth: Benchmark accuracy of each, ``(n,)``; None without a benchmark.
+        name: What `fitness` is, for people.
+    """
+    remarks = []
+    if truth is not None and len(truth) < FEWEST:
+        remarks.append(
+            f"benchmark: only {len(truth):,} architectures are ranked: a correlation and its interval need {FEWEST} or "
+            "more to mean anything"
+        )
+    for what, values in ((name, fitness), ("benchmark accuracy", truth)):
+        if values is not None and len(values) > 1 and (share := tied_share(values)) > MANY_TIES:
+            remarks.append(
+                f"{what}: {100 * share:.0f} % of the pairs of architectures are tied: most of their order is arbitrary"
+            )
+    return remarks
+
+
+def tied_share(values: np.ndarray) -> float:
+    """Returns the share of pairs of equal values."""
+    _, counts = np.unique(values, return_counts=True)
+    return float((counts * (counts - 1)).sum() / (len(values) * (len(values) - 1)))
+
+
+def _error(accuracy: float, images: int | None) -> float:
+    """Returns half the width, in points, of the 95 percent interval of an accuracy on so many images."""
+    share = min(max(accuracy / 100, 0.0), 1.0)
+    return 100 * NORMAL_95 * math.sqrt(share * (1 - share) / images) if images else 0.0
