@@ -161,7 +161,7 @@ def _end(message: str, status: int) -> int:
 
 def _places(options: argparse.Namespace) -> dict[str, str]:
     """Returns the files and folders that a command and its run file name, by the option or key that names them."""
-    places = {run: run for run in getattr(options, "runs", ())} | {"the run file": getattr(options, "file", None)}
+    places = {run: run for run in getattr(options, "runs", ())}
     config = getattr(options, "config", None)
     if config is not None:
         from raynas.locations import cache_folder, is_url
@@ -258,15 +258,15 @@ def _report(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     with signals.imports():
-        from raynas.config import is_url, load_config
+        from raynas.locations import is_url
         from raynas.report.page import write_comparison, write_report
         from raynas.report.sweep import write_sweep_report
 
     locations, named = [], list(options.reuse)
-    for run in map(str, options.runs):
-        config = None if is_url(run) or Path(run).is_dir() else load_config(run)
-        locations.append(run if config is None else config.location)
-        named += [config.train.reuse] if config is not None and config.train.reuse else []
+    for run in options.runs:
+        location, reused_by_file = _location(run)
+        locations.append(location)
+        named += reused_by_file
     folders = [_place(location) for location in locations]
     reused = _Reused(dict(zip(folders, locations, strict=True)), [*named, *locations])
     if options.verb == "compare":
@@ -282,6 +282,30 @@ def _report(options: argparse.Namespace) -> int:
 
         push_report(locations[0], "reader")
     return 0
+
+
+def _location(run: str) -> tuple[str, list[str]]:
+    """Returns the folder or URL of a run that is named by it or by its run file, and what the run file reuses.
+
+    Raises:
+        ValueError: If there is nothing of that name, or it is a file and no run file.
+    """
+    from pathlib import Path
+
+    with signals.imports():
+        from raynas.config import load_config
+        from raynas.locations import is_url
+    from raynas.messages import shortened
+
+    if is_url(run) or Path(run).is_dir():
+        return run, []
+    if not Path(run).exists():
+        raise ValueError(
+            f"{shortened(run, 300)}: there is neither a folder nor a file of that name; give the folder that `raynas "
+            "run` named at its end, or the run file"
+        )
+    config = load_config(run)
+    return config.location, [config.train.reuse] if config.train.reuse else []
 
 
 class _Reused:

@@ -31,6 +31,18 @@ _KINDS = {f"{_TAG}{kind}" for kind in ("str", "int", "float", "bool", "null", "s
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with other rules for what is a number, and with merge keys as YAML defines them."""
 
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Returns the next value with all that is in it, if that is not too deep."""
+        self.depth += 1
+        if self.depth > DEEPEST:
+            problem = f"more than {DEEPEST} levels in each other"
+            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
         """Puts what merge keys name into a mapping: own keys win, then those of the earlier mapping.
 
@@ -88,8 +100,6 @@ def read_yaml(text: str, source: str) -> Any:
         node = loader.get_single_node()
     except yaml.YAMLError as error:
         raise ValueError(f"{source}: not YAML: {_reason(error)}") from error
-    except RecursionError as error:
-        raise ValueError(f"{source}: not YAML: more than {DEEPEST} levels in each other; flatten it") from error
     if node is None:
         return None
     _check_size(node, source)

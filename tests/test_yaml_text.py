@@ -37,12 +37,9 @@ from raynas.yaml_text import DEEPEST, LARGEST, MOST_VALUES, read_yaml
         ("a: *b", "job: not YAML: line 1, column 4: found undefined alias 'b'"),
         ("a: &a [*a]", "job, line 1: expected sections, values and lists, got an alias within what it stands for"),
         ("a: &a\n  <<: *a", "job, line 1: expected sections, values and lists, got an alias within"),
-        (
-            "a: " + "[" * (DEEPEST + 2) + "]" * (DEEPEST + 2),
-            "job, line 1: expected sections, values and lists, got more",
-        ),
+        ("a: " + "[" * DEEPEST + "]" * DEEPEST, "job: not YAML: line 1, column 53: more than 50 levels in each other"),
         ("a: {<<: 3}", "job: not YAML: line 1, column 9: << takes sections only"),
-        ("a: " + "[" * 100_000, "job: not YAML: more than 50 levels in each other"),
+        ("a: " + "[" * 100_000, "job: not YAML: line 1, column 53: more than 50 levels in each other"),
         ("#" * (LARGEST + 1), "job: expected at most 1,000,000 characters of YAML, got 1,000,001"),
         ("a: " + "1" * 5_000, "job: not YAML: Exceeds the limit"),
     ],
@@ -95,6 +92,13 @@ def test_anchors_and_merge_keys_stand_for_what_they_repeat() -> None:
     text = "a: &a {rate: 1}\nb: &b {rate: 2, epochs: 3}\nc: {<<: [*a, *b]}\nd: {epochs: 4, <<: [*b, *a]}"
     read = read_yaml(text, "job")
     assert (read["c"], read["d"]) == ({"rate": 1, "epochs": 3}, {"rate": 2, "epochs": 4})
+
+
+def test_as_many_levels_as_a_run_file_may_need_are_read() -> None:
+    read = read_yaml("a: " + "[" * (DEEPEST - 2) + "1" + "]" * (DEEPEST - 2), "job")
+    for _ in range(DEEPEST - 2):
+        (read,) = read.values() if isinstance(read, dict) else read
+    assert read == [1]
 
 
 def test_line_ends_of_windows_are_line_ends() -> None:

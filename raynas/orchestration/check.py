@@ -10,8 +10,12 @@ import yaml
 from rich.console import Console
 
 from raynas.config import RunConfig
-from raynas.orchestration.judge import check_judge
+from raynas.locations import is_url
+from raynas.orchestration.judge import check_judge, needs_training
+from raynas.orchestration.latency import needs_latency
 from raynas.orchestration.prepare import prepare
+from raynas.orchestration.run_folder import check_reuse
+from raynas.orchestration.search import check_search
 from raynas.orchestration.task import make_space, read_benchmark
 from raynas.search import Limits, RandomSearch
 from raynas.search.alphas import evenly
@@ -28,6 +32,17 @@ def check_derivation(config: RunConfig, space: SearchSpace) -> None:
     if config.search.name == "derive":
         assert config.search.derivation is not None
         space.derive(evenly(space), config.search.derivation)
+
+
+def check_device(config: RunConfig) -> None:
+    """Checks that this machine has a GPU where it is to train without Ray.
+
+    Raises:
+        ValueError: If not.
+    """
+    trains_here = config.train.workers == 0 and config.train.reuse is None and needs_training(config.search)
+    if trains_here and config.train.use_gpu and not torch.cuda.is_available():
+        raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
 
 
 @dataclass(frozen=True)
@@ -82,7 +97,12 @@ def describe(config: RunConfig, console: Console) -> str:
         lines += [f"# {line}" for line in said]
         space, resolution, num_classes = task.space, task.dataset.resolution, task.dataset.num_classes
         check_derivation(config, space)
+        if config.train.reuse is None or not is_url(config.train.reuse):
+            check_reuse(config)
+        if not needs_latency(config):
+            check_search(task)
         check_judge(task)
+        check_device(config)
         steps = task.train_batches(config.base_seeds[0], torch.device("cpu")).steps_per_epoch
     lines.append(
         f"# training: {steps:,} steps of {train.batch_size} images an epoch, {steps * train.epochs:,} in all, for each "

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from raynas.config import RunConfig, is_url
 from raynas.orchestration import signals
+from raynas.orchestration.check import check_device
 from raynas.orchestration.checkpoint_clock import Requests
 from raynas.orchestration.cluster import Cluster, worker_needs
 from raynas.orchestration.data_record import record_data
@@ -64,6 +65,7 @@ def opened(
     if not needs_latency(config):
         check_search(task)
     check_judge(task)
+    check_device(config)
     _ = task.table  # says if it cannot be read
     _print(console, lines)
     with mirrored(config, console.print, wait) as mirror:
@@ -122,8 +124,6 @@ def train(task: Task, mirror: Mirror, cluster: Cluster, console: Console, watch:
     began = time.perf_counter()
     with TrainingProgress(config, folder, console) as progress:
         if config.train.workers == 0:
-            if config.train.use_gpu and not torch.cuda.is_available():
-                raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
             _train_here(task, mirror, watch)
         else:
             from raynas.orchestration.ray_train import fit

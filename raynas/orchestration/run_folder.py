@@ -152,7 +152,7 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
         there = parse_config(stored_config)  # keys that are newer than the run have their defaults
     except ValueError as error:
         reason = "; ".join(str(error).splitlines()[:2])
-        raise ValueError(f"name: {file} is damaged or of another version ({reason}); {remedy}") from error
+        raise ValueError(f"name: {file} is not of this version of raynas: {reason}; {remedy}") from error
     stored, wanted = flatten(there.model_dump()), flatten(config.model_dump())
     keys = sorted({key for key in {*stored, *wanted} - EXECUTION_KEYS if key.partition(".")[0] not in ignore})
     different = [key for key in keys if stored.get(key) != wanted.get(key)]

@@ -128,15 +128,15 @@ class Darts(SearchSpace):
         for key, values in words.items():
             if getattr(self, key) not in values:
                 raise ValueError(f"space.{key}: expected {' or '.join(values)}, got {getattr(self, key)!r}")
-        if self.channels < 2:
-            raise ValueError(f"space.channels: expected 2 or more, got {self.channels}")
+        if not 2 <= self.channels <= 10_000:
+            raise ValueError(f"space.channels: expected 2 to 10,000, got {self.channels}")
         if self.reduction == "fixed" and self.channels % 4:
             raise ValueError(
                 "space.channels: expected a multiple of 4, since the fixed reduction cell convolves twice as many in "
                 f"8 groups, got {self.channels}"
             )
-        if self.cells < 3:
-            raise ValueError(f"space.cells: expected 3 or more, of which two are reduction cells, got {self.cells}")
+        if not 3 <= self.cells <= 1_000:
+            raise ValueError(f"space.cells: expected 3 to 1,000, of which two are reduction cells, got {self.cells}")
         for operation in self.operations:
             if operation not in OPERATIONS:
                 raise ValueError(f"space.operations: expected names of {', '.join(OPERATIONS)}, got {operation!r}")

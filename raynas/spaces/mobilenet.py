@@ -61,12 +61,12 @@ class MobileNet(SearchSpace):
         """Checks the sizes.
 
         Raises:
-            ValueError: If one is not positive.
+            ValueError: If one is not positive, or no network has it.
         """
-        if not self.width > 0:
-            raise ValueError(f"space.width: expected more than 0, got {self.width}")
-        if self.depth < 1:
-            raise ValueError(f"space.depth: expected 1 or more, got {self.depth}")
+        if not 0 < self.width <= 100:
+            raise ValueError(f"space.width: expected more than 0 and at most 100, got {self.width}")
+        if not 1 <= self.depth <= 100:
+            raise ValueError(f"space.depth: expected 1 to 100, got {self.depth}")
 
     @property
     def choices(self) -> tuple[Choice, ...]:

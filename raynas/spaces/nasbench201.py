@@ -66,11 +66,11 @@ class NasBench201(SearchSpace):
         """Checks the sizes.
 
         Raises:
-            ValueError: If one is not positive.
+            ValueError: If one is not positive, or no network has it.
         """
-        for key in ("channels", "cells"):
-            if getattr(self, key) < 1:
-                raise ValueError(f"space.{key}: expected 1 or more, got {getattr(self, key)}")
+        for key, most in (("channels", 10_000), ("cells", 1_000)):
+            if not 1 <= getattr(self, key) <= most:
+                raise ValueError(f"space.{key}: expected 1 to {most:,}, got {getattr(self, key)}")
 
     @property
     def choices(self) -> tuple[Choice, ...]:

@@ -108,9 +108,9 @@ def test_a_text_that_is_no_architecture_is_refused_in_one_line(space, block, wor
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("width", 0.0, "space.width: expected more than 0, got 0.0"),
-        ("width", math.nan, "space.width: expected more than 0, got nan"),
-        ("depth", 0, "space.depth: expected 1 or more, got 0"),
+        ("width", 0.0, "space.width: expected more than 0 and at most 100, got 0.0"),
+        ("width", math.nan, "space.width: expected more than 0 and at most 100, got nan"),
+        ("depth", 0, "space.depth: expected 1 to 100, got 0"),
     ],
 )
 def test_sizes_that_make_no_network_are_refused_by_key(field, value, message):

@@ -133,9 +133,9 @@ def test_the_repr_of_an_autodl_structure_is_read(space):
     assert space.parse(f"Structure(4 nodes with {benchmark_string(architecture)})") == architecture
 
 
-@pytest.mark.parametrize(("key", "value"), [("channels", 0), ("channels", -16), ("cells", 0)])
-def test_sizes_that_are_not_positive_are_refused_by_key(key, value):
-    with pytest.raises(ValueError, match=f"space.{key}: expected 1 or more, got {value}"):
+@pytest.mark.parametrize(("key", "value"), [("channels", 0), ("channels", -16), ("cells", 0), ("cells", 10**9)])
+def test_sizes_that_no_network_has_are_refused_by_key(key, value):
+    with pytest.raises(ValueError, match=rf"space.{key}: expected 1 to 10?,000, got {value}"):
         NasBench201(**{key: value})
 
 

@@ -145,8 +145,8 @@ def test_the_most_probable_candidates_make_an_architecture(rng):
         ({"operations": ["skip_connect"] * 2}, "space.operations: expected two or more different ones"),
         ({"stem": "mnist"}, "space.stem: expected cifar or imagenet, got 'mnist'"),
         ({"reduction": "none"}, "space.reduction: expected searched or fixed, got 'none'"),
-        ({"channels": 1}, "space.channels: expected 2 or more, got 1"),
-        ({"cells": 2}, "space.cells: expected 3 or more"),
+        ({"channels": 1}, "space.channels: expected 2 to 10,000, got 1"),
+        ({"cells": 2}, "space.cells: expected 3 to 1,000"),
     ],
 )
 def test_a_value_that_may_not_be_is_refused_by_its_key(options, message):
