@@ -38,7 +38,7 @@ class _Loader(yaml.SafeLoader):
         self.depth += 1
         if self.depth > DEEPEST:
             problem = f"more than {DEEPEST} levels in each other"
-            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)
+            raise yaml.composer.ComposerError(None, None, problem, self.peek_event().start_mark)  # type: ignore[no-untyped-call]
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node

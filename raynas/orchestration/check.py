@@ -96,6 +96,7 @@ def describe(config: RunConfig, console: Console) -> str:
         task, said = prepare(config, console)
         lines += [f"# {line}" for line in said]
         space, resolution, num_classes = task.space, task.dataset.resolution, task.dataset.num_classes
+        _ = task.table  # says if it cannot be read
         check_derivation(config, space)
         if config.train.reuse is None or not is_url(config.train.reuse):
             check_reuse(config)

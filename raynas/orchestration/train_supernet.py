@@ -9,6 +9,7 @@ import functools
 import io
 import json
 import time
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -212,7 +213,7 @@ def read_alphas(file: Path) -> np.ndarray:
     try:
         rows = np.load(file, allow_pickle=False)
         damage = None if isinstance(rows, np.ndarray) and rows.ndim == 3 and rows.dtype.kind == "f" else "other numbers"
-    except (OSError, EOFError, ValueError) as error:
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
         damage = shortened(str(error))
     if damage is not None:
         raise ValueError(f"{file} is damaged ({damage}); put it back, or remove {file.parent} to train anew")

@@ -193,7 +193,6 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"search.limits.min_parameters": 5, "search.limits.max_parameters": 4}, "search.limits.min_parameters"),
     ({"search.limits.min_multiply_adds": 1e30}, "search.limits"),
     ({"search.mutation_excludes": ["nonsense"]}, "search.mutation_excludes"),
-    ({"search.select": 100}, "search.select"),
     ({"search.name": "pareto", "search.objectives": []}, "search.objectives"),
     ({"alphas.gates": "mixture", "data.train_portion": 1.0}, "data.train_portion"),
     ({"alphas.gates": "mixture", "alphas.first_epoch": 2}, "alphas.first_epoch"),

@@ -753,3 +753,15 @@ def test_the_page_is_put_in_place_whole(tmp_path: Path, monkeypatch: pytest.Monk
     assert replaced.pop("figures.json") == (tmp_path / "report/figures.json").read_bytes()
     assert replaced == {file.name: file.read_bytes() for file in (tmp_path / "report/figures").iterdir()}
     assert {oct(file.stat().st_mode & 0o777) for file in (tmp_path / "report").rglob("*.*")} == {"0o644"}
+
+
+def test_what_makes_numbers_say_little_stands_below_their_tables(tmp_path: Path) -> None:
+    folder = runs.write_run(tmp_path / "run")
+    runs.write_search(folder)
+    runs.write_rank(folder)
+    runs.add_to_result(folder, remarks=["accuracy: 30 % of the best is what <chance> gives"])
+    file = next(folder.glob("rank/*.json"))
+    runs.write_json(file, json.loads(file.read_text()) | {"remarks": ["benchmark: only 2 architectures are ranked"]})
+    said = Page(write_report(folder)).said_by("p")
+    assert "Accuracy: 30 % of the best is what <chance> gives." in said
+    assert "Benchmark: only 2 architectures are ranked." in said
