@@ -8,22 +8,27 @@ import math
 import os
 import re
 import secrets
-import shutil
 import signal
 import socket
 import sys
 import sysconfig
-import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from raynas.config import RunConfig
+from raynas.orchestration.temporary_folder import temporary_folder
 from raynas.own_modules import IMPORT_PATH, extend_search_path
 from raynas.spaces import is_own
+
+STARTS = 3
+"""How often a local Ray is started, each time in a folder of its own. Ray gives its node 30 s to appear."""
+
+AUTOSCALER_SECONDS = 10
+"""Seconds for the cluster to say what its autoscaler reports."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +40,16 @@ class Needs:
         who: Who needs it, as the beginning of a sentence.
         resources: Amounts by Ray's names: CPU, GPU, and those of the cluster's own naming.
         mends: What to change where one of them does not fit.
+        bundle: What of it has to lie on one node; None if that is not known.
+        number: How many bundles it is.
     """
 
     key: str
     who: str
     resources: dict[str, float]
     mends: dict[str, str]
+    bundle: dict[str, float] | None = None
+    number: int = 1
 
 
 def worker_resources(config: RunConfig) -> dict[str, float]:
@@ -60,8 +69,10 @@ def worker_needs(config: RunConfig) -> Needs:
     mends = {"CPU": cpus, "GPU": "set train.use_gpu to false"}
     if config.train.resource:
         mends[config.train.resource] = "set train.resource to null"
-    resources = {kind: workers * amount for kind, amount in worker_resources(config).items()}
-    return Needs("train.workers", "a worker needs" if workers == 1 else f"{workers} workers need", resources, mends)
+    bundle = worker_resources(config)
+    resources = {kind: workers * amount for kind, amount in bundle.items()}
+    who = "a worker needs" if workers == 1 else f"{workers} workers need"
+    return Needs("train.workers", who, resources, mends, bundle, workers)
 
 
 def evaluator_needs(config: RunConfig) -> Needs:
@@ -69,7 +80,7 @@ def evaluator_needs(config: RunConfig) -> Needs:
     cpus, gpus = float(config.search.cpus_per_evaluator), config.search.gpus_per_evaluator
     mends = {"CPU": "lower search.cpus_per_evaluator", "GPU": "lower search.gpus_per_evaluator"}
     resources = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
-    return Needs("search.evaluators", "an evaluator needs", resources, mends)
+    return Needs("search.evaluators", "an evaluator needs", resources, mends, resources)
 
 
 class Cluster:
@@ -108,8 +119,7 @@ class Cluster:
         """Returns how many times a local Ray holds what is needed; None for a cluster, which may grow."""
         if not is_local(self._config):
             return None
-        have = _resources_here(self._config)
-        return min(int(have[kind] / amount) for kind, amount in needs.resources.items())
+        return times(needs.resources, _resources_here(self._config))
 
 
 def machine_cpus() -> int:
@@ -117,9 +127,15 @@ def machine_cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
 
 
+def _address(config: RunConfig) -> tuple[str, str]:
+    """Returns which cluster is joined, or ``local``, and the key or variable that says so."""
+    named = os.environ.get("RAY_ADDRESS")
+    return (named, "RAY_ADDRESS") if named and config.address in ("local", "auto") else (config.address, "address")
+
+
 def is_local(config: RunConfig) -> bool:
     """Returns whether the Ray of a run is one of its own on this machine, which does not grow."""
-    return config.address == "local" and "RAY_ADDRESS" not in os.environ
+    return _address(config)[0] == "local"
 
 
 @contextlib.contextmanager
@@ -133,6 +149,7 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")  # relative paths keep their meaning in workers
     os.environ.setdefault("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.2")
+    os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "120")  # by default 30, too few on a busy machine
     if local:
         # Ray says which way it takes to other machines by this name; off, all that it starts listens on 127.0.0.1.
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
@@ -146,38 +163,16 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
         os.environ["RAY_API_SERVER_ADDRESS"] = f"http://127.0.0.1:{dashboard_port}"
     import ray
 
-    options = {"logging_level": logging.ERROR, "log_to_driver": False, **_search_path_of_workers(config, local)}
-    temporary = _temporary_directory() if local else None
+    imports = _search_path_of_workers(config, local)
     with contextlib.ExitStack() as stack:
-        if temporary is not None:
-            stack.callback(shutil.rmtree, temporary, ignore_errors=True)
         # Ray prints at length when a worker is lost; raynas says itself what that means.
         stack.enter_context(contextlib.redirect_stdout(stack.enter_context(open(os.devnull, "w"))))
-        stack.callback(ray.shutdown)
         if local:
-            with _own_sigterm():
-                ray.init(
-                    address="local",
-                    num_cpus=config.local_cpus or machine_cpus(),
-                    include_dashboard=dashboard,
-                    dashboard_host="127.0.0.1",
-                    dashboard_port=dashboard_port,
-                    _temp_dir=temporary,
-                    **options,
-                )
+            options = {"num_cpus": config.local_cpus or machine_cpus(), "include_dashboard": dashboard}
+            stack.enter_context(_local_ray(dashboard_port=dashboard_port, **options, **imports))
         else:
-            address = None if config.address == "local" else config.address
-            try:
-                _check_answers(config.address)
-                with _own_sigterm():
-                    ray.init(address=address, **options)
-            except OSError as error:
-                raise ValueError(
-                    f"address: there is no Ray cluster at {config.address!r}; start one (ray start --head), name "
-                    "another address, or say `address: local`"
-                ) from error
-            except RuntimeError as error:
-                raise ValueError(f"address: cannot join {config.address!r}: {' '.join(str(error).split())}") from error
+            stack.callback(ray.shutdown)
+            _join(*_address(config), imports)
         yield
 
 
@@ -206,6 +201,88 @@ def _search_path_of_workers(config: RunConfig, local: bool) -> dict[str, Any]:
     return options
 
 
+QUIET: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False}
+
+
+@contextlib.contextmanager
+def _local_ray(**options: Any) -> Iterator[None]:
+    """Holds a local Ray for the time of the block; on a busy machine it may start at the second attempt.
+
+    Raises:
+        RuntimeError: If it does not start.
+    """
+    import ray
+
+    for attempt in range(1, STARTS + 1):
+        with contextlib.ExitStack() as stack:
+            folder = stack.enter_context(temporary_folder())
+            before = _children()
+            try:
+                with _own_sigterm():
+                    ray.init(address="local", dashboard_host="127.0.0.1", _temp_dir=str(folder), **options, **QUIET)
+            except Exception as error:  # as Ray itself raises it
+                ray.shutdown()
+                _end(_children() - before)
+                if attempt < STARTS:
+                    continue
+                raise RuntimeError(
+                    f"Ray did not start on this machine in {STARTS} attempts ({_first_line(error)}); give the same "
+                    "command again when the machine has less to do"
+                ) from error
+            stack.callback(ray.shutdown)
+            yield
+            return
+
+
+def _children() -> set[int]:
+    """Returns the processes that this one has started and that run; none where the system does not say."""
+    found = set()
+    for file in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = file.read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[1]) == os.getpid() and fields[0] not in "ZX":
+                found.add(int(file.parent.name))
+    return found
+
+
+def _end(processes: set[int]) -> None:
+    """Ends what a Ray that did not start has left."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _join(address: str, key: str, options: Mapping[str, Any]) -> None:
+    """Connects to a cluster.
+
+    Args:
+        address: Where it is.
+        key: The key or variable that says so.
+        options: What `ray.init` takes besides.
+
+    Raises:
+        ValueError: If there is none, or it does not accept this process.
+    """
+    import ray
+
+    try:
+        _check_answers(address)
+        with _own_sigterm():
+            ray.init(address=address, **options, **QUIET)
+    except OSError as error:
+        remedy = "unset it" if key == "RAY_ADDRESS" else "say `address: local`"
+        raise ValueError(
+            f"{key}: there is no Ray cluster at {address!r}; start one (ray start --head), name another address, or "
+            f"{remedy}"
+        ) from error
+    except RuntimeError as error:
+        raise ValueError(f"{key}: cannot join {address!r}: {' '.join(str(error).split())}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def _free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port: int = server.getsockname()[1]
@@ -230,54 +307,121 @@ def _own_sigterm() -> Iterator[None]:
 def _check_answers(address: str) -> None:
     """Checks that something listens at an address ``host:port`` or ``ray://host:port``: Ray would try for minutes.
 
+    ``auto`` is the address of the last cluster that was started here, which may have ended.
+
     Raises:
         OSError: If nothing does.
     """
+    if address == "auto":
+        from ray._private.services import canonicalize_bootstrap_address_or_die
+
+        address = canonicalize_bootstrap_address_or_die(address)
     found = re.fullmatch(r"(?:ray://)?(.+):(\d+)", address)
     if found:
         socket.create_connection((found[1], int(found[2])), timeout=10).close()
 
 
-def _temporary_directory() -> str:
-    """Returns a new directory for a local Ray, after removing those of processes that were killed.
+# --- What fits on its nodes -------------------------------------------------------------------------------------------
 
-    It is not the one that every Ray shares: a cluster's address file left there costs each training 12 s. Its name is
-    short, since a socket's path may have 107 characters.
+
+def fits_a_node(bundle: Mapping[str, float]) -> bool:
+    """Returns whether a node holds a bundle of resources, one that is there or one that can come.
+
+    Node types of an autoscaler are known where it has told Ray of them. Where it has not, a node may come for any
+    bundle that the autoscaler has not said to be infeasible.
+
+    Args:
+        bundle: Amounts by Ray's names that have to lie on one node, such as those of a training worker.
     """
-    parent = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir())
-    for left in parent.glob("raynas-*-*"):
-        owner = left.name.split("-")[1]
-        if owner.isdigit() and not is_alive(int(owner)):
-            shutil.rmtree(left, ignore_errors=True)
-    return tempfile.mkdtemp(prefix=f"raynas-{os.getpid()}-", dir=parent)
-
-
-def is_alive(process: int) -> bool:
-    """Returns whether a process of this machine is there."""
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
+    if any(times(bundle, node) for node in (*_nodes(), *_node_types())):
         return True
-    return True
+    return _may_grow(bundle)
+
+
+def times(bundle: Mapping[str, float], room: Mapping[str, float]) -> int:
+    """Returns how many times some resources hold a bundle."""
+    return min((int(room.get(kind, 0.0) / amount) for kind, amount in bundle.items() if amount), default=1)
+
+
+def _nodes() -> list[dict[str, float]]:
+    """Returns the resources of every node that is there."""
+    import ray
+
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    return [node["Resources"] for node in nodes if node["Alive"]]
+
+
+def _node_types() -> list[dict[str, float]]:
+    """Returns the resources of each node type that an autoscaler has told Ray of and may start."""
+    from ray._private.state import state
+
+    config = state.get_cluster_config()
+    groups = config.node_group_configs if config is not None else ()
+    return [dict(group.resources) for group in groups if group.max_count]
+
+
+def _autoscaler() -> Any:
+    """Returns what the autoscaler of the cluster reports, as Ray's AutoscalingState; None if that cannot be read."""
+    import ray
+    from ray._raylet import GcsClient  # type: ignore[attr-defined]
+    from ray.core.generated.autoscaler_pb2 import GetClusterStatusReply  # type: ignore[attr-defined]
+
+    reply = GetClusterStatusReply()
+    try:
+        client = GcsClient(ray.get_runtime_context().gcs_address)
+        reply.ParseFromString(client.get_cluster_status(timeout_s=AUTOSCALER_SECONDS))
+    except (ray.exceptions.RayError, RuntimeError, OSError):
+        return None
+    return reply.autoscaling_state
+
+
+def _may_grow(bundle: Mapping[str, float]) -> bool:
+    """Returns whether an autoscaler is at work that has not said that it has no node type for a bundle."""
+    reported = _autoscaler()
+    if reported is None:
+        return True  # unknown
+    infeasible = [dict(report.resources_bundle) for report in reported.infeasible_resource_requests]
+    return bool(reported.autoscaler_state_version) and dict(bundle) not in infeasible
 
 
 def missing(needs: Needs) -> str:
-    """Returns what the cluster lacks, as text; empty if nothing."""
-    import ray
+    """Returns what the cluster lacks, as text; empty if nothing.
 
-    total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-    lacking = {
-        kind: amount - total.get(kind, 0.0) for kind, amount in needs.resources.items() if amount > total.get(kind, 0.0)
-    }
-    return " and ".join(f"{math.ceil(amount)} more {kind}" for kind, amount in lacking.items())
+    Nodes are counted one by one: eight machines of 4 CPUs hold no worker of 8.
+    """
+    nodes = _nodes()
+    total: dict[str, float] = {}
+    for node in nodes:
+        for kind, amount in node.items():
+            total[kind] = total.get(kind, 0.0) + amount
+    lacking = [
+        f"{math.ceil(amount - total.get(kind, 0.0))} more {kind}"
+        for kind, amount in needs.resources.items()
+        if amount > total.get(kind, 0.0)
+    ]
+    bundle = needs.bundle or needs.resources
+    largest = _held(bundle, nodes)
+    if needs.bundle is not None and not any(times(bundle, node) for node in nodes):
+        kinds = " and ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
+        what = f"a node with {kinds} (the largest there is has {largest})"
+        return what if fits_a_node(bundle) else f"{what}, which is of no node type that can come"
+    if needs.bundle is not None and not lacking:
+        left = needs.number - sum(times(bundle, node) for node in nodes)
+        kinds = " and ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
+        return f"nodes for {left} more of {kinds} each" if left > 0 else ""
+    return " and ".join(lacking)
+
+
+def _held(bundle: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> str:
+    """Returns the most that a node has of each kind that a bundle asks for, as text."""
+    most = {kind: max((node.get(kind, 0.0) for node in nodes), default=0.0) for kind in bundle}
+    return " and ".join(f"{amount:g} {kind}" for kind, amount in most.items())
 
 
 def local_workers(config: RunConfig) -> int:
     """Returns how many training workers a local Ray holds."""
     have = _resources_here(config)
-    return min(int(have.get(kind, 0.0) / amount) for kind, amount in worker_resources(config).items())
+    return times(worker_resources(config), have)
 
 
 def check_fits(config: RunConfig, needs: Needs) -> None:

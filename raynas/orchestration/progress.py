@@ -93,10 +93,11 @@ class TrainingProgress(Progress):
 
     def __init__(self, config: RunConfig, folder: Path, console: Console) -> None:
         """Takes the run's configuration and folder, and the console to show it on."""
-        super().__init__(console, "starting workers", milestones=True)
+        super().__init__(console, "starting workers" if config.train.workers else "preparing to train", milestones=True)
         self._config = config
         self._file, self._notes = folder / PROGRESS, folder / NOTES
         self._noted = len(whole_lines(self._notes))
+        self._before = self._file.read_bytes() if self._file.exists() else None  # of a process that has ended
         self._metrics = {seed: seed_folder(folder, seed) / METRICS for seed in config.base_seeds}
         self._told = {seed: whole_lines(file) for seed, file in self._metrics.items()}
         self._left = threading.Event()
@@ -150,9 +151,10 @@ class TrainingProgress(Progress):
             self._told[seed] = lines
 
     def _refresh(self) -> None:
-        note = _read(
-            self._file.read_text(encoding="utf-8", errors="replace"), {**EPOCH_KEYS, "step": int, "steps": int}
-        )
+        content = self._file.read_bytes()
+        if content == self._before:
+            return
+        note = _read(content, {**EPOCH_KEYS, "step": int, "steps": int})
         if note is not None:  # else damaged; the next note takes its place
             self.show("training the supernet", note["step"], note["steps"], _figures(note, self._config.train.epochs))
 
@@ -167,7 +169,7 @@ EPOCH_KEYS: dict[str, Kind] = {
 """What a line for people says of an epoch or a step."""
 
 
-def _read(text: str, keys: Mapping[str, Kind]) -> dict[str, Any] | None:
+def _read(text: str | bytes, keys: Mapping[str, Kind]) -> dict[str, Any] | None:
     """Returns a record of a training; None of one that is damaged."""
     try:
         content: dict[str, Any] = json.loads(text)

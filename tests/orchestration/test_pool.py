@@ -7,7 +7,6 @@ import contextlib
 import itertools
 import os
 import random
-import shutil
 import signal
 import sys
 import threading
@@ -23,8 +22,8 @@ import pytest
 import ray
 
 from raynas.orchestration import pool as pool_module
-from raynas.orchestration.cluster import _temporary_directory
 from raynas.orchestration.pool import Evaluator, Pool, Work, _judge_some, batch_size, worthwhile_actors
+from raynas.orchestration.temporary_folder import temporary_folder
 from tests.orchestration import pool_fitness
 from tests.orchestration.pool_fitness import Memory, Surroundings, Troubled, Uneven, Weighted, Where, unbuildable
 
@@ -295,8 +294,7 @@ def test_a_pool_judges_only_inside_its_block(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.fixture(scope="module")
 def local_ray() -> Iterator[None]:
-    folder = _temporary_directory()
-    with pytest.MonkeyPatch.context() as environment:
+    with temporary_folder() as folder, pytest.MonkeyPatch.context() as environment:
         environment.setenv("PYTHONPATH", os.getcwd())
         ray.init(
             address="local",
@@ -306,11 +304,10 @@ def local_ray() -> Iterator[None]:
             object_store_memory=300_000_000,
             log_to_driver=False,
             logging_level="ERROR",
-            _temp_dir=folder,
+            _temp_dir=str(folder),
         )
         yield
         ray.shutdown()
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

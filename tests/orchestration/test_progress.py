@@ -57,6 +57,23 @@ def test_a_bar_shows_epoch_loss_accuracy_rate_and_images_per_second(tmp_path: Pa
     assert "earlier attempt" not in text
 
 
+@pytest.mark.parametrize(("workers", "first"), [(0, "preparing to train"), (2, "starting workers")])
+def test_a_note_of_a_process_that_has_ended_is_not_shown(tmp_path: Path, workers: int, first: str) -> None:
+    out = io.StringIO()
+    (tmp_path / PROGRESS).write_text(json.dumps(NOTE))
+    config = config_of(tmp_path)
+    config = config.model_copy(update={"train": config.train.model_copy(update={"workers": workers})})
+    with TrainingProgress(config, tmp_path, Console(file=out, force_terminal=True, width=140)):
+        time.sleep(0.6)
+        assert first in out.getvalue()
+        assert "epoch" not in out.getvalue()
+        (tmp_path / PROGRESS).write_text(json.dumps({**NOTE, "step": 41}))
+        deadline = time.monotonic() + 10
+        while "epoch 4/9" not in out.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "epoch 4/9" in out.getvalue()
+
+
 def test_a_note_that_is_damaged_is_passed_over_until_the_next(tmp_path: Path) -> None:
     out = io.StringIO()
     (tmp_path / PROGRESS).write_bytes(b'{"epoch": \xff')
