@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from raynas.config import RunConfig
+
 FAILURE = 1
 
 VERBS = {
@@ -203,6 +205,7 @@ def _carry_out(options: argparse.Namespace) -> int:
 
             print(load_sweep(options.file, options.overrides, options.quick).describe())
         return 0
+    _check_job(config)
     if options.verb == "profile":
         with signals.imports():
             from raynas.orchestration.run import profile_run
@@ -231,6 +234,21 @@ def _carry_out(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check_job(config: RunConfig) -> None:
+    """Checks that what a job of a Ray cluster leaves does not lie in the folder that the cluster removes.
+
+    Raises:
+        ValueError: If `storage_path` is relative in a job.
+    """
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # which Ray sets for the command of a job
+        return
+    if "://" not in config.storage_path and not config.storage_path.startswith(("/", "~")):
+        raise ValueError(
+            f"storage_path: {config.storage_path!r} lies in {os.getcwd()}, the job's own folder, which is lost with "
+            "the cluster; give --set storage_path=/FOLDER that all machines see"
+        )
+
+
 def _sweep(options: argparse.Namespace, console: Console) -> int:
     """Carries out a sweep and prints its table."""
     with signals.imports():
@@ -240,6 +258,7 @@ def _sweep(options: argparse.Namespace, console: Console) -> int:
 
     sweep = load_sweep(options.file, options.overrides, options.quick)
     options.config = sweep.base
+    _check_job(sweep.base)
     results = sweep_runs(sweep, console)
     failed = [trial for trial in results["trials"] if trial["status"] == "failed"]
     print("\n".join(table_lines(results)))

@@ -524,3 +524,18 @@ def test_a_signal_during_imports_ends_a_command_in_one_line(
     )
     assert (done.returncode, done.stdout) == (128 + number, "")
     assert done.stderr == f"raynas: {word}; give the same command again to continue\n"
+
+
+@pytest.mark.parametrize("verb", ["run", "train", "search", "rank", "profile", "sweep"])
+def test_a_job_whose_results_would_be_lost_with_the_cluster_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, verb: str
+) -> None:
+    sections = {"sweep": {"keys": {"search.population": {"grid": [20, 30]}}}} if verb == "sweep" else {}
+    file = small_run(tmp_path, storage_path="runs", **sections)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
+    status, _, err = answer(capsys, verb, file)
+    assert status == 2
+    assert err.startswith(f"raynas: storage_path: 'runs' lies in {tmp_path}, the job's own folder, which is lost with")
+    assert len(err.splitlines()) == 1
+    assert not (tmp_path / "runs").exists()

@@ -37,6 +37,7 @@ from rich.console import Console
 
 from raynas.config import EXECUTION_KEYS, flatten, within
 from raynas.orchestration.cluster import Cluster, Needs, missing
+from raynas.orchestration.ownership import Busy, Lost
 from raynas.orchestration.progress import Progress
 from raynas.orchestration.run_folder import NUMBER, is_new, read_json, write_json
 from raynas.orchestration.storage import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
@@ -444,7 +445,9 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan) -> None:
         metrics: dict[str, float] = {}
         try:
             metrics = carry_out(trial, sweep, plan.shared, feed, tune.report)
-        except (ValueError, RuntimeError, OSError) as error:  # after anything else Tune starts the trial again
+        except (Busy, Lost):  # another process works on what is needed: Tune starts the trial again
+            raise
+        except (ValueError, RuntimeError, OSError) as error:  # after anything else it does so too
             keep("failed", feed.epochs, metrics, str(error).splitlines()[0])
         else:
             keep("done", feed.epochs, metrics)

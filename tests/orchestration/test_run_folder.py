@@ -1,5 +1,6 @@
 import errno
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,22 @@ def test_a_run_that_goes_on_with_other_threads_or_workers_says_that_the_bits_dif
     assert change == (
         "search.cpus_per_evaluator was 1 and is 3: what is computed from here on agrees to rounding, not to the bit"
     )
+
+
+@pytest.mark.parametrize(("mask", "file_mode", "folder_mode"), [(0o077, 0o600, 0o700), (0o002, 0o664, 0o775)])
+def test_what_a_run_writes_follows_the_umask(tmp_path: Path, mask: int, file_mode: int, folder_mode: int) -> None:
+    from raynas.orchestration.ownership import FolderRegister, owning
+
+    before = os.umask(mask)
+    try:
+        with owning(FolderRegister(tmp_path / "run")):
+            write_json(tmp_path / "run/search/x.json", {})
+            append_text(tmp_path / "run/notes.txt", "x\n")
+            with written_at_once(tmp_path / "run/epoch_00001") as temporary:
+                (temporary / "weights").write_text("1")
+            paths = list((tmp_path / "run").rglob("*"))
+            assert len(paths) == 6
+            for path in (tmp_path / "run", *paths):
+                assert stat.S_IMODE(path.stat().st_mode) == (folder_mode if path.is_dir() else file_mode), path
+    finally:
+        os.umask(before)

@@ -9,6 +9,7 @@ import signal
 import statistics
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import yaml
 
 from raynas.config import load_config
 from raynas.orchestration import sweep as sweeping
+from raynas.orchestration.ownership import Busy, Lost
 from raynas.orchestration.run_folder import training_digest
 from raynas.orchestration.sweep import shared_trainings, summary
 from raynas.orchestration.trial import ROOM, TRAINED, EpochFeed, RoomFeed, as_trial, is_alone, metrics_of, trial_needs
@@ -35,6 +37,23 @@ def read(folder: Path, sweep: dict[str, Any], **sections: Any) -> Sweep:
 
 
 METHODS = {"keys": {"data.labels": {"grid": ["true", "random"]}, "search.fitness": {"grid": ["angle", "displacement"]}}}
+
+
+@pytest.mark.parametrize("error", [Busy("a run is in use"), Lost("a run was taken over")])
+def test_a_trial_that_another_process_keeps_from_its_work_is_left_to_tune_to_start_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: RuntimeError
+) -> None:
+    sweep = read(tmp_path, METHODS)
+    trial = sweep.trials()[0]
+
+    def carry_out(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(sweeping, "carry_out", carry_out)
+    plan = SimpleNamespace(sweep=sweep, shared=frozenset(), trial=lambda chosen: trial)
+    with pytest.raises(type(error)):
+        sweeping.run_trial({}, plan)  # type: ignore[arg-type]
+    assert json.loads((sweep.folder / f"states/{trial.name}.json").read_text())["status"] == "running"
 
 
 def shared(folder: Path, sweep: dict[str, Any], **sections: Any) -> set[str]:
