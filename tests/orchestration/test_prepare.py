@@ -117,6 +117,7 @@ def test_images_too_small_for_a_space_are_found_before_training(
         prepared(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "space",
     [DARTS, {**DARTS, "stem": "imagenet"}, MOBILENET, {"name": "nasbench201", "channels": 2, "cells": 1}],
@@ -184,6 +185,7 @@ def odd_images(images: Path) -> Path:
     return images
 
 
+@pytest.mark.slow
 def test_check_and_run_refuse_damaged_files_and_leave_nothing(
     tmp_path: Path, odd_images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -195,6 +197,7 @@ def test_check_and_run_refuse_damaged_files_and_leave_nothing(
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_check_and_run_say_what_was_skipped_and_converted_and_the_run_records_it(
     tmp_path: Path, odd_images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -220,6 +223,7 @@ def test_check_and_run_say_what_was_skipped_and_converted_and_the_run_records_it
     assert "cropped to the centre" in record["pixels"]
 
 
+@pytest.mark.slow
 def test_files_that_can_be_read_again_do_not_join_a_run_that_skipped_them(
     tmp_path: Path, odd_images: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -232,6 +236,7 @@ def test_files_that_can_be_read_again_do_not_join_a_run_that_skipped_them(
     assert "train/class_0/0008.png; put them back as they were" in line
 
 
+@pytest.mark.slow
 def test_a_run_without_a_record_goes_on_and_gets_one(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = small_run(tmp_path, train={"epochs": 1}, report=True)
     assert main(["run", str(file)]) == 0
@@ -274,7 +279,7 @@ def test_reading_says_how_far_it_is_and_what_is_left(tmp_path: Path, images: Pat
 
 
 @pytest.mark.ray
-@pytest.mark.slow
+@pytest.mark.long
 def test_workers_and_evaluators_read_the_images_that_the_driver_found_and_leave_the_numbers_of_one_process(
     tmp_path: Path, odd_images: Path
 ) -> None:
