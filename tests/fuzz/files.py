@@ -497,7 +497,7 @@ def damaged(finished: Path, rng: random.Random, verbs: tuple[str, ...] = ("run",
         for verb in verbs:
             if verb == "resume" and (file.name == "result.json" or "epoch_00002" in file.parts):
                 continue
-            for how in rng.sample(sorted(DAMAGES), 6):
+            for how in rng.sample(sorted(DAMAGES), 3):
                 name = f"{verb}: {file} {how}"
                 yield Case("damaged runs", name, write(file, how, verb, rng.randrange(10**9)), ANY, unchanged=wrong)
 
