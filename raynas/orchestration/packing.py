@@ -37,7 +37,7 @@ SECRET_NAMES = (
 SECRET_TEXTS = {
     "a private key": re.compile(rb"^-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----", re.MULTILINE),
     "the key of a service account": re.compile(
-        rb"\A(?=.*\"type\"\s*:\s*\"service_account\").*\"private_key\"\s*:", re.DOTALL
+        rb"\A\s*\{(?=.*\"type\"\s*:\s*\"service_account\").*\"private_key\"\s*:", re.DOTALL
     ),
     "an AWS key": re.compile(
         rb"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b|aws_secret_access_key[\"']?\s*[=:]\s*[\"']?[0-9A-Za-z/+]{40}\b"

@@ -77,7 +77,9 @@ def test_a_file_that_holds_a_secret_is_refused_whatever_it_is_called(tmp_path: P
 def test_public_keys_and_code_that_speaks_of_secrets_are_sent(tmp_path: Path) -> None:
     write(tmp_path, "id_rsa.pub", "keys.py", "tokens.json")
     write(tmp_path, "find.py", text="PATTERN = '-----BEGIN PRIVATE KEY-----'  # 'type': 'service_account'\n")
-    assert sent(tmp_path) == {"id_rsa.pub", "keys.py", "tokens.json", "find.py"}
+    write(tmp_path, "make.py", text=f"ACCOUNT = {SERVICE_ACCOUNT}\n")
+    assert sent(tmp_path) == {"id_rsa.pub", "keys.py", "tokens.json", "find.py", "make.py"}
+    package(ROOT)
 
 
 def test_ignore_files_count_at_every_depth_as_git_reads_them(tmp_path: Path) -> None:
