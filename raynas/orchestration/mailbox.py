@@ -45,9 +45,17 @@ class Mailbox:
 
 
 def make_mailbox() -> Any:
-    """Returns the handle of a new mailbox on this machine; an explicit placement leaves the group of a trial."""
+    """Returns the handle of a new mailbox on this machine."""
+    return on_this_node(Mailbox)
+
+
+def on_this_node(role: type) -> Any:
+    """Returns the handle of a new actor on this machine that takes no CPU and starts again if it is lost.
+
+    The explicit placement keeps it out of the placement group of a trial.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-    return ray.remote(Mailbox).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()
+    return ray.remote(role).options(num_cpus=0, max_restarts=-1, scheduling_strategy=here).remote()

@@ -46,6 +46,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raynas.fitness import Fitness
+from raynas.orchestration.cluster import Needs, missing
 from raynas.search_space import Architecture
 
 if TYPE_CHECKING:
@@ -306,7 +307,8 @@ class Pool:
 
         in_flight: dict[Any, tuple[_Member, list[int]]] = {}
         seconds: dict[_Member, float] = {}  # what a candidate took
-        spoke = time.monotonic()
+        # What no node holds is said at once, a busy cluster only when it stays busy.
+        spoke = -math.inf if missing(self._needs()) else time.monotonic()
         self._count_room()
         while work.left:
             up = self._up(worthwhile_actors(self._evaluators, work.left, self._room, self._seconds.get(task[0])))
@@ -404,14 +406,21 @@ class Pool:
                 raise RuntimeError(f"evaluators cannot start: {type(error).__name__}; {MEND}")
         self._note("an evaluator was lost; its candidates are judged again")
 
+    def _needs(self) -> Needs:
+        """Returns what one actor takes, of which no part may lie on another node."""
+        takes = {kind: amount for kind, amount in self._takes.items() if amount}
+        return Needs("search.evaluators", "an evaluator needs", takes, {}, bundle=takes)
+
     def _lack(self) -> str:
         """Returns what is waited for while no actor is up."""
         import ray
 
+        needs = self._needs()
+        if lacking := missing(needs):
+            return f"waiting for {lacking}: search.evaluators needs it"
         free, total = ray.available_resources(), ray.cluster_resources()  # type: ignore[no-untyped-call]
-        kinds = [kind for kind, amount in self._takes.items() if amount]
-        takes = " and ".join(f"{self._takes[kind]:g} {kind}" for kind in kinds)
-        there = " and ".join(f"{free.get(kind, 0):g} of {total.get(kind, 0):g} {kind}" for kind in kinds)
+        takes = " and ".join(f"{amount:g} {kind}" for kind, amount in needs.resources.items())
+        there = " and ".join(f"{free.get(kind, 0):g} of {total.get(kind, 0):g} {kind}" for kind in needs.resources)
         return f"waiting for an evaluator to start (search.evaluators): it takes {takes}, and {there} are free"
 
 

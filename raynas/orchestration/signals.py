@@ -119,6 +119,19 @@ def noted(active: bool = True) -> Iterator[Noted]:
         _state.noted = before
 
 
+def saves_first() -> bool:
+    """Returns whether a signal would be noted now, since something can be saved before the process ends."""
+    noted = _state.noted
+    return noted is not None and noted.active and noted.number is None
+
+
+def note(number: int) -> None:
+    """Notes a signal that came to another process for this one, if something can be saved before this one ends."""
+    if saves_first():
+        assert _state.noted is not None
+        _state.noted.number = number
+
+
 def _handle(number: int, frame: FrameType | None) -> None:
     if os.getpid() != _state.process:  # a forked loader of images, which its parent ends
         if number == signal.SIGTERM:
@@ -128,9 +141,8 @@ def _handle(number: int, frame: FrameType | None) -> None:
         os.write(2, f"raynas: {word(number)}; {AGAIN}\n".encode())
         os._exit(128 + number)
     _state.first = _state.first or number
-    noted = _state.noted
-    if noted is not None and noted.active and noted.number is None:
-        noted.number = number
+    if saves_first():
+        note(number)
         return
     now = time.monotonic()
     if number == signal.SIGTERM and _state.raised is not None and now < _state.raised + CLEANUP_SECONDS:

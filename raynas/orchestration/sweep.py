@@ -20,6 +20,7 @@ process that leads the sweep pulls the states.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import math
@@ -36,10 +37,13 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from raynas.config import EXECUTION_KEYS, flatten, within
+from raynas.orchestration import signals
 from raynas.orchestration.cluster import Cluster, Needs, missing
 from raynas.orchestration.ownership import Busy, Lost
 from raynas.orchestration.progress import Progress
+from raynas.orchestration.ray_train import SAVE_SECONDS
 from raynas.orchestration.run_folder import NUMBER, is_new, read_json, write_json
+from raynas.orchestration.stopping import Stopped, make_board, save_and_stop, stopped_by
 from raynas.orchestration.storage import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
 from raynas.orchestration.trial import (
     SUPERNETS,
@@ -233,18 +237,27 @@ def _state_file(folder: Path, name: str) -> Path:
 
 
 def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress) -> None:
-    """Has Tune carry out a plan, in a Ray task, so that this process only waits: Ctrl-C ends it, and Ray ends the task.
+    """Has Tune carry out a plan, in a Ray task, so that this process only waits.
 
     Raises:
         RuntimeError: If Tune fails.
+        KeyboardInterrupt: If a signal came. Trials in training save first, unless a second signal comes.
     """
     cluster.join(plan.needs)
+    with signals.noted() as signal:
+        _wait_for_tune(plan, mirror, progress, signal)
+
+
+def _wait_for_tune(plan: Plan, mirror: Mirror, progress: Progress, signal: signals.Noted) -> None:
     import ray
 
-    task = ray.remote(num_cpus=0, max_retries=0)(run_tuner).remote(plan)
+    board = make_board()
+    task = ray.remote(num_cpus=0, max_retries=0)(run_tuner).remote(plan, board)
     shown = _Shown(plan.sweep, mirror, progress)
     spoke = time.monotonic()
     while not ray.wait([task], timeout=0.5)[0]:
+        if signal.number is not None:
+            raise KeyboardInterrupt(*filter(None, [save_and_stop(board, SAVE_SECONDS)]))
         shown.refresh()
         if time.monotonic() - spoke > 5:
             spoke = time.monotonic()
@@ -257,6 +270,8 @@ def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress)
         reason = str(getattr(error, "cause", error)).splitlines()[0]
         raise RuntimeError(f"the sweep failed: {reason}; give the same command again to continue") from error
     finally:
+        with contextlib.suppress(ray.exceptions.RayError):  # it went with the cluster
+            ray.kill(board)
         shutil.rmtree(mirror.folder / RAY, ignore_errors=True)
         mirror.remove(RAY)
     mirror.pull(STATES)
@@ -281,8 +296,13 @@ def _end_states(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
             write_json(_state_file(folder, name), {**state, **ended})
 
 
-def run_tuner(plan: Plan) -> list[dict[str, Any]]:
-    """Returns the states of trials that were given up, with the reason, after Tune has carried out a plan."""
+def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
+    """Returns the states of trials that were given up, with the reason, after Tune has carried out a plan.
+
+    Args:
+        plan: The trials.
+        board: The handle of the `Board` that stops them.
+    """
     sweep, settings = plan.sweep, plan.sweep.settings
     os.environ.update(
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
@@ -294,7 +314,9 @@ def run_tuner(plan: Plan) -> list[dict[str, Any]]:
     from raynas.orchestration.admission import Admission
 
     tuner = tune.Tuner(
-        tune.with_resources(functools.partial(run_trial, plan=plan), functools.partial(trial_resources, plan=plan)),
+        tune.with_resources(
+            functools.partial(run_trial, plan=plan, board=board), functools.partial(trial_resources, plan=plan)
+        ),
         tune_config=tune.TuneConfig(
             scheduler=_asha(sweep) if settings.scheduler == "asha" else None,
             search_alg=Admission(
@@ -409,12 +431,13 @@ def _encoded(sweep: Sweep, point: Point) -> Point | None:
     return encoded
 
 
-def run_trial(chosen: Mapping[str, Any], plan: Plan) -> None:
+def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
     """Carries out one trial, keeps how it went, and tells Tune of its epochs and its end; what Tune starts.
 
     Args:
         chosen: What `Plan.trial` takes.
         plan: The trials.
+        board: The handle of the `Board` that stops them; None if nothing does.
     """
     from ray import tune
 
@@ -444,8 +467,9 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan) -> None:
         feed = EpochFeed(report)
         metrics: dict[str, float] = {}
         try:
-            metrics = carry_out(trial, sweep, plan.shared, feed, tune.report)
-        except (Busy, Lost):  # another process works on what is needed: Tune starts the trial again
+            with stopped_by(board, trial.name):
+                metrics = carry_out(trial, sweep, plan.shared, feed, tune.report)
+        except (Busy, Lost, Stopped):  # another process works on what is needed: Tune starts the trial again
             raise
         except (ValueError, RuntimeError, OSError) as error:  # after anything else it does so too
             keep("failed", feed.epochs, metrics, str(error).splitlines()[0])

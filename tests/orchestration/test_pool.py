@@ -562,6 +562,25 @@ def test_actors_without_a_place_are_waited_for_and_join_in_the_middle(
 
 
 @on_ray
+@pytest.mark.usefixtures("local_ray")
+def test_an_actor_larger_than_any_node_is_said_at_once() -> None:
+    class Said(Exception):
+        pass
+
+    def say(line: str | None) -> None:
+        raise Said(line)
+
+    began = time.monotonic()
+    with Pool(evaluators=1, cpus=64, wait_for=say) as pool, pytest.raises(Said) as said:
+        pool.fitness(Weighted, WEIGHTS, quantities=Weighted.quantities)([(1, 2, 3)])
+    assert str(said.value) == (
+        f"waiting for a node with 64 CPU (the largest there is has {CPUS} CPU), which is of no node type that can "
+        "come: search.evaluators needs it"
+    )
+    assert time.monotonic() - began < 5
+
+
+@on_ray
 @pytest.mark.usefixtures("two_free")
 def test_actors_share_a_gpu_and_however_many_there_are_the_numbers_are_the_same(pool: Pool, tmp_path: Path) -> None:
     """Three fit on the GPU and a fourth waits; candidates of different length mix batches and the order of arrival."""

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import statistics
+import time
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -271,6 +272,30 @@ def test_a_killed_sweep_keeps_what_has_ended_and_ends_as_its_runs_would_alone(tm
             row for row in results["rows"] if row["point"] == {"data.labels": labels, "search.fitness": "angle"}
         )
         assert fitness["metrics"]["fitness"]["mean"] == outcome(trial, 60)["best"][0]["fitness"]
+
+
+@pytest.mark.slow
+@pytest.mark.ray
+@pytest.mark.long
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_trials_of_a_sweep_that_is_interrupted_save_first(tmp_path: Path, workers: int) -> None:
+    train = {"epochs": 2000, "workers": workers, "checkpoint_every": 1000, "checkpoint_minutes": None}
+    keys = {"data.labels": {"grid": ["true", "random"]}}
+    file = small_run(tmp_path, sweep={"keys": keys, "metric": "fitness"}, train=train, local_cpus=4)
+    trials = [tmp_path / f"runs/small/trials/labels-{labels}" for labels in ("true", "random")]
+    process = start("sweep", file)
+    wait_until(lambda: all((trial / "progress.json").exists() for trial in trials), process)
+    time.sleep(5)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "saved 2 of 2 trials in training" in err
+    for trial in trials:
+        shown = json.loads((trial / "progress.json").read_text())["step"]
+        saved = [json.loads(one.read_text())["steps"] for one in trial.glob("supernet/seed_0/epoch_*/checkpoint.json")]
+        assert max(saved) >= shown > 0
+        states = json.loads((tmp_path / f"runs/small/states/{trial.name}.json").read_text())
+        assert states["status"] == "running", "the same command continues it"
 
 
 def results_of(folder: Path) -> Counter[str]:
