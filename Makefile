@@ -23,14 +23,14 @@ lint: $(VENV)/installed ## style, format and types
 	$(BIN)/mypy
 
 test: lint ## everything; each test that starts a Ray has one of its own, and mostly waits for it
-	$(BIN)/python -m pytest -n auto -m "not ray"
+	$(BIN)/python -m pytest -n auto -m "not ray and not long"
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "ray and not long"
 
 long: $(VENV)/installed ## what takes minutes: machines taken back, an autoscaler, a sweep on S3
 	$(BIN)/python -m pytest -m long
 
 everyday: lint ## the tests that take seconds
-	$(BIN)/python -m pytest -n auto -m "not slow and not ray"
+	$(BIN)/python -m pytest -n auto -m "not slow and not ray and not long"
 
 format: $(VENV)/installed ## mend style and format
 	$(BIN)/ruff check --fix .

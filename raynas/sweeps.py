@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from raynas.config import Positive, RunConfig, Section, parse_config, parse_section, read_run_file, set_key, within
-from raynas.messages import echo
+from raynas.messages import echo, shortened
 
 Point: TypeAlias = dict[str, Any]
 """The value, or the name of the variant, on every axis but that of seeds."""
@@ -228,7 +228,7 @@ class Published(Section):
             or not math.isfinite(value)
         ):
             came = " and ".join(f"{name} {figure}" for name, figure in figures.items()) or "no metric"
-            raise ValueError(f"expected when, deviation and one metric with its figure, got {echo(came)}")
+            raise ValueError(f"expected when, deviation and one metric with its figure, got {shortened(came)}")
         if next(iter(figures)) not in METRICS:
             raise ValueError(f"{next(iter(figures))}: no metric; there are {', '.join(METRICS)}")
         return self

@@ -302,7 +302,10 @@ MISTAKES: dict[str, tuple[Any, str]] = {
     "unknown key": (lambda t: {"train": {"epoch": 3}}, "train.epoch: unknown key; did you mean epochs?"),
     "wrong type": (lambda t: {"train": {"epochs": "ten"}}, "train.epochs: expected a valid integer"),
     "impossible value": (lambda t: {"train": {"batch_size": 100_000}}, "train.batch_size: expected at most"),
-    "impossible space": (lambda t: {"space": {"name": "nasbench201", "cells": 0}}, "space.cells: expected 1 or more"),
+    "impossible space": (
+        lambda t: {"space": {"name": "nasbench201", "cells": 0}},
+        "space.cells: expected 1 to 1,000, got 0",
+    ),
     "unknown space": (lambda t: {"space": {"name": "nasbench"}}, "space.name: expected one of nasbench201, "),
     "foreign space": (lambda t: {"space": {"name": "os.path.join"}}, "space.name: 'os.path.join' is not a subclass"),
     "missing space": (lambda t: {"space": {"name": "no.such.Space"}}, "space.name: cannot import 'no.such.Space'"),

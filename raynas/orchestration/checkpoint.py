@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from raynas.orchestration.run_folder import drop_unfinished, lacking, write_json, written_at_once
@@ -132,7 +132,7 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
             for name in ("checkpoint.json", *(f"{part}.safetensors" for part in stored.get("parts", ()))):
                 if f"{_checksum(folder / name)}  {name}" not in sums:
                     raise DamagedCheckpoint(f"{folder} is damaged ({name} is not what was written)")
-        tensors = {name: load_file(folder / f"{name}.safetensors") for name in stored["parts"]}
+        tensors = {name: load((folder / f"{name}.safetensors").read_bytes()) for name in stored["parts"]}
     except (OSError, UnicodeDecodeError, json.JSONDecodeError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{folder} is damaged ({error})") from error
     for key, wanted in about.items():

@@ -399,17 +399,16 @@ def missing(needs: Needs) -> str:
         for kind, amount in needs.resources.items()
         if amount > total.get(kind, 0.0)
     ]
-    bundle = needs.bundle or needs.resources
-    largest = _held(bundle, nodes)
-    if needs.bundle is not None and not any(times(bundle, node) for node in nodes):
-        kinds = " and ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
-        what = f"a node with {kinds} (the largest there is has {largest})"
-        return what if fits_a_node(bundle) else f"{what}, which is of no node type that can come"
-    if needs.bundle is not None and not lacking:
-        left = needs.number - sum(times(bundle, node) for node in nodes)
-        kinds = " and ".join(f"{amount:g} {kind}" for kind, amount in bundle.items())
-        return f"nodes for {left} more of {kinds} each" if left > 0 else ""
-    return " and ".join(lacking)
+    if lacking and (needs.bundle is None or fits_a_node(needs.bundle)):
+        return " and ".join(lacking)
+    if needs.bundle is None:
+        return ""
+    kinds = " and ".join(f"{amount:g} {kind}" for kind, amount in needs.bundle.items())
+    room = sum(times(needs.bundle, node) for node in nodes)
+    if not room:
+        node = f"a node with {kinds} (the largest there is has {_held(needs.bundle, nodes)})"
+        return node if fits_a_node(needs.bundle) else f"{node}, which is of no node type that can come"
+    return f"nodes for {needs.number - room} more of {kinds} each" if room < needs.number else ""
 
 
 def _held(bundle: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> str:

@@ -43,6 +43,9 @@ MISSED = 3
 SETTLED = 2.0
 """Seconds between writing a record at a URL and reading it back, see `StoreRegister`."""
 
+MOST_REMOVALS = 20
+"""How often in a row a folder may be removed while it is claimed; more of it is a place where none can be made."""
+
 REMINDER = 300.0
 """Seconds between two lines that say who is waited for."""
 
@@ -192,6 +195,9 @@ class Register(ABC):
         Args:
             owner: Who wants it.
             dead: The records that may be there: their owners are dead.
+
+        Raises:
+            FileNotFoundError: If a folder was removed meanwhile, or cannot be made.
         """
 
     @abstractmethod
@@ -257,11 +263,8 @@ class FolderRegister(Register):
     def claim(self, owner: Owner, dead: Mapping[str, bytes]) -> bool:
         """Returns whether the folder is the owner's now, see `Register.claim`."""
         file = self._folder / f"{RECORD}.{max(map(_number, dead), default=0) + 1}"
-        try:
-            added = _add(file, _padded(owner)) if self._folder.exists() else self._add_folder(file, _padded(owner))
-        except FileNotFoundError:  # the folder, or the one above it, was removed meanwhile
-            return False
-        if not added:
+        add = _add if self._folder.exists() else self._add_folder
+        if not add(file, _padded(owner)):
             return False
         if not set(self._names()) <= {file.name, *dead}:
             file.unlink(missing_ok=True)
@@ -507,8 +510,16 @@ def owning(register: Register, say: Callable[[str], None] = _silence, wait: floa
         OSError: If the records cannot be read or written.
     """
     owner = Owner.here()
+    removals = 0
     try:
-        while not register.claim(owner, _dead_records(register, say, wait)):
+        while True:
+            try:
+                if register.claim(owner, _dead_records(register, say, wait)):
+                    break
+            except FileNotFoundError:
+                removals += 1
+                if removals > MOST_REMOVALS:
+                    raise
             time.sleep(random.uniform(0.0, register.poll / 2))
     except BaseException:
         register.abandon()

@@ -307,8 +307,7 @@ class Pool:
 
         in_flight: dict[Any, tuple[_Member, list[int]]] = {}
         seconds: dict[_Member, float] = {}  # what a candidate took
-        # What no node holds is said at once, a busy cluster only when it stays busy.
-        spoke = -math.inf if missing(self._needs()) else time.monotonic()
+        spoke: float | None = None
         self._count_room()
         while work.left:
             up = self._up(worthwhile_actors(self._evaluators, work.left, self._room, self._seconds.get(task[0])))
@@ -324,7 +323,9 @@ class Pool:
                 continue
             if up:
                 spoke = time.monotonic()
-            elif time.monotonic() - spoke > PATIENCE_SECONDS:
+            elif spoke is None:  # what no node holds is said at once, a busy cluster only when it stays busy
+                spoke = -math.inf if missing(self._needs()) else time.monotonic()
+            if time.monotonic() - spoke > PATIENCE_SECONDS:
                 spoke = time.monotonic()
                 self._wait_for(self._lack())
             coming = {member.coming: member for member in self._members if member.coming is not None}

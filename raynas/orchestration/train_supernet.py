@@ -9,7 +9,6 @@ import functools
 import io
 import json
 import time
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -211,9 +210,9 @@ def read_alphas(file: Path) -> np.ndarray:
         ValueError: If the file is not what was written.
     """
     try:
-        rows = np.load(file, allow_pickle=False)
-        damage = None if isinstance(rows, np.ndarray) and rows.ndim == 3 and rows.dtype.kind == "f" else "other numbers"
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile) as error:
+        rows = np.lib.format.read_array(io.BytesIO(file.read_bytes()), allow_pickle=False)
+        damage = None if rows.ndim == 3 and rows.dtype.kind == "f" else "other numbers"
+    except (OSError, EOFError, ValueError) as error:
         damage = shortened(str(error))
     if damage is not None:
         raise ValueError(f"{file} is damaged ({damage}); put it back, or remove {file.parent} to train anew")

@@ -169,8 +169,8 @@ def test_class_names_come_from_the_data(root: Path, tmp_path: Path) -> None:
         ({"class_names": np.array([*"abcda"])}, "class_names of .* as a list of different texts"),
         (
             {"test_labels": np.full(12, 2_000_000)},
-            r"without large gaps, but only 6 of the 2,000,001 numbers up to 2000000 occur "
-            r"\(0, 1, 2, 3, 4 and 1 more\); number the classes",
+            r"labels of .*bad.npz numbered from 0 without large gaps, but only 6 of the 2,000,001 numbers up to "
+            r"2000000 occur \(0, 1, 2, 3, 4 and 1 more\); number the classes",
         ),
     ],
 )

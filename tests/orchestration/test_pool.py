@@ -182,6 +182,7 @@ def test_actors_are_asked_for_as_soon_as_a_candidate_has_shown_what_the_work_is_
     monkeypatch.setattr(ray, "put", id)
     monkeypatch.setattr(ray, "wait", wait)
     monkeypatch.setattr(ray, "get", lambda ref: ref.value)
+    monkeypatch.setattr(pool_module, "missing", lambda needs: "")
     asked = architectures(100)
     with Pool(evaluators=None) as pool:
         fitness = pool.fitness(Weighted, WEIGHTS, quantities=Weighted.quantities)

@@ -74,7 +74,8 @@ def played(monkeypatch: pytest.MonkeyPatch) -> PlayedCluster:
     monkeypatch.setattr("ray.util.remove_placement_group", cluster.remove_placement_group)
     monkeypatch.setattr("ray.util.placement_group_table", cluster.placement_group_table)
     monkeypatch.setattr("ray.get_runtime_context", lambda: type("Context", (), {"get_job_id": lambda self: JOB})())
-    monkeypatch.setattr("ray.cluster_resources", lambda: {"CPU": float(cluster.workers)})
+    monkeypatch.setattr("raynas.orchestration.cluster._nodes", lambda: [{"CPU": 1.0}] * cluster.workers)
+    monkeypatch.setattr("raynas.orchestration.cluster._node_types", lambda: [{"CPU": 1.0}])
     monkeypatch.setattr(room.time, "monotonic", lambda: cluster.seconds)
     monkeypatch.setattr(room.time, "sleep", cluster.sleep)
     return cluster

@@ -30,8 +30,8 @@ from raynas.config import load_config
 from raynas.orchestration.ownership import Busy
 from raynas.orchestration import run
 file, seed = sys.argv[1:]
-task = run.make_task(load_config(file, [f"seed={seed}"]))
-run.make_task = lambda config: task  # images are read once
+prepared = run.prepare(load_config(file, [f"seed={seed}"]), Console(stderr=True))
+run.prepare = lambda config, console: prepared  # images are read once
 print("ready", flush=True)
 for name in iter(sys.stdin.readline, ""):
     config = load_config(file, [f"name={name.strip()}", f"seed={seed}"])
@@ -74,7 +74,7 @@ def test_of_two_processes_the_configuration_is_of_the_one_that_goes_on_in_each_o
             folder = tmp_path / f"runs/run-{number}"
             stored = json.loads((folder / "config.json").read_text())["config"]["seed"]
             assert answers == ["busy", f"opened {stored}"]
-            assert sorted(os.listdir(folder)) == [".owner.1", "config.json"]
+            assert sorted(os.listdir(folder)) == [".owner.1", "config.json", "data.json"]
             tell("end")
     finally:
         for opener in openers:
@@ -124,7 +124,7 @@ def test_ranks_and_profiles_own_the_run_before_they_look_at_it(
             came = together(*(lambda config=config: verb(config, Console(quiet=True)) for config in configs))
             stored = json.loads((configs[0].folder / "config.json").read_text())["config"]["seed"]
             assert came == [str(stored), "busy"]
-            assert os.listdir(configs[0].folder) == ["config.json"]
+            assert sorted(os.listdir(configs[0].folder)) == ["config.json", "data.json"]
 
 
 def test_a_sweep_owns_its_folder_before_it_looks_at_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,7 +185,9 @@ def test_a_module_that_would_take_the_place_of_another_on_the_cluster_is_refused
 def test_only_variables_that_are_documented_are_sent(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RAYNAS_TOKEN", "RAYNAS_IMPORT_PATH", "RAYNAS_TRACEBACK", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "x")
-    assert set(jobs.environment(["A=1"])) == {"PYTHONUNBUFFERED", "RAYNAS_TRACEBACK", "A"}
+    assert set(jobs.environment(["A=1"])) == {
+        *("PYTHONUNBUFFERED", "RAY_JOB_STOP_WAIT_TIME_S", "RAYNAS_TRACEBACK", "A")
+    }
 
 
 def test_a_list_shows_files_sizes_and_names_of_variables_and_contacts_nobody(
@@ -200,7 +202,9 @@ def test_a_list_shows_files_sizes_and_names_of_variables_and_contacts_nobody(
     lines = [line.split() for line in out.splitlines()]
     assert lines[0] == ["1,234", "own/a.py"] and lines[1] == [str(file.stat().st_size), "small.yaml"]
     assert lines[2] == [f"{1234 + file.stat().st_size:,}", "bytes", "in", "2", "files"]
-    assert lines[3] == ["variables:", "PYTHONUNBUFFERED,", "TOKEN"] and "hunter2" not in out
+    assert (
+        lines[3] == ["variables:", "PYTHONUNBUFFERED,", "RAY_JOB_STOP_WAIT_TIME_S,", "TOKEN"] and "hunter2" not in out
+    )
     write(tmp_path, "id_rsa", text=KEY)
     assert main(["submit", str(file), "--list"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
