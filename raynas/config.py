@@ -720,9 +720,23 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
         ValueError: If a key or value is not what it should be; one line for each.
     """
     try:
-        return RunConfig.model_validate(values).resolve()
+        config = RunConfig.model_validate(values).resolve()
     except ValidationError as error:
         raise ValueError(_explain(error, RunConfig)) from error
+    if not _is_utf8(config.location):
+        raise ValueError(
+            f"storage_path: expected a path in UTF-8, which TensorBoard and safetensors need, got "
+            f"{echo(config.location)}; name another folder"
+        )
+    return config
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def parse_section(values: Any, section: type[SectionType], key: str) -> SectionType:

@@ -125,15 +125,32 @@ def test_an_output_that_cannot_be_written_does_not_end_a_run(
     assert (tmp_path / "runs" / "é".encode().hex() / "search/result.json").exists()
 
 
-@pytest.mark.slow
-def test_names_that_are_not_utf8_and_an_output_of_few_characters_change_nothing(tmp_path: Path) -> None:
+def in_a_folder_that_is_not_utf8(tmp_path: Path, *arguments: str) -> tuple[int, bytes, bytes]:
+    """Returns exit status, output and errors of a command in such a folder, on a terminal of few characters."""
     folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xe9"))
     folder.mkdir()
-    values = small_run(tmp_path, train={"epochs": 1}, storage_path="runs", report=True)
     environment = {**os.environ, "LANG": "C", "PYTHONIOENCODING": "ascii", "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-m", "raynas", "run", str(values)], cwd=folder, capture_output=True, env=environment
+        [sys.executable, "-m", "raynas", *arguments], cwd=folder, capture_output=True, env=environment
     )
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.rstrip().endswith(b"\\udcff\\udce9/runs/small")
-    assert (folder / "runs/small/report/index.html").exists()
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.slow
+def test_a_run_folder_that_is_not_utf8_is_refused_in_one_line(tmp_path: Path) -> None:
+    file = small_run(tmp_path, train={"epochs": 1}, storage_path="runs", report=True)
+    status, _, err = in_a_folder_that_is_not_utf8(tmp_path, "run", str(file))
+    assert status == 2
+    assert err.startswith(
+        b"raynas: storage_path: expected a path in UTF-8, which TensorBoard and safetensors need, got"
+    )
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_command_given_in_a_folder_that_is_not_utf8_runs_elsewhere(tmp_path: Path) -> None:
+    file = small_run(tmp_path, train={"epochs": 1}, report=True)
+    status, out, err = in_a_folder_that_is_not_utf8(tmp_path, "run", str(file))
+    assert (status, err) == (0, b"")
+    assert out.rstrip().endswith(b"/runs/small")
+    assert (tmp_path / "runs/small/report/index.html").exists()

@@ -399,7 +399,8 @@ def missing(needs: Needs) -> str:
         for kind, amount in needs.resources.items()
         if amount > total.get(kind, 0.0)
     ]
-    if lacking and (needs.bundle is None or fits_a_node(needs.bundle)):
+    has_none = not any(node.get(kind) for node in nodes for kind in needs.resources)
+    if lacking and (needs.bundle is None or has_none or fits_a_node(needs.bundle)):
         return " and ".join(lacking)
     if needs.bundle is None:
         return ""
