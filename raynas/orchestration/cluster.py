@@ -407,8 +407,8 @@ def missing(needs: Needs) -> str:
     kinds = " and ".join(f"{amount:g} {kind}" for kind, amount in needs.bundle.items())
     room = sum(times(needs.bundle, node) for node in nodes)
     if not room:
-        node = f"a node with {kinds} (the largest there is has {_held(needs.bundle, nodes)})"
-        return node if fits_a_node(needs.bundle) else f"{node}, which is of no node type that can come"
+        wanted = f"a node with {kinds} (the largest there is has {_held(needs.bundle, nodes)})"
+        return wanted if fits_a_node(needs.bundle) else f"{wanted}, which is of no node type that can come"
     return f"nodes for {needs.number - room} more of {kinds} each" if room < needs.number else ""
 
 

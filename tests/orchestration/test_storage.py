@@ -806,6 +806,7 @@ def test_what_keeps_s3_from_working_is_said_in_one_line(
 EPOCHS = 40
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_run_on_s3_whose_driver_and_staging_are_lost_continues_as_if_nothing_had_been(

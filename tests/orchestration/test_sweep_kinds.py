@@ -74,6 +74,7 @@ def assert_nothing_is_held(seconds: float = 60) -> None:
     assert ray.available_resources()["CPU"] == 4
 
 
+@pytest.mark.long
 def test_leading_trials_share_a_training_and_its_room_and_leave_nothing_behind(tmp_path: Path) -> None:
     """Both take all CPUs for their workers; the second starts when the first has trained, and trains nothing."""
     results = swept(tmp_path, {"keys": GRIDS["none"]}, workers=2, epochs=3, cpus=2)

@@ -48,6 +48,7 @@ def repeated(seen: dict[str, int]) -> int:
     return max(0, seen["shown"] - seen["saved"])
 
 
+@pytest.mark.long
 def test_elastic_training_keeps_the_loss_curve_while_a_node_joins_and_leaves(tmp_path: Path) -> None:
     """Nothing trains until a node comes; a second one makes it two workers, and no step is repeated; one is killed."""
     epochs = 5000  # more than there is time for: both are ended when the curves are long enough
