@@ -52,7 +52,7 @@ benchmark: $(VENV)/installed ## the figures of the README that are times
 	$(BIN)/python tests/performance/scaling_model.py
 
 faults: $(VENV)/installed ## fifty faults against whole runs, in about half an hour; not among the tests
-	$(BIN)/python -m tests.orchestration.fault_campaign
+	$(BIN)/python -m tests.on_ray.fault_campaign
 
 clean: ## remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache build dist *.egg-info

@@ -11,15 +11,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import raynas
-from raynas.orchestration import signals
 from raynas.output import failure_line, patient_output
+from raynas.stages import signals
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
 
-    from raynas.config import RunConfig
+    from raynas.config.run_config import RunConfig
 
 FAILURE = 1
 
@@ -166,7 +166,7 @@ def _places(options: argparse.Namespace) -> dict[str, str]:
     places = {run: run for run in getattr(options, "runs", ())}
     config = getattr(options, "config", None)
     if config is not None:
-        from raynas.locations import cache_folder, is_url
+        from raynas.config.locations import cache_folder, is_url
 
         places |= {
             "storage_path": str(config.folder if is_url(config.location) else config.folder.parent),
@@ -186,7 +186,8 @@ def _carry_out(options: argparse.Namespace) -> int:
     with signals.imports():
         from rich.console import Console
 
-        from raynas.config import parse_config, read_run_file
+        from raynas.config.reading import read_run_file
+        from raynas.config.run_config import parse_config
 
     console = Console(file=sys.stdout, markup=False)
     if options.verb == "sweep":
@@ -197,35 +198,37 @@ def _carry_out(options: argparse.Namespace) -> int:
     config = options.config = parse_config(values)
     if options.verb == "check":
         with signals.imports():
-            from raynas.orchestration.check import describe
+            from raynas.stages.check import describe
 
         print(describe(config, Console(stderr=True)))
         if sweep is not None:
-            from raynas.sweeps import load_sweep
+            from raynas.config.sweeps import load_sweep
 
             print(load_sweep(options.file, options.overrides, options.quick).describe())
         return 0
     _check_job(config)
     if options.verb == "profile":
         with signals.imports():
-            from raynas.orchestration.run import profile_run
+            from raynas.stages.run import profile_run
 
         print("\n".join(_profile(profile_run(config, console))))
     elif options.verb == "rank":
         with signals.imports():
-            from raynas.orchestration.run import rank_run
+            from raynas.on_ray.session import on_ray
+            from raynas.stages.run import rank_run
 
-        print("\n".join(_ranking(rank_run(config, console, options.sample, options.every_epoch))))
+        print("\n".join(_ranking(rank_run(config, console, on_ray, options.sample, options.every_epoch))))
     else:
         with signals.imports():
-            from raynas.orchestration.run import run
+            from raynas.on_ray.session import on_ray
+            from raynas.stages.run import run
 
-        result = run(config, console, ("train", "search") if options.verb == "run" else (options.verb,))
+        result = run(config, console, on_ray, ("train", "search") if options.verb == "run" else (options.verb,))
         if result is not None:
             print("\n".join(_table(result)))
     if config.report and options.verb in ("run", "rank"):
-        from raynas.orchestration.storage import push_report
         from raynas.report.page import write_report
+        from raynas.storage.mirror import push_report
 
         named = [config.train.reuse] if config.train.reuse else []
         print(f"report: {write_report(config.folder, _Reused({config.folder: config.location}, named))}")
@@ -252,9 +255,9 @@ def _check_job(config: RunConfig) -> None:
 def _sweep(options: argparse.Namespace, console: Console) -> int:
     """Carries out a sweep and prints its table."""
     with signals.imports():
-        from raynas.orchestration.sweep import sweep_runs
+        from raynas.config.sweeps import load_sweep
+        from raynas.on_ray.sweep import sweep_runs
         from raynas.report.sweep import table_lines
-        from raynas.sweeps import load_sweep
 
     sweep = load_sweep(options.file, options.overrides, options.quick)
     options.config = sweep.base
@@ -277,7 +280,7 @@ def _report(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     with signals.imports():
-        from raynas.locations import is_url
+        from raynas.config.locations import is_url
         from raynas.report.page import write_comparison, write_report
         from raynas.report.sweep import write_sweep_report
 
@@ -297,7 +300,7 @@ def _report(options: argparse.Namespace) -> int:
     for line in reused.left_out:
         print(f"raynas: {line}", file=sys.stderr)
     if options.verb == "report" and is_url(locations[0]):
-        from raynas.orchestration.storage import push_report
+        from raynas.storage.mirror import push_report
 
         push_report(locations[0], "reader")
     return 0
@@ -312,8 +315,8 @@ def _location(run: str) -> tuple[str, list[str]]:
     from pathlib import Path
 
     with signals.imports():
-        from raynas.config import load_config
-        from raynas.locations import is_url
+        from raynas.config.locations import is_url
+        from raynas.config.reading import load_config
     from raynas.messages import shortened
 
     if is_url(run) or Path(run).is_dir():
@@ -341,7 +344,7 @@ class _Reused:
 
     def __call__(self, folder: Path, reused: str) -> Path | None:
         """Returns the folder of the run that the run in `folder` reuses; None if it may not be read."""
-        from raynas.locations import is_url, left_out, may_read, refuse_links, reused_folder
+        from raynas.config.locations import is_url, left_out, may_read, refuse_links, reused_folder
 
         location = self._locations[folder]
         if not is_url(location) and (found := reused_folder(folder, reused)) is not None:
@@ -358,11 +361,11 @@ def _place(location: str) -> Path:
     """Returns the folder of a run that is to be read; one at a URL is pulled, but for its weights."""
     from pathlib import Path
 
-    from raynas.config import is_url
+    from raynas.config.locations import is_url
 
     if not is_url(location):
         return Path(os.path.expanduser(location))
-    from raynas.orchestration.storage import pulled
+    from raynas.storage.mirror import pulled
 
     return pulled(location, weights=False)
 
@@ -372,8 +375,8 @@ def _jobs(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     with signals.imports():
-        from raynas.orchestration import jobs
-        from raynas.orchestration.packing import package
+        from raynas.on_ray import jobs
+        from raynas.on_ray.packing import package
 
     def write(text: str) -> None:
         print(text, end="", flush=True)

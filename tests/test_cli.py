@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from raynas.cli import VERBS, main
-from tests.orchestration.runs import ROOT, losses, outcome, small_run
+from tests.stages.runs import ROOT, losses, outcome, small_run
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -261,7 +261,7 @@ def test_check_prints_every_key_the_size_and_the_range_of_costs(
 ) -> None:
     import yaml
 
-    from raynas.config import load_config
+    from raynas.config.reading import load_config
 
     file = small_run(tmp_path, space={"name": "nasbench201"})
     status, out, _ = answer(capsys, "check", file, "--set", "data.resolution=32")
@@ -413,7 +413,7 @@ def test_weights_of_another_space_are_refused(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_folder_in_use_is_a_failure_and_leaves_it_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from raynas.orchestration.ownership import FolderRegister, owning
+    from raynas.storage.ownership import FolderRegister, owning
 
     file, run = small_run(tmp_path), tmp_path / "runs/small"
     with owning(FolderRegister(run)):
@@ -507,7 +507,7 @@ def test_a_signal_during_imports_ends_a_command_in_one_line(
         "import builtins, os\n"
         "known = builtins.__import__\n"
         "def importing(name, *rest, **named):\n"
-        "    if name in ('rich.console', 'raynas.config', 'raynas.orchestration.sweep'):\n"
+        "    if name in ('rich.console', 'raynas.config.reading', 'raynas.on_ray.sweep'):\n"
         "        try:\n"
         f"            os.kill(os.getpid(), {int(number)})\n"
         "        except KeyboardInterrupt:\n"

@@ -17,7 +17,7 @@ from raynas.cli import main
 from raynas.data import split_indices
 from raynas.failures import FAILURE, INVALID_INPUT, MOST_LINES, lines_of, outcome
 from raynas.search_space import as_array
-from tests.orchestration.runs import ROOT, small_run
+from tests.stages.runs import ROOT, small_run
 
 
 def caught(function: Any, *arguments: Any) -> Exception:
@@ -91,7 +91,7 @@ def test_an_exception_that_nobody_expects_is_one_line_with_its_place_and_a_trace
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("RAYNAS_TRACEBACK", raising=False)
-    monkeypatch.setattr("raynas.orchestration.task.load_dataset", lambda *_, **__: divide(0))
+    monkeypatch.setattr("raynas.stages.task.load_dataset", lambda *_, **__: divide(0))
     assert main(["check", str(small_run(tmp_path))]) == FAILURE
     err = capsys.readouterr().err
     assert err.startswith(f"raynas: internal error: ZeroDivisionError: division by zero ({__file__}, line ")

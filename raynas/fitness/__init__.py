@@ -2,7 +2,7 @@
 
 A fitness says what it measures (`quantities`); the first, always called ``fitness``, is what architectures are ranked
 by, larger is better, and the others are recorded beside it. It never returns a stand-in for a failure: an evaluation
-that fails is an error with its cause. To add one, write a module here and give it a name in `orchestration/judge.py`.
+that fails is an error with its cause. To add one, write a module here and give it a name in `stages/judge.py`.
 """
 
 from __future__ import annotations

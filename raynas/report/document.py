@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
-from raynas.locations import inside
+from raynas.config.locations import inside
 
 FIGURES = "figures.json"
 """The file beside a page that lists the names of its figures."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from raynas.locations import reused_folder
+from raynas.config.locations import reused_folder
 from raynas.report import comparison, document, figures, sections
 from raynas.report.run_files import Locate, read_run
 

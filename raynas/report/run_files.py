@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from raynas.locations import refuse_links, reused_folder
+from raynas.config.locations import refuse_links, reused_folder
 from raynas.report.layout import Edge, depths
 from raynas.report.quantities import COSTS, Quantity, fitness_quantity
 from raynas.search_space import Architecture

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from raynas.locations import left_out
+from raynas.config.locations import left_out
 from raynas.report import document, figures
 from raynas.report.document import Markup, breakable, element, table, together
 from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, LOSS, Quantity, count, duration, fitness_quantity

@@ -14,9 +14,9 @@ from urllib.parse import quote
 
 import numpy as np
 
-from raynas.locations import inside
+from raynas.config.locations import inside
+from raynas.records.cells import csv_cell, markdown_text
 from raynas.report import document, figures, sweep_figures
-from raynas.report.cells import csv_cell, markdown_text
 from raynas.report.document import Markup, element, together
 from raynas.report.quantities import LOSS, duration
 from raynas.report.sections import Gallery, listed, section

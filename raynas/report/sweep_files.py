@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from raynas.locations import inside, refuse_links, reused_folder
+from raynas.config.locations import inside, refuse_links, reused_folder
 from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, Quantity
 from raynas.report.run_files import printable
 

@@ -8,7 +8,7 @@ from typing import get_args
 import pytest
 
 from raynas.algorithms import Algorithm, algorithms
-from raynas.config import SearchSection
+from raynas.config.search_section import SearchSection
 from raynas.data import LABELS
 from raynas.search import SEARCHERS
 from raynas.supernet.alphas import GRADIENTS

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 import raynas
-from raynas.config import load_config
+from raynas.config.reading import load_config
 
 ROOT = Path(__file__).parents[2]
 

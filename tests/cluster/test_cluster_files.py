@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from raynas.config import load_config
+from raynas.config.reading import load_config
 from tests.cluster.cluster_files import (
     DOCKERFILE,
     IN_IMAGE,

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from raynas.config import RunConfig, load_config
+from raynas.config.reading import load_config
+from raynas.config.run_config import RunConfig
 from raynas.data import Dataset, FixedImages, ImageSet, images_to_send
-from raynas.orchestration.check import ELSEWHERE
-from raynas.orchestration.cluster import evaluator_needs, worker_resources
-from raynas.orchestration.judge import FORWARD
-from raynas.orchestration.task import make_space
+from raynas.on_ray.cluster import evaluator_needs, worker_resources
+from raynas.stages.check import ELSEWHERE
+from raynas.stages.judge import FORWARD
+from raynas.stages.task import make_space
 from tests.cluster.cluster_files import LAUNCHED, RAY_CLUSTER, ROOT, Documents, _bytes, read_documents
 
 MACHINE_MEMORY = 32e9  # of g6.2xlarge and g2-standard-8

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from raynas.config import parse_config
+from raynas.config.run_config import parse_config
 from raynas.data import ImageSet, Loader, Stream, hash_bits, uniform_integers
-from raynas.orchestration.task import make_task
+from raynas.stages.task import make_task
 
 SEED, EPOCH = 3, 2
 

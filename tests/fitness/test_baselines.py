@@ -17,7 +17,7 @@ from raynas.fitness.baselines import Chance, Cost
 from raynas.search_space import AdditiveTable, as_array
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.costs import cost_table
-from tests.orchestration.chain_space import ChainSpace
+from tests.stages.chain_space import ChainSpace
 
 EVERY = list(itertools.product(range(5), repeat=6))
 INDICATORS = np.concatenate([as_array(EVERY) == k for k in range(5)], axis=1).T.astype(float)

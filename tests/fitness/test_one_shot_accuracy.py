@@ -17,8 +17,8 @@ from raynas.search_space import sample
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.choice_block import ChoiceBlock
 from raynas.supernet.gates import single_path
-from tests.orchestration.chain_space import ChainSpace
 from tests.spaces.textbook import Textbook, one_hot
+from tests.stages.chain_space import ChainSpace
 
 CLASSES = 5
 SPACES = {

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel
 
-from raynas.config import RunConfig
+from raynas.config.run_config import RunConfig
 
 Write = Callable[[Path], list[str]]
 """Writes the files of a case into an empty folder, and returns the command line."""

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from raynas.cli import main
-from raynas.config import flatten, load_config
-from raynas.orchestration.task import make_space
-from tests.orchestration.runs import ROOT, losses, succeed
+from raynas.config.nested import flatten
+from raynas.config.reading import load_config
+from raynas.stages.task import make_space
+from tests.stages.runs import ROOT, losses, succeed
 
 JOBS = sorted(job for job in (ROOT / "jobs").glob("*.yaml") if not job.stem.startswith("sweep_"))
 QUICK_JOBS = [job for job in JOBS if "quick" in yaml.safe_load(job.read_text(encoding="utf-8"))]

@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from raynas.cli import main
-from raynas.config import RunConfig, flatten, load_config
-from tests.orchestration.runs import ROOT
+from raynas.config.nested import flatten
+from raynas.config.reading import load_config
+from raynas.config.run_config import RunConfig
+from tests.stages.runs import ROOT
 
 SWEEPS = sorted((ROOT / "jobs").glob("sweep_*.yaml"))
 DATASETS = ("CIFAR-10", "CIFAR-100", "ImageNet16-120")

@@ -13,14 +13,14 @@ import time
 import numpy as np
 import torch
 
-from raynas.config import load_config
+from raynas.config.reading import load_config
 from raynas.data import fix_images, split_indices
 from raynas.fitness.one_shot_accuracy import OneShotAccuracy
 from raynas.fitness.rank_correlation import rank_statistics
-from raynas.orchestration.checkpoint import epoch_folder, load_checkpoint
-from raynas.orchestration.run_folder import seed_folder
-from raynas.orchestration.task import make_task
 from raynas.search_space import sample
+from raynas.stages.task import make_task
+from raynas.storage.checkpoint import epoch_folder, load_checkpoint
+from raynas.storage.run_folder import seed_folder
 from raynas.supernet.shared_weights import as_arrays, supernet_on
 
 

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from raynas.config import parse_config
+from raynas.config.run_config import parse_config
 from raynas.fitness.angle import Angle
-from raynas.orchestration.judge import angle_sums
-from raynas.orchestration.task import make_task
 from raynas.search import Evolution, ExactAngle, Limits
 from raynas.search_space import SearchSpace, as_array
+from raynas.stages.judge import angle_sums
+from raynas.stages.task import make_task
 
 SEEDS, LONG, LARGER = 20, 5, 5
 

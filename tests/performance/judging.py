@@ -15,13 +15,13 @@ import time
 import numpy as np
 import torch
 
-from raynas.config import parse_config
+from raynas.config.run_config import parse_config
 from raynas.data import FixedImages
-from raynas.orchestration.cluster import Cluster, Needs
-from raynas.orchestration.judge import one_shot
-from raynas.orchestration.pool import Pool
+from raynas.on_ray.cluster import Cluster, Needs
+from raynas.on_ray.pool import Pool
 from raynas.search_space import sample
 from raynas.spaces.nasbench201 import NasBench201
+from raynas.stages.judge import one_shot
 from raynas.supernet.shared_weights import as_arrays
 
 

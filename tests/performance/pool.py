@@ -17,7 +17,7 @@ import warnings
 import numpy as np
 import torch
 
-from raynas.orchestration.pool import Pool
+from raynas.on_ray.pool import Pool
 
 SECONDS = 0.05
 

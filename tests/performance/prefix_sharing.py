@@ -19,12 +19,12 @@ from pathlib import Path
 import numpy as np
 from rich.console import Console
 
-from raynas.config import parse_config
-from raynas.orchestration import judge as judge_module
-from raynas.orchestration.cluster import Cluster
-from raynas.orchestration.judge import judging
-from raynas.orchestration.progress import Progress
-from raynas.orchestration.task import make_task
+from raynas.config.run_config import parse_config
+from raynas.on_ray.session import on_ray
+from raynas.stages import judge as judge_module
+from raynas.stages.judge import judging
+from raynas.stages.progress import Progress
+from raynas.stages.task import make_task
 
 ROUNDS = 3
 
@@ -40,11 +40,11 @@ def main(run: Path) -> None:
     together = judge_module.TOGETHER
     judges = {}
     console = Console(quiet=True)
-    with Cluster(config) as cluster, Progress(console, "") as progress:
+    with on_ray(config) as backend, Progress(console, "") as progress:
         opened = []
         for most in (1, together):
             judge_module.TOGETHER = most
-            opened.append(judging(task, cluster, progress))
+            opened.append(judging(task, backend, progress))
             judges[most] = opened[-1].__enter__()
         ratios, totals = [], {most: 0.0 for most in judges}
         print(f"generation  distinct blocks  one by one  up to {together} together  ratio")

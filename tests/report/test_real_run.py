@@ -9,9 +9,9 @@ import pytest
 
 from raynas.cli import main
 from raynas.report.page import write_report
-from tests.orchestration.runs import small_run
 from tests.report import runs
 from tests.report.pages import Page
+from tests.stages.runs import small_run
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ import pytest
 from pyarrow.fs import FileInfo, FileType, PyFileSystem
 
 from raynas.cli import main
-from raynas.orchestration.storage import UrlMirror, mirror_at
-from tests.orchestration.s3_server import ENVIRONMENT, s3_server
-from tests.orchestration.test_storage import OLD, Store, make, tree_of
+from raynas.storage.mirror import UrlMirror, mirror_at
+from tests.storage.s3_server import ENVIRONMENT, s3_server
+from tests.storage.test_mirror import OLD, Store, make, tree_of
 
 
 class HostileStore(Store):

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.orchestration.runs import ROOT, small_run
 from tests.report import runs
+from tests.stages.runs import ROOT, small_run
 
 # The last three are imported before raynas can help it where Python itself puts the folder first, with `python -m`.
 NAMES = ("queue", "secrets", "matplotlib", "yaml", "statistics", "torch", "ray", "optuna", "raynas_hook", "numpy")
@@ -59,7 +59,7 @@ def test_modules_beside_a_run_are_not_executed(tmp_path: Path, directory: Path, 
 def test_a_class_of_the_users_own_beside_a_run_file_is_found_behind_everything_else(
     tmp_path: Path, directory: Path
 ) -> None:
-    shutil.copy(ROOT / "tests/orchestration/chain_space.py", directory / "my_space.py")
+    shutil.copy(ROOT / "tests/stages/chain_space.py", directory / "my_space.py")
     small_run(directory, space={"name": "my_space.ChainSpace"})
     status, out = raynas(directory, "check", "small.yaml")
     assert (status, (tmp_path / "executed").exists()) == (0, False), out
@@ -75,7 +75,7 @@ def test_a_class_of_the_users_own_beside_a_run_file_is_found_behind_everything_e
 def test_modules_beside_a_run_neither_are_executed_by_nor_break_workers_and_evaluators(
     tmp_path: Path, directory: Path
 ) -> None:
-    shutil.copy(ROOT / "tests/orchestration/chain_space.py", directory / "my_space.py")
+    shutil.copy(ROOT / "tests/stages/chain_space.py", directory / "my_space.py")
     small_run(
         directory,
         local_cpus=2,

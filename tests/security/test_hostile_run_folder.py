@@ -12,17 +12,17 @@ from xml.etree import ElementTree
 import pytest
 
 from raynas.cli import main
-from raynas.orchestration import storage
-from raynas.orchestration.checkpoint import DamagedCheckpoint, load_checkpoint
-from raynas.orchestration.sweep import _states
-from raynas.report.cells import csv_cell, markdown_text
+from raynas.on_ray.sweep import _states
+from raynas.records.cells import csv_cell, markdown_text
 from raynas.report.page import write_comparison, write_report
 from raynas.report.run_files import read_run
 from raynas.report.sweep import markdown, trials_csv, write_sweep_report
 from raynas.report.sweep_files import parse_results
-from tests.orchestration.runs import small_run
+from raynas.storage import mirror as storage
+from raynas.storage.checkpoint import DamagedCheckpoint, load_checkpoint
 from tests.report import runs, sweeps
 from tests.report.pages import Page
+from tests.stages.runs import small_run
 
 FORMULA, SCRIPT = "=cmd|' /C calc'!A0", "</style><script>alert(1)</script><img src=x onerror=alert(1)>"
 

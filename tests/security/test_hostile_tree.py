@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from raynas.cli import main
-from raynas.orchestration import jobs, packing
-from raynas.orchestration.packing import package
-from tests.orchestration.runs import ROOT, small_run
+from raynas.on_ray import jobs, packing
+from raynas.on_ray.packing import package
+from tests.stages.runs import ROOT, small_run
 
 DASHES = "-" * 5
 """Put together here, so that this file is no secret itself."""

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from raynas.cli import main
-from raynas.config import load_config
-from raynas.locations import checked_url, inside, may_read, refuse_links, staging
-from tests.orchestration.runs import small_run
+from raynas.config.locations import checked_url, inside, may_read, refuse_links, staging
+from raynas.config.reading import load_config
+from tests.stages.runs import small_run
 
 HOSTILE = [
     *("../evil", "a/../../evil", "/etc/passwd", "..", ".", "", "a//b", "a/./b", "a/", "a\\..\\b", "C:/evil", "a/c:x"),

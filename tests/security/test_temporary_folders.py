@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from raynas.orchestration import temporary_folder as module
-from raynas.orchestration.ownership import Owner
-from raynas.orchestration.temporary_folder import BELOW, SOCKET_PATH, temporary_folder
-from tests.orchestration.runs import ROOT
+from raynas.storage import temporary_folder as module
+from raynas.storage.ownership import Owner
+from raynas.storage.temporary_folder import BELOW, SOCKET_PATH, temporary_folder
+from tests.stages.runs import ROOT
 
 
 @pytest.fixture
@@ -70,7 +70,7 @@ def test_the_folder_of_a_killed_process_goes_with_the_next_start(parent: Path, d
 
 def test_the_folder_of_a_process_that_was_killed_here_goes_with_the_next_start(parent: Path) -> None:
     source = (
-        "import time\nfrom raynas.orchestration import temporary_folder as module\nmodule.SOCKET_PATH = 1000\n"
+        "import time\nfrom raynas.storage import temporary_folder as module\nmodule.SOCKET_PATH = 1000\n"
         "with module.temporary_folder() as folder:\n    print(folder, flush=True)\n    time.sleep(60)\n"
     )
     process = subprocess.Popen([sys.executable, "-c", source], cwd=ROOT, stdout=subprocess.PIPE, text=True)

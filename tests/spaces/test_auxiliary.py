@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from raynas.config import check_arguments
+from raynas.config.explain import check_arguments
 from raynas.data import FixedImages
 from raynas.fitness.one_shot_accuracy import OneShotAccuracy
 from raynas.search_space import sample

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from raynas.config import check_arguments
+from raynas.config.explain import check_arguments
 from raynas.fitness.angle import Angle, angle_table
 from raynas.search_space import as_array, sample
 from raynas.spaces.darts import OPERATIONS, PRIMITIVES, Darts

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import raynas.supernet.latency as latency
-from raynas.config import check_arguments
+from raynas.config.explain import check_arguments
 from raynas.report.layout import lay_out
 from raynas.search_space import as_array, sample
 from raynas.spaces.darts import Darts

@@ -15,7 +15,7 @@ from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.choice_block import ChoiceBlock
 from raynas.supernet.gates import single_path
 from raynas.supernet.shared_weights import as_arrays, supernet_on
-from tests.orchestration.chain_space import ChainSpace
+from tests.stages.chain_space import ChainSpace
 from tests.supernet.toys import Toy
 
 CPU = torch.device("cpu")

@@ -1,0 +1,231 @@
+"""A whole run file as a value: its sections, resolved by the row of its algorithm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, ClassVar
+
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from raynas.algorithms import algorithms
+from raynas.config.data_section import DataSection
+from raynas.config.explain import explain
+from raynas.config.locations import checked_url, is_url, staging, within
+from raynas.config.search_section import BenchmarkSection, LatencySection, LimitsSection, SearchSection
+from raynas.config.train_section import AlphasSection, TrainSection
+from raynas.messages import echo
+from raynas.options import Location, Options, OptionsType, Processes, Seed
+
+LONGEST_NAME = 200
+"""Characters of a run's name; file systems take 255 of a file's, and files that are being written have longer ones."""
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""The names of runs, as a regular expression."""
+
+
+class SpaceSection(Options):
+    """What is searched: `name`, and the further keys that the space takes (see `raynas check`)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    name: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The further keys, as the space's constructor takes them."""
+        return dict(self.model_extra or {})
+
+
+class RunConfig(Options):
+    """A whole run file.
+
+    Attributes:
+        name: The run's folder under `storage_path`; the file's own name by default.
+        seed: Seed of everything that is drawn.
+        storage_path: Where run folders are kept: a folder, which with workers on several machines all of them see, or a
+            URL such as ``s3://bucket/path`` or ``gs://bucket/path``.
+        address: ``local`` starts a Ray of its own, but in a Ray job joins the job's cluster; ``auto`` joins the cluster
+            at hand; else a cluster's address.
+        local_cpus: CPUs of a local Ray; those of the machine by default.
+        algorithm: The row that fills in what the file leaves open.
+        space: What is searched.
+        data: Images and labels.
+        train: How the supernet is trained.
+        alphas: How architecture parameters are trained beside it.
+        search: How architectures are proposed and judged.
+        benchmark: The truth to hold a ranking against.
+        latency: How the latency of candidates is measured.
+        report: Whether `raynas run` and `raynas rank` end by writing the report, which takes some seconds.
+    """
+
+    further_keys: ClassVar[tuple[str, ...]] = ("quick", "sweep")
+
+    name: Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
+    seed: Seed = 0
+    storage_path: Location = "runs"
+    address: str = "local"
+    local_cpus: Processes | None = None
+    algorithm: str = "rlnas"
+    space: SpaceSection
+    data: DataSection
+    train: TrainSection = TrainSection()
+    alphas: AlphasSection = AlphasSection()
+    search: SearchSection = SearchSection()
+    benchmark: BenchmarkSection = BenchmarkSection()
+    latency: LatencySection = LatencySection()
+    report: bool = True
+
+    @field_validator("storage_path")
+    @classmethod
+    def _folder_or_url(cls, value: str) -> str:
+        return checked_url(value)
+
+    @field_validator("algorithm")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in algorithms():
+            raise ValueError(f"expected one of {', '.join(algorithms())}, got {echo(value)}")
+        return value
+
+    @property
+    def base_seeds(self) -> list[int]:
+        """Seeds of the supernets to train."""
+        return self.train.base_seeds or [self.seed]
+
+    @property
+    def location(self) -> str:
+        """The run's folder or URL."""
+        return within(_absolute(self.storage_path), self.name)
+
+    @property
+    def folder(self) -> Path:
+        """The run's folder; of a run at a URL, where this process works on it."""
+        return staging(self.location, "driver") if is_url(self.location) else Path(self.location)
+
+    @property
+    def supernets_location(self) -> str:
+        """The folder or URL of the run whose supernets are judged by: this one's, or that of `train.reuse`."""
+        return _absolute(self.train.reuse) if self.train.reuse else self.location
+
+    @property
+    def supernets(self) -> Path:
+        """The folder of the run whose supernets are judged by; of one at a URL, where this process reads it."""
+        if self.train.reuse is None:
+            return self.folder
+        reused = self.supernets_location
+        return staging(reused, "reader") if is_url(reused) else Path(reused)
+
+    @model_validator(mode="after")
+    def _one_table(self) -> RunConfig:
+        if self.search.name == "exact_angle" and len(self.base_seeds) > 1:
+            raise ValueError(
+                f"search.name: exact_angle is exact for one supernet, got train.base_seeds: {self.base_seeds}; name one"
+            )
+        return self
+
+    def resolve(self) -> RunConfig:
+        """Returns the configuration with what is left open filled in by the row of its algorithm."""
+        row = algorithms()[self.algorithm]
+        return self.model_copy(
+            update={
+                "data": self.data.model_copy(update={"labels": self.data.labels or row.labels}),
+                "train": _filled(self.train, row, "sampling", "path_per_cell", base_seeds=self.base_seeds),
+                "alphas": _filled(self.alphas, row, "gates", "gradient", "before_weights"),
+                "search": _filled(
+                    self.search, row, "fitness", "derivation", "most_skips", name=self.search.name or row.search
+                ),
+            }
+        )._with_alphas()
+
+    def _with_alphas(self) -> RunConfig:
+        """Returns this resolved configuration, if what needs alphas has them, and they have what they need.
+
+        Raises:
+            ValueError: If something needs alphas and there are none, or they could not be trained or derived from.
+        """
+        needs = {
+            "train.sampling": self.train.sampling in ("mixture", "gumbel") and self.train.sampling,
+            "search.name": self.search.name in ("derive", "alpha_sampling") and self.search.name,
+            "search.fitness": "log_probability" in self.search.fitnesses and "log_probability",
+        }
+        for key, word in needs.items():
+            if word and self.alphas.gates is None:
+                raise ValueError(
+                    f"{key}: {word} needs alphas, which {self.algorithm} has none of; set alphas.gates to mixture, "
+                    "gumbel or two_paths"
+                )
+        if self.alphas.idle and self.alphas.gates != "gumbel":
+            raise ValueError(
+                f"alphas.idle: only samples leave candidates idle, got alphas.gates: {self.alphas.gates}; leave it out"
+            )
+        if self.alphas.gates is not None and self.data.train_portion == 1:
+            raise ValueError("data.train_portion: alphas follow the search split, which is empty at 1; lower it")
+        if self.alphas.gates is not None and self.alphas.first_epoch >= self.train.epochs:
+            raise ValueError(
+                f"alphas.first_epoch: expected less than train.epochs ({self.train.epochs}), got "
+                f"{self.alphas.first_epoch}: the alphas would rest to the end"
+            )
+        if self.search.name == "derive" and self.search.limits != LimitsSection():
+            raise ValueError(
+                "search.limits: what alphas stand for cannot be kept inside limits; leave them out, or take "
+                "search.name: alpha_sampling"
+            )
+        return self
+
+
+def _filled(section: OptionsType, row: object, *keys: str, **others: object) -> OptionsType:
+    """Returns a section with the keys that are left open taken from the row of an algorithm, and others set."""
+    left_open = {key: getattr(row, key) for key in keys if getattr(section, key) is None}
+    return section.model_copy(update={**left_open, **others})
+
+
+def _absolute(location: str) -> str:
+    return location if is_url(location) else str(Path(location).absolute())
+
+
+EXECUTION_KEYS = frozenset(
+    {
+        *("name", "storage_path", "address", "local_cpus", "report", "data.path", "data.loader_workers"),
+        *("train.workers", "train.cpus_per_worker", "train.use_gpu", "train.max_failures", "train.reuse"),
+        "train.deterministic",
+        *("train.resource", "train.checkpoint_every", "train.checkpoint_minutes", "train.keep_checkpoints"),
+        *("search.evaluators", "search.cpus_per_evaluator", "search.gpus_per_evaluator", "benchmark.path"),
+    }
+)
+"""Keys that say where and how a run is executed, not what it computes: they may change between resumes."""
+ROUNDING_KEYS = frozenset(
+    {
+        *("train.workers", "train.cpus_per_worker", "train.use_gpu"),
+        *("search.cpus_per_evaluator", "search.gpus_per_evaluator"),
+    }
+)
+"""Execution keys that change the order in which numbers are added: results agree to rounding, not to the bit.
+
+With batch normalisation `train.workers` changes more: each worker normalises its share of a batch.
+"""
+
+
+def parse_config(values: Mapping[str, Any]) -> RunConfig:
+    """Returns the resolved configuration of plain values, such as a run stored.
+
+    Raises:
+        ValueError: If a key or value is not what it should be; one line for each.
+    """
+    try:
+        config = RunConfig.model_validate(values).resolve()
+    except ValidationError as error:
+        raise ValueError(explain(error, RunConfig)) from error
+    if not _is_utf8(config.location):
+        raise ValueError(
+            f"storage_path: expected a path in UTF-8, which TensorBoard and safetensors need, got "
+            f"{echo(config.location)}; name another folder"
+        )
+    return config
+
+
+def _is_utf8(path: str) -> bool:
+    try:
+        path.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

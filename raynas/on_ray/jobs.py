@@ -1,0 +1,350 @@
+"""Runs as jobs of a Ray cluster: packed and sent, listed, followed and stopped, over the cluster's Job API.
+
+What is sent is the folder that the command is given in, as `ray job submit --working-dir .` does, so that relative
+paths and spaces of the user's own mean there what they mean here; and raynas itself where it is not installed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+import os
+import secrets
+import shlex
+import signal
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import yaml
+
+from raynas.config.reading import load_config
+from raynas.config.run_config import RunConfig
+from raynas.config.sweeps import load_sweep
+from raynas.on_ray.packing import LEFT_OUT, Package
+from raynas.stages import signals
+
+if TYPE_CHECKING:
+    from ray.job_submission import JobSubmissionClient
+
+ADDRESS = "http://127.0.0.1:8265"
+"""Where a cluster's Job API is looked for, unless RAY_API_SERVER_ADDRESS or the user says where."""
+
+VARIABLES = ("RAYNAS_TRACEBACK",)
+"""Variables of this process that a job gets too."""
+
+ANSWER_SECONDS, POLL_SECONDS, STOP_SECONDS = 10.0, 1.0, 60.0
+
+GRACE_SECONDS = 30
+"""Whole seconds from SIGTERM to SIGKILL of a job that is stopped, as Kubernetes gives a pod."""
+
+
+def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) -> RunConfig:
+    """Returns the configuration of a run file that can become a job.
+
+    Args:
+        file: The run file.
+        overrides: ``key=value`` pairs.
+        quick: Whether its `quick` keys are taken.
+        sent: What the job takes along.
+
+    Raises:
+        ValueError: If the run file is not as it should be, is not sent, or its results would be lost.
+    """
+    with signals.imports():  # here, since only this needs torch
+        from raynas.stages.check import check_derivation
+        from raynas.stages.task import make_space
+
+    config = load_config(file, overrides, quick)
+    if verb_of(file) == "sweep":
+        load_sweep(file, overrides, quick)
+    check_derivation(config, make_space(config))
+    if file.resolve() not in sent.files.values():
+        raise ValueError(
+            f"{file}: is not sent with {sent.folder}; give the command in a folder that holds it, outside of "
+            f"{', '.join(LEFT_OUT)}, hidden folders and what .gitignore or .rayignore names"
+        )
+    if "://" not in config.storage_path and not config.storage_path.startswith(("/", "~")):
+        raise ValueError(
+            f"storage_path: {config.storage_path!r} lies in the job's own folder, which is lost with the cluster; give "
+            "--set storage_path=/FOLDER that all machines see"
+        )
+    return config
+
+
+def verb_of(file: Path) -> str:
+    """Returns what carries out a run file: `sweep` where it has a section of that name, else `run`."""
+    return "sweep" if "sweep" in yaml.safe_load(file.read_text(encoding="utf-8")) else "run"
+
+
+def entrypoint(file: Path, overrides: Sequence[str], quick: bool, folder: Path) -> str:
+    """Returns the command of a job."""
+    where = file.resolve().relative_to(folder).as_posix()
+    options = [word for override in overrides for word in ("--set", override)] + ["--quick"] * quick
+    return shlex.join(["python", "-m", "raynas", verb_of(file), where, *options])
+
+
+def environment(given: Sequence[str]) -> dict[str, str]:
+    """Returns the variables that a job gets: `VARIABLES` of this process, and those that the user gives.
+
+    A job that is stopped has `GRACE_SECONDS` from SIGTERM to SIGKILL, in which training saves; Ray's default is 3.
+
+    Raises:
+        ValueError: If one is not ``KEY=VALUE``.
+    """
+    variables = {"PYTHONUNBUFFERED": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_SECONDS)}
+    variables |= {key: os.environ[key] for key in VARIABLES if key in os.environ}
+    for one in given:
+        key, equals, value = one.partition("=")
+        if not key.isidentifier() or not equals:
+            raise ValueError(f"--env: expected KEY=VALUE such as NCCL_DEBUG=INFO, got {one!r}")
+        variables[key] = value
+    return variables
+
+
+def connect(address: str | None) -> JobSubmissionClient:
+    """Returns the Job API of a cluster, with the token at hand, if there is one.
+
+    Args:
+        address: ``http://HOST:PORT`` of the cluster's dashboard; by default RAY_API_SERVER_ADDRESS, else `ADDRESS`.
+
+    Raises:
+        ValueError: If no cluster answers there, one of another version does, or it does not accept the token.
+    """
+    address = _url(address or os.environ.get("RAY_API_SERVER_ADDRESS") or ADDRESS)
+    _check_answers(address)
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if _token_at_hand() else "disabled")  # Ray sends none of itself
+    os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray takes it before an argument
+    from ray.job_submission import JobSubmissionClient
+
+    for module in ("dashboard_sdk", "job.sdk"):
+        logging.getLogger(f"ray.dashboard.modules.{module}").setLevel(logging.WARNING)
+    with answers(address):
+        try:
+            client = JobSubmissionClient(address)
+        except (RuntimeError, ValueError, KeyError) as error:  # no page of that name, or not what Ray says on it
+            raise ValueError(f"--address: what answers at {address} is no dashboard of Ray") from error
+    _check_version(address, str(client._server_ray_version))
+    return client
+
+
+def _url(address: str) -> str:
+    """Returns an address with its scheme.
+
+    Raises:
+        ValueError: If it is none of a Job API.
+    """
+    url = address if "://" in address else f"http://{address}"
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"--address: expected http://HOST:8265, where the cluster's dashboard is, got {address!r}")
+    return url.rstrip("/")
+
+
+def _token_at_hand() -> bool:
+    return (
+        any(os.environ.get(key) for key in ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH"))
+        or (Path.home() / ".ray" / "auth_token").exists()
+    )
+
+
+def _check_answers(address: str) -> None:
+    """Checks that something answers, soon: Ray's client would wait for minutes.
+
+    Raises:
+        ValueError: If nothing does.
+    """
+    try:
+        urllib.request.urlopen(f"{address}/api/version", timeout=ANSWER_SECONDS).close()
+    except urllib.error.HTTPError:
+        pass  # an answer: without a token most are refused
+    except (OSError, http.client.HTTPException) as error:
+        raise ValueError(
+            f"--address: there is no dashboard of Ray at {address}; give the address of one, or start one (ray start "
+            "--head)"
+        ) from error
+
+
+def _check_version(address: str, there: str) -> None:
+    """Checks that a cluster's Ray is the one here, but for a last figure.
+
+    Raises:
+        ValueError: If not.
+    """
+    here = version("ray")
+    if there.split(".")[:2] != here.split(".")[:2]:
+        raise ValueError(f"--address: the cluster at {address} has Ray {there}, here is Ray {here}; install that one")
+
+
+@contextlib.contextmanager
+def answers(address: str, job: str | None = None) -> Iterator[None]:
+    """Turns what the Job API refuses into one line that says what to mend.
+
+    Raises:
+        ValueError: If the cluster is gone, the token is wrong, there is no such job, or there is one already.
+        RuntimeError: If the request fails in another way.
+    """
+    from ray.exceptions import AuthenticationError
+
+    try:
+        yield
+    except AuthenticationError as error:
+        missing = "required" in str(error)
+        raise ValueError(
+            f"--address: the cluster at {address} "
+            + ("wants a token" if missing else "does not accept this token")
+            + "; give its own: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=..."
+        ) from error
+    except OSError as error:  # as Ray's own and those of its client are
+        raise ValueError(f"--address: the cluster at {address} does not answer any more") from error
+    except RuntimeError as error:
+        if job is not None and "does not exist" in str(error):
+            raise ValueError(f"{job}: there is no such job at {address}; `raynas jobs` lists them") from error
+        if job is not None and "already exists" in str(error):
+            raise ValueError(f"--id: there is a job {job} at {address} already; give another one") from error
+        raise RuntimeError(f"the cluster at {address}: {' '.join(str(error).split())[-200:]}") from error
+
+
+def submit(
+    client: JobSubmissionClient,
+    sent: Package,
+    command: str,
+    variables: Mapping[str, str],
+    job: str,
+    say: Callable[[str], None],
+) -> str:
+    """Returns the id of a job after sending it.
+
+    Args:
+        client: The cluster's Job API.
+        sent: What the job takes along.
+        command: What it runs.
+        variables: Its environment.
+        job: Its id.
+        say: Told how large the upload is.
+
+    Raises:
+        ValueError: If it is larger than Ray takes, or there is a job of this id.
+    """
+    from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE
+
+    with tempfile.TemporaryDirectory() as scratch, answers(client.get_address(), job):
+        archive = Path(scratch) / "working_dir.zip"
+        sent.write(archive)
+        size = archive.stat().st_size
+        if size >= GCS_STORAGE_MAX_SIZE:
+            largest = max(sent.files, key=lambda name: sent.files[name].stat().st_size)
+            raise ValueError(
+                f"{sent.folder}: {megabytes(size)} to send, but Ray takes less than {megabytes(GCS_STORAGE_MAX_SIZE)}; "
+                f"move what is no code out of it (largest: {largest}, {megabytes(sent.files[largest].stat().st_size)})"
+            )
+        say(f"sending {len(sent.files):,} files of {sent.folder}, {megabytes(size)}")
+        return client.submit_job(
+            entrypoint=command,
+            runtime_env={"working_dir": str(archive), "env_vars": dict(variables)},
+            submission_id=job,
+        )
+
+
+def megabytes(size: int) -> str:
+    """Returns a size for people."""
+    return f"{size / 1e6:,.1f} MB"
+
+
+def new_id(config: RunConfig) -> str:
+    """Returns an id for a job that nobody has, after the run's name."""
+    return f"{config.name}-{secrets.token_hex(3)}"
+
+
+def follow(client: JobSubmissionClient, job: str, write: Callable[[str], object]) -> int:
+    """Returns the exit status of a job after passing its log on until it ends.
+
+    A job that was stopped counts as terminated; one that a signal killed as a shell counts it.
+
+    Raises:
+        ValueError: If there is no such job, or the cluster does not answer any more.
+        RuntimeError: If the job failed before its command began or could end.
+        KeyboardInterrupt: If Ctrl-C or SIGTERM came, which end the following, not the job.
+    """
+    written = 0
+    try:
+        with answers(client.get_address(), job):
+            while True:
+                details = client.get_job_info(job)  # before its log, which then is whole if the job had ended
+                log = client.get_job_logs(job)
+                write(log[written:])
+                written = len(log)
+                if details.status.is_terminal():
+                    break
+                time.sleep(POLL_SECONDS)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{job} goes on; `raynas jobs {job} --follow` follows it again, `raynas stop {job}` stops it"
+        ) from None
+    if details.status == "STOPPED":
+        return 128 + signal.SIGTERM
+    code: int | None = details.driver_exit_code
+    if code is None and details.status == "FAILED":
+        raise RuntimeError(f"{job}: {' '.join(str(details.message).split())}")
+    return 128 - code if code and code < 0 else code or 0
+
+
+def stop(client: JobSubmissionClient, job: str) -> str:
+    """Returns how a job ended, after stopping it unless it had.
+
+    Raises:
+        ValueError: If there is no such job.
+        RuntimeError: If it does not end.
+    """
+    with answers(client.get_address(), job):
+        client.stop_job(job)
+        deadline = time.monotonic() + STOP_SECONDS
+        while not (status := client.get_job_status(job)).is_terminal():
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{job} is {status.value} {STOP_SECONDS:.0f} s after it was stopped; try again")
+            time.sleep(POLL_SECONDS)
+    return str(status.value)
+
+
+def listed(client: JobSubmissionClient, job: str | None = None) -> dict[str, list[str]]:
+    """Returns the jobs of a cluster, or one of them, the newest first, as columns of text.
+
+    Raises:
+        ValueError: If there is no such job.
+    """
+    with answers(client.get_address(), job):
+        found = client.list_jobs() if job is None else [client.get_job_info(job)]
+    sent = [one for one in found if one.submission_id is not None]  # the others are drivers that nobody sent
+    sent.sort(key=lambda one: one.start_time or 0, reverse=True)
+    return {
+        "id": [str(one.submission_id) for one in sent],
+        "status": [one.status.value for one in sent],
+        "started": [_time(one.start_time) for one in sent],
+        "duration": [_duration(one.start_time, one.end_time) for one in sent],
+        "file": [_file(one.entrypoint) for one in sent],
+    }
+
+
+def _time(milliseconds: int | None) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(milliseconds / 1000)) if milliseconds else ""
+
+
+def _duration(start: int | None, end: int | None) -> str:
+    """Returns hours, minutes and seconds from start to end, to now of what has not ended; both in milliseconds."""
+    if not start:
+        return ""
+    seconds = round((end or 1000 * time.time()) - start) // 1000
+    return f"{seconds // 3600}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+
+
+def _file(command: str) -> str:
+    """Returns the run file of a job's command; of a command that is not of raynas all of it."""
+    words = command.split()
+    return words[4] if words[:3] == ["python", "-m", "raynas"] and len(words) > 4 else command

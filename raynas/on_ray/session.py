@@ -1,0 +1,59 @@
+"""The backend of a run on Ray: its trainer and its pool of evaluators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from raynas.config.run_config import RunConfig
+from raynas.fitness import Fitness
+from raynas.on_ray.cluster import Cluster, evaluator_needs, worker_needs
+from raynas.stages.backend import Stream
+from raynas.stages.progress import Progress
+from raynas.storage.mirror import Mirror
+
+
+class RayBackend:
+    """Trains and evaluates on Ray, which is joined when a stage first needs it."""
+
+    def __init__(self, config: RunConfig, cluster: Cluster) -> None:
+        """Takes the resolved configuration and its cluster, which is not joined yet."""
+        self._config, self._cluster = config, cluster
+
+    def train(self, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
+        """Trains the supernets of the run, as `Backend.train` says."""
+        from raynas.on_ray.trainer import fit
+
+        self._cluster.join(worker_needs(self._config))
+        fit(self._config, mirror, progress, watch)
+
+    @contextmanager
+    def evaluators(
+        self,
+        make: Callable[..., Fitness],
+        arguments: Sequence[Any],
+        quantities: tuple[str, ...],
+        together: int,
+        progress: Progress,
+    ) -> Iterator[Stream]:
+        """Holds a pool of evaluation actors, as `Backend.evaluators` says."""
+        from raynas.on_ray.pool import Pool
+
+        search, needs = self._config.search, evaluator_needs(self._config)
+        self._cluster.join(needs)
+        with Pool(
+            evaluators=search.evaluators or self._cluster.room_for(needs),
+            cpus=search.cpus_per_evaluator,
+            gpus=search.gpus_per_evaluator,
+            note=progress.note,
+            wait_for=progress.wait_for,
+        ) as pool:
+            yield pool.fitness(make, *arguments, quantities=quantities, together=together).stream
+
+
+@contextmanager
+def on_ray(config: RunConfig) -> Iterator[RayBackend]:
+    """Holds the backend of a run on Ray; a local Ray ends with the block."""
+    with Cluster(config) as cluster:
+        yield RayBackend(config, cluster)

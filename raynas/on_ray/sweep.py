@@ -1,0 +1,588 @@
+"""A sweep: runs that differ in some keys, placed on the cluster, stopped early and drawn by Ray Tune.
+
+What lies where:
+
+    sweep.json                  what varies, and the configuration that is varied
+    trials/TRIAL/               a run's folder each
+    supernets/NAME/             a run's folder each, of supernets that several trials judge by: trained once
+    states/TRIAL.json           how a trial went and what it measured
+    results.json, .csv, .md     every trial, and every setting over its seeds; brought up to date as trials end
+    report/index.html           the same as a page
+
+A trial is the same pipeline as `raynas run`. Where one worker is enough it runs in one process, which starts in
+seconds. A trial that asks for several workers leads a trainer and evaluators of its own, and `admission` starts it when
+the cluster has room for the workers. Either way its folder holds all there is of it: a sweep that is repeated keeps
+what has ended and continues the rest, whatever became of Tune, of whose own files nothing is ever read.
+
+At a URL every trial and every shared supernet is a run that carries its own files. A trial pushes its state, and the
+process that leads the sweep pulls the states.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import math
+import os
+import shutil
+import statistics
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from raynas.config.locations import within
+from raynas.config.nested import flatten
+from raynas.config.run_config import EXECUTION_KEYS
+from raynas.config.sweeps import MODES, OF_TRAINING, Point, Sweep, Trial
+from raynas.on_ray.cluster import Cluster, Needs, missing
+from raynas.on_ray.stopping import Stopped, make_board, save_and_stop, stopped_by
+from raynas.on_ray.trainer import SAVE_SECONDS
+from raynas.on_ray.trial import (
+    SUPERNETS,
+    EpochFeed,
+    carry_out,
+    is_alone,
+    led_bundles,
+    training_name,
+    trial_needs,
+)
+from raynas.report.sweep import write_sweep_report
+from raynas.stages import signals
+from raynas.stages.progress import Progress
+from raynas.storage.mirror import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
+from raynas.storage.ownership import Busy, Lost
+from raynas.storage.run_folder import NUMBER, is_new, read_json, write_json
+
+if TYPE_CHECKING:
+    from raynas.on_ray.admission import Candidate
+
+RESULTS, STATES = "results.json", "states"
+
+OWN = (SWEEP, STATES, RESULTS, "results.csv", "results.md", "report")
+"""What the process that leads a sweep works on; the rest is its runs'."""
+
+OF_REPORT = ("config.json", "supernet")
+"""What the report of a sweep is of, beside its results: in the folder of a trial, how its supernets were trained."""
+
+ENDED = ("done", "stopped")
+
+LEADER_MEMORY = 64 * 2**20
+"""Bytes that Tune counts for a trial that leads workers. It must count something, and the workers may take all CPUs."""
+
+PENDING = 16
+"""Trials that may wait for Tune to place them at a time: demand that an autoscaler sees."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Trials for Tune to carry out at once.
+
+    Attributes:
+        sweep: The sweep.
+        points: Point and seed by name, of trials that are known beforehand, in the order to start them.
+        drawn: How many to draw as it goes, and none of `points`.
+        told: Points that were drawn before, and what came of them.
+        shared: Which trainings are carried out once for several trials.
+        needs: The most that one of the trials takes.
+    """
+
+    sweep: Sweep
+    points: dict[str, tuple[Point, int | None]]
+    drawn: int
+    told: list[tuple[Point, float]]
+    shared: frozenset[str]
+    needs: Needs
+
+    def trial(self, chosen: Mapping[str, Any]) -> Trial:
+        """Returns the trial that Tune has chosen: by name, or a point that was drawn, of choices by their positions."""
+        if self.points:
+            return self.sweep.trial(*self.points[chosen["trial"]])
+        axes = self.sweep.drawn
+        drawn = {key: value if (of := axes[key].choice) is None else of[value] for key, value in chosen.items()}
+        return self.sweep.trial(drawn, None)
+
+
+def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
+    """Returns the results of a sweep, after carrying out what is left of it, and leaves them in its folder.
+
+    Raises:
+        Busy: If another process carries out the sweep.
+        ValueError: If something of the user's is not as it should be.
+        RuntimeError: If Tune fails; a trial that fails is among the results.
+    """
+    with mirrored(sweep.base, console.print, parts=OWN) as mirror:
+        folder = _open(sweep)
+        mirror.push(SWEEP)
+        # Ray frees the workers of a trial that was stopped or lost only where it has a dashboard.
+        leads = any(not is_alone(trial.config) for trial in _examples(sweep))
+        with Cluster(sweep.base, dashboard=leads) as cluster, Progress(console, "starting") as progress:
+            for plan in _plans(sweep, folder):
+                _carry_out(plan, mirror, cluster, progress)
+        results = _write_results(sweep, folder)
+        runs = [trial["folder"] for trial in results["trials"]]
+        mirror.pull(*(f"{run}/{part}" for run in runs for part in OF_REPORT), SUPERNETS, weights=False)
+        write_sweep_report(folder)
+        mirror.push(*OWN)
+        return results
+
+
+def _open(sweep: Sweep) -> Path:
+    """Returns the sweep's folder, made if it is new, after checking that it is one of this base.
+
+    Axes may have changed: a sweep can be extended.
+    """
+    folder, file, location = sweep.folder, sweep.folder / SWEEP, sweep.base.location
+    base = sweep.base.model_dump()
+    about = {"sweep": sweep.settings.model_dump(exclude_none=True), "base": base}
+    known = read_json(file, {"base": dict}, "put it back, or remove that sweep") if file.exists() else None
+    if known is not None:
+        there, here = flatten(known["base"]), flatten(base)
+        keys = [key for key in {**there, **here} if key not in EXECUTION_KEYS and there.get(key) != here.get(key)]
+        if keys:
+            raise ValueError(
+                f"name: {location} holds a sweep of another configuration ({keys[0]} {there.get(keys[0])!r} there, "
+                f"{here.get(keys[0])!r} here); give this one its own folder (--set name={sweep.base.name}-2) or remove "
+                "that one"
+            )
+    elif not is_new(folder):
+        raise ValueError(f"name: {location} exists and is not a sweep of raynas; choose another name or storage_path")
+    if known != json.loads(json.dumps(about)):
+        write_json(file, about)
+    return folder
+
+
+# --- What is left to do -----------------------------------------------------------------------------------------------
+
+
+def _plans(sweep: Sweep, folder: Path) -> Iterator[Plan]:
+    """Yields what is left of a sweep, as its folder says at that time."""
+    if sweep.settings.searcher == "random":
+        trials = sweep.trials()
+        ended = {state["name"] for state in _states(folder) if state["status"] in ENDED}
+        left = [trial for trial in trials if trial.name not in ended]
+        if left:  # asha compares with those that have ended: they run through what they did before
+            yield _plan(sweep, trials if sweep.settings.scheduler == "asha" else left, shared_trainings(sweep, trials))
+        return
+    examples = _examples(sweep)
+    names = {training_name(trial.config, sweep.base) for trial in examples}
+    shared = {name for name in names if name is not None} if len(names) == 1 else set()
+    begun = [state for state in _states(folder) if state["status"] not in ENDED]
+    if begun:
+        yield _plan(sweep, [sweep.trial(state["point"], None) for state in begun], shared)
+    states, metric = _states(folder), sweep.settings.metric
+    if len(states) < sweep.settings.samples:
+        told = [(state["point"], state["metrics"][metric]) for state in states if metric in state["metrics"]]
+        drawn = sweep.settings.samples - len(states)
+        yield replace(_plan(sweep, examples, shared), points={}, drawn=drawn, told=told)
+
+
+def _examples(sweep: Sweep) -> list[Trial]:
+    """Returns the trials of a sweep; of one that draws as it goes, some in which each value or bound occurs."""
+    if sweep.settings.searcher == "random":
+        return sweep.trials()
+    most = max(len(axis.values) for axis in sweep.drawn.values())
+    return [
+        sweep.trial({key: axis.values[min(at, len(axis.values) - 1)] for key, axis in sweep.drawn.items()}, None)
+        for at in range(most)
+    ]
+
+
+def _plan(sweep: Sweep, trials: Sequence[Trial], shared: set[str]) -> Plan:
+    return Plan(
+        sweep,
+        {trial.name: (trial.point, trial.seed) for trial in trials},
+        drawn=0,
+        told=[],
+        shared=frozenset(shared),
+        needs=_largest([trial_needs(trial.config) for trial in trials]),
+    )
+
+
+def shared_trainings(sweep: Sweep, trials: Sequence[Trial]) -> set[str]:
+    """Returns the names of the trainings that more than one trial wants."""
+    counts = Counter(training_name(trial.config, sweep.base) for trial in trials)
+    return {name for name, count in counts.items() if name is not None and count > 1}
+
+
+def _largest(several: Sequence[Needs]) -> Needs:
+    """Returns the most that any of them takes of each kind."""
+    kinds = sorted({kind for needs in several for kind in needs.resources})
+    return replace(several[0], resources={k: max(needs.resources.get(k, 0.0) for needs in several) for k in kinds})
+
+
+def _states(folder: Path) -> list[dict[str, Any]]:
+    """Returns what all trials that have begun say of themselves, the earliest first.
+
+    Raises:
+        ValueError: If a file is damaged, or speaks of another trial than its own.
+    """
+    states = []
+    for file in (folder / STATES).glob("*.json"):
+        state = read_json(file, {"begun": NUMBER, "name": str})
+        if state["name"] != file.stem:
+            raise ValueError(f"{file}: expected the state of the trial {file.stem}; remove it to run that trial again")
+        states.append(state)
+    return sorted(states, key=lambda state: (state["begun"], state["name"]))
+
+
+def _state_file(folder: Path, name: str) -> Path:
+    return folder / STATES / f"{name}.json"
+
+
+# --- Tune -------------------------------------------------------------------------------------------------------------
+
+
+def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress) -> None:
+    """Has Tune carry out a plan, in a Ray task, so that this process only waits.
+
+    Raises:
+        RuntimeError: If Tune fails.
+        KeyboardInterrupt: If a signal came. Trials in training save first, unless a second signal comes.
+    """
+    cluster.join(plan.needs)
+    with signals.noted() as signal:
+        _wait_for_tune(plan, mirror, progress, signal)
+
+
+def _wait_for_tune(plan: Plan, mirror: Mirror, progress: Progress, signal: signals.Noted) -> None:
+    import ray
+
+    board = make_board()
+    task = ray.remote(num_cpus=0, max_retries=0)(run_tuner).remote(plan, board)
+    shown = _Shown(plan.sweep, mirror, progress)
+    spoke = time.monotonic()
+    while not ray.wait([task], timeout=0.5)[0]:
+        if signal.number is not None:
+            raise KeyboardInterrupt(*filter(None, [save_and_stop(board, SAVE_SECONDS)]))
+        shown.refresh()
+        if time.monotonic() - spoke > 5:
+            spoke = time.monotonic()
+            pull_news(mirror, progress.note, STATES)
+            lacking = missing(plan.needs)
+            progress.wait_for(f"waiting for {lacking}: a trial of the sweep needs them" if lacking else None)
+    try:
+        lost: list[dict[str, Any]] = ray.get(task)
+    except ray.exceptions.RayError as error:
+        reason = str(getattr(error, "cause", error)).splitlines()[0]
+        raise RuntimeError(f"the sweep failed: {reason}; give the same command again to continue") from error
+    finally:
+        with contextlib.suppress(ray.exceptions.RayError):  # it went with the cluster
+            ray.kill(board)
+        shutil.rmtree(mirror.folder / RAY, ignore_errors=True)
+        mirror.remove(RAY)
+    mirror.pull(STATES)
+    _end_states(mirror.folder, lost)
+    mirror.push(STATES)
+    shown.refresh()
+
+
+def _end_states(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
+    """Writes down of trials that did not say how they ended: they were given up, or Tune has stopped them.
+
+    Args:
+        folder: The sweep's folder.
+        lost: The states of those that were given up, as `run_tuner` returns them.
+    """
+    states = {state["name"]: state for state in _states(folder)}
+    given_up = {state["name"]: state for state in lost}
+    for name, state in {**given_up, **states}.items():
+        if state["status"] == "running":
+            reason = given_up[name]["error"] if name in given_up else None
+            ended = {"status": "stopped" if reason is None else "failed", "error": reason}
+            write_json(_state_file(folder, name), {**state, **ended})
+
+
+def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
+    """Returns the states of trials that were given up, with the reason, after Tune has carried out a plan.
+
+    Args:
+        plan: The trials.
+        board: The handle of the `Board` that stops them.
+    """
+    sweep, settings = plan.sweep, plan.sweep.settings
+    os.environ.update(
+        TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
+        TUNE_DISABLE_STRICT_METRIC_CHECKING="1",
+        TUNE_MAX_PENDING_TRIALS_PG=str((settings.concurrent or 1) if plan.drawn else PENDING),
+    )
+    from ray import tune
+
+    from raynas.on_ray.admission import Admission
+
+    tuner = tune.Tuner(
+        tune.with_resources(
+            functools.partial(run_trial, plan=plan, board=board), functools.partial(trial_resources, plan=plan)
+        ),
+        tune_config=tune.TuneConfig(
+            scheduler=_asha(sweep) if settings.scheduler == "asha" else None,
+            search_alg=Admission(
+                functools.partial(_candidate, plan),
+                listed=[{"trial": name} for name in plan.points],
+                drawing=_optuna(plan) if plan.drawn else None,
+            ),
+            num_samples=plan.drawn or len(plan.points),
+            max_concurrent_trials=settings.concurrent,
+            reuse_actors=True,  # a process that has imported torch serves one trial after another
+        ),
+        run_config=tune.RunConfig(
+            name=f"attempt-{time.time_ns()}",
+            storage_path=within(sweep.base.location, RAY),
+            failure_config=tune.FailureConfig(max_failures=sweep.base.train.max_failures),
+            verbose=0,
+        ),
+    )
+    results = tuner.fit()
+    lost = []
+    for result in (results[number] for number in range(len(results))):
+        if result.error is not None:
+            trial = plan.trial(result.config or {})
+            about = {"name": trial.name, "point": trial.point, "seed": trial.seed, "begun": time.time()}
+            error = f"given up after {type(result.error).__name__}"
+            lost.append({**about, "status": "running", "error": error, "epochs": 0, "seconds": 0.0, "metrics": {}})
+    return lost
+
+
+def _candidate(plan: Plan, chosen: Mapping[str, Any]) -> Candidate:
+    """Returns what admission has to know of a trial."""
+    from raynas.on_ray.admission import Candidate
+
+    trial = plan.trial(chosen)
+    training = training_name(trial.config, plan.sweep.base)
+    return Candidate(trial.name, dict(chosen), led_bundles(trial.config), training if training in plan.shared else None)
+
+
+def trial_resources(chosen: Mapping[str, Any], plan: Plan) -> Any:
+    """Returns what Tune sets aside for a trial, as a factory of placement groups."""
+    from ray.tune import PlacementGroupFactory
+
+    config = plan.trial(chosen).config
+    return PlacementGroupFactory([trial_needs(config).resources if is_alone(config) else {"memory": LEADER_MEMORY}])
+
+
+def _asha(sweep: Sweep) -> Any:
+    """Returns asynchronous successive halving, by what is known after every epoch."""
+    from ray.tune.schedulers import ASHAScheduler
+
+    settings = sweep.settings
+    metric = settings.metric if settings.metric in OF_TRAINING else "train_loss"
+    return ASHAScheduler(
+        time_attr="epoch",
+        metric=metric,
+        mode=settings.better if metric == settings.metric else MODES[metric],
+        max_t=sweep.base.train.epochs * len(sweep.base.base_seeds)
+        + 1,  # at which Tune would end what trained to the end
+        grace_period=settings.grace_epochs,
+        reduction_factor=settings.reduction,
+    )
+
+
+def _optuna(plan: Plan) -> Any:
+    """Returns Optuna's searcher, told of what was drawn before.
+
+    Raises:
+        ValueError: If Optuna is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise ValueError("sweep.searcher: optuna is not installed; pip install 'raynas[optuna]'") from error
+    from ray.tune.search.optuna import OptunaSearch
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    space: dict[str, Any] = {}
+    for key, axis in plan.sweep.drawn.items():
+        if axis.choice is not None:
+            # By position: optuna takes neither lists nor mappings.
+            space[key] = optuna.distributions.CategoricalDistribution(range(len(axis.choice)))
+        else:
+            least, greatest = axis.values
+            space[key] = optuna.distributions.FloatDistribution(least, greatest, log=axis.loguniform is not None)
+    told = [(encoded, value) for point, value in plan.told if (encoded := _encoded(plan.sweep, point)) is not None]
+    return OptunaSearch(
+        space,
+        metric=plan.sweep.settings.metric,
+        mode=plan.sweep.settings.better,
+        seed=plan.sweep.base.seed + len(plan.told),  # else it would draw again what it drew before
+        points_to_evaluate=[point for point, _ in told] or None,
+        evaluated_rewards=[value for _, value in told] or None,
+    )
+
+
+def _encoded(sweep: Sweep, point: Point) -> Point | None:
+    """Returns a point as Optuna is told of it, choices by their positions; None if the axes no longer hold it."""
+    encoded: Point = {}
+    for key, axis in sweep.drawn.items():
+        if key not in point:
+            return None
+        if axis.choice is not None:
+            written = [json.dumps(value, sort_keys=True) for value in axis.choice]
+            value = json.dumps(point[key], sort_keys=True)
+            if value not in written:
+                return None
+            encoded[key] = written.index(value)
+        elif isinstance(point[key], float) and axis.values[0] <= point[key] <= axis.values[1]:
+            encoded[key] = point[key]
+        else:
+            return None
+    return encoded
+
+
+def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
+    """Carries out one trial, keeps how it went, and tells Tune of its epochs and its end; what Tune starts.
+
+    Args:
+        chosen: What `Plan.trial` takes.
+        plan: The trials.
+        board: The handle of the `Board` that stops them; None if nothing does.
+    """
+    from ray import tune
+
+    trial, sweep = plan.trial(chosen), plan.sweep
+    with mirror_at(sweep.base.location, f"trial-{trial.name}", wait=60) as mirror:
+        file = _state_file(mirror.folder, trial.name)
+        mirror.pull(file)
+        begun = read_json(file, {"begun": NUMBER})["begun"] if file.exists() else time.time()
+        state = {"name": trial.name, "point": trial.point, "seed": trial.seed, "begun": begun}
+        began = time.perf_counter()
+
+        def keep(
+            status: str, epochs: int, metrics: dict[str, float], error: str | None = None, every: float = 0.0
+        ) -> None:
+            seconds = round(time.perf_counter() - began, 3)
+            how = {"status": status, "error": error, "epochs": epochs, "seconds": seconds, "metrics": metrics}
+            write_json(file, {**state, **how})
+            mirror.push(file, every=every)
+
+        def report(metrics: dict[str, Any]) -> None:
+            known = {name: value for name, value in metrics.items() if name in OF_TRAINING}
+            keep("running", metrics["epoch"], known, every=5)
+            if sweep.settings.scheduler == "asha" or sweep.settings.metric in OF_TRAINING:
+                tune.report(metrics)
+
+        keep("running", 0, {})
+        feed = EpochFeed(report)
+        metrics: dict[str, float] = {}
+        try:
+            with stopped_by(board, trial.name):
+                metrics = carry_out(trial, sweep, plan.shared, feed, tune.report)
+        except (Busy, Lost, Stopped):  # another process works on what is needed: Tune starts the trial again
+            raise
+        except (ValueError, RuntimeError, OSError) as error:  # after anything else it does so too
+            keep("failed", feed.epochs, metrics, str(error).splitlines()[0])
+        else:
+            keep("done", feed.epochs, metrics)
+    tune.report({sweep.settings.metric: math.nan, **metrics, "epoch": feed.epochs})
+
+
+# --- What came of it --------------------------------------------------------------------------------------------------
+
+
+class _Shown:
+    """Says how far a sweep is: a bar of its trials, and a line for each that ends."""
+
+    def __init__(self, sweep: Sweep, mirror: Mirror, progress: Progress) -> None:
+        """Takes the sweep, its files, and where to show it; what has ended before is not said again."""
+        self._sweep, self._mirror, self._progress = sweep, mirror, progress
+        self._number = sweep.number
+        self._said = {state["name"] for state in _states(mirror.folder) if state["status"] in ENDED}
+
+    def refresh(self) -> None:
+        """Says what is new, and brings the results up to date with it."""
+        states = _states(self._mirror.folder)
+        ended = [state for state in states if state["status"] != "running"]
+        new = [state for state in ended if state["name"] not in self._said]
+        for state in new:
+            self._said.add(state["name"])
+            self._progress.note(f"{len(self._said)}/{self._number}  {state['name']}: {self._told(state)}")
+        if new:
+            _write_results(self._sweep, self._mirror.folder)
+            self._mirror.push(RESULTS, every=10)
+        metric, values = self._sweep.settings.metric, _values(states, self._sweep.settings.metric)
+        best = f"  best {metric} {_extreme(values, self._sweep):.5g}" if values else ""
+        running = [state for state in states if state["status"] == "running"]
+        epochs = f"  at epochs {', '.join(str(state['epochs']) for state in running[:8])}" if running else ""
+        self._progress.show("sweep", len(ended), self._number, f"{len(running)} running{epochs}{best}")
+
+    def _told(self, state: Mapping[str, Any]) -> str:
+        """Returns how a trial ended, in a line."""
+        metric = self._sweep.settings.metric
+        if state["status"] == "failed":
+            return f"failed: {state['error']}"
+        if state["status"] == "stopped":
+            return f"stopped after {state['epochs']} epochs"
+        known = f"{state['metrics'][metric]:.5g}" if metric in state["metrics"] else "unknown"
+        return f"{metric} {known}  {state['seconds']:.0f} s"
+
+
+def _values(states: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
+    return [state["metrics"][metric] for state in states if state["status"] == "done" and metric in state["metrics"]]
+
+
+def _extreme(values: Sequence[float], sweep: Sweep) -> float:
+    return max(values) if sweep.settings.better == "max" else min(values)
+
+
+def _write_results(sweep: Sweep, folder: Path) -> dict[str, Any]:
+    results = summary(sweep, _states(folder))
+    write_json(folder / RESULTS, results)
+    return results
+
+
+def summary(sweep: Sweep, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the results of a sweep: its trials, and each setting over its seeds.
+
+    A setting's figures are means, and deviations of a sample (n - 1), over its trials that are done.
+
+    Args:
+        sweep: The sweep.
+        states: What its trials say of themselves.
+    """
+    by_name = {state["name"]: state for state in states}
+    waiting: dict[str, Any] = {"status": "waiting", "error": None, "epochs": 0, "seconds": 0.0, "metrics": {}}
+    known = [{"name": trial.name, "point": trial.point, "seed": trial.seed} for trial in sweep.trials()]
+    about = known or [{key: state[key] for key in ("name", "point", "seed")} for state in states]
+    trials = [
+        {**one, "folder": f"trials/{one['name']}"}
+        | {key: by_name.get(one["name"], waiting)[key] for key in ("status", "error", "epochs", "seconds", "metrics")}
+        for one in about
+    ]
+    settings = sweep.settings
+    by_point: dict[str, list[dict[str, Any]]] = {}
+    for trial in trials:
+        by_point.setdefault(json.dumps(trial["point"]), []).append(trial)
+    return {
+        "name": sweep.base.name,
+        "metric": settings.metric,
+        "mode": settings.better,
+        "also": settings.also,
+        "source": settings.source,
+        "quick": sweep.quick,
+        "axes": [{"name": key, "kind": axis.kind, "values": axis.values} for key, axis in settings.keys.items()],
+        "trials": trials,
+        "rows": [_row(sweep, several) for several in by_point.values()],
+    }
+
+
+def _row(sweep: Sweep, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns what one setting came to."""
+    done = [trial for trial in trials if trial["status"] == "done"]
+    names = dict.fromkeys(name for trial in done for name in trial["metrics"])
+    metrics = {}
+    for name in names:
+        values = [trial["metrics"][name] for trial in done if name in trial["metrics"]]
+        deviation = statistics.stdev(values) if len(values) > 1 else None
+        metrics[name] = {"mean": statistics.fmean(values), "deviation": deviation, "values": values}
+    point = trials[0]["point"]
+    return {
+        "point": point,
+        "seeds": len(done),
+        "of": len(trials),
+        "metrics": metrics,
+        "published": sweep.published(point),
+    }

@@ -1,0 +1,125 @@
+"""What the images of a run are: the lines that are printed before training, and the record in the run's folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raynas.data import split_images
+from raynas.data.messages import some_of
+from raynas.stages.task import Task
+from raynas.storage.run_folder import read_json, write_json
+
+DATA = "data.json"
+"""The record of the images: classes, normalisation, counts, and what was left out."""
+
+PIXELS = (
+    "8-bit red, green and blue; grey is repeated, transparency is left out; divided by 255, then (value - mean) / std "
+    "for each channel"
+)
+_DEEPER = "; more than 8 bits are scaled to 8; EXIF orientation is applied; resized so that the shorter side is "
+
+
+def data_record(task: Task) -> dict[str, Any]:
+    """Returns the record of a run's images, as plain values."""
+    dataset = task.dataset
+    pixels = PIXELS
+    if dataset.name == "folder":
+        pixels += f"{_DEEPER}{round(dataset.resolution * 256 / 224)} pixels, then cropped to the centre"
+    return {
+        "name": dataset.name,
+        "classes": None if dataset.classes is None else list(dataset.classes),
+        "num_classes": dataset.num_classes,
+        "resolution": dataset.resolution,
+        "channels": 3,
+        "mean": list(dataset.mean),
+        "std": list(dataset.std),
+        "pixels": pixels,
+        "images": {name: len(labels) for name, labels in labels_by_split(task).items()},
+        "skipped": dict(dataset.damaged),
+        "ignored": {reason: {"files": count, "first": list(first)} for reason, (count, first) in _ignored(task)},
+        "converted": dict(dataset.conversions),
+    }
+
+
+def record_data(folder: Path, task: Task) -> None:
+    """Writes the record into a run's folder, unless it is there.
+
+    Raises:
+        ValueError: If the record there skipped other files than are skipped now.
+    """
+    file = folder / DATA
+    if not file.exists():
+        write_json(file, data_record(task))
+        return
+    changed = sorted(set(skipped_files(folder) or ()) ^ set(task.dataset.damaged))
+    if changed:
+        raise ValueError(
+            f"data.path: {len(changed):,} image files can be read now and could not when this run began, or the other "
+            f"way round: {some_of(changed, 5)}; put them back as they were, or give this run another name"
+        )
+
+
+def skipped_files(folder: Path) -> list[str] | None:
+    """Returns the files that a run skips, by their paths below the folder of images; None if it has no record.
+
+    Raises:
+        ValueError: If the record is damaged.
+    """
+    file = folder / DATA
+    if not file.exists():
+        return None
+    skipped = read_json(file).get("skipped")
+    if not isinstance(skipped, dict):
+        raise ValueError(f"{file} is damaged (skipped is no object); remove it to have it written again")
+    return list(skipped)
+
+
+def labels_by_split(task: Task) -> dict[str, np.ndarray]:
+    """Returns the true labels of the train split, of the search split and of the test images."""
+    images, config = task.dataset.train, task.config
+    train, search = split_images(images, config.data.train_portion, config.seed)
+    return {"train": images.labels[train], "search": images.labels[search], "test": task.dataset.test.labels}
+
+
+def data_lines(task: Task) -> list[str]:
+    """Returns what was read, in one line, and where there is something to say of files and classes, in a few more."""
+    dataset, splits = task.dataset, labels_by_split(task)
+    counts = ", ".join(f"{len(labels):,} {name}" for name, labels in splits.items() if len(labels))
+    lines = [
+        f"data: {counts} images of {dataset.num_classes:,} classes, {dataset.resolution} x {dataset.resolution} pixels"
+    ]
+    missing = []
+    for name, labels in splits.items():
+        absent = np.setdiff1d(np.arange(dataset.num_classes), labels)
+        if len(labels) and len(absent):
+            missing.append(f"{name} has no image of {some_of(_names(dataset.classes, absent), 5)}")
+    if missing:
+        lines.append(f"data: classes without images: {'; '.join(missing)}")
+    left_out = []
+    if dataset.damaged:
+        reasons = some_of([f"{name} ({reason})" for name, reason in dataset.damaged.items()], 10)
+        left_out.append(f"{len(dataset.damaged):,} that cannot be read: {reasons}")
+    left_out += [f"{count:,} {reason}: {_first(count, first)}" for reason, (count, first) in _ignored(task)]
+    if left_out:
+        lines.append(f"data: files left out: {'; '.join(left_out)}")
+    if dataset.conversions:
+        converted = "; ".join(f"{count:,} with {kind}" for kind, count in dataset.conversions.items())
+        lines.append(f"data: files converted: {converted}")
+    return lines + [f"data: {note}" for note in dataset.notes]
+
+
+def _ignored(task: Task) -> Sequence[tuple[str, tuple[int, tuple[str, ...]]]]:
+    return list(task.dataset.ignored.items())
+
+
+def _first(count: int, first: Sequence[str]) -> str:
+    shown = list(first[:3])
+    return ", ".join(shown) + (f" and {count - len(shown):,} more" if count > len(shown) else "")
+
+
+def _names(classes: Sequence[str] | None, labels: np.ndarray) -> list[str]:
+    return [str(label) if classes is None else classes[label] for label in labels.tolist()]

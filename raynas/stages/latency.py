@@ -1,0 +1,144 @@
+"""The latency of a run's candidates: measured once, kept in the run's folder, read from there ever after.
+
+Measured again it would be another number, and a search that is resumed another search.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from raynas.config.run_config import RunConfig
+from raynas.messages import echo
+from raynas.search_space import AdditiveTable, as_array, sample
+from raynas.stages.progress import Progress
+from raynas.stages.task import Task
+from raynas.storage.run_folder import read_json, write_json
+from raynas.supernet.latency import check_latency, latency_table
+
+LATENCY = "latency.json"
+"""Seconds of every candidate, and where they were measured."""
+
+PROFILE = "profile.json"
+"""How well the sums over candidates predict whole networks."""
+
+CHECKED = 20
+"""Networks that a profile is checked on."""
+
+
+def needs_latency(config: RunConfig) -> bool:
+    """Returns whether the search of a run asks what a network takes."""
+    search = config.search
+    limited = {"max_latency", "min_latency"} & search.limits.model_dump(exclude_none=True).keys()
+    return bool(limited) or (search.name == "pareto" and "latency" in search.objectives)
+
+
+def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
+    """Returns the task with the latency of its candidates among the costs, from the run's folder or measured now.
+
+    Raises:
+        ValueError: If it was measured for other networks, or is to be measured on a device that is not here.
+    """
+    config, file = task.config.latency, folder / LATENCY
+    about = {
+        "space": {"name": task.config.space.name, **task.config.space.arguments},
+        "resolution": task.dataset.resolution,
+        "num_classes": task.dataset.num_classes,
+        **config.model_dump(),
+    }
+    if not file.exists():
+        measurement = _measurement(task, progress, "measuring latency")
+        progress.note(f"latency: measuring every candidate on {_device_name(config.device)}")
+        table = latency_table(task.space, **measurement)
+        write_json(
+            file,
+            {**about, "measured_on": _device_name(config.device)}
+            | {"always": table.fixed.tolist(), "candidates": table.terms.tolist()},
+        )
+    remedy = "remove it to measure anew, which changes what limits admit"
+    stored = read_json(file, {"always": list, "candidates": list}, remedy)
+    for key, value in about.items():
+        if stored.get(key) != value:
+            raise ValueError(
+                f"latency: {file} was measured for {key} {echo(stored.get(key))}, now it is {echo(value)}; remove the "
+                "file"
+            )
+    try:
+        always, candidates = (np.array(stored[part], dtype=np.float64) for part in ("always", "candidates"))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{file} is damaged (expected numbers); {remedy}") from error
+    if (
+        always.shape != (1,)
+        or candidates.ndim != 3
+        or not (np.isfinite(candidates).all() and np.isfinite(always).all())
+    ):
+        raise ValueError(
+            f"{file} is damaged (expected seconds of every candidate, got shape {candidates.shape}); {remedy}"
+        )
+    table = AdditiveTable(("latency",), always, candidates, terms_of=task.space.cost_terms)
+    return dataclasses.replace(task, latency=table)
+
+
+def profile(task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
+    """Returns how well the latency of whole networks, measured now, is what the sums over candidates predict.
+
+    It leaves that in the run's folder too.
+
+    Args:
+        task: With the latency of its candidates.
+        folder: The run's folder.
+        progress: Told how far it is.
+
+    Raises:
+        ValueError: If the device is not here.
+    """
+    assert task.latency is not None
+    rng = np.random.default_rng(1)
+    architectures = [sample(task.space, rng) for _ in range(CHECKED)]
+    measured = check_latency(task.space, architectures, **_measurement(task, progress, "measuring whole networks"))
+    predicted = task.latency.total(as_array(architectures))[:, 0]
+    errors = (predicted / measured - 1).tolist()
+    result = {
+        "device": _device_name(task.config.latency.device),
+        "batch_size": task.config.latency.batch_size,
+        "threads": task.config.latency.threads,
+        "networks": [
+            {"description": task.space.describe(a), "predicted": p, "measured": m}
+            for a, p, m in zip(architectures, predicted.tolist(), measured.tolist(), strict=True)
+        ],
+        "correlation": float(np.corrcoef(predicted, measured)[0, 1]),
+        "median_error": statistics.median(map(abs, errors)),
+        "worst_error": max(errors, key=abs),
+    }
+    write_json(folder / PROFILE, result)
+    return result
+
+
+def _measurement(task: Task, progress: Progress, doing: str) -> dict[str, Any]:
+    """Returns the keywords of a measurement."""
+    config = task.config.latency
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("latency.device: this machine has no CUDA device; set it to cpu")
+    return {
+        "resolution": task.dataset.resolution,
+        "num_classes": task.dataset.num_classes,
+        "device": torch.device(config.device),
+        "batch_size": config.batch_size,
+        "threads": config.threads,
+        "report": lambda done, of: progress.show(doing, done, of, ""),
+    }
+
+
+def _device_name(device: str) -> str:
+    """Returns what a measurement holds for."""
+    if device == "cuda":
+        return torch.cuda.get_device_name()
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()

@@ -1,0 +1,291 @@
+"""A run from its first stage to its last; each stage reads the files of the one before and is skipped when done."""
+
+from __future__ import annotations
+
+import functools
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+
+from raynas.config.locations import is_url
+from raynas.config.run_config import RunConfig
+from raynas.search_space import Architecture
+from raynas.stages import signals
+from raynas.stages.backend import Backend, OpenBackend
+from raynas.stages.check import check_device
+from raynas.stages.data_record import record_data
+from raynas.stages.judge import Judge, check_judge, fitness_name, judging, needs_training
+from raynas.stages.latency import needs_latency, profile, with_latency
+from raynas.stages.prepare import prepare
+from raynas.stages.progress import Progress, TrainingProgress
+from raynas.stages.rank import WHOLE, rank
+from raynas.stages.requests import Requests, Stop
+from raynas.stages.search import Result, check_search, search
+from raynas.stages.task import Task, as_searched
+from raynas.stages.train_supernet import SavedAndStopped, is_trained, saved_line, train_supernets
+from raynas.storage.mirror import RAY, Mirror, mirrored, pulled
+from raynas.storage.run_folder import (
+    BESIDE_TRAINING,
+    check_reuse,
+    drop_unfinished,
+    is_new,
+    open_run,
+    rounding_change,
+)
+from raynas.supernet.workers import Workers
+
+
+@contextmanager
+def opened(
+    config: RunConfig, console: Console, wait: float = 0, ignore: tuple[str, ...] = ()
+) -> Iterator[tuple[Task, Mirror]]:
+    """Yields the task and the folder of a run, which this process owns for the time of the block.
+
+    Args:
+        config: The resolved configuration.
+        console: For what there is to say.
+        wait: Seconds to wait for another process that holds it.
+        ignore: Sections of the configuration that may differ from the folder's.
+
+    Raises:
+        Busy: If another process works on the run.
+        ValueError: If the configuration, the data or the folder is not as it should be.
+    """
+    _check_reuse(config)  # before the folder is made: a mistake leaves nothing behind
+    task, lines = prepare(config, console)
+    task.train_batches(config.base_seeds[0], torch.device("cpu"))  # says if there are too few images for a batch
+    if not needs_latency(config):
+        check_search(task)
+    check_judge(task)
+    check_device(config)
+    _ = task.table  # says if it cannot be read
+    _print(console, lines)
+    with mirrored(config, console.print, wait) as mirror:
+        folder = open_run(config, ignore)
+        if (change := rounding_change(config)) is not None:
+            console.print(change, highlight=False, markup=False, soft_wrap=True)
+        record_data(folder, task)
+        for part in (folder, folder / "search", folder / "rank", folder / "report"):
+            drop_unfinished(part)
+        shutil.rmtree(folder / RAY, ignore_errors=True)  # of a trainer whose driver was killed
+        mirror.push()
+        yield task, mirror
+
+
+def _print(console: Console, lines: list[str]) -> None:
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+def _check_reuse(config: RunConfig) -> None:
+    """Checks `train.reuse` after pulling that run, if it is at a URL.
+
+    Raises:
+        ValueError: If it is no run, or trained other supernets.
+    """
+    if config.train.reuse is not None and is_url(config.train.reuse):
+        pulled(config.train.reuse, "config.json", "supernet")
+    check_reuse(config)
+
+
+def _nothing() -> None:
+    """Does nothing."""
+
+
+def train(task: Task, mirror: Mirror, backend: Backend, console: Console, watch: Callable[[], None] = _nothing) -> None:
+    """Trains the supernets of a run that are not done, on Ray or, with ``train.workers: 0``, in this process.
+
+    Args:
+        task: Space and images.
+        mirror: The run's folder, and what carries its files.
+        backend: What trains, unless this process does.
+        console: For progress.
+        watch: Called after every epoch, or at least as often.
+    """
+    config = task.config
+    if not needs_training(config.search):
+        console.print(f"supernet: not needed by search.fitness: {fitness_name(config.search)}", highlight=False)
+        return
+    if config.train.reuse is not None:
+        console.print(f"supernet: that of {config.supernets_location}", highlight=False, soft_wrap=True)
+        return
+    folder = mirror.folder
+    if all(is_trained(folder, base_seed) for base_seed in config.base_seeds):
+        console.print("supernet: trained before", highlight=False)
+        return
+    began = time.perf_counter()
+    with TrainingProgress(config, folder, console) as progress:
+        if config.train.workers == 0:
+            _train_here(task, mirror, watch)
+        else:
+            backend.train(mirror, progress, watch)
+    console.print(f"supernet: trained in {time.perf_counter() - began:.0f} s", highlight=False)
+
+
+def _train_here(task: Task, mirror: Mirror, watch: Callable[[], None]) -> None:
+    """Trains in this process.
+
+    Raises:
+        KeyboardInterrupt: If a signal came; after the first step there is a checkpoint of that moment.
+    """
+    device = torch.device("cuda" if task.config.train.use_gpu else "cpu")
+    with signals.noted(active=False) as signal:
+
+        def asked() -> Stop | None:
+            signal.active = True  # a step is done, which a signal would lose
+            return Stop("a signal came", noted=False) if signal.number is not None else None
+
+        try:
+            train_supernets(
+                task, mirror, Workers(), device, after_epoch=watch, requests=Requests(asked=asked, seconds=0)
+            )
+        except SavedAndStopped as stopped:
+            raise KeyboardInterrupt(saved_line(stopped.position)) from None
+    if signal.number is not None:
+        raise KeyboardInterrupt
+
+
+def run(
+    config: RunConfig,
+    console: Console,
+    open_backend: OpenBackend,
+    stages: tuple[str, ...] = ("train", "search"),
+    *,
+    watch: Callable[[], None] = _nothing,
+    wait: float = 0,
+) -> Result | None:
+    """Carries out stages of a run and returns the search's result, or None without a search.
+
+    Args:
+        config: The resolved configuration.
+        console: For progress.
+        open_backend: Makes what trains and evaluates in more than this process.
+        stages: What to carry out.
+        watch: Called after the training and, while it lasts and while the search does, after every epoch and every
+            batch of rows, or at least as often.
+        wait: Seconds to wait for another process that carries out the same run.
+
+    Raises:
+        Busy: If another process works on the run.
+        ValueError: If something of the user's is not as it should be.
+        RuntimeError: If training keeps failing, or an evaluation fails.
+    """
+    with opened(config, console, wait) as (task, mirror), open_backend(config) as backend:
+        if "search" in stages and needs_latency(config):
+            with Progress(console, "measuring latency") as progress:
+                task = with_latency(task, mirror.folder, progress)
+            mirror.push()
+            check_search(task)
+        if "train" in stages:
+            train(task, mirror, backend, console, watch)
+            watch()
+        if "search" not in stages:
+            return None
+        with Progress(console, "preparing to judge", milestones=True) as progress:
+            judging_here = functools.partial(_watched_judging, as_searched(task), backend, progress, watch)
+            result = search(task, mirror, judging_here, progress)
+        mirror.push()
+        return result
+
+
+@contextmanager
+def _watched_judging(task: Task, backend: Backend, progress: Progress, watch: Callable[[], None]) -> Iterator[Judge]:
+    """Yields the judge of `judging`, which calls `watch` when a batch of rows has been taken."""
+    with judging(task, backend, progress) as judge:
+
+        def stream(architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
+            for rows in judge.stream(architectures):
+                yield rows
+                watch()
+
+        yield replace(judge, stream=stream)
+
+
+def train_shared(config: RunConfig, console: Console, open_backend: OpenBackend, watch: Callable[[], None]) -> None:
+    """Trains the supernets of a run that others reuse, or waits until another process has.
+
+    Args:
+        config: The resolved configuration of one of them, with the name and place of what they share.
+        console: For progress.
+        open_backend: Makes what trains in more than this process.
+        watch: Called after every epoch, or at least as often.
+
+    Raises:
+        Busy: If another process works on the run.
+        ValueError: If something of the user's is not as it should be.
+        RuntimeError: If training keeps failing.
+    """
+    with opened(config, console, math.inf, BESIDE_TRAINING) as (task, mirror), open_backend(config) as backend:
+        train(task, mirror, backend, console, watch)
+        watch()
+
+
+def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
+    """Returns how well the latency of whole networks is predicted, after measuring that of every candidate.
+
+    Raises:
+        Busy: If another process works on the run.
+        ValueError: If something of the user's is not as it should be.
+    """
+    task, lines = prepare(config, console)
+    _print(console, lines)
+    with ExitStack() as stack:
+        mirror = stack.enter_context(mirrored(config, console.print))
+        folder = open_run(config)
+        record_data(folder, task)
+        progress = stack.enter_context(Progress(console, "preparing"))
+        result = profile(with_latency(task, folder, progress), folder, progress)
+        mirror.push()
+        return result
+
+
+def rank_run(
+    config: RunConfig,
+    console: Console,
+    open_backend: OpenBackend,
+    size: int | None = None,
+    every_epoch: bool = False,
+    watch: Callable[[], None] = _nothing,
+) -> dict[str, Any]:
+    """Returns how well a run's fitness ranks its space; keys of `search` and `benchmark` may differ from the run's.
+
+    Args:
+        config: The resolved configuration.
+        console: For progress.
+        open_backend: Makes what evaluates in more than this process.
+        size: How many architectures to rank; by default as `rank` says.
+        every_epoch: Whether to rank by the angle after every epoch of training too.
+        watch: Called after every batch of rows.
+
+    Raises:
+        Busy: If another process works on the run.
+        ValueError: If something of the user's is not as it should be.
+        RuntimeError: If an evaluation fails.
+    """
+    task, lines = prepare(config, console)
+    table = task.table
+    with ExitStack() as stack:
+        mirror = stack.enter_context(mirrored(config, console.print))
+        if needs_training(config.search) and is_new(config.folder):
+            raise ValueError(f"name: there is no run {config.location}; give `raynas train` with this file first")
+        check_judge(task)
+        _check_reuse(config)
+        _print(console, lines)
+        record_data(open_run(config, ignore=("search", "benchmark")), task)
+        backend = stack.enter_context(open_backend(config))
+        progress = stack.enter_context(Progress(console, "preparing to judge"))
+        if table is not None and len(table) < task.space.size <= WHOLE:
+            progress.note(
+                f"{table.path.name} holds {table.column} of {len(table):,} of {task.space.size:,} architectures: the "
+                "others are left out"
+            )
+        judging_here = functools.partial(_watched_judging, task, backend, progress, watch)
+        return rank(task, mirror, judging_here, progress, size=size, every_epoch=every_epoch)

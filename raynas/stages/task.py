@@ -1,0 +1,183 @@
+"""What a configuration asks for, built: the space, the images, and the batches of a supernet."""
+
+from __future__ import annotations
+
+import functools
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from raynas.config.explain import check_arguments
+from raynas.config.run_config import RunConfig
+from raynas.data import Dataset, Loader, draw_labels, load_dataset, split_images
+from raynas.failures import described
+from raynas.fitness.benchmark_table import BenchmarkTable, read_table
+from raynas.messages import shortened
+from raynas.search_space import AdditiveTable, SearchSpace
+from raynas.spaces import load_space_class
+from raynas.supernet.costs import cost_table
+
+if TYPE_CHECKING:
+    from raynas.data.image_index import Reading
+
+
+@dataclass(frozen=True)
+class Task:
+    """The space and the images of a run.
+
+    Attributes:
+        config: The resolved configuration.
+        space: The space to search.
+        dataset: The images.
+        num_categories: Labels that the supernet tells apart, which random labels may make other than the data's.
+        latency: Seconds of every candidate, where they have been measured.
+    """
+
+    config: RunConfig
+    space: SearchSpace
+    dataset: Dataset
+    num_categories: int
+    latency: AdditiveTable | None = None
+
+    @functools.cached_property
+    def costs(self) -> AdditiveTable:
+        """What the networks of the space cost on this data set; latency is among it where it has been measured."""
+        counts = cost_table(self.space, self.dataset.resolution, self.dataset.num_classes)
+        return counts if self.latency is None else counts.beside(self.latency)
+
+    @functools.cached_property
+    def table(self) -> BenchmarkTable | None:
+        """The benchmark that the run file names; None if it names none."""
+        return read_benchmark(self.config, self.space)
+
+    def about(self, base_seed: int) -> dict[str, Any]:
+        """What the weights of a supernet belong to, as its checkpoints store it."""
+        return {
+            "space": {"name": self.config.space.name, **self.config.space.arguments},
+            "data": {"name": self.dataset.name, "images": len(self.dataset.train), "checksum": self._checksum},
+            "num_classes": self.num_categories,
+            "base_seed": base_seed,
+        }
+
+    @functools.cached_property
+    def _checksum(self) -> int:
+        """Tells the training images from others: of pixels and labels, or of an image folder's file names."""
+        train = self.dataset.train
+        pixels: bytes | memoryview
+        if isinstance(train.images, tuple):
+            pixels = "\n".join("/".join(Path(file).parts[-2:]) for file in train.images).encode()
+        else:
+            pixels = np.ascontiguousarray(train.images).data
+        return zlib.crc32(train.labels.tobytes(), zlib.crc32(pixels))
+
+    def labels(self, base_seed: int, epoch: int) -> np.ndarray:
+        """Returns the label of every training image, ``(n,)`` int64: true or random, as the run file says."""
+        data, images = self.config.data, self.dataset.train
+        assert data.labels is not None
+        return draw_labels(
+            data.labels, images.labels, images.index, num_categories=self.num_categories, seed=base_seed, epoch=epoch
+        )
+
+    def train_batches(self, base_seed: int, device: torch.device) -> Loader:
+        """Returns the batches of the train part of the split, shuffled and augmented, with this seed's labels."""
+        return self._batches(base_seed, device, part=0)
+
+    def search_batches(self, base_seed: int, device: torch.device) -> Loader:
+        """Returns the batches of the search part, which the alphas follow, made as those of the train part are."""
+        return self._batches(base_seed, device, part=1)
+
+    def _batches(self, base_seed: int, device: torch.device, part: int) -> Loader:
+        config = self.config
+        positions = split_images(self.dataset.train, config.data.train_portion, config.seed)[part]
+        return Loader(
+            self.dataset,
+            self.dataset.train,
+            positions,
+            functools.partial(self.labels, base_seed),
+            batch_size=config.train.batch_size,
+            seed=base_seed,
+            augment=True,
+            shuffle=True,
+            crop_padding=config.data.crop_padding,
+            crop_ratio=config.data.crop_ratio,
+            flip=config.data.flip,
+            lighting=config.data.lighting,
+            cutout=config.data.cutout,
+            drop_last=True,
+            device=device,
+            num_workers=config.data.loader_workers,
+        )
+
+
+def as_searched(task: Task) -> Task:
+    """Returns the task with the space that is searched, where what alphas stand for is of another than is trained."""
+    search = task.config.search
+    if search.name != "derive":
+        return task
+    assert search.derivation is not None
+    return replace(task, space=task.space.derived_space(search.derivation))
+
+
+def make_space(config: RunConfig) -> SearchSpace:
+    """Returns the space of a run.
+
+    Raises:
+        ValueError: If there is no such space or it does not take the given keys.
+    """
+    space_class = load_space_class(config.space.name)
+    try:
+        return space_class(**check_arguments(space_class, config.space.arguments, "space"))
+    except ValueError:
+        raise
+    except (Exception, SystemExit) as error:  # of code that is not ours
+        raise ValueError(
+            f"space: {shortened(config.space.name)} cannot be made: {described(error)}; correct its keys or its class"
+        ) from error
+
+
+def read_benchmark(config: RunConfig, space: SearchSpace) -> BenchmarkTable | None:
+    """Returns the benchmark that a run file names; None if it names none.
+
+    Raises:
+        ValueError: If it cannot be read, or is not of this space.
+    """
+    benchmark = config.benchmark
+    if benchmark.path is None:
+        return None
+    return read_table(Path(benchmark.path), space, column=benchmark.column, dataset=benchmark.dataset)
+
+
+def dataset_arguments(config: RunConfig) -> dict[str, Any]:
+    """Returns what `load_dataset` makes the images of a run from."""
+    data = config.data
+    return {
+        "name": data.name,
+        "path": data.path,
+        "resolution": data.resolution,
+        "max_images": data.max_images,
+        "seed": config.seed,
+        "normalise": data.normalise,
+    }
+
+
+def make_task(config: RunConfig, *, skip: Collection[str] | None = None, reading: Reading | None = None) -> Task:
+    """Returns the space and the images of a run.
+
+    Args:
+        config: The resolved configuration.
+        skip: Files of an image folder to leave out, as the run recorded them; None opens every file to find them.
+        reading: Called while image files are opened.
+
+    Raises:
+        ValueError: If one of them is not as the configuration says.
+    """
+    space = make_space(config)
+    dataset = load_dataset(**dataset_arguments(config), on_damaged=config.data.on_damaged, skip=skip, reading=reading)
+    task = Task(config, space, dataset, config.data.num_label_categories or dataset.num_classes)
+    task.labels(config.base_seeds[0], epoch=0)  # says now if the categories do not hold the labels
+    return task
