@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import torch
 
-from raynas.cli import VERBS, main
+from raynas.arguments import VERBS
+from raynas.cli import main
 from tests.stages.runs import ROOT, losses, outcome, small_run
 
 

@@ -21,6 +21,7 @@ ANYTHING = None
 TABLE = {
     "__init__": ((), ()),
     "__main__": (("cli",), ()),
+    "arguments": ((), ()),
     "search_space": ((), ("numpy",)),
     "search": (("search_space",), ("numpy", "moocore")),
     "data": ((), ("torch", "torchvision", "numpy", "PIL", "pyarrow", "sklearn")),

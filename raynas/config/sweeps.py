@@ -30,6 +30,9 @@ from raynas.config.run_config import RunConfig, parse_config
 from raynas.messages import echo, shortened
 from raynas.options import Options, Positive
 
+PREPARED = 32
+"""How many settings of a sweep are prepared before it starts. Every trial is prepared again when it starts."""
+
 Point: TypeAlias = dict[str, Any]
 """The value, or the name of the variant, on every axis but that of seeds."""
 
@@ -435,6 +438,21 @@ class Sweep:
         """
         found = (self.trial(point, seed) for point, seed in self.points())
         return list({trial.name: trial for trial in found}.values())
+
+    def examples(self) -> list[Trial]:
+        """Returns the known trials; of a sweep that draws as it goes, some in which each value or bound occurs."""
+        if self.settings.searcher == "random":
+            return self.trials()
+        most = max(len(axis.values) for axis in self.drawn.values())
+        return [
+            self.trial({key: axis.values[min(at, len(axis.values) - 1)] for key, axis in self.drawn.items()}, None)
+            for at in range(most)
+        ]
+
+    def settings_to_prepare(self) -> list[RunConfig]:
+        """Returns the configurations of the examples that differ in more than the seed, at most `PREPARED` of them."""
+        by_point = {json.dumps(trial.point): trial.config for trial in reversed(self.examples())}
+        return list(reversed(by_point.values()))[:PREPARED]
 
     @property
     def number(self) -> int:

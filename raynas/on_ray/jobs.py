@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import yaml
+from rich.console import Console
 
 from raynas.config.reading import load_config
 from raynas.config.run_config import RunConfig
@@ -59,13 +60,14 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
         ValueError: If the run file is not as it should be, is not sent, or its results would be lost.
     """
     with signals.imports():  # here, since only this needs torch
-        from raynas.stages.check import check_derivation
-        from raynas.stages.task import make_space
+        from raynas.stages.prepare import Purpose, prepare
 
     config = load_config(file, overrides, quick)
+    settings = [config]
     if verb_of(file) == "sweep":
-        load_sweep(file, overrides, quick)
-    check_derivation(config, make_space(config))
+        settings = load_sweep(file, overrides, quick).settings_to_prepare()
+    for setting in settings:
+        prepare(setting, Console(stderr=True), Purpose.ELSEWHERE)
     if file.resolve() not in sent.files.values():
         raise ValueError(
             f"{file}: is not sent with {sent.folder}; give the command in a folder that holds it, outside of "

@@ -54,6 +54,7 @@ from raynas.on_ray.trial import (
 )
 from raynas.report.sweep import write_sweep_report
 from raynas.stages import signals
+from raynas.stages.prepare import prepare
 from raynas.stages.progress import Progress
 from raynas.storage.mirror import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
 from raynas.storage.ownership import Busy, Lost
@@ -116,11 +117,13 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If Tune fails; a trial that fails is among the results.
     """
+    for config in sweep.settings_to_prepare():
+        prepare(config, Console(quiet=True))
     with mirrored(sweep.base, console.print, parts=OWN) as mirror:
         folder = _open(sweep)
         mirror.push(SWEEP)
         # Ray frees the workers of a trial that was stopped or lost only where it has a dashboard.
-        leads = any(not is_alone(trial.config) for trial in _examples(sweep))
+        leads = any(not is_alone(trial.config) for trial in sweep.examples())
         with Cluster(sweep.base, dashboard=leads) as cluster, Progress(console, "starting") as progress:
             for plan in _plans(sweep, folder):
                 _carry_out(plan, mirror, cluster, progress)
@@ -169,7 +172,7 @@ def _plans(sweep: Sweep, folder: Path) -> Iterator[Plan]:
         if left:  # asha compares with those that have ended: they run through what they did before
             yield _plan(sweep, trials if sweep.settings.scheduler == "asha" else left, shared_trainings(sweep, trials))
         return
-    examples = _examples(sweep)
+    examples = sweep.examples()
     names = {training_name(trial.config, sweep.base) for trial in examples}
     shared = {name for name in names if name is not None} if len(names) == 1 else set()
     begun = [state for state in _states(folder) if state["status"] not in ENDED]
@@ -180,17 +183,6 @@ def _plans(sweep: Sweep, folder: Path) -> Iterator[Plan]:
         told = [(state["point"], state["metrics"][metric]) for state in states if metric in state["metrics"]]
         drawn = sweep.settings.samples - len(states)
         yield replace(_plan(sweep, examples, shared), points={}, drawn=drawn, told=told)
-
-
-def _examples(sweep: Sweep) -> list[Trial]:
-    """Returns the trials of a sweep; of one that draws as it goes, some in which each value or bound occurs."""
-    if sweep.settings.searcher == "random":
-        return sweep.trials()
-    most = max(len(axis.values) for axis in sweep.drawn.values())
-    return [
-        sweep.trial({key: axis.values[min(at, len(axis.values) - 1)] for key, axis in sweep.drawn.items()}, None)
-        for at in range(most)
-    ]
 
 
 def _plan(sweep: Sweep, trials: Sequence[Trial], shared: set[str]) -> Plan:

@@ -2,135 +2,110 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 import yaml
 from rich.console import Console
 
-from raynas.config.locations import is_url
+from raynas.config.nested import flatten
 from raynas.config.run_config import RunConfig
-from raynas.search import Limits, RandomSearch
-from raynas.search.alphas import evenly
-from raynas.search_space import SearchSpace, all_architectures, as_array, sample
-from raynas.stages.judge import check_judge, needs_training
-from raynas.stages.latency import needs_latency
-from raynas.stages.prepare import prepare
-from raynas.stages.search import check_search
-from raynas.stages.task import make_space, read_benchmark
-from raynas.storage.run_folder import check_reuse
-from raynas.supernet.costs import cost_table
+from raynas.config.sweeps import Sweep
+from raynas.search import Limits
+from raynas.search_space import all_architectures, as_array, sample
+from raynas.stages.judge import evaluation_count, needs_training
+from raynas.stages.prepare import Prepared, Purpose, prepare
+from raynas.stages.task import Task
+
+WHOLE = 1_000_000
+"""The largest space whose architectures are all counted."""
+
+SAMPLED = 5_000
+"""How many architectures are sampled of a larger one."""
 
 
-def check_derivation(config: RunConfig, space: SearchSpace) -> None:
-    """Says if the space has no such derivation from alphas as the run file names.
-
-    Raises:
-        ValueError: If so.
-    """
-    if config.search.name == "derive":
-        assert config.search.derivation is not None
-        space.derive(evenly(space), config.search.derivation)
-
-
-def check_device(config: RunConfig) -> None:
-    """Checks that this machine has a GPU where it is to train without Ray.
+def check_sweep(sweep: Sweep, console: Console) -> None:
+    """Prepares the settings of a sweep, as each of its trials will.
 
     Raises:
-        ValueError: If not.
+        ValueError: If one of them is not as it should be.
     """
-    trains_here = config.train.workers == 0 and config.train.reuse is None and needs_training(config.search)
-    if trains_here and config.train.use_gpu and not torch.cuda.is_available():
-        raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
+    for config in sweep.settings_to_prepare():
+        prepare(config, console, Purpose.CHECK)
 
 
-@dataclass(frozen=True)
-class Elsewhere:
-    """A data set that a run may have to download or be told the path of, which a check does without.
-
-    Attributes:
-        title: Its name, for people.
-        images: Number of its training images.
-        num_classes: Number of its labels.
-        resolution: Height and width of its images.
-    """
-
-    title: str
-    images: int
-    num_classes: int
-    resolution: int
-
-
-ELSEWHERE = {
-    "cifar10": Elsewhere("CIFAR-10", 50_000, 10, 32),
-    "cifar100": Elsewhere("CIFAR-100", 50_000, 100, 32),
-    "folder": Elsewhere("ImageNet", 1_281_167, 1_000, 224),
-}
-"""Data sets by `data.name`; a folder without a path is taken for ImageNet."""
-
-
-def describe(config: RunConfig, console: Console) -> str:
+def describe(config: RunConfig, console: Console, has_folder: bool = True) -> str:
     """Returns the resolved configuration as YAML, then what it means, as comments.
 
     Args:
         config: The resolved configuration.
         console: For progress while image files are opened.
+        has_folder: Whether the run will be in its folder; False of what a sweep varies.
 
     Raises:
-        ValueError: If the space, the data or the limits are not as they should be.
+        ValueError: If something of the user's is not as it should be, as `prepare` says.
     """
-    lines = [yaml.safe_dump(config.model_dump(), sort_keys=False, width=120).rstrip(), ""]
-    data, train = config.data, config.train
-    elsewhere = None if data.name == "folder" and data.path is not None else ELSEWHERE.get(data.name)
-    if elsewhere is not None:
-        space, num_classes = make_space(config), elsewhere.num_classes
-        resolution = data.resolution or elsewhere.resolution
-        check_derivation(config, space)
-        steps = round((data.max_images or elsewhere.images) * data.train_portion) // train.batch_size
-        lines.append(
-            f"# data: not looked at; what follows is for {elsewhere.title}: {elsewhere.images:,} training images of "
-            f"{num_classes:,} classes" + (", until data.path says where a folder lies" if data.name == "folder" else "")
-        )
-    else:
-        task, said = prepare(config, console)
-        lines += [f"# {line}" for line in said]
-        space, resolution, num_classes = task.space, task.dataset.resolution, task.dataset.num_classes
-        _ = task.table  # says if it cannot be read
-        check_derivation(config, space)
-        if config.train.reuse is None or not is_url(config.train.reuse):
-            check_reuse(config)
-        if not needs_latency(config):
-            check_search(task)
-        check_judge(task)
-        check_device(config)
-        steps = task.train_batches(config.base_seeds[0], torch.device("cpu")).steps_per_epoch
-    lines.append(
-        f"# training: {steps:,} steps of {train.batch_size} images an epoch, {steps * train.epochs:,} in all, for each "
-        f"of {len(config.base_seeds)} base seeds"
+    prepared = prepare(config, console, Purpose.CHECK, has_folder=has_folder)
+    values = yaml.safe_dump(config.model_dump(), sort_keys=False, width=120).rstrip()
+    comments = [f"# {line}" for line in _lines(config, prepared)]
+    return "\n".join([values, "", *comments])
+
+
+def _lines(config: RunConfig, prepared: Prepared) -> Iterator[str]:
+    """Yields what a configuration means, a line each."""
+    task = prepared.task
+    yield from prepared.lines
+    steps = task.train_batches(config.base_seeds[0], torch.device("cpu")).steps_per_epoch
+    yield (
+        f"training: {steps:,} steps of {config.train.batch_size} images an epoch, {steps * config.train.epochs:,} in "
+        f"all, for each of {len(config.base_seeds)} base seeds"
     )
-    table = cost_table(space, resolution, num_classes)
-    everything = space.size <= 1_000_000
+    yield from _space_lines(task)
+    table = task.table
+    if table is not None:
+        yield f"benchmark: {table.column} of {len(table):,} architectures in {table.path}"
+    yield from _defaults(task)
+
+
+def _defaults(task: Task) -> Iterator[str]:
+    """Yields what keys that are null stand for in this run, a line each."""
+    config, dataset = task.config, task.dataset
+    meanings: dict[str, object] = {
+        "data.num_label_categories": task.num_categories,
+        "data.max_images": f"all {len(dataset.train):,} training images",
+        "data.resolution": dataset.resolution,
+        "data.flip": dataset.flip,
+    }
+    if not isinstance(dataset.train.images, tuple):
+        meanings["data.crop_padding"] = dataset.crop_padding
+    if needs_training(config.search):
+        meanings["search.angle_epoch"] = f"{config.train.epochs}, the last"
+        meanings["search.evaluation_images"] = f"{evaluation_count(task):,}, the whole search split"
+    values = flatten(config.model_dump())
+    for key, meaning in meanings.items():
+        if values[key] is None:
+            yield f"{key}: null stands for {meaning}"
+
+
+def _space_lines(task: Task) -> Iterator[str]:
+    """Yields the size of the space, the range of its costs, and the share of it within the limits."""
+    space, table = task.space, task.costs
+    everything = space.size <= WHOLE
     rng = np.random.default_rng(0)
-    architectures = all_architectures(space) if everything else as_array([sample(space, rng) for _ in range(5_000)])
+    if everything:
+        architectures, of = all_architectures(space), "all of them"
+    else:
+        architectures, of = as_array([sample(space, rng) for _ in range(SAMPLED)]), f"{SAMPLED:,} sampled ones"
     costs = table.total(architectures)
-    lines.append(f"# space: {space.num_architectures:,} architectures of {len(space.choices)} choices")
-    of = "all of them" if everything else "5,000 sampled ones"
+    yield f"space: {space.num_architectures:,} architectures of {len(space.choices)} choices"
     for column, quantity in enumerate(table.quantities):
-        lines.append(f"# {quantity}: {costs[:, column].min():,} to {costs[:, column].max():,} ({of})")
-    benchmark = read_benchmark(config, space)
-    if benchmark is not None:
-        lines.append(f"# benchmark: {benchmark.column} of {len(benchmark):,} architectures in {benchmark.path}")
-    given = config.search.limits.model_dump(exclude_none=True)
-    if given:
-        timed = [given.pop(key) for key in ("max_latency", "min_latency") if key in given]
-        if timed:
-            lines.append("# search.limits on latency: it is measured when the search begins; `raynas profile` does now")
-    if given:
-        limits = Limits(table, **given)
-        admitted = limits.admits(architectures)
-        if not admitted.any():  # a search brings architectures inside; this says if it could not
-            RandomSearch(space, seed=0, population=1, generations=1, limits=limits).ask()
+        yield f"{quantity}: {costs[:, column].min():,} to {costs[:, column].max():,} ({of})"
+    given = task.config.search.limits.model_dump(exclude_none=True)
+    counted = {key: value for key, value in given.items() if not key.endswith("latency")}
+    if len(counted) < len(given):
+        yield "search.limits on latency: it is measured when the search begins; `raynas profile` does now"
+    if counted:
+        admitted = Limits(table, **counted).admits(architectures)
         rest = "" if admitted.any() else "; a search changes them until they are inside"
-        lines.append(f"# search.limits admit {100 * admitted.mean():.2f} % of {of}{rest}")
-    return "\n".join(lines)
+        yield f"search.limits admit {100 * admitted.mean():.2f} % of {of}{rest}"

@@ -1,47 +1,140 @@
-"""What every verb does before anything is trained: read the images, say what they are, and try the batches."""
+"""What every verb does before anything is trained: make all that a run needs, and check all that can be known."""
 
 from __future__ import annotations
 
+import dataclasses
+import enum
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from rich.console import Console
-from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from raynas.config.locations import is_url
 from raynas.config.run_config import RunConfig
-from raynas.data import split_images
+from raynas.search_space import AdditiveTable
 from raynas.stages.data_record import data_lines
-from raynas.stages.judge import FORWARD, needs_training
+from raynas.stages.dry_run import check_batches
+from raynas.stages.judge import check_judge, needs_training
+from raynas.stages.latency import LATENCY, needs_latency
 from raynas.stages.progress import Progress, time_left
-from raynas.stages.task import Task, make_task
-from raynas.supernet.gates import Gate
+from raynas.stages.search import check_search
+from raynas.stages.stand_in import is_here, is_readable, stand_in, stand_in_line
+from raynas.stages.task import Task, make_space, make_task, task_of
+from raynas.storage.mirror import pulled
+from raynas.storage.run_folder import check_folder, check_reuse
 
 
-def prepare(config: RunConfig, console: Console) -> tuple[Task, list[str]]:
-    """Returns the space and the images of a run, and lines that say what was read.
+class Purpose(enum.Enum):
+    """What a run file is prepared for. It decides what of this machine is looked at."""
+
+    EXECUTION = "to carry out the run on this machine"
+    CHECK = "to check it on this machine: nothing is downloaded"
+    ELSEWHERE = "to check a run that other machines will carry out: their files and devices are not looked at"
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is known of a run before training.
+
+    Attributes:
+        task: The space and the images.
+        lines: What was read, and what a user should know before training, a line each.
+    """
+
+    task: Task
+    lines: list[str]
+
+
+def prepare(
+    config: RunConfig,
+    console: Console,
+    purpose: Purpose = Purpose.EXECUTION,
+    *,
+    ignore: tuple[str, ...] = (),
+    has_folder: bool = True,
+) -> Prepared:
+    """Returns the space and the images of a run, after checking all that can be known before training.
+
+    These are: the space, the images and their labels, the splits, the batches, the searcher and its limits, what each
+    fitness needs, the benchmark, the run that is reused, the run's folder, and the devices.
 
     Args:
         config: The resolved configuration.
         console: For progress while image files are opened.
+        purpose: What it is prepared for.
+        ignore: Sections of the configuration that may differ from those of a run that is in the folder.
+        has_folder: Whether the run will be in the folder that the configuration names; False of what a sweep varies.
 
     Raises:
-        ValueError: If the space, the images, their labels or the batches cannot be trained on.
+        ValueError: If something of the user's is not as it should be.
+        OSError: If a file cannot be read.
     """
-    with Progress(console, "listing images") as progress:
-        began = time.monotonic()
-
-        def reading(done: int, total: int) -> None:
-            seconds = (time.monotonic() - began) * (total - done) / done
-            progress.show(f"reading {total:,} images", done, total, time_left(seconds))
-
-        task = make_task(config, reading=reading)
-    lines = data_lines(task)
+    if purpose is not Purpose.ELSEWHERE:
+        _check_reuse(config)
+    if purpose is not Purpose.ELSEWHERE and has_folder and not is_url(config.location):
+        check_folder(config, ignore)
+    task, lines = _task(config, console, purpose)
     if needs_training(config.search):
         check_labels(task)
         lines += check_batches(task)
-    return task, lines
+    task.train_batches(config.base_seeds[0], torch.device("cpu"))  # says if there are too few images for a batch
+    check_search(_without_latency(task) if needs_latency(config) else task)
+    check_judge(task)
+    if purpose is not Purpose.ELSEWHERE:
+        check_devices(config)
+    if purpose is not Purpose.ELSEWHERE or config.benchmark.path is None:
+        _ = task.table  # says if the benchmark cannot be read
+    return Prepared(task, lines)
+
+
+def _check_reuse(config: RunConfig) -> None:
+    """Checks the run that is reused, downloaded first if it is at a URL.
+
+    Raises:
+        ValueError: If it is no run, or trained other supernets.
+    """
+    if config.train.reuse is not None and is_url(config.train.reuse):
+        pulled(config.train.reuse, "config.json", "supernet")
+    check_reuse(config)
+
+
+def _task(config: RunConfig, console: Console, purpose: Purpose) -> tuple[Task, list[str]]:
+    """Returns the task, and what was read or assumed.
+
+    Raises:
+        ValueError: If the space or the data is not as the configuration says.
+    """
+    data = config.data
+    reads = purpose is Purpose.EXECUTION or (is_readable(data) if purpose is Purpose.ELSEWHERE else is_here(data))
+    if not reads:
+        return task_of(config, make_space(config), stand_in(data)), [stand_in_line(data)]
+    with Progress(console, "listing images") as progress:
+        task = make_task(config, reading=_reading(progress))
+    return task, data_lines(task)
+
+
+def _reading(progress: Progress) -> Callable[[int, int], None]:
+    """Returns what shows how many image files have been opened, and the time left."""
+    began = time.monotonic()
+
+    def reading(done: int, total: int) -> None:
+        seconds = (time.monotonic() - began) * (total - done) / done
+        progress.show(f"reading {total:,} images", done, total, time_left(seconds))
+
+    return reading
+
+
+def _without_latency(task: Task) -> Task:
+    """Returns the task with a latency of 0 for every candidate and no limits on it: it is measured later."""
+    costs, search = task.costs, task.config.search
+    terms = np.zeros((*costs.terms.shape[:2], 1))
+    limits = search.limits.model_copy(update={"max_latency": None, "min_latency": None})
+    config = task.config.model_copy(update={"search": search.model_copy(update={"limits": limits})})
+    latency = AdditiveTable(("latency",), np.zeros(1), terms, terms_of=costs.terms_of)
+    return dataclasses.replace(task, config=config, latency=latency)
 
 
 def check_labels(task: Task) -> None:
@@ -66,80 +159,17 @@ def check_labels(task: Task) -> None:
         )
 
 
-def check_batches(task: Task) -> list[str]:
-    """Runs the supernet on the smallest batches that it will get, without data, and returns what is to be said of them.
-
-    Batch normalisation cannot train on a single value of a channel: one image that has shrunk to one pixel.
+def check_devices(config: RunConfig) -> None:
+    """Checks that this machine has a GPU where the run is to use one without Ray.
 
     Raises:
-        ValueError: If a batch is too small, or the images are.
+        ValueError: If not.
     """
-    config = task.config
-    with torch.device("meta"):
-        supernet = task.space.build_supernet(task.num_categories)
-    norms = [module for module in supernet.modules() if isinstance(module, _BatchNorm)]
-    for norm in norms:
-        # Only shapes are asked for, and torch computes a normalisation without data slowly.
-        norm.forward = _check_values  # type: ignore[method-assign, assignment]
-    most = max(1, config.train.worker_range[1])
-    share = config.train.batch_size // most
-    remedy = "raise train.batch_size" + (", lower train.workers" if most > 1 else "")
-    _try(task, supernet.train(), share, "train.batch_size", "in training", remedy)
-    if any(name in FORWARD for name in config.search.fitnesses):
-        train, _ = split_images(task.dataset.train, config.data.train_portion, config.seed)
-        count, batch = min(config.search.calibration_images, len(train)), config.search.evaluation_batch_size
-        remedy = f"set search.calibration_images to a multiple of search.evaluation_batch_size ({batch})"
-        supernet.eval()
-        for norm in norms:
-            norm.train()
-        _try(task, supernet, count % batch or batch, "search.calibration_images", "in the last batch", remedy)
-    if share == 1 and norms:
-        return [
-            "train.batch_size: each worker gets 1 image of a batch, over which batch normalisation takes its "
-            "statistics; raise train.batch_size or lower train.workers for others"
-        ]
-    return []
-
-
-def _check_values(features: Tensor) -> Tensor:
-    """Stands in the place of a batch normalisation that trains.
-
-    Raises:
-        ValueError: If there is a single value of each channel, over which there is no deviation.
-    """
-    if features.numel() // features.shape[1] < 2:
-        raise ValueError(f"it sees one value of each of {features.shape[1]} channels")
-    return features
-
-
-def _try(task: Task, supernet: nn.Module, images: int, key: str, where: str, remedy: str) -> None:
-    """Runs all candidates on a batch without data.
-
-    Raises:
-        ValueError: If that fails, with `key` if a larger batch would not fail.
-    """
-    reason = _failure(task, supernet, images)
-    if reason is None:
+    if torch.cuda.is_available():
         return
-    size = task.dataset.resolution
-    if images < 2 and _failure(task, supernet, 2) is None:
-        raise ValueError(
-            f"{key}: a batch of {images} image {where}, of {size} x {size} pixels, is too small for the batch "
-            f"normalisation of {type(task.space).__name__}: {reason}; {remedy} or raise data.resolution"
-        )
-    raise ValueError(
-        f"data.resolution: images of {size} x {size} pixels are too small for {type(task.space).__name__}: {reason}; "
-        "raise it"
-    )
-
-
-def _failure(task: Task, supernet: nn.Module, images: int) -> str | None:
-    """Returns why the supernet cannot run on so many images, in one line; None if it can."""
-    size = task.dataset.resolution
-    gates = tuple(Gate(tuple(range(len(choice.candidates)))) for choice in task.space.choices)
-    try:
-        with torch.inference_mode():
-            supernet(torch.empty(images, 3, size, size, device="meta"), gates)
-    except (ValueError, RuntimeError) as error:
-        return str(error).splitlines()[0]
-    return None
+    trains_here = config.train.workers == 0 and config.train.reuse is None and needs_training(config.search)
+    if trains_here and config.train.use_gpu:
+        raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
+    measured = (config.folder / LATENCY).exists()
+    if needs_latency(config) and not measured and config.latency.device == "cuda":
+        raise ValueError("latency.device: this machine has no CUDA device; set it to cpu")

@@ -15,14 +15,12 @@ import numpy as np
 import torch
 from rich.console import Console
 
-from raynas.config.locations import is_url
 from raynas.config.run_config import RunConfig
 from raynas.search_space import Architecture
 from raynas.stages import signals
 from raynas.stages.backend import Backend, OpenBackend
-from raynas.stages.check import check_device
 from raynas.stages.data_record import record_data
-from raynas.stages.judge import Judge, check_judge, fitness_name, judging, needs_training
+from raynas.stages.judge import Judge, fitness_name, judging, needs_training
 from raynas.stages.latency import needs_latency, profile, with_latency
 from raynas.stages.prepare import prepare
 from raynas.stages.progress import Progress, TrainingProgress
@@ -31,10 +29,9 @@ from raynas.stages.requests import Requests, Stop
 from raynas.stages.search import Result, check_search, search
 from raynas.stages.task import Task, as_searched
 from raynas.stages.train_supernet import SavedAndStopped, is_trained, saved_line, train_supernets
-from raynas.storage.mirror import RAY, Mirror, mirrored, pulled
+from raynas.storage.mirror import RAY, Mirror, mirrored
 from raynas.storage.run_folder import (
     BESIDE_TRAINING,
-    check_reuse,
     drop_unfinished,
     is_new,
     open_run,
@@ -59,15 +56,9 @@ def opened(
         Busy: If another process works on the run.
         ValueError: If the configuration, the data or the folder is not as it should be.
     """
-    _check_reuse(config)  # before the folder is made: a mistake leaves nothing behind
-    task, lines = prepare(config, console)
-    task.train_batches(config.base_seeds[0], torch.device("cpu"))  # says if there are too few images for a batch
-    if not needs_latency(config):
-        check_search(task)
-    check_judge(task)
-    check_device(config)
-    _ = task.table  # says if it cannot be read
-    _print(console, lines)
+    prepared = prepare(config, console, ignore=ignore)  # before the folder is made: a mistake leaves nothing behind
+    task = prepared.task
+    _print(console, prepared.lines)
     with mirrored(config, console.print, wait) as mirror:
         folder = open_run(config, ignore)
         if (change := rounding_change(config)) is not None:
@@ -83,17 +74,6 @@ def opened(
 def _print(console: Console, lines: list[str]) -> None:
     for line in lines:
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-
-
-def _check_reuse(config: RunConfig) -> None:
-    """Checks `train.reuse` after pulling that run, if it is at a URL.
-
-    Raises:
-        ValueError: If it is no run, or trained other supernets.
-    """
-    if config.train.reuse is not None and is_url(config.train.reuse):
-        pulled(config.train.reuse, "config.json", "supernet")
-    check_reuse(config)
 
 
 def _nothing() -> None:
@@ -235,8 +215,9 @@ def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
         Busy: If another process works on the run.
         ValueError: If something of the user's is not as it should be.
     """
-    task, lines = prepare(config, console)
-    _print(console, lines)
+    prepared = prepare(config, console)
+    task = prepared.task
+    _print(console, prepared.lines)
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))
         folder = open_run(config)
@@ -245,6 +226,10 @@ def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
         result = profile(with_latency(task, folder, progress), folder, progress)
         mirror.push()
         return result
+
+
+RANKED_DIFFERENTLY = ("search", "benchmark")
+"""Sections that a ranking may change: by another fitness, against another benchmark."""
 
 
 def rank_run(
@@ -270,16 +255,14 @@ def rank_run(
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If an evaluation fails.
     """
-    task, lines = prepare(config, console)
-    table = task.table
+    prepared = prepare(config, console, ignore=RANKED_DIFFERENTLY)
+    task, table = prepared.task, prepared.task.table
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))
         if needs_training(config.search) and is_new(config.folder):
             raise ValueError(f"name: there is no run {config.location}; give `raynas train` with this file first")
-        check_judge(task)
-        _check_reuse(config)
-        _print(console, lines)
-        record_data(open_run(config, ignore=("search", "benchmark")), task)
+        _print(console, prepared.lines)
+        record_data(open_run(config, ignore=RANKED_DIFFERENTLY), task)
         backend = stack.enter_context(open_backend(config))
         progress = stack.enter_context(Progress(console, "preparing to judge"))
         if table is not None and len(table) < task.space.size <= WHOLE:

@@ -176,8 +176,17 @@ def make_task(config: RunConfig, *, skip: Collection[str] | None = None, reading
     Raises:
         ValueError: If one of them is not as the configuration says.
     """
-    space = make_space(config)
+    space = make_space(config)  # before the images, which may take minutes to read
     dataset = load_dataset(**dataset_arguments(config), on_damaged=config.data.on_damaged, skip=skip, reading=reading)
+    return task_of(config, space, dataset)
+
+
+def task_of(config: RunConfig, space: SearchSpace, dataset: Dataset) -> Task:
+    """Returns the task of a space and images.
+
+    Raises:
+        ValueError: If the categories that the supernet tells apart do not hold the labels.
+    """
     task = Task(config, space, dataset, config.data.num_label_categories or dataset.num_classes)
-    task.labels(config.base_seeds[0], epoch=0)  # says now if the categories do not hold the labels
+    task.labels(config.base_seeds[0], epoch=0)  # says if they do not
     return task

@@ -75,18 +75,8 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
     """
     folder = config.folder
     file = folder / "config.json"
-    if file.exists():
-        changes = _changes(file, config, ignore)
-        if changes:
-            raise ValueError(
-                f"name: {config.location} holds a run of another configuration ({changes}); "
-                f"give this one its own folder (--set name={config.name}-2) or remove that one"
-            )
+    if check_folder(config, ignore):
         return folder
-    if not is_new(folder):
-        raise ValueError(
-            f"name: {config.location} exists and is not a run of raynas; choose another name or storage_path"
-        )
     folder.mkdir(parents=True, exist_ok=True)
     packages = ("torch", "torchvision", "ray", "numpy")
     write_json(
@@ -102,6 +92,33 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
         },
     )
     return folder
+
+
+def check_folder(config: RunConfig, ignore: tuple[str, ...] = ()) -> bool:
+    """Returns whether a run of this configuration is in the run's folder; False if the folder is new.
+
+    Args:
+        config: The resolved configuration.
+        ignore: Sections of it that may differ.
+
+    Raises:
+        ValueError: If the folder holds a run of another configuration, or something else altogether.
+        OSError: If it cannot be read.
+    """
+    file = config.folder / "config.json"
+    if file.exists():
+        changes = _changes(file, config, ignore)
+        if changes:
+            raise ValueError(
+                f"name: {config.location} holds a run of another configuration ({changes}); "
+                f"give this one its own folder (--set name={config.name}-2) or remove that one"
+            )
+        return True
+    if not is_new(config.folder):
+        raise ValueError(
+            f"name: {config.location} exists and is not a run of raynas; choose another name or storage_path"
+        )
+    return False
 
 
 BESIDE_TRAINING = ("algorithm", "search", "benchmark")

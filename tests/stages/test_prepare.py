@@ -18,7 +18,8 @@ from raynas.cli import main
 from raynas.config.reading import load_config
 from raynas.config.run_config import RunConfig
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.stages import prepare as preparation
+from raynas.stages import dry_run
+from raynas.stages import prepare as prepare_module
 from raynas.stages.data_record import DATA, data_record, record_data, skipped_files
 from raynas.stages.prepare import prepare
 from raynas.stages.task import Task
@@ -38,7 +39,8 @@ def config_of(folder: Path, *overrides: str, **sections: Any) -> RunConfig:
 
 
 def prepared(folder: Path, *overrides: str, **sections: Any) -> tuple[Task, list[str]]:
-    return prepare(config_of(folder, *overrides, **sections), QUIET)
+    found = prepare(config_of(folder, *overrides, **sections), QUIET)
+    return found.task, found.lines
 
 
 @pytest.fixture
@@ -135,9 +137,9 @@ def test_what_the_dry_run_admits_can_be_trained(tmp_path: Path, space: dict[str,
             train={"epochs": 1, "batch_size": 2},
             search={"fitness": "num_parameters"},
         )
-        task = prepare(config, QUIET)[0]
+        task = prepare(config, QUIET).task
         try:
-            preparation.check_batches(task)
+            dry_run.check_batches(task)
         except ValueError:
             with pytest.raises((ValueError, RuntimeError)):
                 train_a_step(task)
@@ -269,12 +271,12 @@ def test_reading_says_how_far_it_is_and_what_is_left(tmp_path: Path, images: Pat
     out = io.StringIO()
     shown: list[tuple[str, int, int | None, str]] = []
 
-    class Told(preparation.Progress):
+    class Told(prepare_module.Progress):
         def show(self, description: str, completed: int, total: int | None, metrics: str) -> None:
             shown.append((description, completed, total, metrics))
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparation, "Progress", Told)
+        patch.setattr(prepare_module, "Progress", Told)
         prepare(load_config(folder_run(tmp_path)), Console(file=out))
     assert shown == [("reading 52 images", 52, 52, "0 s left")]
 

@@ -1,0 +1,137 @@
+"""The arguments of the command line: its verbs and their options. Imports nothing slow, so that help is instant."""
+
+from __future__ import annotations
+
+import argparse
+
+import raynas
+
+VERBS = {
+    "run": "train and search: the whole run, or what is left of it",
+    "train": "train the supernet",
+    "search": "search with the trained supernet",
+    "rank": "rank the space, or a sample of it, by the fitness; compare that with a benchmark and with baselines",
+    "profile": "measure how long every candidate takes on this device, and how well that predicts whole networks",
+    "sweep": "carry out a run file's `sweep:` section: a run for every combination, and their results side by side",
+    "report": "write a run as one HTML page, and its figures",
+    "compare": "write several runs as one HTML page, side by side",
+    "submit": "send a run file to a cluster as a job",
+    "jobs": "list the jobs of a cluster, or show or follow one of them",
+    "stop": "stop a job, and wait until it has stopped",
+    "check": "validate a run file; print all its keys, the size of the space and the range of costs",
+}
+"""What each verb does, in the words of the help."""
+
+JOB_VERBS = ("submit", "jobs", "stop")
+"""Verbs that talk to a cluster, and leave the standard streams to its log."""
+
+
+def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
+    """Returns the options of a command line; ends the process where they are wrong or help is asked for.
+
+    Args:
+        arguments: The words after the program's name; those of this process by default.
+    """
+    parser = argparse.ArgumentParser(
+        prog="raynas",
+        description="Neural architecture search at scale: one YAML file in, the best architectures out.",
+        epilog="A killed or interrupted run continues where it was when the same command is given again. "
+        "RAYNAS_TRACEBACK=1 shows where an error came from.",
+    )
+    parser.add_argument("--version", action="version", version=f"raynas {raynas.__version__}")
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    for verb, description in VERBS.items():
+        command = verbs.add_parser(verb, help=description, description=f"raynas {verb}: {description}.")
+        if verb in ("report", "compare"):
+            _add_runs(command, verb)
+        elif verb in ("jobs", "stop"):
+            command.add_argument("job", nargs="?" if verb == "jobs" else None, metavar="ID", help="a job's id")
+        else:
+            _add_run_file(command)
+        if verb in JOB_VERBS:
+            _add_job_options(command, verb)
+        if verb == "rank":
+            _add_rank_options(command)
+    return parser.parse_args(arguments)
+
+
+def _add_run_file(command: argparse.ArgumentParser) -> None:
+    """Adds what every verb takes that carries out or checks a run file."""
+    command.add_argument("file", metavar="FILE.yaml", help="the run file; jobs/ has examples")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        dest="overrides",
+        help="override a key, such as --set train.epochs=10; may be repeated",
+    )
+    command.add_argument(
+        "--quick",
+        action="store_true",
+        help="let the keys under `quick:` in the file override the others: the same run in small, in a folder of its "
+        "own",
+    )
+
+
+def _add_runs(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds what the verbs take that write pages of runs."""
+    command.add_argument(
+        "runs",
+        nargs="+" if verb == "compare" else 1,
+        metavar="RUN",
+        help="the folder or URL of a run or sweep, or its run file",
+    )
+    command.add_argument(
+        "--reuse",
+        action="append",
+        default=[],
+        metavar="LOCATION",
+        help="the folder or URL of a run that RUN reuses, to read its supernets too where it is beyond the storage of "
+        "RUN; may be repeated",
+    )
+    if verb == "compare":
+        command.add_argument("--out", default="comparison.html", metavar="FILE.html", help="the page to write")
+
+
+def _add_job_options(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds what the verbs of jobs take."""
+    command.add_argument(
+        "--address",
+        metavar="URL",
+        help="the cluster's dashboard; by default RAY_API_SERVER_ADDRESS, else http://127.0.0.1:8265",
+    )
+    if verb == "stop":
+        return
+    command.add_argument("--follow", action="store_true", help="show the job's log; exit with its exit status")
+    if verb == "jobs":
+        return
+    command.add_argument("--id", metavar="ID", help="the job's id; by default the run's name and six figures")
+    command.add_argument(
+        "--env",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a variable of the job's environment, beside RAYNAS_TRACEBACK of this one; may be repeated",
+    )
+    command.add_argument(
+        "--list",
+        action="store_true",
+        help="print the files that would be sent, with their sizes, and the variables; send nothing",
+    )
+
+
+def _add_rank_options(command: argparse.ArgumentParser) -> None:
+    """Adds what only a ranking takes."""
+    command.add_argument(
+        "--sample",
+        type=int,
+        metavar="N",
+        help="rank so many architectures, always the same ones; by default 1,000 where the fitness runs networks and "
+        "the whole space otherwise",
+    )
+    command.add_argument(
+        "--every-epoch",
+        action="store_true",
+        help="rank by angle or displacement after every epoch of training too",
+    )

@@ -1,0 +1,110 @@
+"""Results as lines of text, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def result_lines(result: dict[str, Any]) -> list[str]:
+    """Returns the best architectures as lines of text."""
+    best = result["best"]
+    columns = {
+        ("fitness" if "+" in result["fitness"] else result["fitness"]): [_figure(one["fitness"]) for one in best],
+        "spread": [_figure(one["spread"]) for one in best if "spread" in one],
+        "accuracy": [f"{one['accuracy']:.2f} %" for one in best if "accuracy" in one],
+        "loss": [f"{one['loss']:.4f}" for one in best if "loss" in one],
+        "parameters": [f"{one['num_parameters']:,}" for one in best if "num_parameters" in one],
+        "mult-adds": [f"{one['multiply_adds']:,}" for one in best if "multiply_adds" in one],
+        result.get("column", "true"): [
+            f"{one['true']:.2f} %" if one["true"] is not None else "?" for one in best if "true" in one
+        ],
+        "architecture": [one["description"] for one in best],
+    }
+    if result["fitness"] == "one_shot_accuracy":
+        del columns["accuracy"]
+    return [
+        f"{result['evaluations']:,} architectures, {result['functions']:,} different functions, judged by "
+        f"{result['name']} in {result['seconds']:.2f} s; the best:",
+        *aligned_lines(columns),
+        *_remarks(result),
+    ]
+
+
+def _remarks(result: dict[str, Any]) -> list[str]:
+    """Returns why numbers of a result say little, a line each."""
+    return [f"note: {remark}" for remark in result.get("remarks") or ()]
+
+
+def profile_lines(result: dict[str, Any]) -> list[str]:
+    """Returns predicted and measured latencies as lines of text."""
+    rows = [
+        f"{1e3 * n['predicted']:9.3f} ms  {1e3 * n['measured']:9.3f} ms  {n['description']}" for n in result["networks"]
+    ]
+    return [
+        f"latency of a batch of {result['batch_size']} on {result['device']}, {result['threads']} threads: the sum "
+        "over candidates, and whole networks measured",
+        f"{'predicted':>12}  {'measured':>12}",
+        *rows,
+        f"correlation {result['correlation']:.3f}, median error {100 * result['median_error']:.1f} %, worst "
+        f"{100 * result['worst_error']:+.1f} %",
+    ]
+
+
+def ranking_lines(result: dict[str, Any]) -> list[str]:
+    """Returns how well a fitness ranks the space as lines of text."""
+    ranked = f"{result['cells']:,} of {result['space']:,} architectures"
+    if result["table"] is None:
+        row = result["rows"][0]
+        known = [f"{key.removeprefix('tau_')} {_figure(row[key])}" for key in row if key.startswith("tau_")]
+        return [
+            f"{row['name']}: {ranked} scored. What it is worth is not known without a benchmark: give --set "
+            "benchmark.path=FILE to hold it against the truth.",
+            f"tau-b with the {' and with the '.join(known)}: a fitness that is nearly 1 there says nothing new.",
+            *_remarks(result),
+        ]
+    rows = result["rows"]
+    columns = {
+        "": [row["name"] for row in rows],
+        "tau-b": [_with_interval(row, "tau") for row in rows],
+        "rho": [_with_interval(row, "rho") for row in rows],
+        "pairs": ["undefined" if row["agreement"] is None else f"{row['agreement']:.1f} %" for row in rows],
+        **{
+            f"top {k}": [f"{row['top'][k]['mean']:.2f} %" if k in row["top"] else "" for row in rows]
+            for k in ("1", "10", "100")
+        },
+        "tau-b, equal parameters": [_figure(row["tau_within"]) for row in rows],
+    }
+    return [
+        f"{ranked} against {result['column']} of {result['table']}; in brackets 95 % of "
+        f"{result['bootstrap']} resamples; pairs: the share ordered as the truth does; "
+        "top k: mean true accuracy of the k best",
+        *aligned_lines(columns),
+        *_remarks(result),
+    ]
+
+
+def _with_interval(row: dict[str, Any], key: str) -> str:
+    interval = row[f"{key}_interval"]
+    return _figure(row[key]) + (f" [{interval[0]:.3f}, {interval[1]:.3f}]" if interval else "")
+
+
+def _figure(value: float | None) -> str:
+    """Returns a number to the digits that matter."""
+    if value is None:
+        return "undefined"
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+def aligned_lines(columns: dict[str, list[str]], left: Sequence[str] = ("", "architecture")) -> list[str]:
+    """Returns columns of text as aligned lines under their names, some to the left; empty ones are left out."""
+    filled = {name: cells for name, cells in columns.items() if cells}
+    widths = {name: max(len(name), *map(len, cells)) for name, cells in filled.items()}
+    rows = zip(*filled.values(), strict=True)
+    return [
+        "  ".join(
+            f"{cell:<{width}}" if name in left else f"{cell:>{width}}"
+            for (name, width), cell in zip(widths.items(), row, strict=True)
+        ).rstrip()
+        for row in (tuple(filled), *rows)
+    ]
