@@ -98,13 +98,18 @@ def _mistakes(values: Mapping[str, Any], block: Mapping[str, Any], overridden: C
     try:
         RunConfig.model_validate({key: value for key, value in values.items() if key != "sweep"})
     except ValidationError as error:
-        written = [key for key in flatten(block) if not any(is_nested(one, key) for one in overridden)]
-        mistakes = {line.partition(": ")[0]: line for line in explain(error, RunConfig).splitlines()}
-        return [
-            f"quick.{line}" if any(is_nested(key, one) or is_nested(one, key) for one in written) else line
-            for key, line in mistakes.items()
-        ]
-    return []
+        lines = explain(error, RunConfig).splitlines()
+    else:
+        return []
+    written = list(flatten(block))
+    for override in overridden:
+        written = [key for key in written if not is_nested(override, key)]
+    mistakes = []
+    for line in lines:
+        key = line.partition(": ")[0]
+        of_block = any(is_nested(key, other) or is_nested(other, key) for other in written)
+        mistakes.append(f"quick.{line}" if of_block else line)
+    return mistakes
 
 
 def _override(values: dict[str, Any], override: str) -> None:

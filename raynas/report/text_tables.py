@@ -69,10 +69,9 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
         "tau-b": [_with_interval(row, "tau") for row in rows],
         "rho": [_with_interval(row, "rho") for row in rows],
         "pairs": ["undefined" if row["agreement"] is None else f"{row['agreement']:.1f} %" for row in rows],
-        **{
-            f"top {k}": [f"{row['top'][k]['mean']:.2f} %" if k in row["top"] else "" for row in rows]
-            for k in ("1", "10", "100")
-        },
+        "top 1": [_top(row, "1") for row in rows],
+        "top 10": [_top(row, "10") for row in rows],
+        "top 100": [_top(row, "100") for row in rows],
         "tau-b, equal parameters": [_figure(row["tau_within"]) for row in rows],
     }
     return [
@@ -82,6 +81,11 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
         *aligned_lines(columns),
         *_remarks(result),
     ]
+
+
+def _top(row: dict[str, Any], k: str) -> str:
+    """Returns the mean benchmark accuracy of the k best as text; empty if there are not so many."""
+    return f"{row['top'][k]['mean']:.2f} %" if k in row["top"] else ""
 
 
 def _with_interval(row: dict[str, Any], key: str) -> str:
@@ -100,11 +104,10 @@ def aligned_lines(columns: dict[str, list[str]], left: Sequence[str] = ("", "arc
     """Returns columns of text as aligned lines under their names, some to the left; empty ones are left out."""
     filled = {name: cells for name, cells in columns.items() if cells}
     widths = {name: max(len(name), *map(len, cells)) for name, cells in filled.items()}
-    rows = zip(*filled.values(), strict=True)
-    return [
-        "  ".join(
-            f"{cell:<{width}}" if name in left else f"{cell:>{width}}"
-            for (name, width), cell in zip(widths.items(), row, strict=True)
-        ).rstrip()
-        for row in (tuple(filled), *rows)
-    ]
+    lines = []
+    for row in (tuple(filled), *zip(*filled.values(), strict=True)):
+        cells = []
+        for (name, width), cell in zip(widths.items(), row, strict=True):
+            cells.append(cell.ljust(width) if name in left else cell.rjust(width))
+        lines.append("  ".join(cells).rstrip())
+    return lines
