@@ -76,6 +76,11 @@ class Evolution:
         self.mutation_excludes = tuple(mutation_excludes)
         self.max_tries = check_whole("search.max_tries", max_tries, 1)
         self.limits = limits
+        if self.select > self.population:
+            raise ValueError(
+                f"search.select: expected at most search.population, {self.population}, got {self.select}; lower it or "
+                "raise the population"
+            )
         if self.mutations + self.crossovers > self.population:
             raise ValueError(
                 f"search.mutations: {mutations} and search.crossovers: {crossovers} make {mutations + crossovers} "

@@ -225,6 +225,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"train.cpus_per_worker": 10**9}, "train.cpus_per_worker"),
     ({"search.population": 10**9}, "search.population"),
     ({"search.generations": 10**9}, "search.generations"),
+    ({"search.select": 5}, "search.select"),
     ({"space.channels": 0}, "space.channels"),
     ({"space.channels": -1}, "space.channels"),
     ({"space.channels": 10**9}, "space.channels"),

@@ -208,6 +208,7 @@ def test_a_search_of_two_thousand_takes_well_under_a_second(chain):
     ("options", "message"),
     [
         ({"population": 99}, "search.mutations: 50 and search.crossovers: 50 make 100 children, more than search.pop"),
+        ({"select": 101}, "search.select: expected at most search.population, 100, got 101; lower it or raise the pop"),
         ({"select": 0}, "search.select is a whole number of at least 1, got 0"),
         ({"mutations": -1}, "search.mutations is a whole number of at least 0, got -1"),
         ({"crossovers": 2.5}, "search.crossovers is a whole number of at least 0, got 2.5"),
