@@ -39,6 +39,17 @@ ALIASES = {
 
 GRAPH = CellGraph(num_inputs=1, edges=((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)), ends=(3,))
 
+INTEGERS = re.compile(r"(\d(\s*,\s*\d)*)|\[\s*\d(\s*,\s*\d)*\s*\]|\(\s*\d(\s*,\s*\d)*\s*\)")
+"""A row of integers, bare or in one pair of brackets."""
+
+PAIR = re.compile(r"([A-Za-z]\w*)['\"]?\s*[~,]\s*(\d)")
+"""An operation and the node that it comes from, in any spelling."""
+
+BARS = r"\|P\|\+\|P\|P\|\+\|P\|P\|P\|"
+TUPLES = r"\(\(P\),?\),\(\(P\),\(P\),?\),\(\(P\),\(P\),\(P\),?\),?"
+SKELETONS = tuple(re.compile(text) for text in (BARS, rf"Structure\(4nodeswith{BARS}\)", TUPLES, rf"\({TUPLES}\)"))
+"""An architecture's text without its pairs, each written P, and without spaces, quotes and kinds of brackets."""
+
 CHOICES = tuple(Choice(f"{target}<-{source}", OPERATIONS) for source, target in GRAPH.edges)
 
 NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
@@ -93,13 +104,11 @@ class NasBench201(SearchSpace):
             ValueError: If the text has none of these forms.
         """
         form = "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2| or six integers"
-        if re.fullmatch(r"[\s\[(]*\d(\s*,\s*\d)*[\s\])]*", text):
+        if INTEGERS.fullmatch(text.strip()):
             return self.check([int(digit) for digit in re.findall(r"\d", text)])
-        pair = r"([A-Za-z]\w*)['\"]?\s*[~,]\s*(\d)"
-        pairs = re.findall(pair, text)
-        if len(pairs) != len(GRAPH.edges) or re.sub(
-            r"Structure\(\d+ nodes with|[\s|+()\[\],'\"]", "", re.sub(pair, "", text)
-        ):
+        pairs = PAIR.findall(text)
+        skeleton = re.sub(r"[\s'\"]", "", PAIR.sub("P", text)).replace("[", "(").replace("]", ")")
+        if not any(known.fullmatch(skeleton) for known in SKELETONS):
             raise ValueError(f"{form}, got {text!r}")
         architecture = []
         for node, found in zip((1, 2, 3), (pairs[:1], pairs[1:3], pairs[3:]), strict=True):

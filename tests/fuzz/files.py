@@ -182,6 +182,7 @@ TABLES: list[str | bytes] = [
     HEADER + f"{ARCHES[0]},{'9' * 5_000}\n",
     HEADER + f"{ARCHES[0]},93.1\n{ARCHES[0]},92.0\n",
     HEADER + f"{ARCHES[0]},93.1,1\n",
+    HEADER + f"{ARCHES[0]}|,93.1\n",
     HEADER + "nonsense,93.1\n",
     HEADER + "\x1b[31m,93.1\n",
     HEADER + f'"{"x" * 200_000}",93.1\n',

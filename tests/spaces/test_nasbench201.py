@@ -121,6 +121,13 @@ def test_spellings_may_be_mixed(space):
         ("0,0,0,-1,0,0", "or six integers, got '0,0,0,-1,0,0'"),
         ("0,0,0,1.0,0,0", "or six integers, got"),
         ("0,0,0,10,0,0", "or six integers, got"),
+        ("(0,0,0,1,0,0]", "or six integers, got '(0,0,0,1,0,0]'"),
+        ("|none~0|+|none~0|none~1|+|none~0|none~1|none~2||", "or six integers, got"),
+        ("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|+", "or six integers, got"),
+        ("|none~0|+|none~0|none~1|+|none~0|none~1|none~2", "or six integers, got"),
+        ("|none~0|none~0|+|none~1|+|none~0|none~1|none~2|", "or six integers, got"),
+        ("none~0 none~0 none~1 none~0 none~1 none~2", "or six integers, got"),
+        ("((('none', 0),), (('none', 0), ('none', 1)), (('none', 0), ('none', 1), ('none', 2))", "integers, got"),
     ],
 )
 def test_wrong_text_is_refused_with_what_is_wrong_about_it(space, text, message):
