@@ -543,3 +543,23 @@ def test_a_job_whose_results_would_be_lost_with_the_cluster_is_refused(
     assert err.startswith(f"raynas: storage_path: 'runs' lies in {tmp_path}, the job's own folder, which is lost with")
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "runs").exists()
+
+
+def test_a_check_refuses_a_folder_that_holds_something_else_unless_a_sweep_is_checked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = small_run(tmp_path, search={"fitness": "num_parameters"})
+    assert answer(capsys, "run", file)[0] == 0
+    assert answer(capsys, "check", file)[0] == 0
+    status, _, err = answer(capsys, "check", file, "--set", "search.population=21")
+    assert status == 2
+    assert (
+        f"name: {tmp_path}/runs/small holds a run of another configuration (search.population 20 there, 21 here" in err
+    )
+    (tmp_path / "runs/mine").mkdir()
+    (tmp_path / "runs/mine/photo.png").touch()
+    status, _, err = answer(capsys, "check", file, "--set", "name=mine")
+    assert status == 2
+    assert f"name: {tmp_path}/runs/mine exists and is not a run of raynas; choose another name" in err
+    file.write_text(file.read_text() + "sweep: {keys: {seed: {grid: [0, 1]}}}\n")
+    assert answer(capsys, "check", file, "--set", "name=mine")[0] == 0

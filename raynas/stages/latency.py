@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from raynas.config.locations import is_url
 from raynas.config.run_config import RunConfig
+from raynas.config.search_section import LatencySection
 from raynas.messages import echo
 from raynas.search_space import AdditiveTable, as_array, sample
 from raynas.stages.progress import Progress
@@ -37,6 +39,17 @@ def needs_latency(config: RunConfig) -> bool:
     search = config.search
     limited = {"max_latency", "min_latency"} & search.limits.model_dump(exclude_none=True).keys()
     return bool(limited) or (search.name == "pareto" and "latency" in search.objectives)
+
+
+def check_latency_device(config: RunConfig) -> None:
+    """Checks that this machine has the device on which latency is to be measured, unless it may have been already.
+
+    Raises:
+        ValueError: If not.
+    """
+    may_be_measured = is_url(config.location) or (config.folder / LATENCY).exists()
+    if needs_latency(config) and not may_be_measured:
+        _check_device(config.latency)
 
 
 def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
@@ -123,8 +136,7 @@ def profile(task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
 def _measurement(task: Task, progress: Progress, doing: str) -> dict[str, Any]:
     """Returns the keywords of a measurement."""
     config = task.config.latency
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("latency.device: this machine has no CUDA device; set it to cpu")
+    _check_device(config)
     return {
         "resolution": task.dataset.resolution,
         "num_classes": task.dataset.num_classes,
@@ -133,6 +145,11 @@ def _measurement(task: Task, progress: Progress, doing: str) -> dict[str, Any]:
         "threads": config.threads,
         "report": lambda done, of: progress.show(doing, done, of, ""),
     }
+
+
+def _check_device(config: LatencySection) -> None:
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("latency.device: this machine has no CUDA device; set it to cpu")
 
 
 def _device_name(device: str) -> str:

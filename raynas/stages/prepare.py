@@ -18,7 +18,7 @@ from raynas.search_space import AdditiveTable
 from raynas.stages.data_record import data_lines
 from raynas.stages.dry_run import check_batches
 from raynas.stages.judge import check_judge, needs_training
-from raynas.stages.latency import LATENCY, needs_latency
+from raynas.stages.latency import check_latency_device, needs_latency
 from raynas.stages.progress import Progress, time_left
 from raynas.stages.search import check_search
 from raynas.stages.stand_in import is_here, is_readable, stand_in, stand_in_line
@@ -73,7 +73,7 @@ def prepare(
         OSError: If a file cannot be read.
     """
     if purpose is not Purpose.ELSEWHERE:
-        _check_reuse(config)
+        _check_reuse(config, weights=purpose is Purpose.EXECUTION)
     if purpose is not Purpose.ELSEWHERE and has_folder and not is_url(config.location):
         check_folder(config, ignore)
     task, lines = _task(config, console, purpose)
@@ -90,14 +90,15 @@ def prepare(
     return Prepared(task, lines)
 
 
-def _check_reuse(config: RunConfig) -> None:
-    """Checks the run that is reused, downloaded first if it is at a URL.
+def _check_reuse(config: RunConfig, weights: bool) -> None:
+    """Checks the run that is reused, downloaded first if it is at a URL, with its weights or without.
 
     Raises:
         ValueError: If it is no run, or trained other supernets.
     """
     if config.train.reuse is not None and is_url(config.train.reuse):
-        pulled(config.train.reuse, "config.json", "supernet")
+        parts = ("config.json", "supernet") if weights else ("config.json",)
+        pulled(config.train.reuse, *parts, weights=weights)
     check_reuse(config)
 
 
@@ -170,6 +171,4 @@ def check_devices(config: RunConfig) -> None:
     trains_here = config.train.workers == 0 and config.train.reuse is None and needs_training(config.search)
     if trains_here and config.train.use_gpu:
         raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
-    measured = (config.folder / LATENCY).exists()
-    if needs_latency(config) and not measured and config.latency.device == "cuda":
-        raise ValueError("latency.device: this machine has no CUDA device; set it to cpu")
+    check_latency_device(config)

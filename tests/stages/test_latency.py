@@ -121,6 +121,21 @@ def test_without_a_cuda_device_one_is_refused_by_key(tmp_path: Path, capsys: pyt
     assert "latency.device: this machine has no CUDA device; set it to cpu" in capsys.readouterr().err
 
 
+def test_a_check_asks_for_the_device_only_while_latency_is_not_measured(
+    tmp_path: Path, measured: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(latency.torch.cuda, "is_available", lambda: False)
+    on_cuda = [str(limited(tmp_path)), "--set", "latency.device=cuda"]
+    assert main(["check", *on_cuda]) == 2
+    assert capsys.readouterr().err == "raynas: latency.device: this machine has no CUDA device; set it to cpu\n"
+    assert not (tmp_path / "runs").exists()
+    monkeypatch.setattr(latency.torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(latency.torch.cuda, "get_device_name", lambda: "a GPU")
+    assert main(["run", *on_cuda]) == 0
+    monkeypatch.setattr(latency.torch.cuda, "is_available", lambda: False)
+    assert main(["check", *on_cuda]) == 0
+
+
 def test_latency_is_an_objective_of_pareto(tmp_path: Path, measured: list[str]) -> None:
     assert main(["run", str(limited(tmp_path, name="pareto", objectives=["latency"], limits={}))]) == 0
     result = json.loads((tmp_path / "runs/small/search/result.json").read_text())

@@ -773,8 +773,16 @@ def test_a_run_on_s3_is_trained_searched_reported_and_reused_without_any_folder_
     file = small_run(tmp_path, storage_path=bucket, report=True)
     assert main(["run", str(file)]) == 0
     assert capsys.readouterr().out.endswith(f"run folder: {bucket}/small\n")
+    reusing = ("--set", "name=other", "--set", f"train.reuse={bucket}/small")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "checking"))
+    assert main(["check", str(file), *reusing]) == 0
+    assert main(["check", str(file), *reusing, "--set", "train.epochs=5"]) == 2
+    assert (
+        f"train.reuse: {bucket}/small trained other supernets (train.epochs 4 there, 5 here)" in capsys.readouterr().err
+    )
+    assert not list((tmp_path / "checking").rglob("metrics.jsonl")), "a check reads the configuration alone"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "reusing"))
-    assert main(["run", str(file), "--set", "name=other", "--set", f"train.reuse={bucket}/small"]) == 0
+    assert main(["run", str(file), *reusing]) == 0
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "ranking"))
     assert main(["rank", str(file), "--sample", "20"]) == 0
     assert f"supernet: that of {bucket}/small\n" in capsys.readouterr().out
