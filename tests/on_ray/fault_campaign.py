@@ -1,6 +1,9 @@
 """Faults, counted: runs of the whole pipeline to which a seeded schedule does what can be done to them.
 
     python -m tests.on_ray.fault_campaign [--seed 0] [--faults 50] [--minutes 60] [--out FILE.md]
+    python -m tests.on_ray.fault_campaign --of FILE.jsonl ...    # one account of several campaigns
+
+Beside FILE.md lies FILE.jsonl, with a line for each run as soon as it has ended.
 
 Each run trains a supernet on random paths, with alphas, and searches by one-shot accuracy on two evaluation actors. It
 is struck at epochs and numbers of judged architectures that the seed draws, and given the same command again whenever
@@ -13,6 +16,7 @@ import argparse
 import contextlib
 import datetime
 import itertools
+import json
 import os
 import platform
 import random
@@ -23,7 +27,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +142,7 @@ class Report:
 
     Attributes:
         place: Where it was carried out.
+        seed: Of the campaign.
         strikes: What was done to it.
         missed: What could not be done, and why.
         lost: What differs from the undisturbed run.
@@ -147,6 +152,7 @@ class Report:
     """
 
     place: str
+    seed: int = 0
     strikes: list[Strike] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -157,6 +163,13 @@ class Report:
     @property
     def faults(self) -> int:
         return sum(len(strike.kinds) for strike in self.strikes)
+
+    @classmethod
+    def read(cls, line: str) -> Report:
+        """Returns the report that a line of JSON holds."""
+        values = json.loads(line)
+        strikes = [Strike(**{**strike, "kinds": tuple(strike["kinds"])}) for strike in values.pop("strikes")]
+        return cls(**values, strikes=strikes)
 
 
 def run_file(folder: Path, storage: Path, size: Size) -> Path:
@@ -206,7 +219,7 @@ class Campaign:
     def __init__(self, folder: Path, seed: int, size: Size, log: Any) -> None:
         """Takes an empty folder, the seed of all that is drawn, and where to say what happens."""
         self._size = size
-        self._folder, self._chance, self._log = folder, random.Random(seed), log
+        self._folder, self._seed, self._chance, self._log = folder, seed, random.Random(seed), log
         self.reports: list[Report] = []
         self._sweeps: SweepCampaign | None = None
         self._expected: dict[int, dict[str, Any]] = {}
@@ -229,7 +242,7 @@ class Campaign:
         if name == "sweep":
             return self._run_sweep([kind for group in deck[0] for kind in group])
         expected = self._undisturbed(PLACES[name].workers)
-        report = Report(name)
+        report = Report(name, self._seed)
         self.reports.append(report)
         began, before = time.monotonic(), set(Path("/dev/shm").iterdir())
         folder = self._new_folder(f"{len(self.reports)}-{name}")
@@ -254,22 +267,25 @@ class Campaign:
             self._count_repeated(folder, report)
             report.left += [f"in the run's folder: {path}" for path in _halves(folder / "disk/small")]
         report.left += [str(path) for path in _unused(set(Path("/dev/shm").iterdir()) - before)]
-        report.left += [str(path) for pid in place.commands for path in Path("/tmp").glob(f"raynas-{pid}-*")]
+        report.left += place.rays()
         report.seconds = time.monotonic() - began
         self._say(f"{report}")
         return report
 
     def _run_sweep(self, kinds: Sequence[str]) -> Report:
         """Carries out one disturbed sweep and returns what became of it."""
-        report, began = Report("sweep"), time.monotonic()
+        report, began = Report("sweep", self._seed), time.monotonic()
         self.reports.append(report)
         if self._sweeps is None:
             self._sweeps = SweepCampaign(self._new_folder("sweeps"), self._chance, self._log)
         try:
-            strikes, report.lost, report.left = self._sweeps.run(kinds)
-            report.strikes = [Strike("train", 0, (kind,), again=again) for kind, again in strikes]
-        except (RuntimeError, OSError, Missed) as error:
+            struck = self._sweeps.run(kinds)
+        except (RuntimeError, OSError) as error:
             report.lost.append(str(error))
+        else:
+            report.strikes = [Strike("train", 0, (kind,), again=again) for kind, again in struck.strikes]
+            report.missed, report.lost, report.left = struck.missed, struck.lost, struck.left
+            report.untidy = struck.untidy
         report.seconds = time.monotonic() - began
         self._say(f"{report}")
         return report
@@ -442,16 +458,34 @@ def table(reports: list[Report]) -> list[str]:
     ]
 
 
-def written(reports: list[Report], seed: int, minutes: float) -> str:
+def place_table(reports: list[Report]) -> list[str]:
+    """Returns the faults by place as lines of Markdown."""
+    lines = ["| where | runs | faults | kinds | lost | left behind |", "| --- | --- | --- | --- | --- | --- |"]
+    for place in dict.fromkeys(ORDER):
+        there = [report for report in reports if report.place == place]
+        kinds = {kind for report in there for strike in report.strikes for kind in strike.kinds}
+        lost = sum(bool(report.lost) for report in there)
+        left = sum(len(report.left) for report in there)
+        faults = sum(report.faults for report in there)
+        lines.append(f"| {place} | {len(there)} | {faults} | {len(kinds)} | {lost} | {left} |")
+    return lines
+
+
+def written(reports: list[Report]) -> str:
     """Returns the whole account as Markdown."""
     kinds = [kind for report in reports for strike in report.strikes for kind in strike.kinds]
+    seeds = sorted({report.seed for report in reports})
+    minutes = sum(report.seconds for report in reports) / 60
     lines = [
-        f"{len(kinds)} faults in {len(reports)} runs, seed {seed}, {datetime.date.today()}, {minutes:.0f} minutes on "
+        f"{len(kinds)} faults of {len(set(kinds))} kinds in {len(reports)} runs, seed{'s' * (len(seeds) > 1)} "
+        f"{', '.join(map(str, seeds))}, {datetime.date.today()}, {minutes:.0f} minutes on "
         f"{platform.machine()} with {os.cpu_count()} cores, Python {platform.python_version()}: "
         f"{sum(bool(report.lost) for report in reports)} results lost, "
         f"{sum(len(report.left) for report in reports)} things left behind.",
         "",
         *table(reports),
+        "",
+        *place_table(reports),
         "",
         "| run | where | faults | command given | seconds | lost | left behind |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -475,9 +509,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=60, help="no run is begun after so many")
     parser.add_argument("--places", nargs="+", default=ORDER, choices=[*PLACES, "sweep"], help="where, in turn")
     parser.add_argument("--out", type=Path)
+    parser.add_argument("--of", nargs="+", type=Path, help="print the account of what earlier campaigns left")
     options = parser.parse_args(arguments)
+    if options.of:
+        print(written([Report.read(line) for file in options.of for line in file.read_text().splitlines()]))
+        return 0
     for ends in (signal.SIGINT, signal.SIGTERM):  # in the background the first may be ignored, also by what is started
         signal.signal(ends, signal.default_int_handler)
+    if options.out:
+        options.out.with_suffix(".jsonl").unlink(missing_ok=True)
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="raynas_faults_") as folder:
         campaign = Campaign(Path(folder), options.seed, Size(), sys.stderr)
@@ -485,11 +525,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             done = sum(report.faults for report in campaign.reports) >= options.faults
             if done or time.monotonic() - began > 60 * options.minutes:
                 break
-            campaign.run(name, DECKS[name])
-    account = written(campaign.reports, options.seed, (time.monotonic() - began) / 60)
-    print(account)
-    if options.out:
-        options.out.write_text(account)
+            report = campaign.run(name, DECKS[name])
+            if options.out:
+                options.out.write_text(written(campaign.reports))
+                with options.out.with_suffix(".jsonl").open("a") as stream:
+                    stream.write(json.dumps(asdict(report)) + "\n")
+    print(written(campaign.reports))
     return int(any(report.lost or report.left or report.untidy for report in campaign.reports))
 
 

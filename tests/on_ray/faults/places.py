@@ -1,5 +1,6 @@
 """Where the runs of a campaign are carried out: on a Ray of their own, on a cluster, as jobs of a head."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +14,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from raynas.storage.ownership import Owner
+from raynas.storage.temporary_folder import OWNER_FILE
 from tests.on_ray.faults.processes import MARK, Process, marked
 from tests.on_ray.faults.space import JUDGED
 from tests.stages.runs import ROOT
@@ -89,6 +92,15 @@ class Place(ABC):
     def left(self) -> list[str]:
         """Returns the actors and placement groups that are left on what stays."""
         return []
+
+    def rays(self) -> list[str]:
+        """Returns the folders of local Rays that were started by commands given here."""
+        left = []
+        for file in Path(f"/tmp/raynas-{os.getuid()}").glob(f"*/{OWNER_FILE}"):
+            with contextlib.suppress(FileNotFoundError):  # another Ray on this machine has ended
+                if Owner.read(file.read_bytes()).process in self.commands:
+                    left.append(str(file.parent))
+        return left
 
     def remains(self) -> list[str]:
         """Returns what lies in the folder for temporary files."""

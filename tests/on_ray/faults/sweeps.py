@@ -7,10 +7,11 @@ import json
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.on_ray.faults.kinds import KINDS, Run
+from tests.on_ray.faults.kinds import KINDS, Missed, Run
 from tests.on_ray.faults.places import Local
 from tests.on_ray.faults.processes import wait_for_end
 from tests.on_ray.test_sweep import sweep_file
@@ -20,11 +21,34 @@ ATTEMPTS = 3
 """How often the command is given again after one strike before the sweep counts as lost."""
 
 
+VICTIM_SECONDS = 30.0
+"""How long a strike waits for its victim: between two trials, or two attempts of one, nothing trains."""
+
+
+@dataclass
+class Struck:
+    """What became of one disturbed sweep.
+
+    Attributes:
+        strikes: The kinds of faults, each with how often the command was given again after it.
+        missed: What could not be done, and why.
+        lost: What differs from the undisturbed sweep.
+        left: What stayed behind.
+        untidy: What was said as it should not be.
+    """
+
+    strikes: list[tuple[str, int]] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    lost: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    untidy: list[str] = field(default_factory=list)
+
+
 class OfSweeps(Local):
     """A Ray of its own for every command, with room for the workers of one trial at a time."""
 
-    def command(self, file: Path) -> list[str]:
-        return ["sweep", str(file), "--set", "local_cpus=2"]
+    def options(self) -> list[str]:
+        return ["--set", "local_cpus=2"]
 
 
 def leading_sweep(folder: Path, epochs: int) -> Path:
@@ -68,50 +92,67 @@ class SweepCampaign:
         self._folder, self._chance, self._log, self._epochs = folder, chance, log, epochs
         self._number = 0
         place, file = self._new_place()
-        process = place.start(file, place.folder / "said")
+        process = place.start(file, place.folder / "said", "sweep")
         if process.wait():
             raise RuntimeError((place.folder / "said").read_text())
         self._end(place)
         self._expected = results(place.folder / "runs/small", epochs)
+        if any(trial["status"] != "done" for trial in self._expected.values()):
+            raise RuntimeError(f"a trial of the undisturbed sweep has failed: {self._expected}")
 
-    def run(self, strikes: Sequence[str]) -> tuple[list[tuple[str, int]], list[str], list[str]]:
+    def run(self, strikes: Sequence[str]) -> Struck:
         """Carries out one disturbed sweep.
 
         Args:
             strikes: The kinds of faults, which come in an order and at epochs that the seed draws.
-
-        Returns:
-            The strikes, each with how often the command was given again after it; what was lost; what was left behind.
         """
         place, file = self._new_place()
         kinds = self._chance.sample(list(strikes), len(strikes))
         positions = sorted(self._chance.sample(range(3, 2 * self._epochs - 3), len(kinds)))
-        done: list[tuple[str, int]] = []
-        lost: list[str] = []
-        left: list[str] = []
+        struck = Struck()
         run = Run(
             place,
             place.folder / "runs",
             random.Random(self._chance.random()),
-            place.start(file, place.folder / "said-0"),
+            place.start(file, place.folder / "said-0", "sweep"),
         )
         try:
             for kind, position in zip(kinds, positions, strict=True):
-                done.append((kind, self._bring_to(run, file, position)))
-                self._say(f"    epoch {epochs_done(run.folder)} of {2 * self._epochs}: {kind}")
-                KINDS[kind].strike(run)
-            again = self._bring_to(run, file, None)
-            given = [*(times for _, times in done[1:]), again]  # what a strike cost shows before the next
-            done = [(kind, times) for (kind, _), times in zip(done, given, strict=True)]
+                self._bring_to(run, file, position, struck)
+                self._strike(run, kind, struck)
+            self._bring_to(run, file, None, struck)
             found = results(run.folder, self._epochs)
-            lost += [f"{name} differs" for name in self._expected if found.get(name) != self._expected[name]]
+            struck.lost += [f"{name} differs" for name in self._expected if found.get(name) != self._expected[name]]
+        except RuntimeError as error:
+            struck.lost.append(str(error))
         finally:
             run.process.kill()
-            left += self._end(place)
-        return done, lost, left
+            said = [path.read_text(errors="replace") for path in sorted(place.folder.glob("said-*"))]
+            struck.untidy += [f"a traceback was shown: {text[-2000:]}" for text in said if "Traceback" in text]
+            struck.left += self._end(place)
+        return struck
 
-    def _bring_to(self, run: Run, file: Path, position: int | None) -> int:
-        """Waits until so many epochs are done, or for the end; returns how often the command was given again."""
+    def _strike(self, run: Run, kind: str, struck: Struck) -> None:
+        """Strikes a sweep, as soon as there is what the strike is for."""
+        deadline = time.monotonic() + VICTIM_SECONDS
+        while True:
+            try:
+                KINDS[kind].strike(run)
+                break
+            except Missed as why:
+                if run.process.poll() is not None or time.monotonic() > deadline:
+                    struck.missed.append(f"{kind}: {why}")
+                    return
+            time.sleep(0.2)
+        struck.strikes.append((kind, 0))
+        self._say(f"    epoch {epochs_done(run.folder)} of {2 * self._epochs}: {kind}")
+
+    def _bring_to(self, run: Run, file: Path, position: int | None, struck: Struck) -> None:
+        """Waits until so many epochs are done, or for the end; gives the command again where it has failed.
+
+        Raises:
+            RuntimeError: If that does not help.
+        """
         again = 0
         while position is None or epochs_done(run.folder) < position:
             status = run.process.poll()
@@ -119,12 +160,14 @@ class SweepCampaign:
                 break
             if status is not None:
                 said = run.place.folder / f"said-{len(run.place.commands) - 1}"
-                if again == ATTEMPTS:
+                if again == ATTEMPTS or not struck.strikes:
                     raise RuntimeError(f"the sweep cannot be brought to its end: {said.read_text()[-2000:]}")
                 again += 1
-                run.process = run.place.start(file, run.place.folder / f"said-{len(run.place.commands)}")
+                run.process = run.place.start(file, run.place.folder / f"said-{len(run.place.commands)}", "sweep")
             time.sleep(0.1)
-        return again
+        if again:
+            kind, times = struck.strikes[-1]
+            struck.strikes[-1] = (kind, times + again)
 
     def _new_place(self) -> tuple[OfSweeps, Path]:
         folder = self._folder / f"sweep-{self._number}"
@@ -136,7 +179,7 @@ class SweepCampaign:
         """Returns what is left of a place, after waiting for it to go."""
         left = [f"process {process.pid} {process.name[:80]}" for process in wait_for_end(place.processes, 60)]
         left += [f"temporary file {name}" for name in place.remains()]
-        left += [str(path) for pid in place.commands for path in Path("/tmp").glob(f"raynas-{pid}-*")]
+        left += place.rays()
         place.remove()
         return left
 
