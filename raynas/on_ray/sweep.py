@@ -457,12 +457,17 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
             if sweep.settings.scheduler == "asha" or sweep.settings.metric in OF_TRAINING:
                 tune.report(metrics)
 
+        def say(line: str) -> None:
+            state["waits"] = line  # in all that is kept from now on, so that the sweep sees it
+            write_json(file, {**read_json(file), **state})
+            mirror.push(file)
+
         keep("running", 0, {})
         feed = EpochFeed(report)
         metrics: dict[str, float] = {}
         try:
             with stopped_by(board, trial.name):
-                metrics = carry_out(trial, sweep, plan.shared, feed, tune.report)
+                metrics = carry_out(trial, sweep, plan.shared, feed, tune.report, say)
         except (Busy, Lost, Stopped):  # another process works on what is needed: Tune starts the trial again
             raise
         except (ValueError, RuntimeError, OSError) as error:  # after anything else it does so too
@@ -476,17 +481,19 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
 
 
 class _Shown:
-    """Says how far a sweep is: a bar of its trials, and a line for each that ends."""
+    """Says how far a sweep is: a bar of its trials, and a line for each that ends or waits for another process."""
 
     def __init__(self, sweep: Sweep, mirror: Mirror, progress: Progress) -> None:
         """Takes the sweep, its files, and where to show it; what has ended before is not said again."""
         self._sweep, self._mirror, self._progress = sweep, mirror, progress
         self._number = sweep.number
         self._said = {state["name"] for state in _states(mirror.folder) if state["status"] in ENDED}
+        self._waits: set[tuple[str, str]] = set()
 
     def refresh(self) -> None:
         """Says what is new, and brings the results up to date with it."""
         states = _states(self._mirror.folder)
+        self._say_waits(states)
         ended = [state for state in states if state["status"] != "running"]
         new = [state for state in ended if state["name"] not in self._said]
         for state in new:
@@ -500,6 +507,14 @@ class _Shown:
         running = [state for state in states if state["status"] == "running"]
         epochs = f"  at epochs {', '.join(str(state['epochs']) for state in running[:8])}" if running else ""
         self._progress.show("sweep", len(ended), self._number, f"{len(running)} running{epochs}{best}")
+
+    def _say_waits(self, states: Sequence[Mapping[str, Any]]) -> None:
+        """Says, once each, whom running trials wait for."""
+        for state in states:
+            wait = (state["name"], str(state.get("waits")))
+            if state["status"] == "running" and "waits" in state and wait not in self._waits:
+                self._waits.add(wait)
+                self._progress.note(f"{state['name']}: {state['waits']}")
 
     def _told(self, state: Mapping[str, Any]) -> str:
         """Returns how a trial ended, in a line."""

@@ -150,7 +150,12 @@ def _lines(file: Path) -> list[dict[str, Any]]:
 
 
 def carry_out(
-    trial: Trial, sweep: Sweep, shared: frozenset[str], feed: EpochFeed, report: Callable[[dict[str, Any]], None]
+    trial: Trial,
+    sweep: Sweep,
+    shared: frozenset[str],
+    feed: EpochFeed,
+    report: Callable[[dict[str, Any]], None],
+    say: Callable[[str], None],
 ) -> dict[str, float]:
     """Returns what a trial measured, after all of its stages, or what was left of them.
 
@@ -160,6 +165,7 @@ def carry_out(
         shared: Digests of the trainings that are carried out once for several trials.
         feed: Receives the epochs.
         report: Receives what `RoomFeed` reports.
+        say: Takes a line about another process that the trial waits for.
 
     Raises:
         ValueError: If something of the user's is not as it should be.
@@ -179,8 +185,10 @@ def carry_out(
         room()
 
     if shares:
-        train_shared(training, silent, on_ray, watch=watch)
-    result = run(config, silent, on_ray, watch=watch, wait=60)  # workers of a killed sweep may live for some seconds
+        train_shared(training, silent, on_ray, watch=watch, say=say)
+    result = run(
+        config, silent, on_ray, watch=watch, wait=60, say=say
+    )  # workers of a killed sweep may live for some seconds
     feed()
     assert result is not None
     ranking = None

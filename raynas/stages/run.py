@@ -42,7 +42,11 @@ from raynas.supernet.workers import Workers
 
 @contextmanager
 def opened(
-    config: RunConfig, console: Console, wait: float = 0, ignore: tuple[str, ...] = ()
+    config: RunConfig,
+    console: Console,
+    wait: float = 0,
+    ignore: tuple[str, ...] = (),
+    say: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[Task, Mirror]]:
     """Yields the task and the folder of a run, which this process owns for the time of the block.
 
@@ -51,6 +55,7 @@ def opened(
         console: For what there is to say.
         wait: Seconds to wait for another process that holds it.
         ignore: Sections of the configuration that may differ from the folder's.
+        say: Takes a line about an owner that is waited for; by default the console does.
 
     Raises:
         Busy: If another process works on the run.
@@ -59,7 +64,7 @@ def opened(
     prepared = prepare(config, console, ignore=ignore)  # before the folder is made: a mistake leaves nothing behind
     task = prepared.task
     _print(console, prepared.lines)
-    with mirrored(config, console.print, wait) as mirror:
+    with mirrored(config, say or console.print, wait) as mirror:
         folder = open_run(config, ignore)
         if (change := rounding_change(config)) is not None:
             console.print(change, highlight=False, markup=False, soft_wrap=True)
@@ -141,6 +146,7 @@ def run(
     *,
     watch: Callable[[], None] = _nothing,
     wait: float = 0,
+    say: Callable[[str], None] | None = None,
 ) -> Result | None:
     """Carries out stages of a run and returns the search's result, or None without a search.
 
@@ -152,13 +158,14 @@ def run(
         watch: Called after the training and, while it lasts and while the search does, after every epoch and every
             batch of rows, or at least as often.
         wait: Seconds to wait for another process that carries out the same run.
+        say: Takes a line about such a process; by default the console does.
 
     Raises:
         Busy: If another process works on the run.
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If training keeps failing, or an evaluation fails.
     """
-    with opened(config, console, wait) as (task, mirror), open_backend(config) as backend:
+    with opened(config, console, wait, say=say) as (task, mirror), open_backend(config) as backend:
         if "search" in stages and needs_latency(config):
             with Progress(console, "measuring latency") as progress:
                 task = with_latency(task, mirror.folder, progress)
@@ -189,7 +196,13 @@ def _watched_judging(task: Task, backend: Backend, progress: Progress, watch: Ca
         yield replace(judge, stream=stream)
 
 
-def train_shared(config: RunConfig, console: Console, open_backend: OpenBackend, watch: Callable[[], None]) -> None:
+def train_shared(
+    config: RunConfig,
+    console: Console,
+    open_backend: OpenBackend,
+    watch: Callable[[], None],
+    say: Callable[[str], None] | None = None,
+) -> None:
     """Trains the supernets of a run that others reuse, or waits until another process has.
 
     Args:
@@ -197,13 +210,14 @@ def train_shared(config: RunConfig, console: Console, open_backend: OpenBackend,
         console: For progress.
         open_backend: Makes what trains in more than this process.
         watch: Called after every epoch, or at least as often.
+        say: Takes a line about a process that is waited for; by default the console does.
 
     Raises:
         Busy: If another process works on the run.
         ValueError: If something of the user's is not as it should be.
         RuntimeError: If training keeps failing.
     """
-    with opened(config, console, math.inf, BESIDE_TRAINING) as (task, mirror), open_backend(config) as backend:
+    with opened(config, console, math.inf, BESIDE_TRAINING, say) as (task, mirror), open_backend(config) as backend:
         train(task, mirror, backend, console, watch)
         watch()
 

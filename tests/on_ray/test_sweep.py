@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
 import signal
 import statistics
+import threading
 import time
 from collections import Counter
 from pathlib import Path
@@ -15,13 +17,16 @@ from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 
 from raynas.config.reading import load_config
 from raynas.config.sweeps import Sweep, load_sweep
 from raynas.on_ray import sweep as sweeping
 from raynas.on_ray.sweep import shared_trainings, summary
 from raynas.on_ray.trial import ROOM, TRAINED, EpochFeed, RoomFeed, as_trial, is_alone, metrics_of, trial_needs
-from raynas.storage.ownership import Busy, Lost
+from raynas.stages.progress import Progress
+from raynas.storage.mirror import Mirror
+from raynas.storage.ownership import Busy, FolderRegister, Lost, owning
 from raynas.storage.run_folder import training_digest
 from tests.stages.runs import command, losses, outcome, small_run, start, succeed, wait_until
 
@@ -55,6 +60,36 @@ def test_a_trial_that_another_process_keeps_from_its_work_is_left_to_tune_to_sta
     with pytest.raises(type(error)):
         sweeping.run_trial({}, plan)  # type: ignore[arg-type]
     assert json.loads((sweep.folder / f"states/{trial.name}.json").read_text())["status"] == "running"
+
+
+def test_a_sweep_says_whom_a_trial_waits_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of this process owns the trial's run until the sweep has said so."""
+    sweep = read(tmp_path, {**METHODS, "metric": "fitness"}, search={"fitness": "num_parameters"})
+    trial, out = sweep.trials()[0], io.StringIO()
+    monkeypatch.setattr("ray.tune.report", lambda metrics: None)
+    plan = SimpleNamespace(sweep=sweep, shared=frozenset(), trial=lambda chosen: trial)
+    began = threading.Event()
+
+    def own_until_it_is_said() -> None:
+        with owning(FolderRegister(trial.config.folder)):
+            began.set()
+            with Progress(Console(file=out, width=200), "sweep") as progress:
+                shown = sweeping._Shown(sweep, Mirror(sweep.folder), progress)
+                deadline = time.monotonic() + 60
+                while "waiting" not in out.getvalue() and time.monotonic() < deadline:
+                    shown.refresh()
+                    time.sleep(0.05)
+                shown.refresh()
+
+    owner = threading.Thread(target=own_until_it_is_said)
+    owner.start()
+    assert began.wait(60)
+    sweeping.run_trial({}, plan)  # type: ignore[arg-type]
+    owner.join()
+    said = [line for line in out.getvalue().splitlines() if "waiting for its end" in line]
+    assert len(said) == 1
+    assert said[0].startswith(f"{trial.name}: {trial.config.folder} was last worked on by ")
+    assert json.loads((sweep.folder / f"states/{trial.name}.json").read_text())["status"] == "done"
 
 
 def shared(folder: Path, sweep: dict[str, Any], **sections: Any) -> set[str]:
