@@ -118,10 +118,7 @@ def _tick(progress: Progress, signal: signals.Noted, waits_for: str | None) -> N
 
 
 class _Attempt:
-    """A trainer of a fixed number of workers, in a Ray task, so that this process only waits.
-
-    Ctrl-C ends this process, and Ray ends the task.
-    """
+    """A trainer of a fixed number of workers, in a Ray task, so that this process only waits."""
 
     def __init__(
         self, config: RunConfig, mirror: Mirror, progress: Progress, room: Room, mailbox: Any, signal: signals.Noted
@@ -159,12 +156,25 @@ class _Attempt:
             failure: Failure | None = ray.get(self._task)
         except ray.exceptions.RayError as error:
             return Failure(f"the trainer was lost ({type(error).__name__})")
+        except BaseException:
+            self._end()
+            raise
         finally:
             shutil.rmtree(
                 self._mirror.folder / RAY, ignore_errors=True
             )  # checkpoints are ours; Ray keeps nothing there
             self._mirror.remove(RAY)
         return failure
+
+    def _end(self) -> None:
+        """Ends the trainer and its workers, which nothing else ends as long as this process lives.
+
+        The process of a trial that Tune has stopped lives on, and serves the next trial.
+        """
+        import ray
+
+        with contextlib.suppress(ray.exceptions.RayError):  # it went with the cluster
+            ray.cancel(self._task, force=True)
 
     def _ask_to_stop(self) -> None:
         """Asks the workers to save and stop, if a signal came or there is room for more of them."""

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from pathlib import Path
@@ -157,10 +158,12 @@ class Trainer:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, trains: bool) -> None:
         self.requests: list[Stop] = []
+        self.cancelled: list[object] = []
         self._trains = trains
         monkeypatch.setattr("ray.remote", lambda **options: lambda function: self)
         monkeypatch.setattr("ray.wait", lambda tasks, timeout: ([], tasks))
         monkeypatch.setattr("ray.get", lambda answer, timeout: answer)
+        monkeypatch.setattr("ray.cancel", lambda task, force: self.cancelled.append((task, force)))
         monkeypatch.setattr(ray_train.cluster, "missing", lambda needs: "")
         self.post = self
 
@@ -206,6 +209,20 @@ def test_a_larger_trainer_is_asked_for_until_the_workers_stop(tmp_path: Path, mo
     with pytest.raises(InterruptedError):
         attempt.result(watch)
     assert trainer.requests == [Stop("there is room for 5 training workers instead of 2")] * 2
+
+
+def test_a_trial_that_tune_stops_takes_its_trainer_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tune ends a trial by SystemExit out of its next report, and its process goes on with another trial."""
+    trainer, config = Trainer(monkeypatch, trains=True), load_config(small_run(tmp_path))
+    attempt = _Attempt(config, Mirror(tmp_path), Progress(Console(), "-"), Room(config, 1), trainer, Noted())
+    assert trainer.cancelled == []
+
+    def watch() -> None:
+        sys.exit(0)
+
+    with pytest.raises(SystemExit):
+        attempt.result(watch)
+    assert trainer.cancelled == [(attempt._task, True)]
 
 
 def test_a_mailbox_passes_a_request_on_to_the_attempt_that_it_is_for() -> None:
