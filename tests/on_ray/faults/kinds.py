@@ -241,7 +241,10 @@ def _results(folder: Path) -> dict[str, object]:
 
 def _untimed(file: Path) -> object:
     if file.suffix == ".json":
-        return {key: value for key, value in json.loads(file.read_text()).items() if key != "seconds"}
+        content = json.loads(file.read_text())
+        if isinstance(content, dict):  # the list of a report's figures is none
+            content.pop("seconds", None)
+        return content
     return file.read_text() if file.suffix == ".csv" else file.name
 
 
