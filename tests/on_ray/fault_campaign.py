@@ -85,12 +85,13 @@ DECKS: dict[str, Deck] = {
             ("read_only",),
             ("owner", "flipped"),
             ("terminate",),
+            ("driver", "missing", "progress", "locks", "halves"),
             ("interrupt",),
         ],
-        [("full",), ("driver", "history"), ("away",), ("read_only",)],
+        [("full",), ("driver", "history"), ("away",), ("owner", "history", "progress", "halves"), ("read_only",)],
         [("rank",), ("report",), ("rank",), ("report",)],
     ),
-    "sweep": ([("worker",), ("leader",), ("driver",)], [], []),
+    "sweep": ([("worker",), ("leader",), ("terminate",), ("driver",)], [], []),
 }
 """What strikes a run's training, its search and what follows, by where it is carried out; groups strike together."""
 
