@@ -54,7 +54,7 @@ def test_a_wrong_configuration_gives_the_same_message_from_all_verbs(
     monkeypatch.chdir(tmp_path)
     file = small_run(tmp_path, **sections)
     swept = tmp_path / "swept.yaml"
-    swept.write_text(file.read_text() + "sweep: {keys: {seed: [3, 4]}, metric: fitness}\n")
+    swept.write_text(file.read_text() + "sweep: {keys: {search.top: {grid: [3, 4]}}, metric: fitness}\n")
     words = [word for override in overrides for word in ("--set", override)]
     said = {}
     for verb in VERBS:
