@@ -13,6 +13,7 @@ import functools
 import importlib
 import pkgutil
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -51,15 +52,17 @@ class Family(Generic[RowType]):
         key: The key, such as ``search.fitness``.
         kind: The class of the rows.
         package: The package whose modules state the rows that raynas brings along.
+        accepts: Whether the key can name a row, where two keys share one kind of rows.
     """
 
     key: str
     kind: type[RowType]
     package: str
+    accepts: Callable[[RowType], bool] = lambda row: True
 
     def rows(self) -> dict[str, RowType]:
         """Returns the rows that raynas brings along by their names, sorted."""
-        return _rows_in(self.package, self.kind)
+        return {name: row for name, row in _rows_in(self.package, self.kind).items() if self.accepts(row)}
 
     def names(self) -> tuple[str, ...]:
         """Returns the names that raynas brings along."""
@@ -86,20 +89,28 @@ class Family(Generic[RowType]):
                 f"{self.key}: expected {echo(name)} to be a {self.kind.__module__}.{self.kind.__name__}, got "
                 f"{type(found).__name__}; name the row, not what it makes"
             )
+        if not self.accepts(found):
+            raise ValueError(f"{self.key}: {echo(name)} does not serve this key; name another row, or extend this one")
         return found
 
-    def path_of(self, row: RowType) -> str:
+    def path_of(self, row: RowType, module: str = "") -> str:
         """Returns how a run file names a row: by its name, or by the dotted path of the module that states it.
 
+        Args:
+            row: The row.
+            module: The module to look in first, by its dotted name.
+
         Raises:
-            ValueError: If no module that is loaded states the row under a name.
+            ValueError: If no module that can be imported states the row under a name.
         """
         if self.rows().get(row.name) is row:
             return row.name
-        for module_name, module in list(sys.modules.items()):
-            for name, value in list(vars(module).items()) if module is not None else ():
+        for path in (module, *sorted(sys.modules)):
+            if path == "__main__":  # which other processes cannot import
+                continue
+            for name, value in list(getattr(sys.modules.get(path), "__dict__", {}).items()):
                 if value is row:
-                    return f"{module_name}.{name}"
+                    return f"{path}.{name}"
         raise ValueError(
             f"{self.key}: expected a row that a module states under a name, got {echo(row)}; assign it in a module"
         )

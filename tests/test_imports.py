@@ -24,9 +24,12 @@ TABLE = {
     "arguments": ((), ()),
     "search_space": ((), ("numpy",)),
     "search": (("search_space",), ("numpy", "moocore")),
-    "data": ((), ("torch", "torchvision", "numpy", "PIL", "pyarrow", "sklearn")),
+    "data": (
+        ("failures", "members", "messages", "options"),
+        ("torch", "torchvision", "numpy", "PIL", "pyarrow", "sklearn"),
+    ),
     "training": ((), ("torch", "torchvision", "numpy")),
-    "supernet": (("search_space", "training"), ("torch", "numpy")),
+    "supernet": (("members", "search_space", "training"), ("torch", "numpy")),
     "spaces": (
         (
             *("failures", "messages", "own_modules", "search_space"),
@@ -38,14 +41,14 @@ TABLE = {
         ("messages", "search_space", "supernet", "training", "data"),
         ("torch", "numpy", "scipy", "nats_bench"),
     ),
-    "algorithms": (CORE, ("torch", "numpy", "scipy")),
+    "algorithms": ((*CORE, "members"), ("torch", "numpy", "scipy")),
     "own_modules": ((), ()),
     "messages": ((), ()),
     "failures": (("messages",), ()),
     "output": ((), ()),
     "members": (("failures", "messages", "own_modules"), ()),
     "options": (("messages",), ("pydantic",)),
-    "config": (("algorithms", "members", "messages", "options"), ("pydantic", "yaml", "numpy")),
+    "config": ((*CORE, "algorithms", "members", "messages", "options"), ("pydantic", "pydantic_core", "yaml", "numpy")),
     "storage": (("config", "failures", "messages", "supernet"), ("torch", "numpy", "pyarrow", "safetensors")),
     "stages": (
         (*CORE, "algorithms", "own_modules", "config", "failures", "messages", "records", "storage"),

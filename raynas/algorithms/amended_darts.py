@@ -20,4 +20,4 @@ from dataclasses import replace
 
 from raynas.algorithms.darts import DARTS
 
-AMENDED_DARTS = replace(DARTS, gradient="amended")
+AMENDED_DARTS = replace(DARTS, name="amended_darts", gradient="amended")

@@ -22,6 +22,7 @@ from dataclasses import replace
 from raynas.algorithms import Algorithm
 
 DARTS = Algorithm(
+    name="darts",
     sampling="mixture",
     labels="true",
     search="derive",
@@ -31,4 +32,4 @@ DARTS = Algorithm(
     before_weights=True,
 )
 
-DARTS_SECOND_ORDER = replace(DARTS, gradient="second")
+DARTS_SECOND_ORDER = replace(DARTS, name="darts_second_order", gradient="second")

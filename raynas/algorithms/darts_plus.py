@@ -13,4 +13,4 @@ from dataclasses import replace
 
 from raynas.algorithms.darts import DARTS
 
-DARTS_PLUS = replace(DARTS, most_skips=2)
+DARTS_PLUS = replace(DARTS, name="darts_plus", most_skips=2)

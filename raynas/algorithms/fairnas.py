@@ -10,4 +10,4 @@ from dataclasses import replace
 
 from raynas.algorithms.spos import SPOS
 
-FAIRNAS = replace(SPOS, sampling="fair")
+FAIRNAS = replace(SPOS, name="fairnas", sampling="fair")

@@ -21,6 +21,7 @@ Reference: Dong and Yang 2019, "Searching for A Robust Neural Architecture in Fo
 from raynas.algorithms import Algorithm
 
 GDAS = Algorithm(
+    name="gdas",
     sampling="gumbel",
     labels="true",
     search="derive",

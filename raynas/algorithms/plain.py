@@ -5,6 +5,10 @@ A search that does not beat the most parameters, or the most multiply-adds, has 
 
 from raynas.algorithms import Algorithm
 
-NUM_PARAMETERS = Algorithm(sampling="uniform", labels="true", search="evolution", fitness="num_parameters")
+NUM_PARAMETERS = Algorithm(
+    name="num_parameters", sampling="uniform", labels="true", search="evolution", fitness="num_parameters"
+)
 
-MULTIPLY_ADDS = Algorithm(sampling="uniform", labels="true", search="evolution", fitness="multiply_adds")
+MULTIPLY_ADDS = Algorithm(
+    name="multiply_adds", sampling="uniform", labels="true", search="evolution", fitness="multiply_adds"
+)

@@ -14,4 +14,4 @@ from dataclasses import replace
 
 from raynas.algorithms.gdas import GDAS
 
-PROXYLESS = replace(GDAS, gates="two_paths", path_per_cell=False)
+PROXYLESS = replace(GDAS, name="proxyless", gates="two_paths", path_per_cell=False)

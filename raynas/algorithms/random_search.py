@@ -8,4 +8,6 @@ Reference: Li and Talwalkar 2019, "Random Search and Reproducibility for Neural 
 
 from raynas.algorithms import Algorithm
 
-RANDOM_SEARCH = Algorithm(sampling="uniform", labels="true", search="random", fitness="one_shot_accuracy")
+RANDOM_SEARCH = Algorithm(
+    name="random_search", sampling="uniform", labels="true", search="random", fitness="one_shot_accuracy"
+)

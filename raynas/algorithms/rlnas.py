@@ -19,4 +19,4 @@ Reference: Zhang, Hou, Zhang, Sun 2021, "Neural Architecture Search with Random 
 
 from raynas.algorithms import Algorithm
 
-RLNAS = Algorithm(sampling="uniform", labels="random", search="evolution", fitness="angle")
+RLNAS = Algorithm(name="rlnas", sampling="uniform", labels="random", search="evolution", fitness="angle")

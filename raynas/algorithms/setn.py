@@ -21,6 +21,7 @@ Reference: Dong and Yang 2019, "One-Shot Neural Architecture Search via Self-Eva
 from raynas.algorithms import Algorithm
 
 SETN = Algorithm(
+    name="setn",
     sampling="uniform",
     labels="true",
     search="alpha_sampling",

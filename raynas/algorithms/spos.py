@@ -16,4 +16,4 @@ Sampling", ECCV.
 
 from raynas.algorithms import Algorithm
 
-SPOS = Algorithm(sampling="uniform", labels="true", search="evolution", fitness="one_shot_accuracy")
+SPOS = Algorithm(name="spos", sampling="uniform", labels="true", search="evolution", fitness="one_shot_accuracy")

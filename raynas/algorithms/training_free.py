@@ -11,4 +11,6 @@ Reference: Zhang, Hou, Zhang, Sun 2021, "Neural Architecture Search with Random 
 
 from raynas.algorithms import Algorithm
 
-TRAINING_FREE = Algorithm(sampling="uniform", labels="random", search="evolution", fitness="initial_angle")
+TRAINING_FREE = Algorithm(
+    name="training_free", sampling="uniform", labels="random", search="evolution", fitness="initial_angle"
+)

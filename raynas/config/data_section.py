@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, field_validator, model_validator
 
+from raynas.config.further_keys import parse_with_further_keys
+from raynas.config.named import named
+from raynas.data.image_source import DATASETS, ImageSource
+from raynas.data.labels import LABELS
 from raynas.options import Location, Options, Pixels, Positive, Share
 
 
@@ -13,12 +18,12 @@ class DataSection(Options):
     """Images and labels.
 
     Attributes:
-        name: The data set.
+        name: The data set: a name, or the dotted path of a row of your own, whose further keys stand beside these.
         path: Its file or folder; for cifar10 and cifar100 where to keep the download.
-        labels: What the supernet is trained on.
+        labels: What the supernet is trained on: a name, or the dotted path of a method of your own.
         num_label_categories: Categories of random labels; as many as the data set has classes by default.
         train_portion: Share of the training images that trains the supernet; the rest is the search split.
-        max_images: Use only so many training images, drawn by the seed.
+        max_images: Use only so many training images, sampled by the seed.
         resolution: Height and width to resize to; the data set's own by default.
         crop_padding: Black pixels around an in-memory image that a random crop may shift into; by the data set by
             default.
@@ -34,9 +39,11 @@ class DataSection(Options):
             folder, or skip these files.
     """
 
-    name: Literal["digits", "cifar10", "cifar100", "imagenet16-120", "npz", "folder"]
+    model_config = ConfigDict(extra="allow")
+
+    name: Annotated[str, named(DATASETS)]
     path: Location | None = None
-    labels: Literal["true", "random", "shuffled", "random_each_iteration", "shuffled_each_iteration"] | None = None
+    labels: Annotated[str, named(LABELS)] | None = None
     num_label_categories: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
     train_portion: Share = 0.5
     max_images: Positive | None = None
@@ -55,11 +62,32 @@ class DataSection(Options):
     def _yaml_true(cls, value: object) -> object:
         return "true" if value is True else value  # YAML reads the word as a boolean
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_further_keys(cls, values: Any, parse: ModelWrapValidatorHandler[DataSection]) -> DataSection:
+        name = values.get("name") if isinstance(values, Mapping) else None
+        try:
+            row = DATASETS.row(name) if isinstance(name, str) else name
+        except ValueError:  # which keys it takes is not known; the validator of the name says why
+            return parse(values)
+        options = row.options if isinstance(row, ImageSource) else Options
+        return parse_with_further_keys(cls, values, parse, options)
+
+    @property
+    def source(self) -> ImageSource:
+        """The row of the data set."""
+        return DATASETS.row(self.name)
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """The further keys, which the data set takes."""
+        return dict(self.model_extra or {})
+
     @model_validator(mode="after")
     def _one_way_to_crop(self) -> DataSection:
-        if self.name == "folder" and self.crop_padding is not None:
+        if self.source.reads_files and self.crop_padding is not None:
             raise ValueError("crop_padding: files are cropped to a random area; leave it out (see data.crop_ratio)")
-        if self.name != "folder" and self.crop_ratio is not None:
+        if not self.source.reads_files and self.crop_ratio is not None:
             raise ValueError(
                 f"crop_ratio: only image files are cropped to a random area, not {self.name}; leave it out (see "
                 "data.crop_padding)"

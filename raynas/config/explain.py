@@ -9,9 +9,49 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel, ValidationError, create_model
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from raynas.members import Family
 from raynas.messages import echo, shortened
 from raynas.options import Options, OptionsType
+
+OWN_WORDS = "own_words"
+"""The type of mistakes whose message is complete."""
+
+
+def own_words(message: str) -> PydanticCustomError:
+    """Returns an error to raise in a validator, whose message stands after the key as it is."""
+    return PydanticCustomError(OWN_WORDS, "{message}", {"message": message})
+
+
+def raised_again(error: ValidationError) -> list[InitErrorDetails]:
+    """Returns the mistakes of an error, such that they can be raised together with others."""
+    mistakes: list[InitErrorDetails] = []
+    for mistake in error.errors():
+        kind: str | PydanticCustomError = mistake["type"]
+        if kind == OWN_WORDS:
+            kind = own_words(mistake["msg"])
+        again = InitErrorDetails(type=kind, loc=mistake["loc"], input=mistake["input"])
+        if "ctx" in mistake and isinstance(kind, str):
+            again["ctx"] = mistake["ctx"]
+        mistakes.append(again)
+    return mistakes
+
+
+def name_of(family: Family[Any], value: Any) -> Any:
+    """Returns the name or dotted path of a member; what is neither that nor its row is returned as it is.
+
+    Raises:
+        PydanticCustomError: If there is no such member.
+    """
+    try:
+        if isinstance(value, family.kind):
+            return family.path_of(value)
+        if isinstance(value, str):
+            family.row(value)
+    except ValueError as error:
+        raise own_words(str(error).removeprefix(f"{family.key}: ")) from error
+    return value
 
 
 def parse_section(values: Any, section: type[OptionsType], key: str) -> OptionsType:
@@ -64,6 +104,8 @@ def explain(error: ValidationError, model: type[BaseModel], section: str = "") -
         key = shortened(".".join([section, *parts] if section else parts))
         if mistake["type"] == "extra_forbidden":
             lines[key] = f"unknown key; {_suggest(parts, model)}"
+        elif mistake["type"] == OWN_WORDS:
+            lines[key] = mistake["msg"]
         elif mistake["type"] == "missing":
             lines[key] = "this key is required"
         elif mistake["type"] == "value_error":

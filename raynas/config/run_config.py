@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from raynas.algorithms import algorithms
+from raynas.algorithms import ALGORITHMS
 from raynas.config.data_section import DataSection
 from raynas.config.explain import explain
 from raynas.config.locations import checked_url, is_url, staging, within
+from raynas.config.named import named
 from raynas.config.search_section import BenchmarkSection, LatencySection, LimitsSection, SearchSection
 from raynas.config.train_section import AlphasSection, TrainSection
+from raynas.members import Need
 from raynas.messages import echo
 from raynas.options import Location, Options, OptionsType, Processes, Seed
+from raynas.supernet.routes import GATES, SAMPLINGS
 
 LONGEST_NAME = 200
 """Characters of a run's name; file systems take 255 of a file's, and files that are being written have longer ones."""
@@ -47,13 +50,13 @@ class RunConfig(Options):
         address: ``local`` starts a Ray of its own, but in a Ray job joins the job's cluster; ``auto`` joins the cluster
             at hand; else a cluster's address.
         local_cpus: CPUs of a local Ray; those of the machine by default.
-        algorithm: The row that fills in what the file leaves open.
+        algorithm: The row that fills in what the file leaves open: a name, or the dotted path of a row of your own.
         space: What is searched.
         data: Images and labels.
         train: How the supernet is trained.
         alphas: How architecture parameters are trained beside it.
-        search: How architectures are proposed and judged.
-        benchmark: The truth to hold a ranking against.
+        search: How architectures are proposed and evaluated.
+        benchmark: The accuracies that a ranking is compared with.
         latency: How the latency of candidates is measured.
         report: Whether `raynas run` and `raynas rank` end by writing the report, which takes some seconds.
     """
@@ -65,7 +68,7 @@ class RunConfig(Options):
     storage_path: Location = "runs"
     address: str = "local"
     local_cpus: Processes | None = None
-    algorithm: str = "rlnas"
+    algorithm: Annotated[str, named(ALGORITHMS)] = "rlnas"
     space: SpaceSection
     data: DataSection
     train: TrainSection = TrainSection()
@@ -79,13 +82,6 @@ class RunConfig(Options):
     @classmethod
     def _folder_or_url(cls, value: str) -> str:
         return checked_url(value)
-
-    @field_validator("algorithm")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in algorithms():
-            raise ValueError(f"expected one of {', '.join(algorithms())}, got {echo(value)}")
-        return value
 
     @property
     def base_seeds(self) -> list[int]:
@@ -124,37 +120,36 @@ class RunConfig(Options):
         return self
 
     def resolve(self) -> RunConfig:
-        """Returns the configuration with what is left open filled in by the row of its algorithm."""
-        row = algorithms()[self.algorithm]
-        return self.model_copy(
-            update={
-                "data": self.data.model_copy(update={"labels": self.data.labels or row.labels}),
-                "train": _filled(self.train, row, "sampling", "path_per_cell", base_seeds=self.base_seeds),
-                "alphas": _filled(self.alphas, row, "gates", "gradient", "before_weights"),
-                "search": _filled(
-                    self.search, row, "fitness", "derivation", "most_skips", name=self.search.name or row.search
-                ),
-            }
-        )._with_alphas()
-
-    def _with_alphas(self) -> RunConfig:
-        """Returns this resolved configuration, if what needs alphas has them, and they have what they need.
+        """Returns the configuration with what is left open filled in by the row of its algorithm.
 
         Raises:
             ValueError: If something needs alphas and there are none, or they could not be trained or derived from.
         """
-        needs = {
-            "train.sampling": self.train.sampling in ("mixture", "gumbel") and self.train.sampling,
-            "search.name": self.search.name in ("derive", "alpha_sampling") and self.search.name,
-            "search.fitness": "log_probability" in self.search.fitnesses and "log_probability",
-        }
-        for key, word in needs.items():
-            if word and self.alphas.gates is None:
+        row = ALGORITHMS.row(self.algorithm)
+        entries = row.in_words(self.algorithm.rpartition(".")[0])
+        data = _filled(self.data, entries, "labels")
+        train = _filled(self.train, entries, "sampling", "path_per_cell", base_seeds=self.base_seeds)
+        alphas = _filled(self.alphas, entries, "gates", "gradient", "before_weights")
+        searcher = self.search.name or entries["search"]
+        search = _filled(self.search, entries, "fitness", "derivation", "most_skips", name=searcher)
+        resolved = self.model_copy(update={"data": data, "train": train, "alphas": alphas, "search": search})
+        resolved._check_alphas()
+        return resolved
+
+    def _check_alphas(self) -> None:
+        """Checks that what needs alphas has them, and that the alphas have what they need.
+
+        Raises:
+            ValueError: If not.
+        """
+        if self.alphas.gates is None:
+            for key, name in self._in_need_of_alphas():
+                *most, last = GATES.names()
                 raise ValueError(
-                    f"{key}: {word} needs alphas, which {self.algorithm} has none of; set alphas.gates to mixture, "
-                    "gumbel or two_paths"
+                    f"{key}: {name} needs alphas, which {self.algorithm} has none of; set alphas.gates to "
+                    f"{', '.join(most)} or {last}"
                 )
-        if self.alphas.idle and self.alphas.gates != "gumbel":
+        if self.alphas.idle and (self.alphas.gates is None or not GATES.row(self.alphas.gates).has_idle):
             raise ValueError(
                 f"alphas.idle: only samples leave candidates idle, got alphas.gates: {self.alphas.gates}; leave it out"
             )
@@ -170,12 +165,21 @@ class RunConfig(Options):
                 "search.limits: what alphas stand for cannot be kept inside limits; leave them out, or take "
                 "search.name: alpha_sampling"
             )
-        return self
+
+    def _in_need_of_alphas(self) -> Iterator[tuple[str, str]]:
+        """Yields the keys that name a member which needs alphas, each with the name."""
+        assert self.train.sampling is not None
+        if Need.ALPHAS in SAMPLINGS.row(self.train.sampling).needs:
+            yield "train.sampling", self.train.sampling
+        if self.search.name in ("derive", "alpha_sampling"):
+            yield "search.name", self.search.name
+        if "log_probability" in self.search.fitnesses:
+            yield "search.fitness", "log_probability"
 
 
-def _filled(section: OptionsType, row: object, *keys: str, **others: object) -> OptionsType:
-    """Returns a section with the keys that are left open taken from the row of an algorithm, and others set."""
-    left_open = {key: getattr(row, key) for key in keys if getattr(section, key) is None}
+def _filled(section: OptionsType, entries: Mapping[str, object], *keys: str, **others: object) -> OptionsType:
+    """Returns a section with the keys that are left open taken from an algorithm's entries, and others set."""
+    left_open = {key: entries[key] for key in keys if getattr(section, key) is None}
     return section.model_copy(update={**left_open, **others})
 
 

@@ -7,8 +7,11 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from raynas.config.locations import checked_url
+from raynas.config.named import named
 from raynas.messages import echo
 from raynas.options import MOST, Count, Images, Location, Options, Positive, Processes, Seed
+from raynas.supernet.architecture_gradients import GRADIENTS
+from raynas.supernet.routes import GATES, SAMPLINGS
 
 
 class TrainSection(Options):
@@ -29,8 +32,8 @@ class TrainSection(Options):
         clip_norm: Bound on the norm of the gradient; none by default.
         clip_value: Bound on the size of each entry of the gradient, in the place of clip_norm; none by default.
         label_smoothing: Share of the target that is spread evenly over all labels; losses are reported without it.
-        sampling: What a step trains: uniform (one random path), fair (every candidate once), or by the alphas: mixture
-            (all candidates, weighted) or gumbel (one sampled path).
+        sampling: What a step trains: uniform (one random path), fair (every candidate once), by the alphas mixture (all
+            candidates, weighted) or gumbel (one sampled path), or the dotted path of a rule of your own.
         path_per_cell: Whether every cell draws its own path or all share one.
         drop_path: Chance of an image to be dropped by a candidate that is no identity.
         auxiliary_weight: Weight of the loss of the auxiliary tower, where the space builds one.
@@ -71,7 +74,7 @@ class TrainSection(Options):
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     clip_value: Annotated[float, Field(gt=0)] | None = None
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    sampling: Literal["uniform", "fair", "mixture", "gumbel"] | None = None
+    sampling: Annotated[str, named(SAMPLINGS)] | None = None
     path_per_cell: bool | None = None
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     auxiliary_weight: Annotated[float, Field(ge=0)] = 0.4
@@ -133,9 +136,9 @@ class AlphasSection(Options):
     """How architecture parameters (alphas) are trained, on the search split, beside the weights.
 
     Attributes:
-        gates: What their step runs: mixture (all candidates), gumbel (one sampled by them) or two_paths (two sampled by
-            them). What is left open the algorithm fills in; of one that has no alphas there are then none.
-        gradient: Which gradient they follow: first or second order, or amended.
+        gates: What their step runs: mixture (all candidates), gumbel (one sampled by them), two_paths (two sampled by
+            them), or the dotted path of a rule of your own. An algorithm without alphas leaves this key open.
+        gradient: Which gradient they follow: first or second order, amended, or the dotted path of one of your own.
         eta: The amending coefficient.
         radius: Radius of finite differences in second derivatives; exact ones by default.
         learning_rate: Learning rate of Adam.
@@ -144,13 +147,13 @@ class AlphasSection(Options):
         clip_norm: Bound on the norm of the gradient; none by default.
         before_weights: Whether their step comes before the step of the weights, or after it.
         first_epoch: Epochs during which they rest.
-        temperature: Of gumbel: from the first number in the first epoch to the second in the last.
+        temperature: Of gates that have one: the first number in the first epoch, the second in the last.
         temperature_schedule: How it gets there: by the same difference every epoch, or by the same factor.
-        idle: Of gumbel: whether the weights of candidates that were not sampled are added for their gradients.
+        idle: Of gates that sample single candidates: whether the weights of the others are added for their gradients.
     """
 
-    gates: Literal["mixture", "gumbel", "two_paths"] | None = None
-    gradient: Literal["first", "second", "amended"] | None = None
+    gates: Annotated[str, named(GATES)] | None = None
+    gradient: Annotated[str, named(GRADIENTS)] | None = None
     eta: Annotated[float, Field(ge=0)] = 0.1
     radius: Annotated[float, Field(gt=0)] | None = None
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4

@@ -5,19 +5,26 @@ and served in batches (`Loader`). All that is random is a hash of seed, epoch an
 sees the same batches on any number of workers and after any resume.
 """
 
-from raynas.data.datasets import DATASETS, Dataset, ImageSet, load_dataset, split_images, split_indices
+from raynas.data.dataset import Dataset, ImageSet, split_images, split_indices
 from raynas.data.fixed_images import FixedImages, ImagesOnDisk, fix_images, images_to_send
 from raynas.data.hashing import Stream, hash_bits, uniform_integers
-from raynas.data.labels import LABELS, draw_labels
+from raynas.data.image_source import DATASETS, Arrays, ImageFiles, ImageSource
+from raynas.data.labels import LABELS, LabelMethod, LabelRequest, draw_labels
 from raynas.data.loader import Loader
+from raynas.data.loading import load_dataset
 
 __all__ = [
     "DATASETS",
     "LABELS",
+    "Arrays",
     "Dataset",
     "FixedImages",
+    "ImageFiles",
     "ImageSet",
+    "ImageSource",
     "ImagesOnDisk",
+    "LabelMethod",
+    "LabelRequest",
     "Loader",
     "Stream",
     "draw_labels",

@@ -17,8 +17,9 @@ import torch
 from torch import Tensor
 
 from raynas.data.crops import centre_crop
-from raynas.data.datasets import Dataset, ImageSet, load_dataset
+from raynas.data.dataset import Dataset, ImageSet
 from raynas.data.image_files import pillow_quiet, read_rgb
+from raynas.data.loading import load_dataset
 from raynas.data.normalisation import Normalisation
 from raynas.data.shared_pixels import shared_pixels
 

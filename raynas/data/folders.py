@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torchvision.datasets import ImageFolder
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from raynas.data.image_source import FilePart, ImageFiles
 from raynas.data.messages import one_line, some_of
 
 _OF_THE_SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")
@@ -19,39 +18,7 @@ HIDDEN = "hidden or of the operating system"
 _NAMED = 10  # files of one reason that are named
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """The image files of one part, sorted by class and path.
-
-    Attributes:
-        files: (n,) their paths.
-        labels: (n,) int64.
-    """
-
-    files: tuple[str, ...]
-    labels: np.ndarray
-
-
-@dataclass(frozen=True, eq=False)
-class Folder:
-    """What lies in a folder of training and test images.
-
-    Attributes:
-        root: The folder.
-        train: Its training images.
-        test: Its test images.
-        classes: Names of the classes by label, sorted.
-        ignored: Files that are no images to read, by the reason: how many, and the paths of the first ten.
-    """
-
-    root: Path
-    train: Part
-    test: Part
-    classes: tuple[str, ...]
-    ignored: Mapping[str, tuple[int, tuple[str, ...]]]
-
-
-def list_folder(root: Path) -> Folder:
+def list_folder(root: Path) -> ImageFiles:
     """Returns the images of ``root/train/<class>/`` and ``root/val/<class>/`` (or ``test``).
 
     Images lie at any depth below the folder of their class. Links to files and folders are followed. Left out are
@@ -71,7 +38,7 @@ def list_folder(root: Path) -> Folder:
             f"data.path: expected the same classes for training and for testing in {root}, but only one of the two has "
             f"{odd}; add the missing folders"
         )
-    return Folder(root, train, test, classes, ignored.by_reason())
+    return ImageFiles(root, train, test, classes, ignored.by_reason())
 
 
 class _Ignored:
@@ -146,7 +113,7 @@ def _is_hidden(name: str) -> bool:
     return (name.startswith(".") and name not in (".", "..")) or name.lower() in _OF_THE_SYSTEM
 
 
-def _list_part(part: Path, ignored: _Ignored) -> tuple[Part, tuple[str, ...]]:
+def _list_part(part: Path, ignored: _Ignored) -> tuple[FilePart, tuple[str, ...]]:
     """Returns the image files below ``part/<class>/`` and the names of the classes, sorted.
 
     Raises:
@@ -169,4 +136,4 @@ def _list_part(part: Path, ignored: _Ignored) -> tuple[Part, tuple[str, ...]]:
             f"data.path: expected images in every class folder of {part}, but there are none in {some_of(empty, 5)}; "
             "add images, or remove the folders; lay the images out as train/<class>/* and val/<class>/*"
         )
-    return Part(tuple(file for file, _ in found.samples), labels), tuple(found.classes)
+    return FilePart(tuple(file for file, _ in found.samples), labels), tuple(found.classes)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from raynas.data.crops import CroppedArrays, CroppedFiles
 from raynas.data.cutout import cut_out, draw_holes
-from raynas.data.datasets import Dataset, ImageSet
+from raynas.data.dataset import Dataset, ImageSet
 from raynas.data.hashing import Stream, hash_bits
 from raynas.data.lighting import draw_lights
 from raynas.data.normalisation import Normalisation

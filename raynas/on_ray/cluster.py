@@ -56,7 +56,7 @@ def worker_resources(config: RunConfig) -> dict[str, float]:
     """Returns what one training worker takes, the processes that read image files for it included."""
     train = config.train
     own = {train.resource: 1.0} if train.resource else {}
-    readers = config.data.loader_workers if config.data.name == "folder" else 0
+    readers = config.data.loader_workers if config.data.source.reads_files else 0
     return {"CPU": float(train.cpus_per_worker + readers)} | ({"GPU": 1.0} if train.use_gpu else {}) | own
 
 
@@ -64,7 +64,7 @@ def worker_needs(config: RunConfig) -> Needs:
     """Returns what the least number of training workers takes."""
     workers = config.train.worker_range[0]
     cpus = "lower train.workers or train.cpus_per_worker"
-    if config.data.name == "folder" and config.data.loader_workers:
+    if config.data.source.reads_files and config.data.loader_workers:
         cpus = "lower train.workers, train.cpus_per_worker or data.loader_workers"
     mends = {"CPU": cpus, "GPU": "set train.use_gpu to false"}
     if config.train.resource:

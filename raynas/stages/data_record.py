@@ -27,7 +27,7 @@ def data_record(task: Task) -> dict[str, Any]:
     """Returns the record of a run's images, as plain values."""
     dataset = task.dataset
     pixels = PIXELS
-    if dataset.name == "folder":
+    if dataset.reads_files:
         pixels += f"{_DEEPER}{round(dataset.resolution * 256 / 224)} pixels, then cropped to the centre"
     return {
         "name": dataset.name,

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from raynas.config.locations import is_url
 from raynas.config.run_config import RunConfig
+from raynas.data import LABELS
 from raynas.search_space import AdditiveTable
 from raynas.stages.data_record import data_lines
 from raynas.stages.dry_run import check_batches
@@ -146,7 +147,7 @@ def check_labels(task: Task) -> None:
     """
     data, dataset = task.config.data, task.dataset
     assert data.labels is not None
-    if data.labels.startswith("random"):
+    if LABELS.row(data.labels).free_categories:
         if task.num_categories < 2:
             raise ValueError(
                 f"data.num_label_categories: expected at least 2 categories of random labels, got "

@@ -162,6 +162,7 @@ def dataset_arguments(config: RunConfig) -> dict[str, Any]:
         "max_images": data.max_images,
         "seed": config.seed,
         "normalise": data.normalise,
+        "further": data.further,
     }
 
 

@@ -54,9 +54,10 @@ from raynas.storage.run_folder import (
     write_text,
 )
 from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, initial_alphas
+from raynas.supernet.gates import MIXTURE
 from raynas.supernet.initial_weights import draw_kernels
 from raynas.supernet.one_shot import EpochMetrics, Recipe, StepMetrics, make_optimizer, train_supernet
-from raynas.supernet.routes import Routing
+from raynas.supernet.routes import GATES, SAMPLINGS, Routing
 from raynas.supernet.workers import Workers
 from raynas.training.determinism import deterministic_algorithms
 
@@ -140,9 +141,9 @@ def routing_of(task: Task, base_seed: int, num_cells: int, steps_per_epoch: int)
     return Routing(
         task.space,
         base_seed,
-        config.train.sampling,
+        SAMPLINGS.row(config.train.sampling),
         num_cells if config.train.path_per_cell else 1,
-        config.alphas.gates or "mixture",
+        GATES.row(config.alphas.gates) if config.alphas.gates else MIXTURE,
         config.alphas.idle,
         lambda step: temperature_at(config.alphas, step // steps_per_epoch, last_epoch),
     )
@@ -256,7 +257,7 @@ def _train_supernet(
             alpha_recipe_of(config),
             objective=recipe.objective,
             seeds=(lambda step: (base_seed, step, workers.rank)) if recipe.drop_path else None,
-            temperature=routing.temperature if config.alphas.gates == "gumbel" else None,
+            temperature=routing.gates_temperature,
         )
     with ExitStack() as stack:
         found = None

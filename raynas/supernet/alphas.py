@@ -11,16 +11,13 @@ from torch import Tensor, nn
 
 from raynas.search_space import SearchSpace
 from raynas.supernet.architecture_gradients import (
+    GRADIENTS,
     ArchitectureGradient,
-    Loss,
+    GradientProblem,
     SgdStep,
-    Summed,
-    Weights,
-    amended,
-    first_order,
     loss_on,
-    second_order,
 )
+from raynas.supernet.curvature import Loss, Summed, Weights
 from raynas.supernet.gates import Route
 from raynas.supernet.objective import Objective
 from raynas.supernet.workers import Batches, Workers
@@ -38,7 +35,7 @@ class AlphaRecipe:
     """Hyper-parameters of the alphas' steps; the defaults are those of DARTS (Liu et al. 2019), GDAS and Amended-DARTS.
 
     Attributes:
-        gradient: Which gradient: ``first``, ``second`` or ``amended``.
+        gradient: Which gradient, a name of `GRADIENTS`.
         eta: The amending coefficient (Amended-DARTS, Bi et al. 2020, Eq. 7).
         radius: Radius of finite differences in second derivatives; None for exact ones.
         learning_rate: Learning rate of Adam.
@@ -60,10 +57,6 @@ class AlphaRecipe:
     first_epoch: int = 0
 
 
-GRADIENTS = ("first", "second", "amended")
-"""Gradients of the alphas, by the name `alphas.gradient` uses."""
-
-
 def gradient_of(
     recipe: AlphaRecipe,
     train_loss: Loss,
@@ -74,11 +67,8 @@ def gradient_of(
     summed: Summed = list,
 ) -> ArchitectureGradient:
     """Returns the gradient that a recipe names; `step` says which step of SGD the weights would take."""
-    if recipe.gradient == "second":
-        return second_order(train_loss, search_loss, weights, alphas, step(), radius=recipe.radius, summed=summed)
-    if recipe.gradient == "amended" and recipe.eta:
-        return amended(train_loss, search_loss, weights, alphas, eta=recipe.eta, radius=recipe.radius, summed=summed)
-    return first_order(search_loss, weights, alphas, summed=summed)
+    rule = GRADIENTS.row(recipe.gradient)
+    return rule.gradient(GradientProblem(train_loss, search_loss, weights, alphas, recipe, step, summed))
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,18 @@ The three forward modes are three values of one type:
 
 from __future__ import annotations
 
+import enum
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from raynas.search_space import Architecture
+from raynas.members import Need
+from raynas.search_space import Architecture, SearchSpace
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,70 @@ Route: TypeAlias = Gates | Sequence[Gates]
 """Gates for all cells alike, or such gates for each cell."""
 
 
+class Turn(enum.IntEnum):
+    """Which step is routed. Steps of the weights and of the alphas sample from different random numbers."""
+
+    WEIGHTS = 0
+    ALPHAS = 1
+
+
+@dataclass(frozen=True)
+class RoutedStep:
+    """The step that a rule routes. A route is a pure function of this step and of the alphas.
+
+    Attributes:
+        space: The space that is trained.
+        seed: Seed of the run.
+        number: Number of the step in the training, from 0.
+        turn: Whether the weights or the alphas are trained.
+        cells: 1 for one sample in all cells, the number of cells for one in each.
+        temperature: Temperature of the samples, positive.
+        idle: Whether candidates that do not run add their weights, see `Gate.idle`.
+    """
+
+    space: SearchSpace
+    seed: int
+    number: int
+    turn: Turn
+    cells: int = 1
+    temperature: float = 1.0
+    idle: bool = False
+
+    def generator(self) -> torch.Generator:
+        """Returns a new random generator on the CPU, a function of seed, number and turn alone."""
+        entropy = np.random.SeedSequence([self.seed, self.number, int(self.turn)])
+        return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
+
+
+@dataclass(frozen=True)
+class RouteRule:
+    """A way to route a step: a row of `train.sampling`, of `alphas.gates`, or of both.
+
+    Attributes:
+        name: The name in run files.
+        title: What a step runs, in a few words.
+        routes: Returns the routes of a step, whose losses are added up; a step of the alphas has exactly one. In a step
+            of the weights the alphas are detached, and there are none in a training without alphas.
+        serves: The steps that the rule can route.
+        needs: What the rule needs, `Need.ALPHAS` if it looks at the alphas.
+        has_temperature: Whether its samples have a temperature, `alphas.temperature`.
+        has_idle: Whether it leaves candidates idle and can add their weights, `alphas.idle`.
+    """
+
+    name: str
+    title: str
+    routes: Callable[[RoutedStep, Sequence[Tensor]], list[Route]]
+    serves: tuple[Turn, ...] = (Turn.WEIGHTS, Turn.ALPHAS)
+    needs: tuple[Need, ...] = (Need.ALPHAS,)
+    has_temperature: bool = False
+    has_idle: bool = False
+
+
+def as_route(cells: Sequence[Gates]) -> Route:
+    """Returns the route of gates for each cell; gates of a single cell are those of all cells."""
+    return cells if len(cells) > 1 else cells[0]
+
+
 def single_path(architecture: Architecture) -> Gates:
     """Returns gates that run exactly the candidates of `architecture` (SPOS, Guo et al. 2019, Eq. 7)."""
     return tuple(Gate((candidate,)) for candidate in architecture)
@@ -59,6 +126,9 @@ def mixture(alphas: Sequence[Tensor]) -> Gates:
     """
     rows = torch.softmax(_side_by_side(alphas), dim=1).unbind()
     return tuple(Gate(tuple(range(len(a))), row[: len(a)]) for a, row in zip(alphas, rows, strict=True))
+
+
+MIXTURE = RouteRule("mixture", "all candidates, weighted by the alphas", lambda step, alphas: [mixture(alphas)])
 
 
 def hard_samples(
@@ -93,6 +163,16 @@ def hard_samples(
     ]
 
 
+def _gumbel_routes(step: RoutedStep, alphas: Sequence[Tensor]) -> list[Route]:
+    samples = hard_samples(alphas, step.temperature, step.generator(), cells=step.cells, idle=step.idle)
+    return [as_route(samples)]
+
+
+GUMBEL = RouteRule(
+    "gumbel", "one candidate, sampled by the alphas", _gumbel_routes, has_temperature=True, has_idle=True
+)
+
+
 def two_paths(alphas: Sequence[Tensor], generator: torch.Generator | None = None, *, cells: int = 1) -> list[Gates]:
     """Returns gates that run two candidates per choice, sampled by softmax(alpha) without replacement.
 
@@ -115,6 +195,13 @@ def two_paths(alphas: Sequence[Tensor], generator: torch.Generator | None = None
         )
         for of_cell, pairs in zip(taken.tolist(), weights.unbind(), strict=True)
     ]
+
+
+def _two_path_routes(step: RoutedStep, alphas: Sequence[Tensor]) -> list[Route]:
+    return [as_route(two_paths(alphas, step.generator(), cells=step.cells))]
+
+
+TWO_PATHS = RouteRule("two_paths", "two candidates, sampled by the alphas", _two_path_routes, serves=(Turn.ALPHAS,))
 
 
 def _side_by_side(alphas: Sequence[Tensor]) -> Tensor:

@@ -1,21 +1,21 @@
 """What a step routes: random paths, the mixture of all candidates, or paths sampled from the alphas.
 
 A route is a pure function of seed, step and alphas: the same on every rank, after every resume and at every number of
-workers. Steps of the weights and of the alphas take their routes by the same names, and from different draws.
+workers. Each way to route is a `RouteRule` beside its mathematics, here or in `gates`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from raynas.members import Family
 from raynas.search_space import Architecture, SearchSpace, sample
-from raynas.supernet.gates import Gates, Route, hard_samples, mixture, single_path, two_paths
+from raynas.supernet.gates import MIXTURE, Gate, Gates, Route, RoutedStep, RouteRule, Turn, as_route, single_path
 
 Path: TypeAlias = tuple[Architecture, ...]
 """One architecture per cell of the supernet, or a single one for all cells."""
@@ -46,21 +46,28 @@ def fair_paths(space: SearchSpace, seed: int, step: int, cells: int) -> list[Pat
     return [tuple(tuple(int(order[k % len(order)]) for order in cell) for cell in orders) for k in range(max(counts))]
 
 
-PATHS: dict[str, Callable[[SearchSpace, int, int, int], list[Path]]] = {"uniform": uniform_paths, "fair": fair_paths}
-"""Rules for paths that no alpha has a part in."""
-
-SAMPLINGS = (*PATHS, "mixture", "gumbel")
-"""What the weights are trained on, by the name `train.sampling` uses."""
-
-
-GATES = ("mixture", "gumbel", "two_paths")
-"""What the alphas are trained on, by the name `alphas.gates` uses."""
-
-
-def as_route(path: Path) -> Route:
+def path_route(path: Path) -> Route:
     """Returns the route of a path: gates for all cells alike, or for each."""
-    gates = [single_path(architecture) for architecture in path]
-    return gates if len(gates) > 1 else gates[0]
+    return as_route([single_path(architecture) for architecture in path])
+
+
+def _uniform_routes(step: RoutedStep, alphas: Sequence[Tensor]) -> list[Route]:
+    return [path_route(path) for path in uniform_paths(step.space, step.seed, step.number, step.cells)]
+
+
+def _fair_routes(step: RoutedStep, alphas: Sequence[Tensor]) -> list[Route]:
+    return [path_route(path) for path in fair_paths(step.space, step.seed, step.number, step.cells)]
+
+
+UNIFORM = RouteRule("uniform", "one random path", _uniform_routes, serves=(Turn.WEIGHTS,), needs=())
+FAIR = RouteRule("fair", "as many paths as candidates, each once", _fair_routes, serves=(Turn.WEIGHTS,), needs=())
+
+
+SAMPLINGS = Family("train.sampling", RouteRule, "raynas.supernet", lambda rule: Turn.WEIGHTS in rule.serves)
+"""What a step of the weights runs."""
+
+GATES = Family("alphas.gates", RouteRule, "raynas.supernet", lambda rule: Turn.ALPHAS in rule.serves)
+"""What a step of the alphas runs."""
 
 
 @dataclass(frozen=True)
@@ -70,49 +77,56 @@ class Routing:
     Attributes:
         space: The space.
         seed: Seed of the run.
-        sampling: What the weights are trained on, one of `SAMPLINGS`.
-        cells: 1 for one draw for all cells, the number of cells for one in each; a mixture is one for all.
-        gates: What the alphas are trained on, one of `GATES`.
-        idle: Whether gates sampled for the alphas' step add the weights of idle candidates (`Gate.idle`).
-        temperature: Of Gumbel samples, a function of the step.
+        sampling: What the weights are trained on, a row of `SAMPLINGS`.
+        cells: 1 for one sample for all cells, the number of cells for one in each; a mixture is one for all.
+        gates: What the alphas are trained on, a row of `GATES`.
+        idle: Whether gates of the alphas' step add the weights of idle candidates (`Gate.idle`).
+        temperature: Temperature of samples, a function of the step.
     """
 
     space: SearchSpace
     seed: int
-    sampling: str = "uniform"
+    sampling: RouteRule = UNIFORM
     cells: int = 1
-    gates: str = "mixture"
+    gates: RouteRule = MIXTURE
     idle: bool = False
     temperature: Callable[[int], float] = lambda step: 1.0
 
+    @property
+    def gates_temperature(self) -> Callable[[int], float] | None:
+        """The temperature of the alphas' step as a function of the step; None if its gates have none."""
+        return self.temperature if self.gates.has_temperature else None
+
     def of_weights(self, step: int, alphas: Sequence[Tensor] = ()) -> list[Route]:
         """Returns the routes whose losses a step of the weights adds up; none leads back to the alphas."""
-        if self.sampling in PATHS:
-            return [as_route(path) for path in PATHS[self.sampling](self.space, self.seed, step, self.cells)]
-        held = [alpha.detach() for alpha in alphas]
-        if self.sampling == "mixture":
-            return [mixture(held)]
-        drawn = self._gumbel(held, step, turn=0, idle=False)
-        return [_each(drawn, lambda gates: tuple(replace(gate, weights=None, hard=False) for gate in gates))]
+        detached = [alpha.detach() for alpha in alphas]
+        routes = self.sampling.routes(self._step(self.sampling, step, Turn.WEIGHTS), detached)
+        return [_each(route, _for_weights) for route in routes]
 
     def of_alphas(self, step: int, alphas: Sequence[Tensor]) -> Route:
-        """Returns the route of a step of the alphas, which its gradient follows; the same whenever it is asked."""
-        if self.gates == "mixture":
-            return mixture(alphas)
-        if self.gates == "two_paths":
-            return self._route(two_paths(alphas, self._generator(step, turn=1), cells=self.cells))
-        return self._gumbel(alphas, step, turn=1, idle=self.idle)
+        """Returns the route of a step of the alphas, which its gradient follows; the same whenever it is asked.
 
-    def _gumbel(self, alphas: Sequence[Tensor], step: int, *, turn: int, idle: bool) -> Route:
-        temperature, generator = self.temperature(step), self._generator(step, turn)
-        return self._route(hard_samples(alphas, temperature, generator, cells=self.cells, idle=idle))
+        Raises:
+            ValueError: If the gates have more than one route, or none.
+        """
+        routes = self.gates.routes(self._step(self.gates, step, Turn.ALPHAS), alphas)
+        if len(routes) != 1:
+            raise ValueError(
+                f"alphas.gates: expected one route in a step of the alphas, got {len(routes)} from {self.gates.name}; "
+                "return a list of one route"
+            )
+        return routes[0]
 
-    def _generator(self, step: int, turn: int) -> torch.Generator:
-        seed = int(np.random.SeedSequence([self.seed, step, turn]).generate_state(1, np.uint64)[0])
-        return torch.Generator().manual_seed(seed)
+    def _step(self, rule: RouteRule, number: int, turn: Turn) -> RoutedStep:
+        """Returns what a rule may depend on."""
+        temperature = self.temperature(number) if rule.has_temperature else 1.0
+        idle = self.idle and rule.has_idle and turn is Turn.ALPHAS
+        return RoutedStep(self.space, self.seed, number, turn, self.cells, temperature, idle)
 
-    def _route(self, drawn: list[Gates]) -> Route:
-        return drawn if self.cells > 1 else drawn[0]
+
+def _for_weights(gates: Gates) -> Gates:
+    """Returns the gates without the weights of hard ones, which are 1 and only give the alphas their gradient."""
+    return tuple(Gate(gate.active) if gate.hard else gate for gate in gates)
 
 
 def _each(route: Route, change: Callable[[Gates], Gates]) -> Route:

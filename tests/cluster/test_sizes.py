@@ -16,7 +16,6 @@ from raynas.config.reading import load_config
 from raynas.config.run_config import RunConfig
 from raynas.data import Dataset, FixedImages, ImageSet, images_to_send
 from raynas.on_ray.cluster import evaluator_needs, worker_resources
-from raynas.stages.check import ELSEWHERE
 from raynas.stages.judge import FORWARD
 from raynas.stages.task import make_space
 from tests.cluster.cluster_files import LAUNCHED, RAY_CLUSTER, ROOT, Documents, _bytes, read_documents
@@ -62,7 +61,8 @@ def machines_of(documents: Documents, name: str) -> Machines:
 
 def stand_in(config: RunConfig) -> Dataset:
     """Returns a data set of the size that the job's has, without its images."""
-    sizes = ELSEWHERE[config.data.name]
+    sizes = config.data.source.known
+    assert sizes is not None
     resolution, number = config.data.resolution or sizes.resolution, config.data.max_images or sizes.images
     images: Any = np.broadcast_to(np.zeros(1, np.uint8), (number, resolution, resolution, 3))
     if config.data.name == "folder":
@@ -86,15 +86,18 @@ def sent(config: RunConfig) -> Iterator[Any]:
 
 def weights(config: RunConfig) -> int:
     """Returns the bytes of the supernets of all base seeds."""
+    sizes = config.data.source.known
+    assert sizes is not None
     with torch.device("meta"):
-        supernet = make_space(config).build_supernet(ELSEWHERE[config.data.name].num_classes)
+        supernet = make_space(config).build_supernet(sizes.num_classes)
     assert config.train.base_seeds is not None
     return len(config.train.base_seeds) * sum(4 * tensor.numel() for tensor in supernet.state_dict().values())
 
 
 def needs_of(config: RunConfig) -> dict[str, float]:
     """Returns bytes and CPUs that a job needs on one machine at once, by what they are of."""
-    sizes = ELSEWHERE[config.data.name]
+    sizes = config.data.source.known
+    assert sizes is not None
     image = 3 * (config.data.resolution or sizes.resolution) ** 2
     needs = {"CPUs of a training worker": worker_resources(config)["CPU"]}
     if config.data.name == "folder":
@@ -130,7 +133,7 @@ def mistakes(needs: dict[str, float], machines: Machines) -> list[str]:
 @pytest.mark.slow
 def test_every_job_fits_the_machines() -> None:
     configs = {path.name: load_config(path) for path in RUNS}
-    needs = {name: needs_of(config) for name, config in configs.items() if config.data.name in ELSEWHERE}
+    needs = {name: needs_of(config) for name, config in configs.items() if config.data.source.known is not None}
     assert {"spos_mobilenet_imagenet.yaml", "rlnas_darts_imagenet.yaml", "spos_nasbench201.yaml"} <= set(needs)
     assert sum("memory of a worker" in need for need in needs.values()) > 1
     for cluster in (*LAUNCHED, RAY_CLUSTER):

@@ -4,8 +4,7 @@ from typing import Any, get_args
 
 import pytest
 
-from raynas.algorithms import algorithms
-from raynas.config.data_section import DataSection
+from raynas.algorithms import ALGORITHMS
 from raynas.config.explain import check_arguments
 from raynas.config.nested import flatten, set_key
 from raynas.config.reading import load_config
@@ -17,7 +16,8 @@ from raynas.search import SEARCHERS
 from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.stages.train_supernet import alpha_recipe_of
-from raynas.supernet.alphas import GRADIENTS, AlphaRecipe
+from raynas.supernet.alphas import AlphaRecipe
+from raynas.supernet.architecture_gradients import GRADIENTS
 from raynas.supernet.one_shot import DECAYED, Recipe
 from raynas.supernet.routes import GATES, SAMPLINGS
 from raynas.training.schedules import SCHEDULES
@@ -39,17 +39,10 @@ def members(section: type, key: str) -> set[str]:
 
 
 def test_the_words_of_a_run_file_are_the_names_of_the_parts() -> None:
-    assert members(DataSection, "name") == set(DATASETS)
-    assert members(DataSection, "labels") == set(LABELS)
-    assert members(TrainSection, "sampling") == set(SAMPLINGS)
     assert members(TrainSection, "schedule") == set(SCHEDULES)
     assert members(TrainSection, "decay_on") == set(DECAYED)
-    assert members(AlphasSection, "gradient") == set(GRADIENTS)
-    assert members(AlphasSection, "gates") == set(GATES)
     assert members(SearchSection, "name") == set(SEARCHERS)
-    for row in algorithms().values():
-        assert row.labels in LABELS
-        assert row.sampling in SAMPLINGS
+    for row in ALGORITHMS.rows().values():
         assert row.search in SEARCHERS
         assert row.fitness in members(SearchSection, "fitness")
 
@@ -111,12 +104,14 @@ ROW_KEYS = {
 """Which key each entry of a row fills in."""
 
 
-@pytest.mark.parametrize("name", algorithms())
+@pytest.mark.parametrize("name", ALGORITHMS.names())
 def test_a_row_fills_in_every_key_that_is_left_open(tmp_path: Path, name: str) -> None:
-    row = algorithms()[name]
-    assert set(ROW_KEYS.values()) == set(vars(row))
+    row = ALGORITHMS.row(name)
+    assert {"name", *ROW_KEYS.values()} == set(vars(row))
     resolved = flatten(load(tmp_path, MINIMAL, f"algorithm={name}").model_dump())
-    assert {entry: resolved[key] for key, entry in ROW_KEYS.items()} == vars(row)
+    assert {entry: resolved[key] for key, entry in ROW_KEYS.items()} == {
+        entry: value for entry, value in vars(row).items() if entry != "name"
+    }
 
 
 @pytest.mark.parametrize(
@@ -182,10 +177,15 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path, text: str) -> Non
         ("data.crop_ratio=[1, 1]", "data.crop_ratio: only image files are cropped to a random area, not digits; leave"),
         ("quik={}", "quik: unknown key; did you mean quick?"),
         ("quick.seed=3", "--set quick.seed=3: overrides win over the block; give --quick --set seed=3"),
-        ("data.labels=none", "data.labels: expected 'true', 'random', 'shuffled'"),
-        ("data.name=mnist", "data.name: expected 'digits', 'cifar10'"),
+        ("data.labels=none", f"data.labels: expected one of {', '.join(LABELS.names())}, got 'none'; or give the"),
+        ("data.name=mnist", f"data.name: expected one of {', '.join(DATASETS.names())}, got 'mnist'; or give the"),
+        ("data.nme=1", "data.nme: unknown key; did you mean name?"),
+        ("train.sampling=two_paths", f"train.sampling: expected one of {', '.join(SAMPLINGS.names())}, got 'two_p"),
         ("data.train_portion=0", "data.train_portion: expected greater than 0, got 0"),
-        ("algorithm=darts2", f"algorithm: expected one of {', '.join(algorithms())}, got 'darts2'"),
+        (
+            "algorithm=darts2",
+            f"algorithm: expected one of {', '.join(ALGORITHMS.names())}, got 'darts2'; did you mean darts?",
+        ),
         ("storage_path=s3://", "storage_path: expected a URL such as s3://bucket/path, got 's3://'"),
         ("name=a/b", "name: expected match pattern"),
         ("space={}", "space.name: this key is required"),
@@ -207,7 +207,7 @@ def test_a_mistake_is_one_line_that_names_the_key(tmp_path: Path, override: str,
     [
         (
             ["train.sampling=mixture"],
-            "train.sampling: mixture needs alphas, which rlnas has none of; set alphas.gates to mixture, gumbel or "
+            "train.sampling: mixture needs alphas, which rlnas has none of; set alphas.gates to gumbel, mixture or "
             "two_paths",
         ),
         (["train.sampling=gumbel", "search.name=derive"], "train.sampling: gumbel needs alphas, which rlnas"),
@@ -228,8 +228,11 @@ def test_a_mistake_is_one_line_that_names_the_key(tmp_path: Path, override: str,
             "search.limits: what alphas stand for cannot be kept inside limits; leave them out, or take search.name: "
             "alpha_sampling",
         ),
-        (["algorithm=darts", "alphas.gates=uniform"], "alphas.gates: expected 'mixture', 'gumbel' or"),
-        (["alphas.gradient=third"], "alphas.gradient: expected 'first', 'second' or 'amended', got 'third'"),
+        (
+            ["algorithm=darts", "alphas.gates=uniform"],
+            f"alphas.gates: expected one of {', '.join(GATES.names())}, got 'uniform'",
+        ),
+        (["alphas.gradient=third"], f"alphas.gradient: expected one of {', '.join(GRADIENTS.names())}, got 'third'"),
         (["alphas.betas=[0.5]"], "alphas.betas: expected "),
         (["alphas.betas=[0.5, 1]"], "alphas.betas.1: expected less than 1, got 1"),
         (["alphas.temperature=[10, 0]"], "alphas.temperature.1: expected greater than 0, got 0"),
@@ -417,7 +420,7 @@ def test_a_mistake_of_the_file_or_of_an_override_is_not_the_blocks(tmp_path: Pat
             load(tmp_path, FULL + QUICK, override, quick=True)
     for quick in (False, True):
         with pytest.raises(
-            ValueError, match="^train.sampling: expected 'uniform', 'fair', 'mixture' or 'gumbel', got 'all'$"
+            ValueError, match="^train.sampling: expected one of fair, gumbel, mixture, uniform, got 'all'; or give"
         ):
             load(tmp_path, FULL.replace("workers: 8", "sampling: all") + QUICK, quick=quick)
 

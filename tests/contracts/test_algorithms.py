@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from raynas.algorithms import algorithms
+from raynas.algorithms import ALGORITHMS
 from raynas.spaces.darts import Darts
 from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.spaces.quadruples import Quadruples
 from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, initial_alphas
 from raynas.supernet.one_shot import Recipe, make_optimizer, train_supernet
-from raynas.supernet.routes import Routing
+from raynas.supernet.routes import GATES, SAMPLINGS, Routing
 
 SPACES = {
     "nasbench201": NasBench201(channels=2, cells=1),
@@ -30,7 +30,7 @@ SPACES = {
 TRAINED = list(  # of rows that train alike the first
     {
         (row.sampling, row.path_per_cell, row.gates, row.gradient, row.before_weights): name
-        for name, row in reversed(algorithms().items())
+        for name, row in reversed(ALGORITHMS.rows().items())
     }.values()
 )
 STEPS = 3
@@ -53,13 +53,14 @@ class Batches:
 
 def trained(name, space, eta=1e-6):
     """Returns weights before and after an epoch, and the alphas after it, None for an algorithm without."""
-    row = algorithms()[name]
+    row = ALGORITHMS.row(name)
     with torch.random.fork_rng():
         torch.manual_seed(0)
         supernet = space.build_supernet(3)
     before = {key: value.clone() for key, value in supernet.state_dict().items()}
     recipe = Recipe(epochs=1, batch_size=4)
-    routing = Routing(space, 0, row.sampling, supernet.num_cells if row.path_per_cell else 1, row.gates or "mixture")
+    cells = supernet.num_cells if row.path_per_cell else 1
+    routing = Routing(space, 0, SAMPLINGS.row(row.sampling), cells, GATES.row(row.gates or "mixture"))
     alphas = None
     if row.gates is not None:
         alphas = AlphaTraining(
@@ -94,9 +95,10 @@ def test_the_same_seed_gives_the_same_bits_and_what_must_move_moves(name, space)
     assert any(key.endswith(".weight") for key in moved)
     assert all(torch.isfinite(value).all() for value in after.values())
     statistics = [key for key in after if key.endswith("num_batches_tracked")]
-    most = STEPS * max(len(Routing(space, 0, algorithms()[name].sampling).of_weights(0, initial_alphas(space, 0))), 1)
+    sampling = SAMPLINGS.row(ALGORITHMS.row(name).sampling)
+    most = STEPS * len(Routing(space, 0, sampling).of_weights(0, initial_alphas(space, 0)))
     assert max(int(after[key]) for key in statistics) == most, "statistics move in the weights' steps alone"
-    row = algorithms()[name]
+    row = ALGORITHMS.row(name)
     assert (alphas is None) == (row.gates is None)
     if alphas is not None:
         assert all(torch.equal(one, other) for one, other in zip(alphas, again[2], strict=True))

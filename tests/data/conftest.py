@@ -17,7 +17,7 @@ from tests.data.miniatures import (
 )
 
 
-@pytest.fixture(params=DATASETS)
+@pytest.fixture(params=DATASETS.names())
 def dataset_of(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Dataset]:

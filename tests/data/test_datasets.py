@@ -181,7 +181,9 @@ def test_a_portion_that_leaves_nothing_to_train_on_is_refused(portion):
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ValueError, match=rf"data\.name: expected one of {', '.join(DATASETS)}, got 'mnist'; choose"):
+    with pytest.raises(
+        ValueError, match=rf"data\.name: expected one of {', '.join(DATASETS.names())}, got 'mnist'; or give"
+    ):
         load_dataset("mnist")
 
 

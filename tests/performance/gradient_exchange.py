@@ -61,7 +61,7 @@ def train(way, space, resolution, batch, classes, steps):
     torch.manual_seed(0)
     supernet = space.build_supernet(classes).to(memory_format=torch.channels_last)
     optimizer = make_optimizer(supernet, Recipe(epochs=1))
-    routing = Routing(space, 0, "uniform", 1, "mixture", False, lambda step: 1.0)
+    routing = Routing(space, 0)
     counted = Counted()
     called = supernet
     if way == "DDP":  # without find_unused_parameters it fails in its second step: most are unused

@@ -14,14 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from raynas.algorithms import algorithms
+from raynas.algorithms import ALGORITHMS
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.supernet.alphas import GRADIENTS, AlphaRecipe, AlphaTraining, gradient_of, initial_alphas
-from raynas.supernet.architecture_gradients import SgdStep, amended, first_order, loss_on, second_order
-from raynas.supernet.gates import Gate, mixture
+from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, gradient_of, initial_alphas
+from raynas.supernet.architecture_gradients import GRADIENTS, SgdStep, amended, first_order, loss_on, second_order
+from raynas.supernet.gates import GUMBEL, MIXTURE, Gate, mixture
 from raynas.supernet.objective import Objective
 from raynas.supernet.one_shot import Recipe, make_optimizer, train_supernet
-from raynas.supernet.routes import Routing
+from raynas.supernet.routes import FAIR, GATES, SAMPLINGS, Routing
 from raynas.supernet.workers import ALONE
 from tests.supernet.test_train_supernet import Together, assert_same_weights
 from tests.supernet.toys import CLASSES, NONLINEARITIES, Toy, ToyBatches, toy_supernet
@@ -43,7 +43,7 @@ def search_batches(steps_per_epoch=3):
 
 
 def build(alphas, recipe=ALPHAS, routing=None, objective=RECIPE.objective, batches=None, **options):
-    routing = routing or Routing(Toy(), 5, "mixture")
+    routing = routing or Routing(Toy(), 5, MIXTURE)
     return AlphaTraining(alphas, batches or search_batches(), routing.of_alphas, recipe, objective=objective, **options)
 
 
@@ -54,7 +54,7 @@ def train(supernet, alphas, recipe=RECIPE, routing=None, optimizer=None, **optio
         supernet,
         optimizer or make_optimizer(supernet, recipe),
         ToyBatches(),
-        (routing or Routing(Toy(), 5, "mixture")).of_weights,
+        (routing or Routing(Toy(), 5, MIXTURE)).of_weights,
         recipe,
         alphas=alphas,
         report_epoch=options.pop("report_epoch", epochs.append),
@@ -197,15 +197,15 @@ def plain_training(supernet, alphas, recipe, alpha_recipe, routing):
 @pytest.mark.parametrize(
     ("routing", "changes"),
     [
-        (Routing(Toy(), 5, "mixture"), {}),
-        (Routing(Toy(), 5, "mixture"), {"gradient": "second"}),
-        (Routing(Toy(), 5, "mixture"), {"gradient": "amended", "eta": 0.3}),
-        (Routing(Toy(), 5, "mixture"), {"gradient": "second", "first_epoch": 1, "clip_norm": 0.02}),
-        (Routing(Toy(), 5, "uniform", 2), {"first_epoch": 2}),
-        (Routing(Toy(), 5, "fair", 2), {"clip_norm": 0.01, "betas": (0.9, 0.99)}),
-        (Routing(Toy(), 5, "gumbel", 2, "gumbel", temperature=lambda step: 3.0 - step / 6), {}),
-        (Routing(Toy(), 5, "gumbel", 1, "gumbel"), {"gradient": "second"}),
-        (Routing(Toy(), 5, "mixture", 2, "gumbel"), {"gradient": "amended"}),
+        (Routing(Toy(), 5, MIXTURE), {}),
+        (Routing(Toy(), 5, MIXTURE), {"gradient": "second"}),
+        (Routing(Toy(), 5, MIXTURE), {"gradient": "amended", "eta": 0.3}),
+        (Routing(Toy(), 5, MIXTURE), {"gradient": "second", "first_epoch": 1, "clip_norm": 0.02}),
+        (Routing(Toy(), 5, cells=2), {"first_epoch": 2}),
+        (Routing(Toy(), 5, FAIR, 2), {"clip_norm": 0.01, "betas": (0.9, 0.99)}),
+        (Routing(Toy(), 5, GUMBEL, 2, GUMBEL, temperature=lambda step: 3.0 - step / 6), {}),
+        (Routing(Toy(), 5, GUMBEL, 1, GUMBEL), {"gradient": "second"}),
+        (Routing(Toy(), 5, MIXTURE, 2, GUMBEL), {"gradient": "amended"}),
     ],
     ids=lambda one: ",".join(map(str, one.values())) if isinstance(one, dict) else f"{one.sampling} {one.gates}",
 )
@@ -245,7 +245,7 @@ GRADIENT = {
 
 
 @pytest.mark.parametrize("radius", [None, 0.01])
-@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("gradient", GRADIENTS.names())
 def test_a_step_takes_the_gradient_that_its_recipe_names(gradient, radius):
     supernet, sgd, train_batch, search_batch = problem()
     alphas, taken = toy_alphas(), []
@@ -370,7 +370,7 @@ def test_a_step_leaves_weights_statistics_momentum_and_gradients_of_the_weights_
     training = AlphaTraining(
         alphas,
         Images(),
-        Routing(space, 0, "gumbel", 3, gates).of_alphas,
+        Routing(space, 0, GUMBEL, 3, GATES.row(gates)).of_alphas,
         replace(ALPHAS, gradient=gradient, radius=radius),
         objective=Objective(4),
     )
@@ -452,7 +452,7 @@ def test_a_step_takes_the_batch_of_its_own_number_wherever_training_begins(steps
 )
 def test_a_resumed_training_ends_with_the_bits_of_an_undisturbed_one(killed_after, gates, changes):
     recipe, alpha_recipe = replace(RECIPE, epochs=4), replace(ALPHAS, **changes)
-    routing = Routing(Toy(), 5, gates, 2, gates, temperature=lambda step: 5.0 - step / 6)
+    routing = Routing(Toy(), 5, SAMPLINGS.row(gates), 2, GATES.row(gates), temperature=lambda step: 5.0 - step / 6)
     whole, alphas = toy_supernet(), toy_alphas()
     undisturbed = train(whole, build(alphas, alpha_recipe, routing), recipe, routing)
 
@@ -485,12 +485,12 @@ def test_a_resumed_training_ends_with_the_bits_of_an_undisturbed_one(killed_afte
 
 
 @pytest.mark.parametrize("gates", ["mixture", "gumbel"])
-@pytest.mark.parametrize("gradient", GRADIENTS)
+@pytest.mark.parametrize("gradient", GRADIENTS.names())
 def test_metrics_are_means_over_the_steps_of_an_epoch(gradient, gates):
     """Weights and alphas stand still, so that each step can be computed by hand."""
     recipe = replace(RECIPE, learning_rate=0.0, min_learning_rate=0.0, momentum=0.0, nesterov=False)
     supernet, alphas = toy_supernet(), toy_alphas()
-    routing = Routing(Toy(), 5, gates, 2, gates, temperature=lambda step: 4.0 - step / 10)
+    routing = Routing(Toy(), 5, SAMPLINGS.row(gates), 2, GATES.row(gates), temperature=lambda step: 4.0 - step / 10)
     alpha_recipe = replace(ALPHAS, learning_rate=0.0, gradient=gradient, eta=0.3, first_epoch=1)
     sgd = make_optimizer(supernet, recipe)
     training = build(alphas, alpha_recipe, routing, temperature=routing.temperature if gates == "gumbel" else None)
@@ -534,8 +534,9 @@ def test_alphas_that_are_no_numbers_any_more_stop_the_training():
 
 def row(name, **changes):
     """Returns what a row of the table of algorithms trains by."""
-    one = algorithms()[name]
-    routing = Routing(Toy(), 5, one.sampling, 2 if one.path_per_cell else 1, one.gates, temperature=lambda step: 2.0)
+    one = ALGORITHMS.row(name)
+    sampling, gates = SAMPLINGS.row(one.sampling), GATES.row(one.gates)
+    routing = Routing(Toy(), 5, sampling, 2 if one.path_per_cell else 1, gates, temperature=lambda step: 2.0)
     recipe = replace(ALPHAS, gradient=one.gradient, before_weights=one.before_weights, eta=0.3)
     return (
         replace(routing, **{key: value for key, value in changes.items() if key == "cells"}),
@@ -543,7 +544,7 @@ def row(name, **changes):
     )
 
 
-WITH_ALPHAS = [name for name, one in algorithms().items() if one.gates is not None]
+WITH_ALPHAS = [name for name, one in ALGORITHMS.rows().items() if one.gates is not None]
 CASES = {
     **{name: row(name) for name in WITH_ALPHAS},
     "gdas, shared": row("gdas", cells=1),

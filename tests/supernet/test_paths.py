@@ -8,9 +8,10 @@ from scipy.stats import chisquare
 
 from raynas.search_space import as_array
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.supernet.routes import PATHS, fair_paths, uniform_paths
+from raynas.supernet.routes import fair_paths, uniform_paths
 from tests.supernet.toys import Toy
 
+PATHS = {"uniform": uniform_paths, "fair": fair_paths}
 SPACES = {"nasbench201": NasBench201(), "toy": Toy()}
 
 

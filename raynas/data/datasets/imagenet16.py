@@ -1,4 +1,4 @@
-"""Reads ImageNet16-120 from the pickled batches in which it is published, without trusting them."""
+"""ImageNet16-120: read from the pickled batches in which it is published, without trusting them."""
 
 import pickle
 from pathlib import Path
@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from raynas.data.image_source import Arrays, ImageSource, given_path
 from raynas.data.messages import one_line
+from raynas.options import Options
 
 NUM_CLASSES = 120
 RESOLUTION = 16
@@ -34,7 +36,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 def _read_batch(file: Path) -> tuple[np.ndarray, np.ndarray]:
     """Returns the images of the first 120 classes in one file, (n, 16, 16, 3) uint8, and their labels, (n,) int64."""
     expected = f"data.path: expected {file} to be a batch of ImageNet16 (a pickled dict of arrays)"
-    mend = "download the ImageNet16 files of NAS-Bench-201 again"
+    remedy = "download the ImageNet16 files of NAS-Bench-201 again"
     if not file.is_file():
         raise ValueError(f"{expected}, but there is no such file; point data.path at the folder that holds it")
     try:
@@ -42,22 +44,22 @@ def _read_batch(file: Path) -> tuple[np.ndarray, np.ndarray]:
             batch = _ArrayUnpickler(stream, encoding="latin1").load()
     except Exception as error:  # a damaged pickle may raise anything
         raise ValueError(
-            f"{expected}, but it was not read: {type(error).__name__}: {one_line(error)}; {mend}"
+            f"{expected}, but it was not read: {type(error).__name__}: {one_line(error)}; {remedy}"
         ) from error
     if not isinstance(batch, dict) or not {"data", "labels"} <= batch.keys():
-        raise ValueError(f"{expected} with the keys 'data' and 'labels', but they are missing; {mend}")
+        raise ValueError(f"{expected} with the keys 'data' and 'labels', but they are missing; {remedy}")
     pixels, given = batch["data"], batch["labels"]
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (len(pixels), _NUM_PIXELS):
         came = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
-        raise ValueError(f"{expected} with 'data' of uint8 (n, {_NUM_PIXELS}), got {came}; {mend}")
+        raise ValueError(f"{expected} with 'data' of uint8 (n, {_NUM_PIXELS}), got {came}; {remedy}")
     try:
         labels = np.asarray(given)
     except ValueError:  # lists within the list
         labels = np.empty(0)
     if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu":
-        raise ValueError(f"{expected} with one integer in 'labels' for each of its {len(pixels)} images; {mend}")
+        raise ValueError(f"{expected} with one integer in 'labels' for each of its {len(pixels)} images; {remedy}")
     if len(labels) and not 1 <= labels.min() <= labels.max() <= 1000:
-        raise ValueError(f"{expected} with 'labels' from 1 to 1000, got {labels.min()} to {labels.max()}; {mend}")
+        raise ValueError(f"{expected} with 'labels' from 1 to 1000, got {labels.min()} to {labels.max()}; {remedy}")
     kept = labels <= NUM_CLASSES
     images = pixels[kept].reshape(-1, 3, RESOLUTION, RESOLUTION).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), labels[kept].astype(np.int64) - 1
@@ -79,3 +81,13 @@ def read_imagenet16(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
     """
     images, labels = zip(*(_read_batch(folder / name) for name in _FILES[part]), strict=True)
     return np.concatenate(images), np.concatenate(labels)
+
+
+def read_both_parts(path: str | None, options: Options) -> Arrays:
+    """Returns ImageNet16-120 from NAS-Bench-201's files."""
+    folder = given_path(path, "imagenet16-120")
+    train, test = (read_imagenet16(folder, part) for part in ("train", "test"))
+    return Arrays(*train, *test, num_classes=NUM_CLASSES)
+
+
+IMAGENET16_120 = ImageSource("imagenet16-120", "ImageNet16-120", read_both_parts)

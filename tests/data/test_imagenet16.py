@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from raynas.data import load_dataset
-from raynas.data.downsampled_imagenet import read_imagenet16
+from raynas.data.datasets.imagenet16 import read_imagenet16
 from tests.data.miniatures import NUM_TEST, NUM_TRAIN, marked_images, marked_labels, write_imagenet16
 
 
