@@ -1,9 +1,9 @@
 """A sweep file: a run file with a `sweep:` section, which says what varies; every combination is a run, a trial.
 
 An axis is a configuration key, or a free label over named sets of keys (variants), and the values it takes. Axes of
-`grid`, `variants` and `seeds` are crossed; those of `choice`, `uniform` and `loguniform` are drawn `samples` times, and
-each draw goes with every point of the others, so that all of them are compared on the same draws. Over `seeds` means
-and deviations are taken: trials that differ in the seed alone are one setting.
+`grid`, `variants` and `seeds` are crossed; those of `choice`, `uniform` and `loguniform` are sampled `samples` times,
+and each sample goes with every point of the others, so that all points are compared on the same samples. Trials that
+differ in the seed alone are one setting, with means and deviations over its `seeds`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 import numpy as np
-from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from raynas.config.explain import parse_section
 from raynas.config.locations import within
+from raynas.config.named import named
 from raynas.config.nested import set_key
 from raynas.config.reading import read_run_file
 from raynas.config.run_config import RunConfig, parse_config
-from raynas.messages import echo, shortened
+from raynas.config.sweep_axes import CROSSED, DRAWN, MOST_TRIALS, Axis, dotted_axes, first_overlap, overlap
+from raynas.messages import shortened
 from raynas.options import Options, Positive
+from raynas.sweep_metrics import SWEEP_METRICS, SweepMetric
 
 PREPARED = 32
 """How many settings of a sweep are prepared before it starts. Every trial is prepared again when it starts."""
@@ -36,180 +39,11 @@ PREPARED = 32
 Point: TypeAlias = dict[str, Any]
 """The value, or the name of the variant, on every axis but that of seeds."""
 
-METRICS: dict[str, str] = {
-    "true_accuracy": "accuracy of the best architecture in the benchmark's table, in percent",
-    "one_shot_accuracy": "accuracy of the best with the supernet's weights, in percent",
-    "fitness": "fitness of the best",
-    "loss": "loss of the best with the supernet's weights",
-    "num_parameters": "parameters of the best",
-    "multiply_adds": "multiply-adds of the best",
-    "skips": "skip connections of the best",
-    "poolings": "poolings of the best",
-    "tau": "Kendall's tau-b of the fitness with the truth",
-    "tau_within": "the same among architectures of equal size",
-    "rho": "Spearman's rho of the fitness with the truth",
-    "top_1": "accuracy of what the fitness ranks first, in percent",
-    "train_loss": "loss of the supernet at the end of training",
-    "train_accuracy": "accuracy of the supernet on its training labels, in percent",
-    "dominance": "mean weight of a choice's strongest candidate",
-    "skip_share": "mean weight of skip connections",
-    "none_share": "mean weight of none",
-    "train_seconds": "seconds of training",
-    "search_seconds": "seconds of the search",
-}
-"""What a trial may be compared by, for people; it has those that its stages make."""
-
-OF_RANK = ("tau", "tau_within", "rho", "top_1")
-OF_TRAINING = ("train_loss", "train_accuracy")
-MODES = {"train_loss": "min", "loss": "min"}  # of those whose better end is not the larger
-
-MOST_TRIALS = 10_000
-"""Trials of a sweep."""
-
-DRAWN, CROSSED = ("choice", "uniform", "loguniform"), ("grid", "variants", "seeds")
-
 FIXED = frozenset({"name", "storage_path", "address", "local_cpus", "report", "train.reuse"})
 """Keys that a sweep sets for its trials, or that all of them share."""
 
 
 SEEDS_FIXED = "train.base_seeds fixes the seeds of the supernets; leave one of them out"
-
-
-def _without_nothing(value: object) -> object:
-    """Returns a mapping without its nulls, by which a `quick:` block takes out what the file has."""
-    return {key: one for key, one in value.items() if one is not None} if isinstance(value, dict) else value
-
-
-def _dotted_axes(value: object) -> object:
-    """Returns the axes under dotted keys, without nulls; ``--set sweep.keys.train.epochs.grid=[1]`` nests them."""
-    if not isinstance(value, dict):
-        return value
-    axes: dict[Any, Any] = {}
-    for key, axis in value.items():
-        for dotted, one in _axes_within(key, axis):
-            there = axes.get(dotted)
-            axes[dotted] = {**there, **one} if isinstance(there, dict) and isinstance(one, dict) else one
-    return _without_nothing(axes)
-
-
-def _axes_within(key: Any, axis: Any) -> Iterator[tuple[Any, Any]]:
-    """Yields an axis by its key, or those that are nested in a section of the run file."""
-    section = str(key).partition(".")[0]
-    is_nested = section in RunConfig.model_fields and isinstance(axis, dict) and not {*axis} & {*CROSSED, *DRAWN}
-    if not is_nested or not axis or not all(one is None or isinstance(one, dict) for one in axis.values()):
-        yield key, axis
-        return
-    for name, one in axis.items():
-        yield from _axes_within(f"{key}.{name}", one)
-
-
-def settings_of(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields every value under its dotted key, also where sections are written as mappings."""
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            yield from settings_of(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
-
-
-def _overlap(one: str, other: str) -> bool:
-    """Returns whether two dotted keys are the same, or one is a section that holds the other."""
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
-
-
-class Axis(Options):
-    """The values that a key takes, in one of these ways.
-
-    Attributes:
-        grid: Each of these.
-        choice: One of these, drawn evenly.
-        uniform: A number between two, drawn evenly.
-        loguniform: A number between two, whose logarithm is drawn evenly.
-        seeds: The seeds 0, 1, ... of so many repetitions.
-        variants: Sets of keys, by the names that tables give them; a section may be a mapping of some of its keys.
-    """
-
-    grid: Annotated[list[Any], Field(min_length=1)] | None = None
-    choice: Annotated[list[Any], Field(min_length=1)] | None = None
-    uniform: Annotated[list[float], Field(min_length=2, max_length=2)] | None = None
-    loguniform: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
-    seeds: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
-    variants: Annotated[dict[str, dict[str, Any]], Field(min_length=1)] | None = None
-
-    @field_validator("variants", mode="before")
-    @classmethod
-    def _named(cls, value: object) -> object:
-        return _without_nothing(value)
-
-    @model_validator(mode="after")
-    def _one_way(self) -> Axis:
-        given = [kind for kind in (*CROSSED, *DRAWN) if getattr(self, kind) is not None]
-        if len(given) != 1:
-            raise ValueError(f"expected one of {', '.join((*CROSSED, *DRAWN))}, got {' and '.join(given) or 'none'}")
-        for kind in ("uniform", "loguniform"):
-            bounds = getattr(self, kind)
-            if bounds is not None and bounds[0] >= bounds[1]:
-                raise ValueError(f"{kind}: expected [least, greatest], got {bounds}")
-        listed = self.grid or self.choice
-        if listed is not None and len({json.dumps(value, sort_keys=True) for value in listed}) < len(listed):
-            raise ValueError(f"expected different values, got {echo(listed)}")
-        return self
-
-    @property
-    def kind(self) -> str:
-        """The way, by its name."""
-        return next(kind for kind in (*CROSSED, *DRAWN) if getattr(self, kind) is not None)
-
-    @property
-    def values(self) -> list[Any]:
-        """The values of an axis that is crossed; the bounds or the values to draw from of one that is drawn."""
-        if self.seeds is not None:
-            return list(range(self.seeds))
-        return list(getattr(self, self.kind))
-
-    def draw(self, rng: np.random.Generator) -> Any:
-        """Returns a value."""
-        if self.choice is not None:
-            return self.choice[int(rng.integers(len(self.choice)))]
-        if self.uniform is not None:
-            return float(rng.uniform(self.uniform[0], self.uniform[1]))
-        assert self.loguniform is not None
-        return float(np.exp(rng.uniform(*np.log(self.loguniform))))
-
-    def changes(self, key: str, value: Any) -> list[tuple[str, Any]]:
-        """Returns what a value of this axis sets: dotted keys of the run file, each with its value.
-
-        A mapping sets the keys that it names and leaves the others of its section as they are.
-
-        Args:
-            key: The axis's key.
-            value: One of its values, or the name of a variant.
-        """
-        return list(settings_of({key: value} if self.variants is None else self.variants[value]))
-
-    def changed(self, key: str) -> list[str]:
-        """Returns the dotted keys that the axis sets, each once.
-
-        Raises:
-            ValueError: If one of its values sets a key twice.
-        """
-        keys: list[str] = []
-        for value in self.values if self.kind not in ("uniform", "loguniform") else [0.0]:
-            of_value = [changed for changed, _ in self.changes(key, value)]
-            twice = _first_overlap(of_value, of_value)
-            if twice is not None:
-                raise ValueError(f"keys.{key}: {value} sets {twice} twice; name it once")
-            keys += [changed for changed in of_value if changed not in keys]
-        return keys
-
-
-def _first_overlap(keys: Sequence[str], others: Sequence[str]) -> str | None:
-    """Returns the first key that overlaps another one, by position if both lists are the same; None if none does."""
-    for place, key in enumerate(keys):
-        for number, other in enumerate(others):
-            if (keys is not others or number != place) and _overlap(key, other):
-                return max(key, other, key=len)
-    return None
 
 
 class Published(Options):
@@ -237,14 +71,21 @@ class Published(Options):
         ):
             came = " and ".join(f"{name} {figure}" for name, figure in figures.items()) or "no metric"
             raise ValueError(f"expected when, deviation and one metric with its figure, got {shortened(came)}")
-        if next(iter(figures)) not in METRICS:
-            raise ValueError(f"{next(iter(figures))}: no metric; there are {', '.join(METRICS)}")
+        name = next(iter(figures))
+        try:
+            SWEEP_METRICS.row(name)
+        except ValueError as error:
+            raise ValueError(f"{name}: no metric; {str(error).removeprefix('sweep.metric: ')}") from error
         return self
 
     @property
     def metric(self) -> str:
         """What it is a figure of."""
         return next(iter(self.model_extra or {}))
+
+    def is_of(self, point: Point) -> bool:
+        """Returns whether the figure is one of a point's."""
+        return all(point.get(key) == value for key, value in self.when.items())
 
     @property
     def value(self) -> float:
@@ -257,25 +98,25 @@ class SweepSection(Options):
 
     Attributes:
         keys: The axes.
-        metric: What trials are compared by.
-        mode: Whether more of it is better.
-        also: What else tables show.
-        samples: Draws of the axes that are drawn.
+        metric: What trials are compared by: a name, or the dotted path of a metric of your own.
+        mode: Whether more of it is better; as the metric says by default.
+        also: Further metrics that tables show.
+        samples: Samples of the axes that are sampled.
         rank: Whether every trial ranks the space too.
         scheduler: asha stops trials whose training is behind (Li et al. 2020, asynchronous successive halving): by
             train_accuracy if that is the metric, else by train_loss.
         grace_epochs: Epochs before asha stops any.
         reduction: Of so many trials asha lets one go on.
-        searcher: Who draws: random, or optuna (the extra of that name), which draws where earlier trials were good.
+        searcher: random, or optuna (the extra of that name), which samples where earlier trials were good.
         concurrent: Trials at a time; as many as the cluster holds by default.
         source: Where the published figures stand.
         published: Figures to show beside the sweep's.
     """
 
-    keys: Annotated[dict[str, Axis], Field(min_length=1), BeforeValidator(_dotted_axes)]
-    metric: str = "true_accuracy"
+    keys: Annotated[dict[str, Axis], Field(min_length=1), BeforeValidator(dotted_axes)]
+    metric: Annotated[str, named(SWEEP_METRICS)] = "true_accuracy"
     mode: Literal["max", "min"] | None = None
-    also: list[str] = []
+    also: list[Annotated[str, named(SWEEP_METRICS)]] = []
     samples: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 1
     rank: bool = False
     scheduler: Literal["none", "asha"] = "none"
@@ -289,9 +130,7 @@ class SweepSection(Options):
     @model_validator(mode="after")
     def _consistent(self) -> SweepSection:
         for key, name in [("metric", self.metric), *(("also", name) for name in self.also)]:
-            if name not in METRICS:
-                raise ValueError(f"{key}: expected one of {', '.join(METRICS)}, got {echo(name)}")
-            if name in OF_RANK and not self.rank:
+            if SWEEP_METRICS.row(name).needs_ranking and not self.rank:
                 raise ValueError(f"{key}: {name} is known by ranking; set sweep.rank to true")
         for key, axis in self.keys.items():
             if axis.seeds is not None and key != "seed":
@@ -309,9 +148,10 @@ class SweepSection(Options):
                 "choice, uniform or loguniform"
             )
         self._check_changes()
-        if self.searcher == "optuna" and self.scheduler == "asha" and self.metric not in OF_TRAINING:
+        if self.searcher == "optuna" and self.scheduler == "asha" and SWEEP_METRICS.row(self.metric).of_epoch is None:
+            of_epochs = [name for name, row in SWEEP_METRICS.rows().items() if row.of_epoch is not None]
             raise ValueError(
-                f"scheduler: asha with optuna stops by what optuna looks for, expected {' or '.join(OF_TRAINING)} as "
+                f"scheduler: asha with optuna stops by what optuna looks for, expected {' or '.join(of_epochs)} as "
                 f"sweep.metric, got {self.metric}"
             )
         for number, published in enumerate(self.published):
@@ -330,13 +170,13 @@ class SweepSection(Options):
         for key, axis in self.keys.items():
             changed = axis.changed(key)
             for one in changed:
-                if any(_overlap(one, fixed) for fixed in FIXED):
+                if any(overlap(one, fixed) for fixed in FIXED):
                     raise ValueError(f"keys.{key}: {one} is the same for all trials; leave it out")
-            twice = _first_overlap(changed, before)
+            twice = first_overlap(changed, before)
             if twice is not None:
                 raise ValueError(f"keys: {twice} is varied by more than one of them; name it in one")
             before += changed
-        if self.has_seeds and _first_overlap(["train.base_seeds"], before):
+        if self.has_seeds and first_overlap(["train.base_seeds"], before):
             raise ValueError(f"keys.seed: {SEEDS_FIXED}")
 
     @property
@@ -347,7 +187,13 @@ class SweepSection(Options):
     @property
     def better(self) -> str:
         """Which end of the metric is better: max or min."""
-        return self.mode or MODES.get(self.metric, "max")
+        return self.mode or SWEEP_METRICS.row(self.metric).better
+
+    @property
+    def metrics(self) -> dict[str, SweepMetric]:
+        """The metrics that trials are asked for: all that raynas brings along, and the user's own that are named."""
+        own = {name: SWEEP_METRICS.row(name) for name in (self.metric, *self.also)}
+        return {**SWEEP_METRICS.rows(), **own}
 
 
 @dataclass(frozen=True)
@@ -390,13 +236,13 @@ class Sweep:
 
     @property
     def drawn(self) -> dict[str, Axis]:
-        """The axes that are drawn."""
+        """The axes that are sampled."""
         return {key: axis for key, axis in self.settings.keys.items() if axis.kind in DRAWN}
 
     def points(self) -> Iterator[tuple[Point, int | None]]:
-        """Yields every point with its seed, seeds fastest; of a sweep that draws as it goes, nothing.
+        """Yields every point with its seed, seeds fastest; of a sweep that samples as it goes, nothing.
 
-        The draws are a function of the base's seed.
+        The samples are a function of the base's seed.
         """
         if self.settings.searcher != "random":
             return
@@ -467,11 +313,11 @@ class Sweep:
 
     def published(self, point: Point) -> dict[str, dict[str, float | None]]:
         """Returns the published figures of a point by metric."""
-        return {
-            figure.metric: {"value": figure.value, "deviation": figure.deviation}
-            for figure in self.settings.published
-            if all(point.get(key) == value for key, value in figure.when.items())
-        }
+        figures: dict[str, dict[str, float | None]] = {}
+        for figure in self.settings.published:
+            if figure.is_of(point):
+                figures[figure.metric] = {"value": figure.value, "deviation": figure.deviation}
+        return figures
 
 
 def trial_name(point: Point, seed: int | None) -> str:

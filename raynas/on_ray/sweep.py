@@ -39,7 +39,7 @@ from rich.console import Console
 from raynas.config.locations import within
 from raynas.config.nested import flatten
 from raynas.config.run_config import EXECUTION_KEYS
-from raynas.config.sweeps import MODES, OF_TRAINING, Point, Sweep, Trial
+from raynas.config.sweeps import Point, Sweep, Trial
 from raynas.on_ray.cluster import Cluster, Needs, missing
 from raynas.on_ray.stopping import Stopped, make_board, save_and_stop, stopped_by
 from raynas.on_ray.trainer import SAVE_SECONDS
@@ -362,11 +362,12 @@ def _asha(sweep: Sweep) -> Any:
     from ray.tune.schedulers import ASHAScheduler
 
     settings = sweep.settings
-    metric = settings.metric if settings.metric in OF_TRAINING else "train_loss"
+    row = settings.metrics[settings.metric]
+    metric = settings.metric if row.of_epoch is not None else "train_loss"
     return ASHAScheduler(
         time_attr="epoch",
         metric=metric,
-        mode=settings.better if metric == settings.metric else MODES[metric],
+        mode=settings.better if metric == settings.metric else settings.metrics[metric].better,
         max_t=sweep.base.train.epochs * len(sweep.base.base_seeds)
         + 1,  # at which Tune would end what trained to the end
         grace_period=settings.grace_epochs,
@@ -452,9 +453,9 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
             mirror.push(file, every=every)
 
         def report(metrics: dict[str, Any]) -> None:
-            known = {name: value for name, value in metrics.items() if name in OF_TRAINING}
+            known = {name: value for name, value in metrics.items() if name != "epoch"}
             keep("running", metrics["epoch"], known, every=5)
-            if sweep.settings.scheduler == "asha" or sweep.settings.metric in OF_TRAINING:
+            if sweep.settings.scheduler == "asha" or sweep.settings.metric in known:
                 tune.report(metrics)
 
         def say(line: str) -> None:
@@ -463,7 +464,7 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
             mirror.push(file)
 
         keep("running", 0, {})
-        feed = EpochFeed(report)
+        feed = EpochFeed(report, sweep.settings.metrics)
         metrics: dict[str, float] = {}
         try:
             with stopped_by(board, trial.name):
@@ -568,6 +569,10 @@ def summary(sweep: Sweep, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]
         "metric": settings.metric,
         "mode": settings.better,
         "also": settings.also,
+        "quantities": {
+            name: {"title": row.title, "unit": row.unit, "decimals": row.decimals}
+            for name, row in settings.metrics.items()
+        },
         "source": settings.source,
         "quick": sweep.quick,
         "axes": [{"name": key, "kind": axis.kind, "values": axis.values} for key, axis in settings.keys.items()],

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,9 @@ from rich.console import Console
 from raynas.config.locations import within
 from raynas.config.nested import flatten
 from raynas.config.run_config import ROUNDING_KEYS, RunConfig
-from raynas.config.sweeps import METRICS, Sweep, Trial
+from raynas.config.sweeps import Sweep, Trial
+from raynas.failures import described
+from raynas.members import is_own
 from raynas.on_ray.cluster import Needs, worker_resources
 from raynas.on_ray.session import on_ray
 from raynas.stages.judge import needs_training
@@ -22,6 +23,7 @@ from raynas.stages.run import rank_run, run, train_shared
 from raynas.stages.train_supernet import DERIVED, is_trained
 from raynas.storage.run_folder import METRICS as METRICS_FILE
 from raynas.storage.run_folder import NUMBER, PROGRESS, records, seed_folder, training_digest
+from raynas.sweep_metrics import SWEEP_METRICS, SweepMetric, TrialOutcome
 
 SUPERNETS = "supernets"
 """Where in a sweep's folder the runs are whose supernets several trials judge by."""
@@ -58,8 +60,11 @@ def trial_needs(config: RunConfig) -> Needs:
     workers, evaluators = max(1, train.worker_range[0]), max(1, search.evaluators or 0)
     cpus = max(workers * train.cpus_per_worker, evaluators * search.cpus_per_evaluator)
     gpus = max(workers if train.use_gpu else 0, evaluators * search.gpus_per_evaluator)
-    mends = {"CPU": "lower train.workers, search.evaluators or the CPUs of each", "GPU": "set train.use_gpu to false"}
-    return Needs("sweep", "a trial needs", {"CPU": float(cpus)} | ({"GPU": float(gpus)} if gpus else {}), mends)
+    remedies = {
+        "CPU": "lower train.workers, search.evaluators or the CPUs of each",
+        "GPU": "set train.use_gpu to false",
+    }
+    return Needs("sweep", "a trial needs", {"CPU": float(cpus)} | ({"GPU": float(gpus)} if gpus else {}), remedies)
 
 
 def led_bundles(config: RunConfig) -> tuple[dict[str, float], ...]:
@@ -70,15 +75,18 @@ def led_bundles(config: RunConfig) -> tuple[dict[str, float], ...]:
 
 
 class EpochFeed:
-    """Reports the epochs of a training as they come, those of before too: position, loss and accuracy.
+    """Reports the epochs of a training as they come, those of before too: position, and the metrics of an epoch.
 
     Attributes:
         epochs: How many were reported.
     """
 
-    def __init__(self, report: Callable[[dict[str, Any]], None]) -> None:
-        """Takes who is told of each epoch."""
+    def __init__(
+        self, report: Callable[[dict[str, Any]], None], metrics: Mapping[str, SweepMetric] | None = None
+    ) -> None:
+        """Takes what receives each epoch, and the metrics of the sweep; those of raynas by default."""
         self._report = report
+        self._metrics = SWEEP_METRICS.rows() if metrics is None else metrics
         self._files: list[Path] = []
         self.epochs = 0
 
@@ -92,7 +100,8 @@ class EpochFeed:
         lines = [line for file in self._files for line in _lines(file)]
         for line in lines[self.epochs :]:
             self.epochs += 1
-            self._report({"epoch": self.epochs, "train_loss": line["loss"], "train_accuracy": line["accuracy"]})
+            known = {name: row.of_epoch(line) for name, row in self._metrics.items() if row.of_epoch is not None}
+            self._report({"epoch": self.epochs, **known})
 
 
 class RoomFeed:
@@ -195,7 +204,7 @@ def carry_out(
     if sweep.settings.rank:
         room.ask()
         ranking = rank_run(config, silent, on_ray, watch=watch)
-    return metrics_of(config, result, ranking)
+    return metrics_of(outcome_of(config, result, ranking), sweep.settings.metrics)
 
 
 def training_name(config: RunConfig, base: RunConfig) -> str | None:
@@ -212,44 +221,35 @@ def training_name(config: RunConfig, base: RunConfig) -> str | None:
     return "_".join([training_digest(config), *(re.sub(r"[^\w.]+", "-", f"{key[6:]}-{values[key]}") for key in keys)])
 
 
-def metrics_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[str, Any] | None) -> dict[str, float]:
-    """Returns what a trial is compared by, of `METRICS` those that it has.
+def outcome_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[str, Any] | None) -> TrialOutcome:
+    """Returns what a trial left behind.
 
     Args:
         config: Its configuration.
         result: What its search found.
         ranking: How well its fitness ranks the space; None if that was not asked.
     """
-    best = result["best"][0]
-    found: dict[str, float | None] = {
-        "true_accuracy": best.get("true"),
-        "one_shot_accuracy": best.get("accuracy"),
-        **{name: best.get(name) for name in ("fitness", "loss", "num_parameters", "multiply_adds")},
-        "search_seconds": result["seconds"],
-    }
-    operations = [name for graph in best["drawing"].values() for _, _, name in graph if name]
-    if operations:
-        found["skips"] = sum(name == "skip_connect" for name in operations)
-        found["poolings"] = sum("pool" in name for name in operations)
-    if needs_training(config.search):
-        found |= _of_training([seed_folder(config.supernets, seed) for seed in config.base_seeds])
-    if ranking is not None and ranking["table"] is not None:
-        row = ranking["rows"][0]
-        found |= {name: row[name] for name in ("tau", "tau_within", "rho")} | {"top_1": row["top"]["1"]["mean"]}
-    return {name: float(value) for name in METRICS if (value := found.get(name)) is not None}
+    if not needs_training(config.search):
+        return TrialOutcome(result, ranking)
+    folders = [seed_folder(config.supernets, seed) for seed in config.base_seeds]
+    derived = [lines[-1] for folder in folders if (lines := _lines(folder / DERIVED))]
+    return TrialOutcome(result, ranking, [_lines(folder / METRICS_FILE) for folder in folders], derived)
 
 
-def _of_training(places: Sequence[Path]) -> dict[str, float | None]:
-    """Returns what the supernets in some folders measured as their training ended; of several, the mean."""
-    epochs = [_lines(place / METRICS_FILE) for place in places]
-    derived = [lines[-1] for place in places if (lines := _lines(place / DERIVED))]
-    return {
-        "train_loss": statistics.fmean(lines[-1]["loss"] for lines in epochs),
-        "train_accuracy": statistics.fmean(lines[-1]["accuracy"] for lines in epochs),
-        "train_seconds": sum(line["seconds"] for lines in epochs for line in lines),
-        **{
-            name: statistics.fmean(line[name] for line in derived)
-            for name in ("dominance", "skip_share", "none_share")
-            if derived and all(line.get(name) is not None for line in derived)
-        },
-    }
+def metrics_of(outcome: TrialOutcome, metrics: Mapping[str, SweepMetric]) -> dict[str, float]:
+    """Returns the metrics that a trial has, by the names that the sweep file gives them.
+
+    Raises:
+        ValueError: If a metric of the user's own fails.
+    """
+    found: dict[str, float] = {}
+    for name, metric in metrics.items():
+        try:
+            value = metric.take(outcome)
+        except Exception as error:
+            if not is_own(name):
+                raise
+            raise ValueError(f"sweep.metric: {name} ends in {described(error)}; correct its function") from error
+        if value is not None:
+            found[name] = float(value)
+    return found

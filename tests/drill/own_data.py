@@ -41,4 +41,4 @@ def mostly_true(request: LabelRequest) -> np.ndarray:
     return np.where(replaced, random, request.true_labels)
 
 
-NOISY = LabelMethod("noisy", "true labels, a quarter of them replaced every epoch", mostly_true, redrawn=True)
+NOISY = LabelMethod("noisy", "true labels, a quarter of them replaced every epoch", mostly_true, each_epoch=True)

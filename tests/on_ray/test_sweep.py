@@ -23,11 +23,22 @@ from raynas.config.reading import load_config
 from raynas.config.sweeps import Sweep, load_sweep
 from raynas.on_ray import sweep as sweeping
 from raynas.on_ray.sweep import shared_trainings, summary
-from raynas.on_ray.trial import ROOM, TRAINED, EpochFeed, RoomFeed, as_trial, is_alone, metrics_of, trial_needs
+from raynas.on_ray.trial import (
+    ROOM,
+    TRAINED,
+    EpochFeed,
+    RoomFeed,
+    as_trial,
+    is_alone,
+    metrics_of,
+    outcome_of,
+    trial_needs,
+)
 from raynas.stages.progress import Progress
 from raynas.storage.mirror import Mirror
 from raynas.storage.ownership import Busy, FolderRegister, Lost, owning
 from raynas.storage.run_folder import training_digest
+from raynas.sweep_metrics import SWEEP_METRICS
 from tests.stages.runs import command, losses, outcome, small_run, start, succeed, wait_until
 
 
@@ -218,7 +229,7 @@ def test_a_setting_is_the_mean_over_its_seeds_that_are_done_and_says_of_how_many
 def test_a_trial_without_drawing_or_truth_or_training_has_only_what_it_has(tmp_path: Path) -> None:
     config = load_config(small_run(tmp_path, search={"fitness": "random"}))
     best = {"fitness": 0.5, "num_parameters": 10, "multiply_adds": 20, "drawing": {}, "true": None}
-    assert metrics_of(config, {"best": [best], "seconds": 2.0}, None) == {
+    assert metrics_of(outcome_of(config, {"best": [best], "seconds": 2.0}, None), SWEEP_METRICS.rows()) == {
         "fitness": 0.5,
         "num_parameters": 10.0,
         "multiply_adds": 20.0,
@@ -227,7 +238,8 @@ def test_a_trial_without_drawing_or_truth_or_training_has_only_what_it_has(tmp_p
     drawn = {
         "cell": [["0", "1", "skip_connect"], ["1", "2", "avg_pool_3x3"], ["2", "3", None], ["0", "2", "skip_connect"]]
     }
-    found = metrics_of(config, {"best": [{**best, "drawing": drawn, "true": 91.5}], "seconds": 2.0}, None)
+    result = {"best": [{**best, "drawing": drawn, "true": 91.5}], "seconds": 2.0}
+    found = metrics_of(outcome_of(config, result, None), SWEEP_METRICS.rows())
     assert (found["skips"], found["poolings"], found["true_accuracy"]) == (2.0, 1.0, 91.5)
 
 
