@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,3 +79,32 @@ def test_a_row_that_no_module_states_has_no_path(
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ValueError, match="assign it in a module"):
         family.path_of(Taste("nothing"))
+
+
+def test_two_keys_can_share_one_kind_of_rows(
+    family: Family[Taste], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sour = Family("dinner.sour", Taste, family.package, lambda taste: taste.name.startswith("l"))
+    assert sour.names() == ("lemon", "lime")
+    with pytest.raises(ValueError, match=r"^dinner.sour: expected one of lemon, lime, got 'gentian'"):
+        sour.row("gentian")
+    with pytest.raises(ValueError, match=r"^dinner.sour: 'pantry.HONEY' does not serve this key; name another row"):
+        sour.row("pantry.HONEY")
+
+
+def test_a_row_that_several_modules_state_is_named_by_the_one_that_is_looked_in_first(
+    family: Family[Taste], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "attic.py").write_text("from pantry import HONEY\n")
+    row = family.row("pantry.HONEY")
+    importlib.import_module("attic")
+    try:
+        assert family.path_of(row) == "attic.HONEY", "the first by name, whatever was imported first"
+        assert family.path_of(row, "pantry") == "pantry.HONEY"
+    finally:
+        del sys.modules["attic"]
+    monkeypatch.setattr(sys.modules["__main__"], "ALONE", alone := Taste("alone"), raising=False)
+    with pytest.raises(ValueError, match="assign it in a module"):
+        family.path_of(alone)

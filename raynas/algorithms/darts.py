@@ -10,7 +10,7 @@ decay as the next step of the weights will have.
 
 Departs from the paper's code:
     Second derivatives are exact; its finite differences are ``alphas.radius: 0.01``.
-    Batches of the search split come in order, each image once an epoch; the code draws anew for each step.
+    Batches of the search split come in order, each image once an epoch; the code samples a new one for each step.
     Running statistics of batch normalisation move in the step of the weights alone.
 On NAS-Bench-201 the benchmark's code lets ``none`` win: ``search.derivation: with_none``.
 

@@ -5,8 +5,8 @@ r"""GDAS: gradient descent through sampled architectures.
     w <- SGD along dL_train of one sample,  alpha <- Adam along dL_val of another               (Algorithm 1)
     a* = at every node the two edges whose strongest candidate is most probable, and their strongest operations
 
-Only what is sampled runs. Each cell draws for itself (section 3.2); in the authors' code all cells of a kind share a
-draw (``train.path_per_cell: false``). On NAS-Bench-201 that code adds the weights of the candidates that were not
+Only what is sampled runs. Each cell has its own sample (section 3.2); in the authors' code all cells of a kind share
+one (``train.path_per_cell: false``). On NAS-Bench-201 that code adds the weights of the candidates that were not
 sampled, which are 0, so that their gradients reach the alphas (``alphas.idle: true``; in the DARTS space and its
 kin not through a node that receives nothing). A fixed reduction cell is
 the space's (``space.reduction: fixed``), several seeds of which the best is taken are `train.base_seeds`: here the

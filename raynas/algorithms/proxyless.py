@@ -1,10 +1,10 @@
 """ProxylessNAS: the weights on one sampled path, the alphas on two that compete.
 
-A step of the weights runs a path drawn by softmax(alpha), a step of the alphas two candidates of every choice drawn by
-it, weighted by the softmax over their two alphas.
+A step of the weights runs a path sampled by softmax(alpha). A step of the alphas runs two candidates of every choice,
+sampled by it and weighted by the softmax over their two alphas.
 
 Departs from the paper: its binarised gates have the gradient of a straight-through estimate and rescale the alphas that
-were not drawn; here the two that were drawn are a mixture of their own, and the others rest.
+were not sampled; here the two that were sampled are a mixture of their own, and the others rest.
 
 Reference: Cai, Zhu, Han 2019, "ProxylessNAS: Direct Neural Architecture Search on Target Task and Hardware", ICLR,
 section 3.2.

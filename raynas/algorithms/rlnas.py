@@ -1,6 +1,6 @@
 r"""RLNAS: search with random labels, by how far training turned the weights.
 
-    W* = argmin_W  E_{a ~ U(A)}  L(a, W, R)                  (Eq. 7)   one path a step, labels R drawn once
+    W* = argmin_W  E_{a ~ U(A)}  L(a, W, R)                  (Eq. 7)   one path a step, labels R sampled once
     a* = argmax_a  arccos <V(a, W0), V(a, W*)> / (|V(a, W0)| |V(a, W*)|)       (Eq. 8 and 9)   evolution
 
 R holds one label per image, uniform over the categories and independent of the image; W0 is the initialisation, and
@@ -9,10 +9,10 @@ V(a, W) the weights along every live path of a. Architectures that converge fast
 Departs from the paper:
     Idle candidates stand still in a step; in the code of the paper momentum and weight decay moved them too.
     The last incomplete batch of an epoch is left out (every epoch has its own order).
-    Random labels, paths and order are hashed from the seed, not drawn from one running generator.
+    Random labels, paths and order are hashed from the seed, not taken from one running generator.
 The paper's text and its code differ further, and each difference is a key of the run file: one path for all cells or
 one per cell (`train.path_per_cell`), the weights that make up V (`search.angle`: paper or official), mutation that
-never draws ``none`` (`search.mutation_excludes`).
+never takes ``none`` (`search.mutation_excludes`).
 
 Reference: Zhang, Hou, Zhang, Sun 2021, "Neural Architecture Search with Random Labels", CVPR.
 """

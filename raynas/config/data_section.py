@@ -9,12 +9,13 @@ from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, field_validat
 
 from raynas.config.further_keys import parse_with_further_keys
 from raynas.config.named import named
+from raynas.data.augmentation import AugmentationOptions
 from raynas.data.image_source import DATASETS, ImageSource
 from raynas.data.labels import LABELS
-from raynas.options import Location, Options, Pixels, Positive, Share
+from raynas.options import Location, Options, Positive, Share
 
 
-class DataSection(Options):
+class DataSection(AugmentationOptions):
     """Images and labels.
 
     Attributes:
@@ -25,13 +26,6 @@ class DataSection(Options):
         train_portion: Share of the training images that trains the supernet; the rest is the search split.
         max_images: Use only so many training images, sampled by the seed.
         resolution: Height and width to resize to; the data set's own by default.
-        crop_padding: Black pixels around an in-memory image that a random crop may shift into; by the data set by
-            default.
-        crop_ratio: Range ``[least, most]`` of width over height of the random crop of an image file; 3/4 to 4/3 by
-            default.
-        flip: Whether images are mirrored at random; by the data set by default.
-        lighting: Deviation of random shifts of an image's colour along the principal components of ImageNet's.
-        cutout: Side, in pixels, of the square that is blanked in every training image, in a random place; 0 for none.
         normalise: Whether mean and deviation of the data set are taken out; else a network sees pixels / 255.
         loader_workers: Processes that read image folders, per training worker. Each of them counts as a CPU of the
             training worker.
@@ -48,11 +42,6 @@ class DataSection(Options):
     train_portion: Share = 0.5
     max_images: Positive | None = None
     resolution: Annotated[int, Field(ge=4, le=4_096)] | None = None
-    crop_padding: Pixels | None = None
-    crop_ratio: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] | None = None
-    flip: bool | None = None
-    lighting: Annotated[float, Field(ge=0)] = 0.0
-    cutout: Pixels = 0
     normalise: bool = True
     loader_workers: Annotated[int, Field(ge=0, le=1_024)] = 0
     on_damaged: Literal["refuse", "skip"] = "refuse"

@@ -44,7 +44,7 @@ class RunConfig(Options):
 
     Attributes:
         name: The run's folder under `storage_path`; the file's own name by default.
-        seed: Seed of everything that is drawn.
+        seed: Seed of all random numbers.
         storage_path: Where run folders are kept: a folder, which with workers on several machines all of them see, or a
             URL such as ``s3://bucket/path`` or ``gs://bucket/path``.
         address: ``local`` starts a Ray of its own, but in a Ray job joins the job's cluster; ``auto`` joins the cluster
@@ -100,12 +100,12 @@ class RunConfig(Options):
 
     @property
     def supernets_location(self) -> str:
-        """The folder or URL of the run whose supernets are judged by: this one's, or that of `train.reuse`."""
+        """The folder or URL of the run whose supernets are used: this one's, or that of `train.reuse`."""
         return _absolute(self.train.reuse) if self.train.reuse else self.location
 
     @property
     def supernets(self) -> Path:
-        """The folder of the run whose supernets are judged by; of one at a URL, where this process reads it."""
+        """The folder of the run whose supernets are used; of one at a URL, where this process reads it."""
         if self.train.reuse is None:
             return self.folder
         reused = self.supernets_location

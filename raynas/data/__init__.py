@@ -5,6 +5,7 @@ and served in batches (`Loader`). All that is random is a hash of seed, epoch an
 sees the same batches on any number of workers and after any resume.
 """
 
+from raynas.data.augmentation import AugmentationOptions
 from raynas.data.dataset import Dataset, ImageSet, split_images, split_indices
 from raynas.data.fixed_images import FixedImages, ImagesOnDisk, fix_images, images_to_send
 from raynas.data.hashing import Stream, hash_bits, uniform_integers
@@ -17,6 +18,7 @@ __all__ = [
     "DATASETS",
     "LABELS",
     "Arrays",
+    "AugmentationOptions",
     "Dataset",
     "FixedImages",
     "ImageFiles",

@@ -97,7 +97,7 @@ class CroppedFiles:
             batch_size=None,
             num_workers=self._num_workers,
             pin_memory=self._pin_memory,
-            generator=torch.Generator(),  # else starting an epoch would draw from the global generator
+            generator=torch.Generator(),  # else starting an epoch would move the global generator
         )
         for pixels in loader:
             if isinstance(pixels, ValueError):

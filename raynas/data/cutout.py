@@ -41,7 +41,7 @@ def cut_out(images: Tensor, holes: Tensor, side: int) -> None:
 
     Args:
         images: (b, 3, height, width) in channels-last memory.
-        holes: (b, 4) as `draw_holes` draws them.
+        holes: (b, 4) as `draw_holes` returns them.
         side: of the square.
     """
     num_images, channels, height, width = images.shape

@@ -18,7 +18,7 @@ class ImageSet:
         images: (n, height, width, 3) uint8, or the n paths of image files.
         labels: (n,) int64, the true labels.
         index: (n,) int64, each image's position in the full part, before ``max_images`` picked some and before damaged
-            files were skipped. Random labels and augmentation are drawn by it, so a subset's images keep theirs.
+            files were skipped. Random labels and augmentation are functions of it, so a subset's images keep theirs.
         skipped: (k,) int64, the positions, among the images that ``max_images`` picked, of those that were skipped.
     """
 
@@ -87,11 +87,11 @@ def split_images(images: ImageSet, train_portion: float, seed: int) -> tuple[np.
     Raises:
         ValueError: as `split_indices` does.
     """
-    num_drawn = len(images) + len(images.skipped)
-    train, search = split_indices(num_drawn, train_portion, seed)
+    num_images = len(images) + len(images.skipped)
+    train, search = split_indices(num_images, train_portion, seed)
     if not len(images.skipped):
         return train, search
-    kept = np.delete(np.arange(num_drawn), images.skipped)
+    kept = np.delete(np.arange(num_images), images.skipped)
     return np.flatnonzero(np.isin(kept, train)), np.flatnonzero(np.isin(kept, search))
 
 

@@ -1,4 +1,4 @@
-"""Images that every architecture is judged on: in one order, without augmentation, small enough to be shared."""
+"""Images that every architecture is evaluated on: in one order, without augmentation, small enough to be shared."""
 
 from __future__ import annotations
 

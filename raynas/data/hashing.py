@@ -1,8 +1,8 @@
-"""Random numbers that are a function of what they are for, not of when they are drawn.
+"""Random numbers that are a function of what they are for, not of when they are computed.
 
 A stateful generator gives a sample another crop as soon as a batch is skipped, a run is resumed or a worker is added.
-Here a draw is a hash of (seed, stream, epoch, sample index): every worker, every resume and every world size sees the
-same numbers, and a whole epoch is drawn at once.
+Here a random number is a hash of (seed, stream, epoch, sample index): every worker, every resume and every world size
+sees the same numbers, and a whole epoch is computed at once.
 """
 
 from enum import IntEnum
@@ -14,7 +14,7 @@ _INCREMENT = 0x9E3779B97F4A7C15
 
 
 class Stream(IntEnum):
-    """What a draw is for: two streams never share a number, even where seed, epoch and sample agree."""
+    """What a random number is for: two streams never share a number, even where seed, epoch and sample agree."""
 
     SPLIT = 0
     SUBSET = 1
@@ -58,7 +58,7 @@ def hash_bits(seed: int, stream: int, epoch: int, index: np.ndarray) -> np.ndarr
     Args:
         seed: the run's seed; any integer, its low 64 bits count.
         stream: what the bits are for, one of `Stream`.
-        epoch: the epoch that the draw belongs to; 0 for a draw that never changes.
+        epoch: the epoch that the number belongs to; 0 for a number that never changes.
         index: (n,) integers, the sample's position in its data set.
 
     Reference: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".

@@ -33,6 +33,11 @@ class Arrays:
     num_classes: int
     classes: tuple[str, ...] | None = None
 
+    @property
+    def num_images(self) -> int:
+        """The number of training images."""
+        return len(self.train_images)
+
 
 @dataclass(frozen=True, eq=False)
 class FilePart:
@@ -64,6 +69,11 @@ class ImageFiles:
     test: FilePart
     classes: tuple[str, ...]
     ignored: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+
+    @property
+    def num_images(self) -> int:
+        """The number of training images."""
+        return len(self.train.files)
 
 
 @dataclass(frozen=True)

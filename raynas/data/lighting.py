@@ -1,7 +1,7 @@
 """Random light: colours shifted along the principal components of natural images.
 
 To each image V (alpha * lambda) is added, with V and lambda the eigenvectors and eigenvalues of the covariance of red,
-green and blue over ImageNet's pixels, and alpha three normal numbers, drawn anew every epoch.
+green and blue over ImageNet's pixels, and alpha three normal numbers, new ones every epoch.
 
 Reference: Krizhevsky, Sutskever and Hinton 2012, section 4.1, where the deviation of alpha is 0.1. That paper does not
 print V and lambda; these are the numbers in common use, of pixels whose black is 0 and white 1.

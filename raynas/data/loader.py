@@ -1,11 +1,12 @@
 """Batches of images and labels that are the same at any world size, with any workers and after any resume."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from raynas.data.augmentation import AugmentationOptions
 from raynas.data.crops import CroppedArrays, CroppedFiles
 from raynas.data.cutout import cut_out, draw_holes
 from raynas.data.dataset import Dataset, ImageSet
@@ -14,7 +15,7 @@ from raynas.data.lighting import draw_lights
 from raynas.data.normalisation import Normalisation
 
 _CPU = torch.device("cpu")
-_RATIO = (3 / 4, 4 / 3)
+_RATIO = [3 / 4, 4 / 3]
 
 
 class Loader:
@@ -38,13 +39,8 @@ class Loader:
         *,
         batch_size: int,
         seed: int,
-        augment: bool,
+        augmentation: AugmentationOptions | None,
         shuffle: bool,
-        crop_padding: int | None = None,
-        crop_ratio: Sequence[float] | None = None,
-        flip: bool | None = None,
-        lighting: float = 0.0,
-        cutout: int = 0,
         drop_last: bool,
         device: torch.device = _CPU,
         num_workers: int = 0,
@@ -52,27 +48,21 @@ class Loader:
         """Holds the images at ``positions`` ready on the device.
 
         Args:
-            dataset: resolution, normalisation and the defaults of augmentation.
-            images: the part to load from, ``dataset.train`` or ``dataset.test``.
+            dataset: Resolution, normalisation and the defaults of augmentation.
+            images: The part to load from, ``dataset.train`` or ``dataset.test``.
             positions: (n,) which of ``images`` to load.
-            labels: called with the epoch, returns the labels of all of ``images``, (len(images),) integers.
-            batch_size: images in a global batch, over all ranks.
-            seed: seed of order, crops, flips, lights and holes.
-            augment: whether to crop, flip, light and cut out at random.
-            shuffle: whether to visit the images in random order; else in the order of ``positions``.
-            crop_padding: black pixels around an in-memory image that a crop may shift into; the data set's if None.
-                Files are cropped to a random area of 0.08 to 1 instead.
-            crop_ratio: least and greatest ratio of width to height of that area; 3/4 and 4/3 if None.
-            flip: whether half of the augmented images are mirrored; the data set's if None.
-            lighting: deviation of the random light of augmented images, see `draw_lights`.
-            cutout: side of the square that is blanked in augmented images, see `draw_holes`; 0 for none.
-            drop_last: whether to leave out a last batch that is not full.
-            device: where batches are produced.
-            num_workers: processes that read image files, 0 for the caller's own. In-memory images need none.
+            labels: Called with the epoch, returns the labels of all of ``images``, (len(images),) integers.
+            batch_size: Images in a global batch, over all ranks.
+            seed: Seed of order, crops, flips, lights and holes.
+            augmentation: How images are changed at random; None for images as they are, files cropped to the centre.
+            shuffle: Whether to visit the images in random order; else in the order of ``positions``.
+            drop_last: Whether to leave out a last batch that is not full.
+            device: Where batches are produced.
+            num_workers: Processes that read image files, 0 for the caller's own. In-memory images need none.
 
         Raises:
-            ValueError: if there is nothing to load, ``drop_last`` would drop everything, or the square is larger than
-                an image.
+            ValueError: If there is nothing to load, ``drop_last`` would drop everything, or the square that is cut out
+                is larger than an image.
         """
         if not len(positions):
             raise ValueError(
@@ -84,42 +74,35 @@ class Loader:
                 f"train.batch_size: expected at most {len(positions)} (the images there are to train on), got "
                 f"{batch_size}; lower it, or load more images"
             )
-        if cutout > dataset.resolution:
-            raise ValueError(
-                f"data.cutout: expected at most {dataset.resolution} (the height and width of an image), got {cutout}; "
-                "lower it"
-            )
         self._positions = np.asarray(positions, dtype=np.int64)
         self._index = images.index[self._positions]
         self._num_images = len(images)
-        self._labels = labels
-        self._batch_size = batch_size
-        self._seed = seed
-        self._shuffle = shuffle
-        self._device = device
+        self._labels, self._batch_size, self._shuffle = labels, batch_size, shuffle
+        self._seed, self._device = seed, device
         self.steps_per_epoch = len(positions) // batch_size if drop_last else -(-len(positions) // batch_size)
-        flips = augment and (dataset.flip if flip is None else flip)
-        self._lighting = lighting if augment else 0.0
-        self._cutout = cutout if augment else 0
+        self._lighting = 0.0 if augmentation is None else augmentation.lighting
+        self._cutout = 0 if augmentation is None else _checked_cutout(augmentation.cutout, dataset)
         self._resolution = dataset.resolution
-        self._source: CroppedArrays | CroppedFiles
+        self._source = self._cropped(dataset, images, augmentation, num_workers)
+        self._normalise = Normalisation(dataset.mean, dataset.std, dataset.resolution, device)
+
+    def _cropped(
+        self, dataset: Dataset, images: ImageSet, augmentation: AugmentationOptions | None, num_workers: int
+    ) -> CroppedArrays | CroppedFiles:
+        """Returns what crops and mirrors the images: from memory, or file by file."""
+        flips, ratio, padding = False, None, 0
+        if augmentation is not None:
+            flips = dataset.flip if augmentation.flip is None else augmentation.flip
+            ratio = augmentation.crop_ratio or _RATIO
+            padding = dataset.crop_padding if augmentation.crop_padding is None else augmentation.crop_padding
         if isinstance(images.images, tuple):
             paths = [images.images[position] for position in self._positions]
-            self._source = CroppedFiles(
-                paths,
-                self._index,
-                seed,
-                dataset.resolution,
-                (crop_ratio or _RATIO) if augment else None,
-                flips,
-                num_workers,
-                pin_memory=device.type == "cuda",
+            pin_memory = self._device.type == "cuda"
+            return CroppedFiles(
+                paths, self._index, self._seed, dataset.resolution, ratio, flips, num_workers, pin_memory
             )
-        else:
-            padding = (dataset.crop_padding if crop_padding is None else crop_padding) if augment else 0
-            held = images.images[self._positions]
-            self._source = CroppedArrays(held, self._index, seed, padding, flips, device)
-        self._normalise = Normalisation(dataset.mean, dataset.std, dataset.resolution, device)
+        held = images.images[self._positions]
+        return CroppedArrays(held, self._index, self._seed, padding, flips, self._device)
 
     def epoch(self, epoch: int, first_step: int = 0, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields this rank's share of each global batch: images and labels, on the device.
@@ -142,10 +125,12 @@ class Loader:
                 "raise it, or use fewer workers"
             )
         assert 0 <= rank < world
-        drawn = np.asarray(self._labels(epoch))
-        if drawn.shape != (self._num_images,):
-            raise ValueError(f"expected one label for each of {self._num_images} images, got shape {drawn.shape}")
-        labels = torch.from_numpy(drawn[self._positions].astype(np.int64)).to(self._device)
+        epoch_labels = np.asarray(self._labels(epoch))
+        if epoch_labels.shape != (self._num_images,):
+            raise ValueError(
+                f"expected one label for each of {self._num_images} images, got shape {epoch_labels.shape}"
+            )
+        labels = torch.from_numpy(epoch_labels[self._positions].astype(np.int64)).to(self._device)
         order = np.arange(len(self._positions))
         if self._shuffle:
             order = np.argsort(hash_bits(self._seed, Stream.ORDER, epoch, self._index))
@@ -157,11 +142,25 @@ class Loader:
             lights = torch.from_numpy(draw_lights(self._lighting, self._seed, epoch, self._index)).to(self._device)
         holes = None
         if self._cutout:
-            drawn = draw_holes(self._cutout, self._resolution, self._seed, epoch, self._index)
-            holes = torch.from_numpy(drawn).to(self._device)
+            corners = draw_holes(self._cutout, self._resolution, self._seed, epoch, self._index)
+            holes = torch.from_numpy(corners).to(self._device)
         for batch, pixels in zip(batches, self._source.read(epoch, batches), strict=True):
             light = None if lights is None else lights[batch]
             images = self._normalise(pixels.to(self._device, non_blocking=True), light)
             if holes is not None:
                 cut_out(images, holes[batch], self._cutout)
             yield images, labels[batch]
+
+
+def _checked_cutout(side: int, dataset: Dataset) -> int:
+    """Returns the side of the square that is cut out.
+
+    Raises:
+        ValueError: If it is larger than an image.
+    """
+    if side > dataset.resolution:
+        raise ValueError(
+            f"data.cutout: expected at most {dataset.resolution} (the height and width of an image), got {side}; "
+            "lower it"
+        )
+    return side

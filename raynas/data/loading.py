@@ -82,8 +82,7 @@ def load_dataset(
     if resolution is not None and resolution < 1:
         raise ValueError(f"data.resolution: expected at least 1 pixel, got {resolution}; raise it or leave it out")
     found = _read(name, path, further or {})
-    num_images = len(found.train.files if isinstance(found, ImageFiles) else found.train_labels)
-    keep = _draw_subset(num_images, max_images, seed)
+    keep = _draw_subset(found.num_images, max_images, seed)
     resolution = resolution or source.resolution
     if isinstance(found, ImageFiles):
         dataset = _of_files(name, found, keep, resolution or _FILE_RESOLUTION, on_damaged, skip, reading)
@@ -184,16 +183,16 @@ def _of_files(
     reading: Reading | None,
 ) -> Dataset:
     """Returns the training images at the positions `keep`, and all test images, without those that are skipped."""
-    drawn = ImageSet(tuple(folder.train.files[position] for position in keep), folder.train.labels[keep], keep)
+    sampled = ImageSet(tuple(folder.train.files[position] for position in keep), folder.train.labels[keep], keep)
     test = ImageSet(folder.test.files, folder.test.labels, np.arange(len(folder.test.files)))
-    assert isinstance(drawn.images, tuple)
+    assert isinstance(sampled.images, tuple)
     damaged: Mapping[str, str] = dict.fromkeys(skip or (), "")
     conversions: Mapping[str, int] = {}
     notes: tuple[str, ...] = ()
     if skip is None:
         from raynas.data.image_index import index_images
 
-        index = index_images(folder.root, (*drawn.images, *folder.test.files), reading)
+        index = index_images(folder.root, (*sampled.images, *folder.test.files), reading)
         damaged, conversions = index.damaged, index.conversions
         if index.not_stored:
             notes = (f"the index of images was not stored, so that every start reads them all: {index.not_stored}",)
@@ -201,12 +200,12 @@ def _of_files(
             reasons = some_of([f"{file} ({reason})" for file, reason in damaged.items()], 10)
             raise ValueError(
                 f"data.path: expected image files in {folder.root}, but {len(damaged):,} of "
-                f"{len(drawn.images) + len(folder.test.files):,} cannot be read: {reasons}; replace or remove them, or "
-                "set data.on_damaged to skip"
+                f"{len(sampled.images) + len(folder.test.files):,} cannot be read: {reasons}; replace or remove them, "
+                "or set data.on_damaged to skip"
             )
     dataset = Dataset(
         name=name,
-        train=_without(drawn, folder.root, damaged),
+        train=_without(sampled, folder.root, damaged),
         test=_without(test, folder.root, damaged),
         num_classes=len(folder.classes),
         resolution=resolution,

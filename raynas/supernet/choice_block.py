@@ -23,10 +23,10 @@ class ChoiceBlock(nn.Module):
     parameter names, and a derived network takes over a supernet's weights by name.
 
     Attributes:
-        drop_path: Chance that the output of a candidate is dropped, drawn for each image and active candidate by itself
+        drop_path: Chance that the output of a candidate is dropped, sampled anew for each image and active candidate
             (drop-path: Larsson et al. 2017, "FractalNet", in the form of NASNet and DARTS). What stays is divided by
             the chance that it does. In training mode alone, and never of an ``nn.Identity``, so that a skip connection
-            always passes. The draws are those of torch's default generator of the device.
+            always passes. The random numbers come from torch's default generator of the device.
     """
 
     drop_path: float = 0.0

@@ -157,10 +157,14 @@ def hard_samples(
     taken = soft.detach().argmax(dim=2, keepdim=True)
     weights = soft.gather(2, taken)
     weights = 1.0 + (weights - weights.detach())
-    return [
-        tuple(Gate((k,), weight, hard=True, idle=idle) for k, weight in zip(of_cell, rows.unbind(), strict=True))
-        for of_cell, rows in zip(taken.squeeze(2).tolist(), weights.unbind(), strict=True)
-    ]
+    candidates = taken.squeeze(2).tolist()
+    return [_hard(of_cell, rows, idle) for of_cell, rows in zip(candidates, weights.unbind(), strict=True)]
+
+
+def _hard(candidates: Sequence[int], weights: Tensor, idle: bool) -> Gates:
+    """Returns the gates of one cell, each with its candidate and weight."""
+    pairs = zip(candidates, weights.unbind(), strict=True)
+    return tuple(Gate((k,), weight, hard=True, idle=idle) for k, weight in pairs)
 
 
 def _gumbel_routes(step: RoutedStep, alphas: Sequence[Tensor]) -> list[Route]:
@@ -181,20 +185,22 @@ def two_paths(alphas: Sequence[Tensor], generator: torch.Generator | None = None
 
     Args:
         alphas: One vector of architecture parameters per choice.
-        generator: Source of the draws, on the CPU.
+        generator: Source of the random numbers, on the CPU.
         cells: How many routes to draw, each anew.
     """
     rows = _side_by_side(alphas)
     noise = -torch.empty((cells, *rows.shape), dtype=rows.dtype).exponential_(generator=generator).log()
     taken = (rows.detach() + noise.to(rows.device)).topk(2, dim=2).indices
     weights = torch.softmax(rows.expand(cells, -1, -1).gather(2, taken), dim=2)
-    return [
-        tuple(
-            Gate(tuple(pair[: len(alpha)]), weight[: len(alpha)])  # the only one of a choice of one candidate
-            for alpha, pair, weight in zip(alphas, of_cell, pairs.unbind(), strict=True)
-        )
-        for of_cell, pairs in zip(taken.tolist(), weights.unbind(), strict=True)
-    ]
+    return [_pair(alphas, *cell) for cell in zip(taken.tolist(), weights.unbind(), strict=True)]
+
+
+def _pair(alphas: Sequence[Tensor], taken: Sequence[Sequence[int]], weights: Tensor) -> Gates:
+    """Returns the gates of one cell, each with its two candidates; a choice of one candidate has that one."""
+    gates = []
+    for alpha, pair, weight in zip(alphas, taken, weights.unbind(), strict=True):
+        gates.append(Gate(tuple(pair[: len(alpha)]), weight[: len(alpha)]))
+    return tuple(gates)
 
 
 def _two_path_routes(step: RoutedStep, alphas: Sequence[Tensor]) -> list[Route]:

@@ -22,7 +22,7 @@ Path: TypeAlias = tuple[Architecture, ...]
 
 
 def uniform_paths(space: SearchSpace, seed: int, step: int, cells: int) -> list[Path]:
-    """Returns the one path of a step, every candidate drawn uniformly (SPOS, Guo et al. 2019, section 3.2).
+    """Returns the one path of a step, every candidate sampled uniformly (SPOS, Guo et al. 2019, section 3.2).
 
     Args:
         space: The space; its `repair_path` has the last word on what is worth training.
@@ -42,8 +42,18 @@ def fair_paths(space: SearchSpace, seed: int, step: int, cells: int) -> list[Pat
     """
     rng = np.random.default_rng([seed, step])
     counts = [len(choice.candidates) for choice in space.choices]
-    orders = [[rng.permutation(count) for count in counts] for _ in range(cells)]
-    return [tuple(tuple(int(order[k % len(order)]) for order in cell) for cell in orders) for k in range(max(counts))]
+    orders = [_orders(counts, rng) for _ in range(cells)]  # of each cell
+    return [tuple(_taken(cell, k) for cell in orders) for k in range(max(counts))]
+
+
+def _orders(counts: Sequence[int], rng: np.random.Generator) -> list[np.ndarray]:
+    """Returns a random order of the candidates of each choice."""
+    return [rng.permutation(count) for count in counts]
+
+
+def _taken(orders: Sequence[np.ndarray], turn: int) -> Architecture:
+    """Returns the candidates whose turn it is; shorter orders start over."""
+    return tuple(int(order[turn % len(order)]) for order in orders)
 
 
 def path_route(path: Path) -> Route:
@@ -139,5 +149,9 @@ def _each(route: Route, change: Callable[[Gates], Gates]) -> Route:
 def actives(route: Route) -> list[tuple[int, ...]] | list[list[tuple[int, ...]]]:
     """Returns which candidates a route runs: what workers must agree on."""
     if isinstance(route, tuple):
-        return [gate.active for gate in route]
-    return [[gate.active for gate in gates] for gates in route]
+        return _active(route)
+    return [_active(gates) for gates in route]
+
+
+def _active(gates: Gates) -> list[tuple[int, ...]]:
+    return [gate.active for gate in gates]

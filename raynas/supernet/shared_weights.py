@@ -40,7 +40,7 @@ def supernet_on(
     Raises:
         RuntimeError: If the arrays are not those of the space's supernet.
     """
-    with torch.random.fork_rng(devices=[]):  # the initial weights are drawn for nothing
+    with torch.random.fork_rng(devices=[]):  # the initial weights are not used
         supernet = space.build_supernet(num_classes)
     parameters = {name for name, _ in supernet.named_parameters(remove_duplicate=False)}
     with warnings.catch_warnings():

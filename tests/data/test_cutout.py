@@ -10,14 +10,15 @@ import torch
 from raynas.config.run_config import parse_config
 from raynas.data import ImageSet, Loader, Stream, hash_bits, uniform_integers
 from raynas.stages.task import make_task
+from tests.data.loaders import loader_options
 
 SEED, EPOCH = 3, 2
 
 
 def make_loader(dataset, **options):
     images = dataset.train
-    defaults = dict(batch_size=8, seed=SEED, augment=True, shuffle=True, drop_last=False)
-    return Loader(dataset, images, np.arange(len(images)), lambda epoch: images.labels, **(defaults | options))
+    options = loader_options(dict(batch_size=8, seed=SEED, augment=True, shuffle=True, drop_last=False) | options)
+    return Loader(dataset, images, np.arange(len(images)), lambda epoch: images.labels, **options)
 
 
 def whole(loader, epoch=EPOCH):
@@ -101,7 +102,7 @@ def test_the_hole_of_an_image_depends_on_its_index_and_not_on_its_place_or_the_b
     picked = np.array([30, 2, 17])
     loader = Loader(
         *(marked, images, picked, lambda epoch: images.labels),
-        **dict(batch_size=8, seed=SEED, augment=True, shuffle=False, drop_last=False, cutout=4),
+        **loader_options(dict(batch_size=8, seed=SEED, augment=True, shuffle=False, drop_last=False, cutout=4)),
     )
     assert torch.equal(whole(loader), together[picked])
 

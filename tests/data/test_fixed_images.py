@@ -66,7 +66,7 @@ def test_batches_are_to_the_bit_those_of_training_without_augmentation(dataset):
         lambda epoch: labels_of(dataset),
         batch_size=3,
         seed=5,
-        augment=False,
+        augmentation=None,
         shuffle=False,
         drop_last=False,
     )
@@ -82,7 +82,7 @@ def test_what_is_not_normalised_is_pixels_over_255_in_training_and_in_judging(da
     dataset = dataset_of(normalise=False)
     normalised = dataset_of()
     assert normalised.mean != dataset.mean and normalised.std != dataset.std
-    options = dict(batch_size=8, seed=5, augment=False, shuffle=False, drop_last=False)
+    options = dict(batch_size=8, seed=5, augmentation=None, shuffle=False, drop_last=False)
     loader = Loader(dataset, dataset.train, POSITIONS, lambda epoch: labels_of(dataset), **options)
     ((trained_on, _),) = loader.epoch(0)
     fixed = fixed_of(dataset)

@@ -9,6 +9,7 @@ import torch
 
 from raynas.data import ImageSet, Loader, Stream, hash_bits
 from raynas.data.lighting import EIGENVALUES, EIGENVECTORS, draw_lights
+from tests.data.loaders import loader_options
 from tests.data.miniatures import read_marks
 
 COMPONENTS = (Stream.LIGHT_FIRST, Stream.LIGHT_SECOND, Stream.LIGHT_THIRD)
@@ -27,9 +28,11 @@ def plain_light(deviation, seed, epoch, index):
 
 
 def batches(dataset, **options):
-    defaults = dict(batch_size=8, seed=3, augment=True, shuffle=False, drop_last=False, lighting=0.1, flip=False)
+    options = loader_options(
+        dict(batch_size=8, seed=3, augment=True, shuffle=False, drop_last=False, lighting=0.1, flip=False) | options
+    )
     images = dataset.train
-    loader = Loader(dataset, images, np.arange(len(images)), lambda epoch: images.labels, **(defaults | options))
+    loader = Loader(dataset, images, np.arange(len(images)), lambda epoch: images.labels, **options)
     return torch.cat([images for images, _ in loader.epoch(2)]).permute(0, 2, 3, 1)
 
 
@@ -83,7 +86,7 @@ def test_without_augmentation_there_is_no_light(dataset):
 def test_all_ranks_together_see_the_lights_of_one(marked):
     loader = Loader(
         *(marked, marked.train, np.arange(40), lambda epoch: marked.train.labels),
-        **dict(batch_size=8, seed=3, augment=True, shuffle=True, drop_last=False, lighting=0.1),
+        **loader_options(dict(batch_size=8, seed=3, augment=True, shuffle=True, drop_last=False, lighting=0.1)),
     )
     alone = list(loader.epoch(1))
     for rank in range(2):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from raynas.data import ImageSet, Loader, Stream, draw_labels, hash_bits, load_dataset, uniform_integers
+from tests.data.loaders import loader_options
 from tests.data.miniatures import read_marks, to_pixels, write_folder
 
 BATCH = 8
@@ -14,8 +15,8 @@ BATCH = 8
 def make_loader(dataset, labels=None, *, positions=None, **options):
     images = dataset.train
     positions = np.arange(len(images)) if positions is None else positions
-    defaults = dict(batch_size=BATCH, seed=3, augment=True, shuffle=True, drop_last=False)
-    return Loader(dataset, images, positions, labels or (lambda epoch: images.labels), **(defaults | options))
+    options = loader_options(dict(batch_size=BATCH, seed=3, augment=True, shuffle=True, drop_last=False) | options)
+    return Loader(dataset, images, positions, labels or (lambda epoch: images.labels), **options)
 
 
 def identify(dataset, batch):

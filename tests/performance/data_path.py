@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torchvision import transforms
 
-from raynas.data import Dataset, ImageSet, Loader
+from raynas.data import AugmentationOptions, Dataset, ImageSet, Loader
 
 
 class TorchvisionImages(torch.utils.data.Dataset):
@@ -81,7 +81,7 @@ def main() -> None:
         lambda epoch: dataset.train.labels,
         batch_size=arguments.batch_size,
         seed=0,
-        augment=True,
+        augmentation=AugmentationOptions(),
         shuffle=True,
         drop_last=True,
     )

@@ -12,6 +12,8 @@ from raynas.data.image_source import Arrays, ImageSource, check_part, check_size
 from raynas.data.messages import one_line, some_of
 from raynas.options import Options
 
+_ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
+
 
 def read_npz(path: str | None, options: Options) -> Arrays:
     """Returns the four arrays of a user's own file."""
@@ -22,11 +24,7 @@ def read_npz(path: str | None, options: Options) -> Arrays:
             archive = np.load(stream, allow_pickle=False)
             if isinstance(archive, np.ndarray):
                 raise ValueError("it holds a single array without a name")
-            arrays = {
-                f"{part}_{kind}": archive[f"{part}_{kind}"]
-                for part in ("train", "test")
-                for kind in ("images", "labels")
-            }
+            arrays = {name: archive[name] for name in _ARRAYS}
             names = archive["class_names"] if "class_names" in archive else None
     except KeyError as error:
         raise ValueError(f"data.path: expected {file} to be {what}; {error.args[0]}; add the array") from error

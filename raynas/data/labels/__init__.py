@@ -20,7 +20,7 @@ class LabelRequest:
         index: (n,) integers without repetition, the images' positions in their data set.
         num_categories: Number of labels that the supernet tells apart.
         seed: Seed of the labels.
-        epoch: The epoch, counted from 0; always 0 for a method that is not redrawn.
+        epoch: The epoch, counted from 0; always 0 for a method with one labelling for all.
     """
 
     true_labels: np.ndarray
@@ -39,14 +39,14 @@ class LabelMethod:
         title: What the labels are, in a few words.
         assign: Returns the label of every image, (n,) integers in [0, num_categories), a function of the request alone.
         free_categories: Whether the number of categories is free, as the labels are not those of the data set.
-        redrawn: Whether every epoch has labels of its own.
+        each_epoch: Whether every epoch has labels of its own.
     """
 
     name: str
     title: str
     assign: Callable[[LabelRequest], np.ndarray]
     free_categories: bool = False
-    redrawn: bool = False
+    each_epoch: bool = False
 
 
 LABELS = Family("data.labels", LabelMethod, "raynas.data.labels")
@@ -66,7 +66,7 @@ def draw_labels(
         index: (n,) integers without repetition, the images' positions in their data set.
         num_categories: Number of labels that the network's classifier knows.
         seed: Seed of the labels.
-        epoch: The epoch, counted from 0; only methods that are redrawn look at it.
+        epoch: The epoch, counted from 0; only methods with `each_epoch` look at it.
 
     Raises:
         ValueError: If there is no such method, `num_categories` does not hold the labels, or a method of your own
@@ -86,7 +86,7 @@ def draw_labels(
             f"data.num_label_categories: labels '{method}' are the data set's own and reach {labels.max()}, so at "
             f"least {labels.max() + 1} categories are needed, got {num_categories}; raise it, or leave it out"
         )
-    request = LabelRequest(labels, np.asarray(index), num_categories, seed, epoch if row.redrawn else 0)
+    request = LabelRequest(labels, np.asarray(index), num_categories, seed, epoch if row.each_epoch else 0)
     return _checked(np.asarray(row.assign(request)), method, len(labels), num_categories)
 
 

@@ -27,5 +27,5 @@ RANDOM_EACH_ITERATION = LabelMethod(
     "uniform labels, sampled anew at every visit",
     random_labels,
     free_categories=True,
-    redrawn=True,
+    each_epoch=True,
 )

@@ -28,5 +28,5 @@ def shuffled_labels(request: LabelRequest) -> np.ndarray:
 SHUFFLED = LabelMethod("shuffled", "true labels, permuted once", shuffled_labels)
 
 SHUFFLED_EACH_ITERATION = LabelMethod(
-    "shuffled_each_iteration", "true labels, permuted anew every epoch", shuffled_labels, redrawn=True
+    "shuffled_each_iteration", "true labels, permuted anew every epoch", shuffled_labels, each_epoch=True
 )
