@@ -319,7 +319,7 @@ def train_worker(values: dict[str, Any]) -> None:
     from raynas.stages.data_record import DATA, skipped_files
     from raynas.stages.task import make_task
     from raynas.stages.train_supernet import train_supernets
-    from raynas.supernet.workers import Workers
+    from raynas.training.workers import Workers
 
     def add_up(tensor: torch.Tensor) -> None:
         torch.distributed.all_reduce(tensor)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from raynas.stages.requests import NO_REQUESTS, Requests, Stop
-from raynas.supernet.workers import Workers
+from raynas.training.workers import Workers
 
 INTERVAL = 3.0
 """Seconds between two questions: spot machines are taken back 30 to 120 s after a warning."""

@@ -37,7 +37,7 @@ from raynas.storage.run_folder import (
     open_run,
     rounding_change,
 )
-from raynas.supernet.workers import Workers
+from raynas.training.workers import Workers
 
 
 @contextmanager

@@ -58,8 +58,8 @@ from raynas.supernet.gates import MIXTURE
 from raynas.supernet.initial_weights import draw_kernels
 from raynas.supernet.one_shot import EpochMetrics, Recipe, StepMetrics, make_optimizer, train_supernet
 from raynas.supernet.routes import GATES, SAMPLINGS, Routing
-from raynas.supernet.workers import Workers
 from raynas.training.determinism import deterministic_algorithms
+from raynas.training.workers import Workers
 
 
 def is_trained(folder: Path, base_seed: int) -> bool:

@@ -19,8 +19,8 @@ from raynas.supernet.architecture_gradients import (
 )
 from raynas.supernet.curvature import Loss, Summed, Weights
 from raynas.supernet.gates import Route
-from raynas.supernet.objective import Objective
-from raynas.supernet.workers import Batches, Workers
+from raynas.training.objective import Objective
+from raynas.training.workers import Batches, Workers
 
 
 def initial_alphas(space: SearchSpace, seed: int, dtype: torch.dtype = torch.float32) -> list[nn.Parameter]:

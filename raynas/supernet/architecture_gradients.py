@@ -28,7 +28,7 @@ from torch.func import functional_call
 from raynas.members import Family
 from raynas.supernet.curvature import Loss, Summed, Weights, curvature_of, gradient_of_alphas, gradients_of
 from raynas.supernet.gates import Route
-from raynas.supernet.objective import CROSS_ENTROPY, Objective, dropping
+from raynas.training.objective import CROSS_ENTROPY, Objective, dropping
 
 
 class GradientOptions(Protocol):

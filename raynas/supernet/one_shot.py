@@ -21,10 +21,10 @@ from torch import Tensor, nn
 from raynas.supernet.alphas import AlphaMetrics, AlphaTraining
 from raynas.supernet.choice_block import set_drop_path
 from raynas.supernet.gates import Route
-from raynas.supernet.objective import Objective, dropping
 from raynas.supernet.routes import actives
-from raynas.supernet.workers import ALONE, Batches, Workers
+from raynas.training.objective import Objective, dropping
 from raynas.training.schedules import SCHEDULES
+from raynas.training.workers import ALONE, Batches, Workers
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,10 @@ from raynas.spaces.nasbench201 import GRAPH, NONE, POOL, SKIP, NasBench201
 from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, initial_alphas
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import hard_samples, mixture, single_path
-from raynas.supernet.objective import Objective
 from raynas.supernet.one_shot import Recipe, make_optimizer
 from raynas.supernet.routes import uniform_paths
-from raynas.supernet.workers import ALONE
+from raynas.training.objective import Objective
+from raynas.training.workers import ALONE
 
 FORWARD, WITHOUT_WEIGHTS, WHOLE = 1, 2, 3
 """Passes over the multiply-adds: forward; forward and backward to the inputs alone; forward and backward."""

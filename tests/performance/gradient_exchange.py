@@ -27,7 +27,7 @@ from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.one_shot import Recipe, add_up_gradients, make_optimizer
 from raynas.supernet.routes import Routing
-from raynas.supernet.workers import Workers
+from raynas.training.workers import Workers
 
 SPACES = {
     "nasbench201, C 16, N 5, 32 x 32, 16 images a rank": (NasBench201(channels=16, cells=5), 32, 16, 10),

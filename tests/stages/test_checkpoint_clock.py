@@ -8,7 +8,7 @@ import torch
 from raynas.stages import checkpoint_clock
 from raynas.stages.checkpoint_clock import CheckpointClock, Reason
 from raynas.stages.requests import Requests, Stop
-from raynas.supernet.workers import ALONE, Workers
+from raynas.training.workers import ALONE, Workers
 from tests.supernet.test_train_supernet import Together
 
 CPU = torch.device("cpu")

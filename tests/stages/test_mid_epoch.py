@@ -17,7 +17,7 @@ from raynas.stages.task import Task, make_task
 from raynas.stages.train_supernet import SavedAndStopped, train_supernets
 from raynas.storage.checkpoint import checkpoint_folders
 from raynas.storage.mirror import Mirror
-from raynas.supernet.workers import ALONE, Workers
+from raynas.training.workers import ALONE, Workers
 from tests.stages.runs import chain_run, small_run
 from tests.supernet.test_train_supernet import Together
 

@@ -19,7 +19,7 @@ from raynas.storage.checkpoint import (
     save_checkpoint,
 )
 from raynas.supernet.alphas import AlphaRecipe, AlphaTraining
-from raynas.supernet.objective import Objective
+from raynas.training.objective import Objective
 
 ABOUT = {"space": {"name": "toy"}, "num_classes": 3, "base_seed": 0}
 

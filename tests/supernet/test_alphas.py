@@ -19,10 +19,10 @@ from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, gradient_of, initial_alphas
 from raynas.supernet.architecture_gradients import GRADIENTS, SgdStep, amended, first_order, loss_on, second_order
 from raynas.supernet.gates import GUMBEL, MIXTURE, Gate, mixture
-from raynas.supernet.objective import Objective
 from raynas.supernet.one_shot import Recipe, make_optimizer, train_supernet
 from raynas.supernet.routes import FAIR, GATES, SAMPLINGS, Routing
-from raynas.supernet.workers import ALONE
+from raynas.training.objective import Objective
+from raynas.training.workers import ALONE
 from tests.supernet.test_train_supernet import Together, assert_same_weights
 from tests.supernet.toys import CLASSES, NONLINEARITIES, Toy, ToyBatches, toy_supernet
 

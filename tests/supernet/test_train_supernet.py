@@ -17,7 +17,7 @@ from raynas.search_space import sample
 from raynas.supernet.gates import single_path
 from raynas.supernet.one_shot import Recipe, add_up_gradients, make_optimizer, train_supernet
 from raynas.supernet.routes import as_route, fair_paths, uniform_paths
-from raynas.supernet.workers import Workers
+from raynas.training.workers import Workers
 from tests.supernet.toys import Toy, ToyBatches, plain_logits, toy_supernet
 
 RECIPE = Recipe(epochs=3, batch_size=8, learning_rate=0.2, min_learning_rate=0.01, weight_decay=0.03)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from raynas.supernet.objective import CROSS_ENTROPY, Objective, dropping
+from raynas.training.objective import CROSS_ENTROPY, Objective, dropping
 
 LABELS = torch.tensor([2, 0, 1, 2, 2])
 
