@@ -45,7 +45,7 @@ def test_a_run_says_the_best_cells_their_costs_and_its_folder(
     history = [json.loads(line) for line in (tmp_path / "runs/small/search/history.jsonl").read_text().splitlines()]
     for generation, line in enumerate(told[5:], start=1):
         best = max(one["fitness"] for one in history if one["generation"] < generation)
-        figures = f"generation {generation}/3  {20 * generation} judged  best angle (paper) {best:.5g}"
+        figures = f"generation {generation}/3  {20 * generation} evaluated  best angle (paper) {best:.5g}"
         assert line.split("  ")[:3] == figures.split("  ")
         assert line.endswith(" s left") == (generation < 3)
     assert lines[-1] == f"run folder: {tmp_path / 'runs/small'}"

@@ -23,7 +23,7 @@ TABLE = {
     "__main__": (("cli",), ()),
     "arguments": ((), ()),
     "search_space": ((), ("numpy",)),
-    "search": (("search_space",), ("numpy", "moocore")),
+    "search": (("members", "options", "search_space"), ("numpy", "moocore", "pydantic")),
     "data": (
         ("failures", "members", "messages", "options"),
         ("torch", "torchvision", "numpy", "PIL", "pyarrow", "sklearn"),
@@ -38,7 +38,7 @@ TABLE = {
         ("torch", "numpy"),
     ),
     "fitness": (
-        ("messages", "search_space", "supernet", "training", "data"),
+        ("members", "messages", "options", "search_space", "supernet", "training", "data"),
         ("torch", "numpy", "scipy", "nats_bench"),
     ),
     "algorithms": ((*CORE, "members"), ("torch", "numpy", "scipy")),
@@ -54,7 +54,7 @@ TABLE = {
     ),
     "storage": (("config", "failures", "messages", "supernet"), ("torch", "numpy", "pyarrow", "safetensors")),
     "stages": (
-        (*CORE, "algorithms", "own_modules", "config", "failures", "messages", "records", "storage"),
+        (*CORE, "algorithms", "members", "own_modules", "config", "failures", "messages", "records", "storage"),
         ("torch", "numpy", "pyarrow", "yaml", "rich", "safetensors"),
     ),
     "on_ray": (

@@ -13,7 +13,7 @@ from raynas.config.data_section import DataSection
 from raynas.config.explain import explain
 from raynas.config.locations import checked_url, is_url, staging, within
 from raynas.config.named import named
-from raynas.config.search_section import BenchmarkSection, LatencySection, LimitsSection, SearchSection
+from raynas.config.search_section import BenchmarkSection, LatencySection, SearchSection
 from raynas.config.train_section import AlphasSection, TrainSection
 from raynas.members import Need
 from raynas.messages import echo
@@ -113,9 +113,11 @@ class RunConfig(Options):
 
     @model_validator(mode="after")
     def _one_table(self) -> RunConfig:
-        if self.search.name == "exact_angle" and len(self.base_seeds) > 1:
+        one = self.search.name is not None and self.search.searcher.only_one_supernet
+        if one and len(self.base_seeds) > 1:
             raise ValueError(
-                f"search.name: exact_angle is exact for one supernet, got train.base_seeds: {self.base_seeds}; name one"
+                f"search.name: {self.search.name} is exact for one supernet, got train.base_seeds: {self.base_seeds}; "
+                "name one"
             )
         return self
 
@@ -160,21 +162,19 @@ class RunConfig(Options):
                 f"alphas.first_epoch: expected less than train.epochs ({self.train.epochs}), got "
                 f"{self.alphas.first_epoch}: the alphas would rest to the end"
             )
-        if self.search.name == "derive" and self.search.limits != LimitsSection():
-            raise ValueError(
-                "search.limits: what alphas stand for cannot be kept inside limits; leave them out, or take "
-                "search.name: alpha_sampling"
-            )
+        if self.search.searcher.no_limits is not None and self.search.bounds():
+            raise ValueError(f"search.limits: {self.search.searcher.no_limits}")
 
     def _in_need_of_alphas(self) -> Iterator[tuple[str, str]]:
         """Yields the keys that name a member which needs alphas, each with the name."""
         assert self.train.sampling is not None
         if Need.ALPHAS in SAMPLINGS.row(self.train.sampling).needs:
             yield "train.sampling", self.train.sampling
-        if self.search.name in ("derive", "alpha_sampling"):
-            yield "search.name", self.search.name
-        if "log_probability" in self.search.fitnesses:
-            yield "search.fitness", "log_probability"
+        if Need.ALPHAS in self.search.searcher.needs:
+            yield "search.name", self.search.searcher.name
+        for row in self.search.fitness_rows:
+            if Need.ALPHAS in row.needs:
+                yield "search.fitness", row.name
 
 
 def _filled(section: OptionsType, entries: Mapping[str, object], *keys: str, **others: object) -> OptionsType:

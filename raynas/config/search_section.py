@@ -2,140 +2,229 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+import contextlib
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    create_model,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails
 
-from raynas.options import Images, Location, Options, Positive, Processes
+from raynas.config.explain import name_of, own_words, raised_again
+from raynas.fitness import FITNESSES, EvaluationOptions, FitnessRow
+from raynas.fitness.angle import AngleOptions
+from raynas.members import Family, Need
+from raynas.messages import echo
+from raynas.options import Location, Options, Processes
+from raynas.search import (
+    SEARCHERS,
+    AlphaSamplingOptions,
+    EvolutionOptions,
+    ExactAngleOptions,
+    ParetoOptions,
+    SearcherRow,
+)
+from raynas.search.limits import limit_keys
+from raynas.supernet.costs import COSTS
 
-FitnessName = Literal[
-    "angle",
-    "displacement",
-    "one_shot_accuracy",
-    "one_shot_loss",
-    "initial_angle",
-    "log_probability",
-    "benchmark_table",
-    "num_parameters",
-    "multiply_adds",
-    "random",
-]
+RowOptions = TypeVar("RowOptions", bound=Options)
 
 
-class LimitsSection(Options):
+def _limit_fields() -> dict[str, Any]:
+    """Returns the two limits on every cost; what bounds a measurement is checked before it is measured."""
+    fields: dict[str, Any] = {}
+    for row in COSTS.rows().values():
+        bound = Annotated[float, Field(ge=0)] if row.is_measured else float
+        for key in limit_keys(row.name):
+            fields[key] = (bound | None, None)
+    return fields
+
+
+_OF_COSTS: type[Options] = create_model("_OF_COSTS", __base__=Options, **_limit_fields())
+
+
+class LimitsSection(_OF_COSTS):
     """Bounds on what an architecture may cost: absolute counts for one image; seconds as `latency` measures them."""
 
-    max_parameters: float | None = None
-    min_parameters: float | None = None
-    max_multiply_adds: float | None = None
-    min_multiply_adds: float | None = None
-    max_latency: Annotated[float, Field(ge=0)] | None = None  # what bounds a measurement is checked before it
-    min_latency: Annotated[float, Field(ge=0)] | None = None
 
-
-class SearchSection(Options):
-    """How architectures are proposed and judged.
+class MembersSection(Options):
+    """Who proposes architectures, and what they are worth.
 
     Attributes:
-        name: Who proposes.
-        derivation: What derive takes: whether none, the candidate that passes nothing, competes; or, in the DARTS
-            space, the two strongest pairs of edge and operation of each node.
-        most_skips: So many skip connections in the (normal) cell that alphas stand for are too many: they are taken as
-            they were in the epoch before; as they ended by default.
-        objectives: What pareto weighs against the fitness: costs, to be low.
-        fitness: Who judges; of a list, the mean of the standard scores of each.
-        angle: Which weights the angle counts: those on paths (paper), or stem, fixed blocks and head too (official).
-        angle_epoch: Epochs of training after which angle and displacement are taken; the last by default.
-        calibration_images: Training images on which an architecture's batch normalisation is measured anew.
-        evaluation_images: Images of the search split to judge by; all of them by default.
-        evaluation_batch_size: Images in a batch, of both kinds.
-        evaluators: Ray actors that judge in parallel; by default as many as there are CPUs (or GPUs), and on a cluster
-            that can grow more where there is much to judge; 0 judges in this process, without Ray.
-        cpus_per_evaluator: CPUs, and torch threads, of an evaluator. Another number of threads rounds otherwise.
-        gpus_per_evaluator: GPUs of an evaluator; a half lets two share one.
-        population: Architectures in a generation.
-        generations: Generations, the random one included.
-        select: How many of the best are parents.
-        mutations: Children by mutation in a generation.
-        crossovers: Children by crossover in a generation.
-        mutation_probability: Chance of each choice to be drawn anew.
-        mutation_excludes: Names of candidates that a mutation never draws.
-        max_tries: Draws allowed per child wanted.
-        limits: What an architecture may cost.
-        top: How many of the best to report.
+        name: The searcher, or the dotted path of one of your own.
+        fitness: The fitness, or the dotted path of one of your own; of a list, the mean of the standard scores of each.
     """
 
-    name: Literal["random", "evolution", "exhaustive", "pareto", "exact_angle", "derive", "alpha_sampling"] | None = (
-        None
-    )
-    most_skips: Positive | None = None
-    derivation: Literal["with_none", "without_none", "pairs"] | None = None
-    objectives: Annotated[list[Literal["num_parameters", "multiply_adds", "latency"]], Field(min_length=1)] = [
-        "multiply_adds"
-    ]
-    fitness: FitnessName | Annotated[list[FitnessName], Field(min_length=2)] | None = None
-    angle: Literal["paper", "official"] = "paper"
-    angle_epoch: Positive | None = None
-    calibration_images: Positive = 2048
-    evaluation_images: Positive | None = None
-    evaluation_batch_size: Images = 256
+    name: str | None = None
+    fitness: str | Annotated[list[str], Field(min_length=2)] | None = None
+
+    @field_validator("name", mode="before")
+    @classmethod
+    def _searcher(cls, value: object) -> object:
+        return name_of(SEARCHERS, value)
+
+    @field_validator("fitness", mode="before")
+    @classmethod
+    def _fitness(cls, value: object) -> object:
+        if isinstance(value, list | tuple):
+            return [name_of(FITNESSES, member) for member in value]
+        return name_of(FITNESSES, value)
+
+
+class PlacesSection(Options):
+    """Where architectures are evaluated by fitnesses that run networks.
+
+    Attributes:
+        evaluators: Ray actors that evaluate in parallel; by default as many as there are CPUs (or GPUs), and on a
+            cluster that can grow more where there is much to evaluate; 0 evaluates in this process, without Ray.
+        cpus_per_evaluator: CPUs, and torch threads, of an evaluator. Another number of threads rounds otherwise.
+        gpus_per_evaluator: GPUs of an evaluator; a half lets two share one.
+    """
+
     evaluators: Annotated[int, Field(ge=0, le=100_000)] | None = None
     cpus_per_evaluator: Processes = 1
     gpus_per_evaluator: Annotated[float, Field(ge=0, le=1_024)] = 0.0
-    population: Images = 100
-    generations: Images = 20
-    select: Positive = 30
-    mutations: Annotated[int, Field(ge=0, le=1_000_000)] = 50
-    crossovers: Annotated[int, Field(ge=0, le=1_000_000)] = 50
-    mutation_probability: Annotated[float, Field(ge=0, le=1)] = 0.1
-    mutation_excludes: list[str] = []
-    max_tries: Annotated[int, Field(ge=1, le=10_000)] = 10
-    limits: LimitsSection = LimitsSection()
-    top: Images = 10
 
-    @model_validator(mode="after")
-    def _exact(self) -> SearchSection:
-        if self.name == "exact_angle" and self.fitness not in (None, "angle"):
-            raise ValueError(
-                f"name: exact_angle finds the largest angle; set search.fitness to angle, got {self.fitness}"
-            )
-        return self
+
+class SearchSection(
+    ExactAngleOptions,
+    EvolutionOptions,
+    PlacesSection,
+    EvaluationOptions,
+    AngleOptions,
+    ParetoOptions,
+    AlphaSamplingOptions,
+    MembersSection,
+):
+    """How architectures are proposed and evaluated.
+
+    It has the options of all searchers and fitnesses that raynas brings along. Members that are named by the run file
+    may have further options, which are keys of this section too.
+
+    Attributes:
+        limits: What an architecture may cost.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    limits: LimitsSection = LimitsSection()
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _with_further_options(cls, values: Any, handler: ModelWrapValidatorHandler[SearchSection]) -> SearchSection:
+        """Checks the keys that only named members know, and adds those that the file leaves out."""
+        if not isinstance(values, dict):
+            return handler(values)
+        known = {key: value for key, value in values.items() if key in cls.model_fields}
+        further = {key: value for key, value in values.items() if key not in cls.model_fields}
+        places = [(key,) for key in cls.model_fields]
+        mistakes: list[InitErrorDetails] = []
+        for options in _named_options(values):
+            keys = [key for key in options.model_fields if key not in cls.model_fields]
+            try:
+                checked = options.model_validate({key: values[key] for key in options.model_fields if key in values})
+                known |= {key: getattr(checked, key) for key in keys}
+            except ValidationError as error:
+                mistakes += [mistake for mistake in raised_again(error) if mistake["loc"][:1] not in places]
+            for key in keys:
+                further.pop(key, None)
+        for key, value in further.items():
+            mistakes.append({"type": "extra_forbidden", "loc": (key,), "input": value})
+        try:
+            section = handler(known)
+        except ValidationError as error:
+            mistakes = raised_again(error) + mistakes
+        if mistakes:
+            raise ValidationError.from_exception_data(cls.__name__, mistakes, hide_input=True)
+        return section
+
+    @field_validator("objectives")
+    @classmethod
+    def _costs(cls, value: list[str]) -> list[str]:
+        for name in value:
+            if name not in COSTS.names():
+                raise own_words(f"expected costs out of {', '.join(COSTS.names())}, got {echo(name)}")
+        return value
 
     @field_validator("fitness")
     @classmethod
     def _one_evaluation(cls, value: str | list[str] | None) -> str | list[str] | None:
-        if isinstance(value, list) and len(set(value)) < len(value):
-            raise ValueError(f"expected different ones, got {value}")
-        if isinstance(value, list) and {"one_shot_accuracy", "one_shot_loss"} <= set(value):
-            raise ValueError("one_shot_accuracy and one_shot_loss come of one evaluation; name one of them")
+        if not isinstance(value, list):
+            return value
+        if len(set(value)) < len(value):
+            raise own_words(f"expected different ones, got {value}")
+        measured: dict[int, str] = {}
+        for name in sorted(value):
+            measure = FITNESSES.row(name).measure
+            if measure is None:
+                continue
+            if id(measure) in measured:
+                raise own_words(f"{measured[id(measure)]} and {name} come of one evaluation; name one of them")
+            measured[id(measure)] = name
         return value
 
+    @model_validator(mode="after")
+    def _only_fitness(self) -> SearchSection:
+        only = None if self.name is None else self.searcher.only_fitness
+        if only is not None and self.fitness not in (None, only):
+            raise ValueError(
+                f"name: {self.name} finds the largest {only}; set search.fitness to {only}, got {self.fitness}"
+            )
+        return self
+
     @property
-    def fitnesses(self) -> tuple[FitnessName, ...]:
-        """The fitnesses by name, one or more."""
+    def searcher(self) -> SearcherRow:
+        """The row of the searcher, of a resolved section."""
+        assert self.name is not None
+        return SEARCHERS.row(self.name)
+
+    @property
+    def fitnesses(self) -> tuple[str, ...]:
+        """The fitnesses as the run file names them, one or more, of a resolved section."""
         assert self.fitness is not None
         return tuple(self.fitness) if isinstance(self.fitness, list) else (self.fitness,)
 
     @property
-    def arguments(self) -> dict[str, Any]:
-        """The keys that the named searcher takes."""
-        shared = ("population",)
-        keys = {
-            "random": (*shared, "generations"),
-            "exhaustive": shared,
-            "exact_angle": ("top",),
-            "derive": ("derivation",),
-            "alpha_sampling": (*shared, "generations"),
-            "pareto": (
-                *(*shared, "generations", "mutations", "crossovers", "objectives"),
-                *("mutation_probability", "mutation_excludes", "max_tries"),
-            ),
-            "evolution": (
-                *(*shared, "generations", "select", "mutations", "crossovers"),
-                *("mutation_probability", "mutation_excludes", "max_tries"),
-            ),
-        }[self.name or "evolution"]
-        return {key: getattr(self, key) for key in keys}
+    def fitness_rows(self) -> tuple[FitnessRow, ...]:
+        """The rows of the fitnesses, of a resolved section."""
+        return tuple(FITNESSES.row(name) for name in self.fitnesses)
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """What the searcher and the fitnesses need together, of a resolved section."""
+        return self.searcher.needs.union(*(row.needs for row in self.fitness_rows))
+
+    def options_of(self, kind: type[RowOptions]) -> RowOptions:
+        """Returns the options of a member, which are keys of this section."""
+        if isinstance(self, kind):
+            return self
+        values = {**dict(self), **(self.model_extra or {})}
+        return kind.model_validate({key: values[key] for key in kind.model_fields if key in values})
+
+    def bounds(self) -> dict[str, float]:
+        """Returns the limits that are set, by their keys."""
+        return dict(self.limits.model_dump(exclude_none=True))
+
+
+def _named_options(values: dict[str, Any]) -> list[type[Options]]:
+    """Returns the classes of options of the members that a section names, of those that exist."""
+    fitness = values.get("fitness")
+    names: list[tuple[Family[Any], Any]] = [(SEARCHERS, values.get("name"))]
+    names += [(FITNESSES, name) for name in (fitness if isinstance(fitness, list) else [fitness])]
+    found: list[type[Options]] = []
+    for family, name in names:
+        if isinstance(name, family.kind):
+            found.append(name.options)
+        elif isinstance(name, str):
+            with contextlib.suppress(ValueError):  # the validator of the key says why
+                found.append(family.row(name).options)
+    return found
 
 
 class LatencySection(Options):
@@ -153,11 +242,11 @@ class LatencySection(Options):
 
 
 class BenchmarkSection(Options):
-    """The truth to hold a ranking against, where a benchmark knows it.
+    """The benchmark's accuracies that a ranking is compared with.
 
     Attributes:
         path: A CSV file with a row for each architecture, or the files of NATS-Bench or NAS-Bench-201.
-        column: Which accuracy is the truth.
+        column: Which accuracy counts.
         dataset: Whose accuracy, in files that know several data sets.
     """
 

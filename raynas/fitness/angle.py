@@ -14,14 +14,31 @@ and likewise for both squared norms. The table T is made once, and an architectu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
 
+from raynas.fitness.mean import mean_of
+from raynas.fitness.row import Fitness, FitnessContext, FitnessRow
+from raynas.members import Need
+from raynas.options import Options, Positive
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, WeightTerm, as_array
 
 SUMS = ("dot", "initial", "trained")
 """The quantities of a table: <w0, wt>, |w0|^2 and |wt|^2."""
+
+
+class AngleOptions(Options):
+    """Options of the fitnesses that compare weights before and after training.
+
+    Attributes:
+        angle: Which weights the angle counts: those on paths (paper), or stem, fixed blocks and head too (official).
+        angle_epoch: Epochs of training after which angle and displacement are taken; the last by default.
+    """
+
+    angle: Literal["paper", "official"] = "paper"
+    angle_epoch: Positive | None = None
 
 
 def angle_table(
@@ -121,3 +138,78 @@ class Displacement:
         squared = np.maximum(initial + trained - 2 * dot, 0.0)  # rounding may leave less than nothing of nothing
         lengths: np.ndarray = np.sqrt(squared)[:, None]
         return lengths
+
+
+def sums_under_angle(context: FitnessContext, options: AngleOptions, base_seed: int) -> AdditiveTable:
+    """Returns the sums under the angle of a supernet, at the epoch that the options ask for.
+
+    Raises:
+        ValueError: If the supernet is not trained, or the sums of that epoch were not recorded.
+    """
+    trained = context.trained_weights(base_seed)
+    if options.angle_epoch is None:
+        return angle_table(context.space, context.initial_weights(base_seed), trained, options.angle)
+    recorded = context.recorded_sums(base_seed, options.angle)
+    if options.angle_epoch not in recorded:
+        raise ValueError(
+            f"search.angle_epoch: the training of base seed {base_seed} recorded no {options.angle} angle after "
+            f"{options.angle_epoch} epochs; leave it out, or train this run anew"
+        )
+    return recorded[options.angle_epoch]
+
+
+def _angle(context: FitnessContext, options: AngleOptions) -> Fitness:
+    """Returns the angle, the mean over the supernets."""
+    tables = [sums_under_angle(context, options, base_seed) for base_seed in context.base_seeds]
+    return mean_of([Angle(context.space, table) for table in tables])
+
+
+def _displacement(context: FitnessContext, options: AngleOptions) -> Fitness:
+    """Returns the displacement, the mean over the supernets."""
+    tables = [sums_under_angle(context, options, base_seed) for base_seed in context.base_seeds]
+    return mean_of([Displacement(context.space, table) for table in tables])
+
+
+def _initial_angle(context: FitnessContext, options: AngleOptions) -> Fitness:
+    """Returns the angle between two initialisations, the second of a seed that follows from the first."""
+    parts = []
+    for base_seed in context.base_seeds:
+        other = int(np.random.SeedSequence([base_seed, 1]).generate_state(1)[0])
+        before, after = context.untrained_weights(base_seed), context.untrained_weights(other)
+        parts.append(Angle(context.space, angle_table(context.space, before, after, options.angle)))
+    return mean_of(parts)
+
+
+def _epoch(options: AngleOptions) -> str:
+    """Returns after how many epochs the weights are taken; empty after the last."""
+    return f"after {options.angle_epoch} epochs" if options.angle_epoch else ""
+
+
+ANGLE = FitnessRow(
+    name="angle",
+    title="angle",
+    unit="rad",
+    needs=frozenset({Need.SUPERNETS, Need.WEIGHT_VECTOR}),
+    options=AngleOptions,
+    definition=lambda options: f"{options.angle} {_epoch(options)}".strip(),
+    make=_angle,
+    of_sums=Angle,
+)
+DISPLACEMENT = FitnessRow(
+    name="displacement",
+    title="displacement",
+    needs=frozenset({Need.SUPERNETS, Need.WEIGHT_VECTOR}),
+    options=AngleOptions,
+    definition=_epoch,
+    make=_displacement,
+    of_sums=Displacement,
+)
+INITIAL_ANGLE = FitnessRow(
+    name="initial_angle",
+    title="angle between initialisations",
+    unit="rad",
+    needs=frozenset({Need.WEIGHT_VECTOR}),
+    options=AngleOptions,
+    definition=lambda options: options.angle,
+    make=_initial_angle,
+)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raynas.fitness.row import FitnessRow
 from raynas.search_space import AdditiveTable, Architecture, as_array
 
 
@@ -43,3 +44,21 @@ class Chance:
     def _number(self, architecture: Architecture) -> float:
         text = repr((self._seed, *map(int, architecture)))
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest(), "little") / 2**48
+
+
+NUM_PARAMETERS = FitnessRow(
+    name="num_parameters",
+    title="parameters",
+    digits=0,
+    make=lambda context, options: Cost(context.costs, "num_parameters"),
+)
+MULTIPLY_ADDS = FitnessRow(
+    name="multiply_adds",
+    title="multiply-adds",
+    digits=0,
+    make=lambda context, options: Cost(context.costs, "multiply_adds"),
+)
+RANDOM = FitnessRow(name="random", title="random number", make=lambda context, options: Chance(context.seed))
+
+BASELINES = (NUM_PARAMETERS, MULTIPLY_ADDS, RANDOM)
+"""What every other fitness is ranked beside."""

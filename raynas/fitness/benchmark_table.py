@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 
 from raynas.data.messages import one_line
+from raynas.fitness.row import FitnessRow
+from raynas.members import Need
 from raynas.messages import echo, shortened
 from raynas.search_space import Architecture, SearchSpace, as_array
 
@@ -147,6 +149,16 @@ def read_table(
     else:
         place, rows = "line", _csv_rows(path, column)
     accuracies = _collect(space, path, place, rows)
+    _check_percent(path, column, accuracies)
+    return BenchmarkTable(space, accuracies, path=path, column=column)
+
+
+def _check_percent(path: Path, column: str, accuracies: Mapping[Architecture, float]) -> None:
+    """Checks that there are accuracies, and in percent.
+
+    Raises:
+        ValueError: If there are none, or fractions.
+    """
     if not accuracies:
         raise ValueError(
             f"benchmark.column: {path} has no {column} of any architecture; fill the column or name another one"
@@ -156,7 +168,6 @@ def read_table(
             f"benchmark.column: expected {column} of {path} in percent, got {len(accuracies):,} values from "
             f"{min(accuracies.values()):g} to {max(accuracies.values()):g}, which are fractions: multiply them by 100"
         )
-    return BenchmarkTable(space, accuracies, path=path, column=column)
 
 
 def _collect(
@@ -288,3 +299,13 @@ def _not_nats(path: Path, why: str) -> ValueError:
         f"benchmark.path: expected {path} to be NATS-Bench's folder {_NATS_FOLDER}, unpacked and whole, or its "
         f"{_NATS_FILE} file; {why}; {_WHERE}"
     )
+
+
+BENCHMARK_TABLE = FitnessRow(
+    name="benchmark_table",
+    title="accuracy by the table",
+    unit="percent",
+    digits=2,
+    needs=frozenset({Need.BENCHMARK}),
+    make=lambda context, options: context.benchmark,
+)

@@ -18,7 +18,7 @@ from raynas.failures import described
 from raynas.members import is_own
 from raynas.on_ray.cluster import Needs, worker_resources
 from raynas.on_ray.session import on_ray
-from raynas.stages.judge import needs_training
+from raynas.stages.evaluation import needs_training
 from raynas.stages.run import rank_run, run, train_shared
 from raynas.stages.train_supernet import DERIVED, is_trained
 from raynas.storage.run_folder import METRICS as METRICS_FILE

@@ -5,48 +5,48 @@ Two verbs, in turn, until `ask` returns nothing::
     while architectures := searcher.ask():
         searcher.tell(architectures, fitness(architectures))
 
-A searcher knows the space and numbers, not what a fitness costs or where it is computed. To add one, write a class with
-these two methods that keeps the promises of `Searcher` (hold a `Turns` for the order of calls, draw with
-`draw_distinct` or `sample_distinct`), name it in `SEARCHERS`, and the contract tests run on it.
+A searcher knows the space and numbers, not what a fitness costs or where it is computed. To add one, write a module
+with a class that has these two methods and keeps the promises of `Searcher` (hold a `Turns` for the order of calls,
+sample with `draw_distinct` or `sample_distinct`), and below it a `SearcherRow`. In this package it is found by itself;
+from your own package a run file names the row by its dotted path. The contract tests run on every row of this package.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from raynas.search.alphas import AlphaSampling, Derive
-from raynas.search.evolution import Evolution
-from raynas.search.exact_angle import ExactAngle
+from raynas.members import Family
+from raynas.search.alphas import AlphaSampling, AlphaSamplingOptions, DerivationOptions, Derive
+from raynas.search.evolution import BreedingOptions, Evolution, EvolutionOptions
+from raynas.search.exact_angle import ExactAngle, ExactAngleOptions
 from raynas.search.exhaustive import Exhaustive
 from raynas.search.limits import Limits
-from raynas.search.pareto import Pareto
+from raynas.search.pareto import Pareto, ParetoOptions
 from raynas.search.random import RandomSearch
+from raynas.search.row import GenerationOptions, PopulationOptions, SearchContext, SearcherRow
 from raynas.search.searcher import Searcher, order
 
-SEARCHERS: dict[str, Callable[..., Searcher]] = {
-    "random": RandomSearch,
-    "evolution": Evolution,
-    "exhaustive": Exhaustive,
-    "exact_angle": ExactAngle,
-    "pareto": Pareto,
-    "derive": Derive,
-    "alpha_sampling": AlphaSampling,
-}
-"""The searchers by the name that ``search.name`` takes. All are built as ``(space, *, seed, limits, ...)``.
-
-`ExactAngle` takes the table of the angle too, `Pareto` that of the costs, `Derive` and `AlphaSampling` trained alphas.
-"""
+SEARCHERS = Family("search.name", SearcherRow, "raynas.search")
+"""The searchers."""
 
 __all__ = [
     "SEARCHERS",
     "AlphaSampling",
+    "AlphaSamplingOptions",
+    "BreedingOptions",
+    "DerivationOptions",
     "Derive",
     "Evolution",
+    "EvolutionOptions",
     "ExactAngle",
+    "ExactAngleOptions",
     "Exhaustive",
+    "GenerationOptions",
     "Limits",
     "Pareto",
+    "ParetoOptions",
+    "PopulationOptions",
     "RandomSearch",
+    "SearchContext",
     "Searcher",
+    "SearcherRow",
     "order",
 ]

@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Literal
 
 import numpy as np
 
+from raynas.members import Need
+from raynas.options import Options, Positive
 from raynas.search.limits import Limits
+from raynas.search.row import PopulationOptions, Probabilities, SearchContext, SearcherRow
 from raynas.search.searcher import Turns, check_whole
 from raynas.search_space import Architecture, SearchSpace
 
-Probabilities = Sequence[np.ndarray]
-"""softmax(alpha) of every choice, each ``(number of candidates,)``."""
+NO_LIMITS = "what alphas stand for cannot be kept inside limits; leave them out, or take search.name: alpha_sampling"
+
+
+class DerivationOptions(Options):
+    """Which architecture alphas stand for.
+
+    Attributes:
+        derivation: Whether ``none``, the candidate that passes nothing, competes; or, in the DARTS space, the two
+            strongest pairs of edge and operation of each node. The algorithm's own rule by default.
+        most_skips: So many skip connections in the (normal) cell that alphas stand for are too many. The alphas are
+            then taken as they were in the epoch before; by default as they ended.
+    """
+
+    derivation: Literal["with_none", "without_none", "pairs"] | None = None
+    most_skips: Positive | None = None
+
+
+class AlphaSamplingOptions(PopulationOptions, DerivationOptions):
+    """Options of sampling by alphas: of a generation of `population` samples, those that are new are evaluated."""
 
 
 def evenly(space: SearchSpace) -> Probabilities:
@@ -53,32 +74,30 @@ class Derive:
     def __init__(
         self,
         space: SearchSpace,
+        options: DerivationOptions,
         *,
         seed: int = 0,
         trained: Sequence[Probabilities],
-        derivation: str = "without_none",
         limits: Limits | None = None,
     ) -> None:
         """Sets the search up.
 
         Args:
             space: Where to search; its `derive` says what alphas stand for.
-            seed: Taken so that all searchers are built alike; nothing is drawn.
+            options: The rule, as `SearchSpace.derive` names it.
+            seed: Taken so that all searchers are built alike; nothing is sampled.
             trained: What each training left.
-            derivation: The rule, as `SearchSpace.derive` names it.
             limits: Must be None: alphas stand for one architecture, inside the limits or not.
 
         Raises:
             ValueError: If there are limits.
         """
         if limits is not None:
-            raise ValueError(
-                "search.limits: what alphas stand for cannot be kept inside limits; leave them out, or take "
-                "search.name: alpha_sampling"
-            )
+            raise ValueError(f"search.limits: {NO_LIMITS}")
+        assert options.derivation is not None, "the algorithm fills it in"
         self.space = space
         self.seed = check_whole("seed", seed, 0)
-        self._derived = sorted({space.derive(probabilities, derivation) for probabilities in trained})
+        self._derived = sorted({space.derive(probabilities, options.derivation) for probabilities in trained})
         self._turns = Turns()
 
     def ask(self) -> list[Architecture]:
@@ -93,46 +112,43 @@ class Derive:
 class AlphaSampling:
     """Architectures sampled by the alphas, each choice from softmax(alpha), then repaired (SETN, Dong and Yang 2019).
 
-    Of T draws those that come again are judged once, so that a generation may hold fewer.
+    Of T samples those that come again are evaluated once, so that a generation may hold fewer.
     """
 
     def __init__(
         self,
         space: SearchSpace,
+        options: PopulationOptions,
         *,
         seed: int,
         trained: Sequence[Probabilities],
-        population: int,
-        generations: int,
         limits: Limits | None = None,
     ) -> None:
-        """Sets the search up; nothing is drawn yet.
+        """Sets the search up; nothing is sampled yet.
 
         Args:
             space: Where to search.
+            options: Samples of a generation, and generations.
             seed: Seed of all randomness, not negative.
-            trained: What each training left; the draws go to them in turn.
-            population: Draws of a generation.
-            generations: Generations.
-            limits: Bounds on the costs of an architecture; a draw outside them is left out.
+            trained: What each training left; the samples go to them in turn.
+            limits: Bounds on the costs of an architecture; a sample outside them is left out.
 
         Raises:
-            ValueError: If a value is out of range.
+            ValueError: If the seed is negative.
         """
         self.space = space
+        self.options = options
         self.seed = check_whole("seed", seed, 0)
-        self.population = check_whole("search.population", population, 1)
-        self.generations = check_whole("search.generations", generations, 1)
         self.limits = limits
         self._sums = [[np.cumsum(row) for row in probabilities] for probabilities in trained]
         self._turns = Turns()
         self._proposed: set[Architecture] = set()
 
     def ask(self) -> list[Architecture]:
-        """Returns the next generation: what of its draws is new."""
-        for generation in range(self._turns.start(), self.generations):
+        """Returns the next generation: those of its samples that are new."""
+        for generation in range(self._turns.start(), self.options.generations):
             rng = np.random.default_rng([self.seed, generation])
-            drawn = list(dict.fromkeys(self._draw(rng, turn) for turn in range(self.population)))
+            drawn = list(dict.fromkeys(self._draw(rng, turn) for turn in range(self.options.population)))
             if self.limits is not None:
                 admitted = self.limits.admits(np.array(drawn))
                 if generation == 0 and not admitted.any():
@@ -152,3 +168,36 @@ class AlphaSampling:
         sums = self._sums[turn % len(self._sums)]
         taken = [int(np.searchsorted(row, rng.random() * row[-1], side="right")) for row in sums]
         return self.space.repair(tuple(taken), rng)
+
+
+def _trained(context: SearchContext) -> list[Probabilities]:
+    """Returns the alphas of every base seed."""
+    return [context.alphas(base_seed) for base_seed in context.base_seeds]
+
+
+def _check_derivation(space: SearchSpace, options: DerivationOptions) -> None:
+    """Says if the space has no such derivation."""
+    assert options.derivation is not None
+    space.derive(evenly(space), options.derivation)
+
+
+DERIVE = SearcherRow(
+    name="derive",
+    make=lambda space, seed, limits, context, options: Derive(
+        space, options, seed=seed, trained=_trained(context), limits=limits
+    ),
+    options=DerivationOptions,
+    needs=frozenset({Need.SUPERNETS, Need.ALPHAS}),
+    check=_check_derivation,
+    planned=lambda space, options, supernets: supernets,
+    searched_space=lambda space, options: space.derived_space(options.derivation),
+    no_limits=NO_LIMITS,
+)
+ALPHA_SAMPLING = SearcherRow(
+    name="alpha_sampling",
+    make=lambda space, seed, limits, context, options: AlphaSampling(
+        space, options, seed=seed, trained=_trained(context), limits=limits
+    ),
+    options=AlphaSamplingOptions,
+    needs=frozenset({Need.SUPERNETS, Need.ALPHAS}),
+)

@@ -7,11 +7,29 @@ from collections.abc import Sequence
 import numpy as np
 
 from raynas.search.limits import Limits
+from raynas.search.row import GenerationOptions, SearcherRow
 from raynas.search.searcher import Turns, check_whole
 from raynas.search_space import Architecture, SearchSpace
 
 SMALLEST_BLOCK = 256
 """Combinations of candidates that are gone through at once, however few architectures make a generation."""
+
+
+MOST = 1_000_000
+"""The largest space, in combinations of candidates, that is gone through."""
+
+
+def check_size(space: SearchSpace, most: int) -> None:
+    """Checks that a space is not too large to be evaluated whole.
+
+    Raises:
+        ValueError: If it has more than `most` combinations of candidates.
+    """
+    if space.size > most:
+        raise ValueError(
+            f"search.name: exhaustive goes through at most {most:,} architectures but "
+            f"{type(space).__name__} has {space.size:,}; take evolution or random"
+        )
 
 
 class Exhaustive:
@@ -23,33 +41,29 @@ class Exhaustive:
     def __init__(
         self,
         space: SearchSpace,
+        options: GenerationOptions,
         *,
         seed: int = 0,
-        population: int = 4096,
         limits: Limits | None = None,
-        max_size: int = 1_000_000,
+        max_size: int = MOST,
     ) -> None:
         """Sets the search up; nothing is proposed yet.
 
         Args:
             space: Where to search.
+            options: The population changes how architectures are batched and nothing else.
             seed: Taken so that all searchers are built alike; the search is the same under every seed.
-            population: Architectures in a generation, which changes how they are batched and nothing else.
             limits: Bounds on the costs of an architecture.
             max_size: The most combinations of candidates to go through.
 
         Raises:
-            ValueError: If a value is out of range or the space is larger than `max_size`.
+            ValueError: If the seed is negative or the space is larger than `max_size`.
         """
+        check_size(space, max_size)
         self.space = space
+        self.options = options
         self.seed = check_whole("seed", seed, 0)
-        self.population = check_whole("search.population", population, 1)
         self.limits = limits
-        if space.size > check_whole("search.max_size", max_size, 1):
-            raise ValueError(
-                f"search.name: exhaustive goes through at most {max_size:,} architectures (search.max_size) but "
-                f"{type(space).__name__} has {space.size:,}; take evolution or random"
-            )
         self._turns = Turns()
         self._next = 0
 
@@ -57,8 +71,9 @@ class Exhaustive:
         """Returns the next `population` architectures that are legal and within the limits."""
         generation = self._turns.start()
         proposed: list[Architecture] = []
-        while (wanted := self.population - len(proposed)) > 0 and self._next < self.space.size:
-            stop = min(self._next + max(self.population, SMALLEST_BLOCK), self.space.size)
+        population = self.options.population
+        while (wanted := population - len(proposed)) > 0 and self._next < self.space.size:
+            stop = min(self._next + max(population, SMALLEST_BLOCK), self.space.size)
             numbers, architectures = self._admitted(self._next, stop)
             proposed += architectures[:wanted]
             self._next = numbers[wanted] if wanted < len(numbers) else stop
@@ -86,3 +101,12 @@ class Exhaustive:
         rng = np.random.default_rng(self.seed)
         legal = [self.space.repair(one, rng) == one for one in map(tuple, combinations.tolist())]
         return numbers[legal], combinations[legal]
+
+
+EXHAUSTIVE = SearcherRow(
+    name="exhaustive",
+    make=lambda space, seed, limits, context, options: Exhaustive(space, options, seed=seed, limits=limits),
+    options=GenerationOptions,
+    check=lambda space, options: check_size(space, MOST),
+    planned=lambda space, options, supernets: space.size,
+)

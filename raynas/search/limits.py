@@ -3,53 +3,57 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 
 from raynas.search_space import AdditiveTable
 
 
-@dataclass(frozen=True, eq=False)
+def limit_keys(cost: str) -> tuple[str, str]:
+    """Returns the keys of the upper and the lower limit on a cost: ``max_parameters`` of ``num_parameters``."""
+    what = cost.removeprefix("num_")
+    return f"max_{what}", f"min_{what}"
+
+
 class Limits:
     """Bounds on the costs of an architecture; both ends are allowed. Written in YAML under ``search.limits``.
 
     Attributes:
         table: Where the costs of an architecture are read, as `supernet/costs.py` traces them.
-        max_parameters: The most parameters, an absolute count.
-        min_parameters: The fewest parameters.
-        max_multiply_adds: The most multiply-adds for one image, an absolute count (600e6 is the mobile setting).
-        min_multiply_adds: The fewest multiply-adds.
-
-    Raises:
-        ValueError: If a bound is no number, a minimum exceeds its maximum, or the table lacks the quantity.
     """
 
-    table: AdditiveTable
-    max_parameters: float | None = None
-    min_parameters: float | None = None
-    max_multiply_adds: float | None = None
-    min_multiply_adds: float | None = None
-    max_latency: float | None = None
-    min_latency: float | None = None
+    def __init__(self, table: AdditiveTable, **bounds: float | None) -> None:
+        """Takes the costs, and bounds by their keys.
 
-    def __post_init__(self) -> None:
-        """Checks the bounds as the user wrote them."""
-        stated = self.stated()
-        for key, (quantity, bound) in stated.items():
+        Args:
+            table: Where the costs of an architecture are read.
+            bounds: By the keys that `limit_keys` makes of the costs in the table, such as ``max_multiply_adds`` (600e6
+                is the mobile setting); None for no bound.
+
+        Raises:
+            ValueError: If a bound is no number, a minimum exceeds its maximum, or the table lacks the cost.
+        """
+        self.table = table
+        given = {key: bound for key, bound in bounds.items() if bound is not None}
+        for key, bound in given.items():
             if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound < math.inf:
                 raise ValueError(f"search.limits.{key} is a number of at least 0, got {bound!r}")
-            if quantity not in self.table.quantities:
+        self._stated: dict[str, tuple[str, float]] = {}
+        for cost in table.quantities:
+            highest, lowest = limit_keys(cost)
+            for key in (highest, lowest):
+                if key in given:
+                    self._stated[key] = cost, given[key]
+            if highest in given and lowest in given and given[lowest] > given[highest]:
                 raise ValueError(
-                    f"search.limits.{key} bounds {quantity}, but the space states only "
-                    f"{', '.join(self.table.quantities) or 'nothing'}"
+                    f"search.limits.{lowest}: {_short(given[lowest])} exceeds search.limits.{highest}: "
+                    f"{_short(given[highest])}"
                 )
-        for key, (_, bound) in stated.items():
-            highest = "max" + key.removeprefix("min")
-            if key.startswith("min") and highest in stated and bound > stated[highest][1]:
+        for key in given:
+            if key not in self._stated:
                 raise ValueError(
-                    f"search.limits.{key}: {_short(bound)} exceeds search.limits.{highest}: "
-                    f"{_short(stated[highest][1])}"
+                    f"search.limits.{key} bounds {key[len('max_') :]}, but the space states only "
+                    f"{', '.join(table.quantities) or 'nothing'}"
                 )
 
     def admits(self, architectures: np.ndarray) -> np.ndarray:
@@ -97,16 +101,8 @@ class Limits:
         )
 
     def stated(self) -> dict[str, tuple[str, float]]:
-        """Returns the limits that are set: key, which begins with ``max`` or ``min``, to quantity and bound."""
-        every = {
-            "max_parameters": ("num_parameters", self.max_parameters),
-            "min_parameters": ("num_parameters", self.min_parameters),
-            "max_multiply_adds": ("multiply_adds", self.max_multiply_adds),
-            "min_multiply_adds": ("multiply_adds", self.min_multiply_adds),
-            "max_latency": ("latency", self.max_latency),
-            "min_latency": ("latency", self.min_latency),
-        }
-        return {key: (quantity, bound) for key, (quantity, bound) in every.items() if bound is not None}
+        """Returns the limits that are set: key, which begins with ``max`` or ``min``, to cost and bound."""
+        return dict(self._stated)
 
     def _kept(self, architectures: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """Returns, for each limit that is set, which architectures keep it and what they cost, both ``(n,)``."""

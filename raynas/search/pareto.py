@@ -8,22 +8,35 @@ Reference: Deb et al. 2002 (NSGA-II), section III; moocore: Fonseca et al. 2006 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import moocore
 import numpy as np
+from pydantic import Field
 
-from raynas.search.evolution import Evolution
+from raynas.search.evolution import Breeding, BreedingOptions, check_breeding
 from raynas.search.limits import Limits
+from raynas.search.row import Line, SearcherRow
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, as_array
 
 
-class Pareto(Evolution):
+class ParetoOptions(BreedingOptions):
+    """Options of the search for trade-offs.
+
+    Attributes:
+        objectives: Costs that are to be small while the fitness is large.
+    """
+
+    objectives: Annotated[list[str], Field(min_length=1)] = ["multiply_adds"]
+
+
+class Pareto(Breeding):
     """NSGA-II: evolution of a population towards large fitness and small costs, none of which is put above another.
 
     Of the parents and their children the `population` best are the parents of the next generation: by the number of
     fronts that come before theirs, then by how lonely they are on it (`crowding`), then by the architecture. A parent
-    of a child is the better of two drawn uniformly.
+    of a child is the better of two sampled uniformly.
 
     Departs from the paper: a child comes of a mutation or of a crossover, not of both, a share of each as in
     `Evolution`, and none is proposed twice.
@@ -32,58 +45,32 @@ class Pareto(Evolution):
     def __init__(
         self,
         space: SearchSpace,
+        options: ParetoOptions,
         *,
         seed: int,
         costs: AdditiveTable,
-        objectives: Collection[str] = ("multiply_adds",),
-        population: int = 100,
-        mutations: int = 50,
-        crossovers: int = 50,
-        mutation_probability: float = 0.1,
-        generations: int = 20,
-        mutation_excludes: Collection[str] = (),
-        max_tries: int = 10,
         limits: Limits | None = None,
     ) -> None:
-        """Sets the search up; nothing is drawn yet.
+        """Sets the search up; nothing is sampled yet.
 
         Args:
             space: Where to search.
+            options: How the children of a generation are made, and which costs are to be small.
             seed: Seed of all randomness, not negative.
             costs: Where the costs of an architecture are read.
-            objectives: Names of the costs that are to be small.
-            population: Architectures in a generation, and parents of the next.
-            mutations: Children by mutation in a generation.
-            crossovers: Children by crossover in a generation.
-            mutation_probability: Chance of each choice of a mutated child to be drawn anew, in [0, 1].
-            generations: Evaluated populations, the random one included.
-            mutation_excludes: Names of candidates that a mutation never draws.
-            max_tries: As in `Evolution`.
             limits: Bounds on the costs of an architecture.
 
         Raises:
-            ValueError: If a value is out of range or an objective is no cost in the table.
+            ValueError: If the options do not go together or an objective is no cost in the table.
         """
-        super().__init__(
-            space,
-            seed=seed,
-            population=population,
-            select=population,
-            mutations=mutations,
-            crossovers=crossovers,
-            mutation_probability=mutation_probability,
-            generations=generations,
-            mutation_excludes=mutation_excludes,
-            max_tries=max_tries,
-            limits=limits,
-        )
-        if not objectives or any(name not in costs.quantities for name in objectives):
+        super().__init__(space, options, seed=seed, limits=limits)
+        if any(name not in costs.quantities for name in options.objectives):
             raise ValueError(
                 f"search.objectives lists one or more of the costs of an architecture "
-                f"({', '.join(costs.quantities) or 'none is known'}), got {objectives!r}"
+                f"({', '.join(costs.quantities) or 'none is known'}), got {options.objectives!r}"
             )
         self.costs = costs
-        self.objectives = tuple(dict.fromkeys(objectives))
+        self.objectives = tuple(dict.fromkeys(options.objectives))
 
     def _selected(self, candidates: list[Architecture], fitness: np.ndarray) -> np.ndarray:
         """Returns the indices of the survivors, by rank, then crowding, then the architecture."""
@@ -94,11 +81,11 @@ class Pareto(Evolution):
         distances = np.empty(len(points))
         for rank in np.unique(ranks):
             distances[ranks == rank] = crowding(points[ranks == rank])
-        best: np.ndarray = np.lexsort((*every.T[::-1], -distances, ranks))[: self.select]
+        best: np.ndarray = np.lexsort((*every.T[::-1], -distances, ranks))[: self.options.population]
         return best
 
     def _parent(self, rng: np.random.Generator) -> Architecture:
-        """Returns the better of two parents drawn uniformly; they stand in the order of `_selected`."""
+        """Returns the better of two parents sampled uniformly; they stand in the order of `_selected`."""
         return self._parents[int(rng.integers(len(self._parents), size=2).min())]
 
 
@@ -159,3 +146,27 @@ def _maximised(points: np.ndarray) -> np.ndarray:
     """Returns which objectives are to be large: the first, the fitness."""
     maximised: np.ndarray = np.arange(points.shape[1]) == 0
     return maximised
+
+
+def trade_offs(searcher: Pareto, lines: Sequence[Line]) -> dict[str, Any]:
+    """Returns the objectives, how far the front had advanced after each generation, and the lines on the front."""
+    points = np.array([[line["fitness"], *(line[name] for name in searcher.objectives)] for line in lines])
+    on_front = np.flatnonzero(front(points)).tolist()
+    on_front.sort(key=lambda number: (*points[number, 1:], -points[number, 0]))
+    return {
+        "objectives": list(searcher.objectives),
+        "hypervolumes": hypervolumes(points, [line["generation"] for line in lines]),
+        "front": [lines[number] for number in on_front],
+    }
+
+
+PARETO = SearcherRow(
+    name="pareto",
+    make=lambda space, seed, limits, context, options: Pareto(
+        space, options, seed=seed, costs=context.costs, limits=limits
+    ),
+    options=ParetoOptions,
+    check=check_breeding,
+    costs=lambda options: options.objectives,
+    findings=trade_offs,
+)

@@ -14,7 +14,8 @@ from raynas.config.run_config import RunConfig
 from raynas.config.sweeps import Sweep
 from raynas.search import Limits
 from raynas.search_space import all_architectures, as_array, sample
-from raynas.stages.judge import evaluation_count, needs_training
+from raynas.stages.evaluation import needs_training
+from raynas.stages.network_evaluation import evaluation_count
 from raynas.stages.prepare import Prepared, Purpose, prepare
 from raynas.stages.task import Task
 

@@ -18,10 +18,13 @@ from raynas.config.locations import is_url
 from raynas.config.run_config import RunConfig
 from raynas.config.search_section import LatencySection
 from raynas.messages import echo
+from raynas.search.limits import limit_keys
 from raynas.search_space import AdditiveTable, as_array, sample
 from raynas.stages.progress import Progress
 from raynas.stages.task import Task
 from raynas.storage.run_folder import read_json, write_json
+from raynas.supernet.costs import COSTS
+from raynas.supernet.latency import LATENCY as LATENCY_COST
 from raynas.supernet.latency import check_latency, latency_table
 
 LATENCY = "latency.json"
@@ -37,8 +40,10 @@ CHECKED = 20
 def needs_latency(config: RunConfig) -> bool:
     """Returns whether the search of a run asks what a network takes."""
     search = config.search
-    limited = {"max_latency", "min_latency"} & search.limits.model_dump(exclude_none=True).keys()
-    return bool(limited) or (search.name == "pareto" and "latency" in search.objectives)
+    measured = [row.name for row in COSTS.rows().values() if row.is_measured]
+    read = search.searcher.costs(search.options_of(search.searcher.options))
+    limited = [name for name in measured if set(limit_keys(name)) & set(search.bounds())]
+    return bool(limited) or any(name in read for name in measured)
 
 
 def check_latency_device(config: RunConfig) -> None:
@@ -94,7 +99,7 @@ def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
         raise ValueError(
             f"{file} is damaged (expected seconds of every candidate, got shape {candidates.shape}); {remedy}"
         )
-    table = AdditiveTable(("latency",), always, candidates, terms_of=task.space.cost_terms)
+    table = AdditiveTable((LATENCY_COST.name,), always, candidates, terms_of=task.space.cost_terms)
     return dataclasses.replace(task, latency=table)
 
 

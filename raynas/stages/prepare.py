@@ -18,7 +18,7 @@ from raynas.data import LABELS
 from raynas.search_space import AdditiveTable
 from raynas.stages.data_record import data_lines
 from raynas.stages.dry_run import check_batches
-from raynas.stages.judge import check_judge, needs_training
+from raynas.stages.evaluation import check_evaluation, needs_training
 from raynas.stages.latency import check_latency_device, needs_latency
 from raynas.stages.progress import Progress, time_left
 from raynas.stages.search import check_search
@@ -82,8 +82,10 @@ def prepare(
         check_labels(task)
         lines += check_batches(task)
     task.train_batches(config.base_seeds[0], torch.device("cpu"))  # says if there are too few images for a batch
+    searcher = config.search.searcher
+    searcher.check(task.space, config.search.options_of(searcher.options))
     check_search(_without_latency(task) if needs_latency(config) else task)
-    check_judge(task)
+    check_evaluation(task)
     if purpose is not Purpose.ELSEWHERE:
         check_devices(config)
     if purpose is not Purpose.ELSEWHERE or config.benchmark.path is None:

@@ -1,4 +1,4 @@
-"""A fitness held against the truth: score a whole space, or a sample of it, and say how well that ranks it."""
+"""How well a fitness ranks a space, or a sample of it: its rank correlation with the benchmark accuracies."""
 
 from __future__ import annotations
 
@@ -14,19 +14,31 @@ from typing import Any
 
 import numpy as np
 
-from raynas.fitness import mean_of
-from raynas.fitness.angle import Angle, Displacement
+from raynas.config.search_section import SearchSection
+from raynas.fitness import FITNESSES, mean_of
+from raynas.fitness.baselines import BASELINES
+from raynas.fitness.benchmark_table import BenchmarkTable
 from raynas.fitness.rank_correlation import rank_statistics
 from raynas.fitness.remarks import accuracy_remarks, ranking_remarks
 from raynas.records.cells import csv_cell
+from raynas.search.limits import limit_keys
 from raynas.search_space import Architecture, all_architectures, as_array, sample
-from raynas.stages.judge import Judge, baseline, evaluation_count, fitness_name, label, runs_networks
+from raynas.stages.context import RunContext
+from raynas.stages.evaluation import (
+    Evaluation,
+    fitness_name,
+    fitness_without_networks,
+    label,
+    recorded_quantities,
+    remarks_on,
+    runs_networks,
+)
 from raynas.stages.progress import Progress
 from raynas.stages.search import describe_all
 from raynas.stages.task import Task
-from raynas.stages.train_supernet import ANGLE_TABLES, read_angle_tables
 from raynas.storage.mirror import Mirror
-from raynas.storage.run_folder import append_text, seed_folder, whole_lines, write_json, write_text
+from raynas.storage.run_folder import append_text, whole_lines, write_json, write_text
+from raynas.supernet.costs import COUNTED, NUM_PARAMETERS
 
 SAMPLE, WHOLE = 1_000, 100_000
 """Architectures ranked by default: so many by a fitness that runs networks; by others all, of a space up to this."""
@@ -34,16 +46,11 @@ SAMPLE, WHOLE = 1_000, 100_000
 BOOTSTRAP = 200
 """Resamples behind an interval."""
 
-BY_EPOCH: dict[str, type[Angle] | type[Displacement]] = {"angle": Angle, "displacement": Displacement}
-"""Fitnesses that are known after every epoch of training."""
-
-BASELINES = ("num_parameters", "multiply_adds", "random")
-
 
 def rank(
     task: Task,
     mirror: Mirror,
-    judging: Callable[[], AbstractContextManager[Judge]],
+    evaluating: Callable[[], AbstractContextManager[Evaluation]],
     progress: Progress,
     *,
     size: int | None = None,
@@ -54,36 +61,26 @@ def rank(
     Args:
         task: Space and images.
         mirror: The run's folder, and what carries its files.
-        judging: Opens the judge.
+        evaluating: Opens the evaluation.
         progress: Told how far it is.
         size: How many architectures to rank, the same ones for every run; by default `SAMPLE` or the whole space.
-        every_epoch: Whether to rank by angle or displacement after every epoch of training too.
+        every_epoch: Whether to rank after every epoch of training too, by a fitness that is known then.
 
     Raises:
         ValueError: If something that this needs is missing (trained supernets, a table for `every_epoch`), or there is
             nothing to order in a sample of one.
         RuntimeError: If an evaluation fails.
     """
-    search, table, folder = task.config.search, task.table, mirror.folder
-    if size is not None and size < 2:
-        raise ValueError(f"--sample: expected 2 or more, got {size}")
-    if every_epoch and search.fitness not in BY_EPOCH:
-        raise ValueError(
-            f"--every-epoch: the weights of every epoch are not kept, only what {' and '.join(BY_EPOCH)} need, got "
-            f"search.fitness: {fitness_name(search)}; give --set search.fitness=angle"
-        )
-    if every_epoch and table is None:
-        raise ValueError("--every-epoch: needs the truth to rank against; give --set benchmark.path=FILE")
+    search, table = task.config.search, task.table
+    _check_request(search, table, size, every_epoch)
     began = time.perf_counter()
     architectures = _chosen(task, size)
-    with judging() as judge:
-        rows = _scores(task, mirror, judge, architectures, progress)
-    fitness = rows[:, 0]
-    costs = task.costs.total(as_array(architectures))
-    ranked = {fitness_name(search): fitness} | {name: baseline(task, name)(architectures)[:, 0] for name in BASELINES}
+    with evaluating() as evaluation:
+        rows = _scores(task, mirror, evaluation, architectures, progress)
     result: dict[str, Any] = {
         "label": label(search),
-        "fitness": "+".join(search.fitnesses),
+        "fitness": "+".join(row.name for row in search.fitness_rows),
+        "quantities": recorded_quantities(search),
         "table": table.path.name if table else None,
         "column": table.column if table else None,
         "cells": len(architectures),
@@ -92,39 +89,74 @@ def rank(
         "base_seeds": task.config.base_seeds,
         "bootstrap": BOOTSTRAP,
     }
-    truth = None
-    if table is not None:
-        truth = table.accuracies(architectures)
-        sizes = costs[:, task.costs.quantities.index("num_parameters")]
-        result["rows"] = [
-            {"name": name, **asdict(rank_statistics(values, truth, sizes=sizes, bootstrap=BOOTSTRAP))}
-            for name, values in ranked.items()
-        ]
-        if every_epoch:
-            result["epochs"] = list(_by_epoch(task, architectures, truth, progress))
-    else:
-        row: dict[str, Any] = {"name": fitness_name(search)}
-        for quantity, key in (("num_parameters", "tau_parameters"), ("multiply_adds", "tau_multiply_adds")):
-            cost = costs[:, task.costs.quantities.index(quantity)]
-            row[key] = rank_statistics(fitness, cost, bootstrap=0).tau
-        result["rows"] = [row]
-    lines = describe_all(task, architectures, judge.quantities, rows)
-    result["remarks"] = ranking_remarks(fitness, truth, fitness_name(search))
-    best = int(np.argmax(fitness))
-    if "accuracy" in lines[best]:
-        result["remarks"] += accuracy_remarks(
-            [lines[best]["accuracy"]], task.num_categories, evaluation_count(task), "one-shot accuracy"
-        )
-    if truth is not None:
-        result["remarks"] += accuracy_remarks(
-            [float(truth.max())], task.dataset.num_classes, None, "benchmark accuracy"
-        )
+    accuracies = None if table is None else table.accuracies(architectures)
+    result["rows"] = _rows(task, architectures, rows[:, 0], accuracies)
+    if every_epoch:
+        assert accuracies is not None
+        result["epochs"] = list(_by_epoch(task, architectures, accuracies, progress))
+    lines = describe_all(task, architectures, evaluation.quantities, rows)
+    result["remarks"] = _remarks(task, lines, rows[:, 0], accuracies)
     mirror.check()
-    _write_scores(folder / "rank" / f"{label(search)}.csv", lines, truth)
+    _write_scores(mirror.folder / "rank" / f"{label(search)}.csv", lines, accuracies)
     result["seconds"] = round(time.perf_counter() - began, 3)
-    write_json(folder / "rank" / f"{label(search)}.json", result)
+    write_json(mirror.folder / "rank" / f"{label(search)}.json", result)
     mirror.push("rank")
     return result
+
+
+def _check_request(search: SearchSection, table: BenchmarkTable | None, size: int | None, every_epoch: bool) -> None:
+    """Checks what the command line asks for.
+
+    Raises:
+        ValueError: If it cannot be had.
+    """
+    if size is not None and size < 2:
+        raise ValueError(f"--sample: expected 2 or more, got {size}")
+    if not every_epoch:
+        return
+    if len(search.fitnesses) > 1 or search.fitness_rows[0].of_sums is None:
+        known = [row.name for row in FITNESSES.rows().values() if row.of_sums is not None]
+        raise ValueError(
+            f"--every-epoch: the weights of every epoch are not kept, only what {' and '.join(known)} need, got "
+            f"search.fitness: {fitness_name(search)}; give --set search.fitness={known[0]}"
+        )
+    if table is None:
+        raise ValueError("--every-epoch: needs benchmark accuracies to rank against; give --set benchmark.path=FILE")
+
+
+def _rows(
+    task: Task, architectures: Sequence[Architecture], fitness: np.ndarray, accuracies: np.ndarray | None
+) -> list[dict[str, Any]]:
+    """Returns how well the fitness and the baselines order the benchmark accuracies; without any, the costs."""
+    name = fitness_name(task.config.search)
+    costs = task.costs.total(as_array(architectures))
+    if accuracies is None:
+        row: dict[str, Any] = {"name": name}
+        for cost in COUNTED:
+            of_cost = costs[:, task.costs.quantities.index(cost)]
+            key = limit_keys(cost)[0].replace("max", "tau")
+            row[key] = rank_statistics(fitness, of_cost, bootstrap=0).tau
+        return [row]
+    ranked = {name: fitness}
+    for baseline in BASELINES:
+        ranked[baseline.name] = fitness_without_networks(task, baseline)(architectures)[:, 0]
+    sizes = costs[:, task.costs.quantities.index(NUM_PARAMETERS.name)]
+    rows = []
+    for name, values in ranked.items():
+        statistics = rank_statistics(values, accuracies, sizes=sizes, bootstrap=BOOTSTRAP)
+        rows.append({"name": name, **asdict(statistics)})
+    return rows
+
+
+def _remarks(
+    task: Task, lines: Sequence[dict[str, Any]], fitness: np.ndarray, accuracies: np.ndarray | None
+) -> list[str]:
+    """Returns why the ranking says little, a sentence each; none where it does say much."""
+    remarks = ranking_remarks(fitness, accuracies, fitness_name(task.config.search))
+    remarks += remarks_on(task, [lines[int(np.argmax(fitness))]])
+    if accuracies is not None:
+        remarks += accuracy_remarks([float(accuracies.max())], task.dataset.num_classes, None, "benchmark accuracy")
+    return remarks
 
 
 def _chosen(task: Task, size: int | None) -> list[Architecture]:
@@ -143,44 +175,44 @@ def _chosen(task: Task, size: int | None) -> list[Architecture]:
 
 
 def _scores(
-    task: Task, mirror: Mirror, judge: Judge, architectures: Sequence[Architecture], progress: Progress
+    task: Task, mirror: Mirror, evaluation: Evaluation, architectures: Sequence[Architecture], progress: Progress
 ) -> np.ndarray:
-    """Returns what each architecture is worth, ``(n, len(judge.quantities))``.
+    """Returns what each architecture is worth, ``(n, len(evaluation.quantities))``.
 
     Scores of networks take time: they are kept as they come, and a second call with the same settings reads them.
     """
     search = task.config.search
     if not runs_networks(search):
-        return np.concatenate(list(judge.stream(architectures)))
+        return np.concatenate(list(evaluation.stream(architectures)))
     file = mirror.folder / "rank" / f"{label(search)}.scores.jsonl"
     about = {
-        "quantities": list(judge.quantities),
+        "quantities": list(evaluation.quantities),
         "architectures": len(architectures),
         "base_seeds": task.config.base_seeds,
-        **{
-            key: getattr(search, key)
-            for key in (
-                "fitness",
-                "angle",
-                "angle_epoch",
-                "calibration_images",
-                "evaluation_images",
-                "evaluation_batch_size",
-            )
-        },
+        "fitness": search.fitness,
+        **_settings(search),
     }
     known = _read_scores(file, about)[: len(architectures)]
-    text = "".join(f"{json.dumps(line)}\n" for line in (about, *known))
-    write_text(file, text)
-    for rows in judge.stream(architectures[len(known) :]) if len(known) < len(architectures) else ():
+    write_text(file, "".join(f"{json.dumps(line)}\n" for line in (about, *known)))
+    if len(known) == len(architectures):
+        return np.array(known)
+    for rows in evaluation.stream(architectures[len(known) :]):
         mirror.check()
         append_text(file, "".join(f"{json.dumps(row)}\n" for row in rows.tolist()))
         mirror.push("rank", every=10)
         known += rows.tolist()
         best = max(row[0] for row in known)
         figures = f"{len(known):,} of {len(architectures):,}  best {fitness_name(search)} {best:.5g}"
-        progress.show("judging architectures", len(known), len(architectures), figures)
+        progress.show("evaluating architectures", len(known), len(architectures), figures)
     return np.array(known)
+
+
+def _settings(search: SearchSection) -> dict[str, Any]:
+    """Returns the options of all fitnesses: those that raynas brings along, and those that the run file names."""
+    settings: dict[str, Any] = {}
+    for row in (*FITNESSES.rows().values(), *search.fitness_rows):
+        settings.update(search.options_of(row.options).model_dump(include=set(row.options.model_fields)))
+    return settings
 
 
 def _read_scores(file: Path, about: dict[str, Any]) -> list[list[float]]:
@@ -202,34 +234,36 @@ def _read_scores(file: Path, about: dict[str, Any]) -> list[list[float]]:
 
 
 def _by_epoch(
-    task: Task, architectures: Sequence[Architecture], truth: np.ndarray, progress: Progress
+    task: Task, architectures: Sequence[Architecture], accuracies: np.ndarray, progress: Progress
 ) -> Iterator[dict[str, Any]]:
-    """Yields how well the angle ranks after each epoch, from the sums that training recorded.
+    """Yields how well the fitness ranks after each epoch, from the sums that training recorded.
 
     Raises:
         ValueError: If training recorded none.
     """
-    definition = task.config.search.angle
-    files = [seed_folder(task.config.supernets, seed) / ANGLE_TABLES for seed in task.config.base_seeds]
-    make = BY_EPOCH[task.config.search.fitnesses[0]]
-    tables = [read_angle_tables(file, definition) for file in files]
+    context, definition = RunContext(task), task.config.search.angle
+    make = task.config.search.fitness_rows[0].of_sums
+    assert make is not None
+    tables = [context.recorded_sums(base_seed, definition) for base_seed in context.base_seeds]
     epochs = sorted(set.intersection(*map(set, tables)))
     if not epochs:
-        raise ValueError(f"--every-epoch: {files[0]} holds no {definition} angle; train this run anew")
+        raise ValueError(
+            f"--every-epoch: {task.config.supernets} holds no {definition} angle of every epoch; train this run anew"
+        )
     for epoch in epochs:
         fitness = mean_of([make(task.space, of_seed[epoch]) for of_seed in tables])(architectures)[:, 0]
-        statistics = rank_statistics(fitness, truth, bootstrap=0)
+        statistics = rank_statistics(fitness, accuracies, bootstrap=0)
         progress.show("ranking every epoch", epoch, epochs[-1], f"tau {statistics.tau or 0.0:.3f}")
         yield {"epoch": epoch, "tau": statistics.tau, "rho": statistics.rho, "top": statistics.top}
 
 
-def _write_scores(file: Path, lines: Sequence[dict[str, Any]], truth: np.ndarray | None) -> None:
+def _write_scores(file: Path, lines: Sequence[dict[str, Any]], accuracies: np.ndarray | None) -> None:
     """Writes one row for each architecture."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow([*lines[0], "true"])
     for number, line in enumerate(lines):
         joined = "-".join(map(str, line["architecture"]))
-        true = "" if truth is None else truth[number].item()
-        writer.writerow([joined, *map(csv_cell, list(line.values())[1:]), true])
+        accuracy = "" if accuracies is None else accuracies[number].item()
+        writer.writerow([joined, *map(csv_cell, list(line.values())[1:]), accuracy])
     write_text(file, out.getvalue())

@@ -20,7 +20,7 @@ from raynas.search_space import Architecture
 from raynas.stages import signals
 from raynas.stages.backend import Backend, OpenBackend
 from raynas.stages.data_record import record_data
-from raynas.stages.judge import Judge, fitness_name, judging, needs_training
+from raynas.stages.evaluation import Evaluation, evaluating, fitness_name, needs_training
 from raynas.stages.latency import needs_latency, profile, with_latency
 from raynas.stages.prepare import prepare
 from raynas.stages.progress import Progress, TrainingProgress
@@ -176,24 +176,26 @@ def run(
             watch()
         if "search" not in stages:
             return None
-        with Progress(console, "preparing to judge", milestones=True) as progress:
-            judging_here = functools.partial(_watched_judging, as_searched(task), backend, progress, watch)
-            result = search(task, mirror, judging_here, progress)
+        with Progress(console, "preparing to evaluate", milestones=True) as progress:
+            evaluating_here = functools.partial(_watched_evaluation, as_searched(task), backend, progress, watch)
+            result = search(task, mirror, evaluating_here, progress)
         mirror.push()
         return result
 
 
 @contextmanager
-def _watched_judging(task: Task, backend: Backend, progress: Progress, watch: Callable[[], None]) -> Iterator[Judge]:
-    """Yields the judge of `judging`, which calls `watch` when a batch of rows has been taken."""
-    with judging(task, backend, progress) as judge:
+def _watched_evaluation(
+    task: Task, backend: Backend, progress: Progress, watch: Callable[[], None]
+) -> Iterator[Evaluation]:
+    """Yields the evaluation of `evaluating`, which calls `watch` when a batch of rows has been taken."""
+    with evaluating(task, backend, progress) as evaluation:
 
         def stream(architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
-            for rows in judge.stream(architectures):
+            for rows in evaluation.stream(architectures):
                 yield rows
                 watch()
 
-        yield replace(judge, stream=stream)
+        yield replace(evaluation, stream=stream)
 
 
 def train_shared(
@@ -278,11 +280,11 @@ def rank_run(
         _print(console, prepared.lines)
         record_data(open_run(config, ignore=RANKED_DIFFERENTLY), task)
         backend = stack.enter_context(open_backend(config))
-        progress = stack.enter_context(Progress(console, "preparing to judge"))
+        progress = stack.enter_context(Progress(console, "preparing to evaluate"))
         if table is not None and len(table) < task.space.size <= WHOLE:
             progress.note(
                 f"{table.path.name} holds {table.column} of {len(table):,} of {task.space.size:,} architectures: the "
                 "others are left out"
             )
-        judging_here = functools.partial(_watched_judging, task, backend, progress, watch)
-        return rank(task, mirror, judging_here, progress, size=size, every_epoch=every_epoch)
+        evaluating_here = functools.partial(_watched_evaluation, task, backend, progress, watch)
+        return rank(task, mirror, evaluating_here, progress, size=size, every_epoch=every_epoch)

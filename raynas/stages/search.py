@@ -1,4 +1,4 @@
-"""The second stage of a run: propose architectures, judge them, keep the history and the best."""
+"""The second stage of a run: propose architectures, evaluate them, keep the history and the best."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from raynas.fitness.angle import SUMS
-from raynas.fitness.remarks import accuracy_remarks, ranking_remarks
+from raynas.fitness.remarks import ranking_remarks
 from raynas.messages import echo, shortened
-from raynas.search import SEARCHERS, ExactAngle, Limits, Pareto, RandomSearch, Searcher, order
-from raynas.search.alphas import evenly
-from raynas.search.pareto import front, hypervolumes
-from raynas.search_space import AdditiveTable, Architecture, as_array
-from raynas.stages.judge import FROM_ALPHAS, Judge, angle_sums, evaluation_count, fitness_name, trained_alphas
+from raynas.search import Limits, PopulationOptions, RandomSearch, SearchContext, Searcher, order
+from raynas.search_space import Architecture, as_array
+from raynas.stages.context import BeforeTraining, RunContext
+from raynas.stages.evaluation import Evaluation, fitness_name, recorded_quantities, remarks_on
 from raynas.stages.progress import Progress, time_left
 from raynas.stages.task import Task, as_searched
 from raynas.storage.mirror import Mirror
@@ -34,154 +32,198 @@ from raynas.storage.run_folder import (
     write_json,
     write_text,
 )
+from raynas.supernet.costs import COSTS
 
 Result: TypeAlias = dict[str, Any]
 """What ``search/result.json`` holds."""
 
 
 def search(
-    task: Task, mirror: Mirror, judging: Callable[[], AbstractContextManager[Judge]], progress: Progress
+    task: Task, mirror: Mirror, evaluating: Callable[[], AbstractContextManager[Evaluation]], progress: Progress
 ) -> Result:
     """Returns the search's result, from its file if the search is done, else after searching, or searching on.
 
-    Each judged architecture is a line of ``search/history.jsonl``, written as soon as it is judged. A search that was
+    Each evaluated architecture is a line of ``search/history.jsonl``, written as soon as it is known. A search that was
     killed asks its searcher for the recorded generations again, tells it the recorded fitness, and goes on from there.
 
     Args:
         task: Space and images.
         mirror: The run's folder, and what carries its files.
-        judging: Opens the judge, if there is anything left to judge.
+        evaluating: Opens the evaluation, if there is anything left to evaluate.
         progress: Told how far the search is.
 
     Raises:
         ValueError: If the supernets are not trained, limits admit nothing, or the history is of another search.
         RuntimeError: If an evaluation fails.
     """
-    folder = mirror.folder
-    file = folder / "search" / "result.json"
+    file = mirror.folder / "search" / "result.json"
+    searched = as_searched(task)
     if file.exists():
-        return _with_truth(as_searched(task), file, _read_result(as_searched(task), file))
-    began = time.perf_counter()
-    config = task.config.search
-    searcher = make_searcher(task)
-    task = as_searched(task)
-    history = folder / "search" / "history.jsonl"
-    recorded = _read_history(history)
-    lines: list[dict[str, Any]] = []
-    generation, judged_here, appending, best = 0, 0, False, -math.inf
-    planned = {
-        "exhaustive": task.space.size,
-        "exact_angle": config.top,
-        "derive": len(task.config.base_seeds),
-    }.get(config.name or "", config.population * config.generations)
-    generations = math.ceil(planned / config.population)
-    with judging() as judge:
-        while asked := searcher.ask():
-            architectures = sorted(asked)  # neighbours begin alike, which judging a chain makes use of
-            old = recorded.get(generation, [])
-            if [tuple(line["architecture"]) for line in old] != architectures[: len(old)]:
-                raise ValueError(
-                    f"{history} is not the history of this search: generation {generation} differs; remove the file "
-                    "to search anew"
-                )
-            lines += old
-            best = max([best, *(line["fitness"] for line in old)])
-            left = architectures[len(old) :]
-            if left and not appending:  # what was not written to its end is dropped
-                write_text(history, "".join(json.dumps(line) + "\n" for line in lines))
-                appending = True
-            for rows in judge.stream(left) if left else ():
-                seconds = round(time.perf_counter() - began, 6)
-                judged, left = left[: len(rows)], left[len(rows) :]
-                new = [
-                    {"generation": generation, **line, "seconds": seconds}
-                    for line in describe_all(task, judged, judge.quantities, rows)
-                ]
-                mirror.check()
-                append_text(history, "".join(json.dumps(line) + "\n" for line in new))
-                mirror.push("search", every=10)
-                lines += new
-                best = max(best, *(line["fitness"] for line in new))
-                progress.show(
-                    "judging architectures",
-                    len(lines),
-                    planned,
-                    f"generation {generation + 1}  {len(lines):,} judged  best {fitness_name(config)} {best:.5g}",
-                )
-            of_generation = zip(architectures, lines[-len(architectures) :], strict=True)
-            fitness = {architecture: line["fitness"] for architecture, line in of_generation}
-            searcher.tell(asked, np.array([fitness[architecture] for architecture in asked]))
-            generation += 1
-            if len(old) < len(architectures):
-                judged_here += len(architectures) - len(old)
-                seconds_left = (time.perf_counter() - began) / judged_here * (planned - len(lines))
-                progress.milestone(
-                    f"generation {generation}/{generations}  {len(lines):,} judged  best {fitness_name(config)} "
-                    f"{best:.5g}" + (f"  {time_left(seconds_left)}" if generation < generations else "")
-                )
-    ranking = order([tuple(line["architecture"]) for line in lines], np.array([line["fitness"] for line in lines]))
-    # Of cells that compute the same function only the first is listed; the order of equals is that of `order`.
-    firsts: dict[Architecture, dict[str, Any]] = {}
-    for i in ranking:
-        firsts.setdefault(task.space.canonical(tuple(lines[i]["architecture"])), lines[i])
-    listed = list(firsts.values())[: config.top]
-    result = {
-        "fitness": "+".join(config.fitnesses),
-        "name": fitness_name(config),
-        "base_seeds": task.config.base_seeds,
-        "evaluations": len(lines),
-        "functions": len(firsts),
-        "generations": generation,
-        "seconds": round(time.perf_counter() - began, 6),
-        **_of_searcher(task, searcher, lines),
-        "best": [_best(task, line) for line in listed],
-    }
-    result["remarks"] = _remarks(task, listed)
+        return _with_benchmark(searched, file, _read_result(searched, file))
+    searching = _Searching(searched, mirror, make_searcher(task), progress)
+    with evaluating() as evaluation:
+        searching.go_on(evaluation)
+    result = searching.result()
     write_json(file, result)
-    return _with_truth(task, file, result)
+    return _with_benchmark(searched, file, result)
 
 
-def _of_searcher(task: Task, searcher: Searcher, lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Returns what only some searchers have to say: how exact they are; the front, and how it advanced."""
-    if isinstance(searcher, ExactAngle):
-        return {"missed": searcher.missed}
-    if not isinstance(searcher, Pareto):
-        return {}
-    points = np.array([[line["fitness"], *(line[name] for name in searcher.objectives)] for line in lines])
-    on_front = sorted(np.flatnonzero(front(points)).tolist(), key=lambda at: (*points[at, 1:], -points[at, 0]))
-    return {
-        "objectives": list(searcher.objectives),
-        "hypervolumes": hypervolumes(points, [line["generation"] for line in lines]),
-        "front": [_best(task, lines[at]) for at in on_front],
-    }
+class _Searching:
+    """A search that goes on from what its history records."""
+
+    def __init__(self, task: Task, mirror: Mirror, searcher: Searcher, progress: Progress) -> None:
+        """Reads the history of the run.
+
+        Raises:
+            ValueError: If it is damaged.
+        """
+        self._began = time.perf_counter()
+        self._task, self._mirror, self._searcher, self._progress = task, mirror, searcher, progress
+        self._history = mirror.folder / "search" / "history.jsonl"
+        self._recorded = _read_history(self._history)
+        self._lines: list[dict[str, Any]] = []
+        self._generation = 0
+        self._evaluated_here = 0
+        self._is_appending = False
+        self._best = -math.inf
+        config = task.config.search
+        self._fitness_name = fitness_name(config)
+        row = config.searcher
+        self._planned = row.planned(task.space, config.options_of(row.options), len(task.config.base_seeds))
+        self._generations = math.ceil(self._planned / config.population)
+
+    def go_on(self, evaluation: Evaluation) -> None:
+        """Carries the search to its end.
+
+        Raises:
+            ValueError: If limits admit nothing, or the history is of another search.
+            RuntimeError: If an evaluation fails.
+        """
+        while asked := self._searcher.ask():
+            architectures = sorted(asked)  # neighbours begin alike, which the evaluation of a chain makes use of
+            left = architectures[self._read_recorded(architectures) :]
+            if left:
+                self._evaluate(left, evaluation)
+            of_generation = zip(architectures, self._lines[-len(architectures) :], strict=True)
+            fitness = {architecture: line["fitness"] for architecture, line in of_generation}
+            self._searcher.tell(asked, np.array([fitness[architecture] for architecture in asked]))
+            self._generation += 1
+            if left:
+                self._say_generation(len(left))
+
+    def _read_recorded(self, architectures: Sequence[Architecture]) -> int:
+        """Takes what is recorded of this generation, and returns how many lines that are.
+
+        Raises:
+            ValueError: If other architectures are recorded.
+        """
+        recorded = self._recorded.get(self._generation, [])
+        if [tuple(line["architecture"]) for line in recorded] != list(architectures[: len(recorded)]):
+            raise ValueError(
+                f"{self._history} is not the history of this search: generation {self._generation} differs; remove "
+                "the file to search anew"
+            )
+        self._lines += recorded
+        self._best = max([self._best, *(line["fitness"] for line in recorded)])
+        return len(recorded)
+
+    def _evaluate(self, left: Sequence[Architecture], evaluation: Evaluation) -> None:
+        """Evaluates architectures and records each as soon as it is known."""
+        if not self._is_appending:  # what was not written to its end is dropped
+            write_text(self._history, _json_lines(self._lines))
+            self._is_appending = True
+        done = 0
+        for rows in evaluation.stream(left):
+            evaluated = left[done : done + len(rows)]
+            done += len(rows)
+            seconds = round(time.perf_counter() - self._began, 6)
+            new = []
+            for line in describe_all(self._task, evaluated, evaluation.quantities, rows):
+                new.append({"generation": self._generation, **line, "seconds": seconds})
+            self._mirror.check()
+            append_text(self._history, _json_lines(new))
+            self._mirror.push("search", every=10)
+            self._lines += new
+            self._best = max(self._best, *(line["fitness"] for line in new))
+            self._progress.show(
+                "evaluating architectures",
+                len(self._lines),
+                self._planned,
+                f"generation {self._generation + 1}  {self._figures()}",
+            )
+
+    def _figures(self) -> str:
+        """Returns how many architectures are evaluated, and the best fitness."""
+        return f"{len(self._lines):,} evaluated  best {self._fitness_name} {self._best:.5g}"
+
+    def _say_generation(self, evaluated: int) -> None:
+        """Says that a generation is done, of which so many architectures were evaluated now."""
+        self._evaluated_here += evaluated
+        text = f"generation {self._generation}/{self._generations}  {self._figures()}"
+        if self._generation < self._generations:
+            seconds = (time.perf_counter() - self._began) / self._evaluated_here
+            text += f"  {time_left(seconds * (self._planned - len(self._lines)))}"
+        self._progress.milestone(text)
+
+    def result(self) -> Result:
+        """Returns what the search ended with."""
+        task, lines = self._task, self._lines
+        config = task.config.search
+        ranking = order([tuple(line["architecture"]) for line in lines], np.array([line["fitness"] for line in lines]))
+        # Of cells that compute the same function only the first is listed; the order of equals is that of `order`.
+        firsts: dict[Architecture, dict[str, Any]] = {}
+        for number in ranking:
+            firsts.setdefault(task.space.canonical(tuple(lines[number]["architecture"])), lines[number])
+        listed = list(firsts.values())[: config.top]
+        findings = config.searcher.findings(self._searcher, lines)
+        if "front" in findings:
+            findings["front"] = [_best(task, line) for line in findings["front"]]
+        return {
+            "fitness": "+".join(row.name for row in config.fitness_rows),
+            "name": self._fitness_name,
+            "quantities": recorded_quantities(config),
+            "base_seeds": task.config.base_seeds,
+            "evaluations": len(lines),
+            "functions": len(firsts),
+            "generations": self._generation,
+            "seconds": round(time.perf_counter() - self._began, 6),
+            **findings,
+            "best": [_best(task, line) for line in listed],
+            "remarks": _remarks(task, listed),
+        }
+
+
+def _json_lines(lines: Sequence[dict[str, Any]]) -> str:
+    """Returns values as lines of JSON."""
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def _remarks(task: Task, listed: Sequence[dict[str, Any]]) -> list[str]:
     """Returns why the numbers of the best architectures say little, a sentence each; none where they do say much."""
-    accuracies = [line["accuracy"] for line in listed if "accuracy" in line]
-    remarks = accuracy_remarks(accuracies, task.num_categories, evaluation_count(task), "one-shot accuracy")
-    return remarks + ranking_remarks(np.array([line["fitness"] for line in listed]), name="fitness of the best")
+    return remarks_on(task, listed) + ranking_remarks(
+        np.array([line["fitness"] for line in listed]), name="fitness of the best"
+    )
 
 
-def _with_truth(task: Task, file: Path, result: Result) -> Result:
-    """Returns the result with the true accuracy of the best, in percent, None where the table does not know it.
+def _with_benchmark(task: Task, file: Path, result: Result) -> Result:
+    """Returns the result with the benchmark accuracy of the best, in percent, None where the table has none.
 
     Where the run file names a table, the accuracies are written down too; without one, those written before stay.
     """
     table = task.table
     if table is None:
         return result
-    told = {**result, "column": table.column}
+    completed = {**result, "column": table.column}
     for listed in ("best", "front"):
+        lines = []
+        for line in result.get(listed, ()):
+            (accuracy,) = table.accuracies([tuple(line["architecture"])]).tolist()
+            lines.append({**line, "true": None if math.isnan(accuracy) else accuracy})
         if listed in result:
-            known = table.accuracies([tuple(line["architecture"]) for line in result[listed]]).tolist()
-            told[listed] = [
-                {**line, "true": None if math.isnan(true) else true}
-                for line, true in zip(result[listed], known, strict=True)
-            ]
-    if told != result:
-        write_json(file, told)
-    return told
+            completed[listed] = lines
+    if completed != result:
+        write_json(file, completed)
+    return completed
 
 
 def make_searcher(task: Task) -> Searcher:
@@ -191,15 +233,7 @@ def make_searcher(task: Task) -> Searcher:
         ValueError: If its settings do not go together, or it needs supernets that are not trained. Limits that admit
             nothing show when it is asked.
     """
-    config = task.config.search
-    arguments = config.arguments
-    if config.name == "pareto":
-        arguments["costs"] = task.costs
-    if config.name == "exact_angle":
-        (arguments["table"],) = angle_sums(task)
-    if config.name in FROM_ALPHAS:
-        arguments["trained"] = trained_alphas(task)
-    return _build(task, arguments)
+    return _build(task, RunContext(task))
 
 
 def check_search(task: Task) -> None:
@@ -208,28 +242,25 @@ def check_search(task: Task) -> None:
     Raises:
         ValueError: If its settings do not go together, or limits admit nothing.
     """
-    config = task.config.search
-    if config.name == "exact_angle":
-        nothing = np.zeros((len(task.space.choices), max(len(c.candidates) for c in task.space.choices), len(SUMS)))
-        _build(task, {**config.arguments, "table": AdditiveTable(SUMS, nothing[0, 0], nothing)})
-    elif config.name in FROM_ALPHAS:
-        _build(task, {**config.arguments, "trained": [evenly(task.space)]})
-    else:
+    if not task.config.search.searcher.needs:
         make_searcher(task).ask()
         return
-    RandomSearch(task.space, seed=0, population=1, generations=1, limits=_limits(task)).ask()
+    _build(task, BeforeTraining(task))
+    one = PopulationOptions(population=1, generations=1)
+    RandomSearch(task.space, one, seed=0, limits=_limits(task)).ask()
 
 
-def _build(task: Task, arguments: dict[str, Any]) -> Searcher:
-    name = task.config.search.name
-    assert name is not None
-    return SEARCHERS[name](task.space, seed=task.config.seed, limits=_limits(task), **arguments)
+def _build(task: Task, context: SearchContext) -> Searcher:
+    """Returns the searcher of a run, of what a context holds."""
+    search = task.config.search
+    row = search.searcher
+    return row.make(task.space, task.config.seed, _limits(task), context, search.options_of(row.options))
 
 
 def _limits(task: Task) -> Limits | None:
     """Returns the limits that the run file sets, None if it sets none."""
-    limits = task.config.search.limits.model_dump(exclude_none=True)
-    return Limits(task.costs, **limits) if limits else None
+    bounds = task.config.search.bounds()
+    return Limits(task.costs, **bounds) if bounds else None
 
 
 def describe_all(
@@ -237,10 +268,9 @@ def describe_all(
 ) -> list[dict[str, Any]]:
     """Returns what is recorded of each architecture: itself, what it is worth, and what it costs."""
     costs = task.costs.total(as_array(architectures))
-    columns = [
-        column if name == "latency" else column.astype(np.int64)
-        for name, column in zip(task.costs.quantities, costs.T, strict=True)
-    ]
+    columns = []
+    for name, column in zip(task.costs.quantities, costs.T, strict=True):
+        columns.append(column if COSTS.row(name).is_measured else column.astype(np.int64))
     by_architecture = zip(*(column.tolist() for column in columns), strict=True)
     return [
         {

@@ -112,10 +112,9 @@ class Task:
 def as_searched(task: Task) -> Task:
     """Returns the task with the space that is searched, where what alphas stand for is of another than is trained."""
     search = task.config.search
-    if search.name != "derive":
-        return task
-    assert search.derivation is not None
-    return replace(task, space=task.space.derived_space(search.derivation))
+    row = search.searcher
+    space = row.searched_space(task.space, search.options_of(row.options))
+    return task if space is task.space else replace(task, space=space)
 
 
 def make_space(config: RunConfig) -> SearchSpace:

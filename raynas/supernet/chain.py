@@ -14,7 +14,7 @@ class ChainNetwork(nn.Module):
     """Begin, then one choice block after another, then end: a supernet, or a derived network.
 
     What reaches a block depends on the gates before it alone, which one-shot accuracy makes use of
-    (`fitness/one_shot_accuracy.py`). A subclass adds nothing to `forward`.
+    (`fitness/inherited_weights.py`). A subclass adds nothing to `forward`.
     """
 
     def __init__(self, begin: nn.Module, blocks: Sequence[ChoiceBlock], end: nn.Module) -> None:

@@ -17,12 +17,37 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from raynas.members import Family
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.supernet.choice_block import ChoiceBlock
 from raynas.supernet.gates import Gate
 
-COSTS = ("num_parameters", "multiply_adds")
+
+@dataclass(frozen=True)
+class CostRow:
+    """A cost of an architecture, as a run file names it: in ``search.objectives``, and in the keys of limits.
+
+    Attributes:
+        name: The name.
+        title: The same for people.
+        unit: Its unit in files; empty for a count.
+        is_measured: Whether it is measured on a device before the search begins; else it is an exact count.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    is_measured: bool = False
+
+
+NUM_PARAMETERS = CostRow("num_parameters", "parameters")
+MULTIPLY_ADDS = CostRow("multiply_adds", "multiply-adds")
+
+COUNTED = (NUM_PARAMETERS.name, MULTIPLY_ADDS.name)
 """The quantities of a table: absolute counts, multiply-adds for one image."""
+
+COSTS = Family("search.objectives", CostRow, "raynas.supernet")
+"""The costs."""
 
 
 @dataclass
@@ -65,13 +90,13 @@ def cost_table(space: SearchSpace, resolution: int, num_classes: int) -> Additiv
     with counter:
         calls = traced_calls(space, union, images, lambda: counter.get_total_flops() // 2)
     most = max(len(choice.candidates) for choice in space.cost_choices)
-    terms = np.zeros((len(space.cost_choices), most, len(COSTS)), dtype=np.int64)
+    terms = np.zeros((len(space.cost_choices), most, len(COUNTED)), dtype=np.int64)
     parameters = {id(parameter): parameter.numel() for parameter in union.parameters()}
     for call in calls:
         own = sum(parameters.pop(id(parameter), 0) for parameter in call.module.parameters())
         terms[call.choice, call.candidate] += (own, call.multiply_adds)
     always = (sum(parameters.values()), counter.get_total_flops() // 2 - terms[:, :, 1].sum())
-    return AdditiveTable(COSTS, np.array(always, dtype=np.int64), terms, terms_of=space.cost_terms)
+    return AdditiveTable(COUNTED, np.array(always, dtype=np.int64), terms, terms_of=space.cost_terms)
 
 
 def traced_calls(

@@ -18,8 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, as_array, sample
-from raynas.supernet.costs import traced_calls
+from raynas.supernet.costs import CostRow, traced_calls
 from raynas.supernet.folding import folded
+
+LATENCY = CostRow("latency", "latency", unit="s", is_measured=True)
 
 ROUNDS, WARM_UP = 25, 5
 """Timed and untimed runs of everything; each round goes through all of it, as a network goes through its layers."""
@@ -67,10 +69,10 @@ def latency_table(
     terms = np.zeros((len(space.cost_choices), max(len(choice.candidates) for choice in space.cost_choices), 1))
     for key, call in zip(keys, calls, strict=True):
         terms[call.choice, call.candidate, 0] += by_key[key]
-    table = AdditiveTable(("latency",), np.zeros(1), terms, terms_of=space.cost_terms)
+    table = AdditiveTable((LATENCY.name,), np.zeros(1), terms, terms_of=space.cost_terms)
     live = (space.path_counts(as_array(whole)) > 0).astype(np.int64)
     remains = np.array(seconds[len(runs) :]) - table.total(as_array(whole), live)[:, 0]
-    return AdditiveTable(("latency",), np.array([np.median(remains)]), terms, terms_of=space.cost_terms)
+    return AdditiveTable((LATENCY.name,), np.array([np.median(remains)]), terms, terms_of=space.cost_terms)
 
 
 def check_latency(

@@ -9,6 +9,7 @@ import pytest
 
 from raynas.algorithms import ALGORITHMS, PARTS, Algorithm
 from raynas.config.search_section import SearchSection
+from raynas.fitness import FITNESSES
 from raynas.search import SEARCHERS
 
 
@@ -18,9 +19,8 @@ def test_every_row_names_parts_that_exist(name):
     assert row.name == name
     for entry, family in PARTS.items():
         assert getattr(row, entry) in (*family.names(), *([None] if entry == "gates" else []))
-    assert row.search in SEARCHERS
-    fitness = SearchSection.model_fields["fitness"].annotation
-    assert row.fitness in get_args(get_args(fitness)[0])
+    assert row.search in SEARCHERS.names()
+    assert row.fitness in FITNESSES.names()
 
 
 def test_rlnas_trains_uniform_paths_on_random_labels_and_evolves_by_the_angle():

@@ -16,7 +16,7 @@ from raynas.config.reading import load_config
 from raynas.config.run_config import RunConfig
 from raynas.data import Dataset, FixedImages, ImageSet, images_to_send
 from raynas.on_ray.cluster import evaluator_needs, worker_resources
-from raynas.stages.judge import FORWARD
+from raynas.stages.evaluation import runs_networks
 from raynas.stages.task import make_space
 from tests.cluster.cluster_files import LAUNCHED, RAY_CLUSTER, ROOT, Documents, _bytes, read_documents
 
@@ -104,7 +104,7 @@ def needs_of(config: RunConfig) -> dict[str, float]:
         share = config.train.batch_size / config.train.worker_range[1]
         # torch reads two batches ahead in each process
         needs["shared memory of loader processes"] = 2 * config.data.loader_workers * share * image
-    if any(name in FORWARD for name in config.search.fitnesses):
+    if runs_networks(config.search):
         needs["CPUs of an evaluator"] = evaluator_needs(config).resources["CPU"]
         needs["object store of the head"], needs["memory of a worker"] = float(weights(config)), TORCH
         for part in sent(config):

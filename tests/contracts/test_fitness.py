@@ -14,10 +14,10 @@ from raynas.fitness import mean_of
 from raynas.fitness.angle import Angle, angle_table
 from raynas.fitness.baselines import Chance, Cost
 from raynas.fitness.benchmark_table import BenchmarkTable
-from raynas.fitness.one_shot_accuracy import OneShotAccuracy
 from raynas.search_space import all_architectures, as_array, sample
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.costs import cost_table
+from tests.fitness.one_shot import one_shot as one_shot_of
 from tests.fitness.weights import random_weights
 
 SPACE = NasBench201(channels=2, cells=1)
@@ -46,7 +46,7 @@ def one_shot(measure, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         supernet = SPACE.build_supernet(5)
-    return OneShotAccuracy(supernet, images(20), images(30), measure=measure, batch_size=16)
+    return one_shot_of(supernet, images(20), images(30), measure=measure, batch_size=16)
 
 
 def benchmark_table():

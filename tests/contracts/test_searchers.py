@@ -6,6 +6,7 @@ import pickle
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from raynas.search import SEARCHERS, Limits
 from raynas.search_space import AdditiveTable, Choice, SearchSpace, all_architectures, as_array
@@ -57,18 +58,14 @@ OPTIONS = {
     "derive": {"derivation": "with_none"},
     "alpha_sampling": {"population": 40, "generations": 6},
 }
-TABLES = {
-    "exact_angle": lambda space: {"table": angles_of(space)},
-    "pareto": lambda space: {"costs": table_of(space)},
-    "derive": lambda space: {"trained": trainings_of(space, 400)},
-    "alpha_sampling": lambda space: {"trained": trainings_of(space, 3)},
-}
-SPACES = {name: (Uniform, RaggedChain if name == "exact_angle" else Ragged) for name in SEARCHERS}
+TRAININGS = {"derive": 400}
+"""Supernets behind a searcher; three of others, unless one is all that it takes."""
+SPACES = {name: (Uniform, RaggedChain if name == "exact_angle" else Ragged) for name in SEARCHERS.names()}
 SAME_UNDER_EVERY_SEED = ("exhaustive", "exact_angle", "derive")
 ONE_GENERATION = ("exact_angle", "derive")
 
 
-CASES = {f"{name}-{kind.name}": (name, kind) for name in sorted(SEARCHERS) for kind in SPACES[name]}
+CASES = {f"{name}-{kind.name}": (name, kind) for name in SEARCHERS.names() for kind in SPACES[name]}
 CHOOSERS = pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("derive-")], indirect=True)
 """What alphas stand for is one architecture a training: there is nothing to bound, and no number to give."""
 
@@ -89,13 +86,30 @@ def space(case):
 def build(case):
     """Builds the searcher under test on the space under test."""
     name, space = case
-    tables = TABLES.get(name, lambda space: {})(space)
+    row = SEARCHERS.row(name)
+    context = Context(space, 1 if row.only_one_supernet else TRAININGS.get(name, 3))
 
     def build(seed=7, limits=None, **options):
-        return SEARCHERS[name](space, seed=seed, limits=limits, **{**OPTIONS[name], **tables, **options})
+        return row.make(space, seed, limits, context, row.options(**{**OPTIONS[name], **options}))
 
     build.searcher = name
     return build
+
+
+class Context:
+    """What a run would hold for a searcher."""
+
+    def __init__(self, space, supernets):
+        self.base_seeds = list(range(supernets))
+        self.costs = table_of(space)
+        self._space = space
+        self._trainings = trainings_of(space, supernets)
+
+    def alphas(self, base_seed):
+        return self._trainings[base_seed]
+
+    def angle_sums(self, base_seed):
+        return angles_of(self._space)
 
 
 def table_of(space):
@@ -137,7 +151,7 @@ def generations(history):
 
 
 def test_every_searcher_has_options_here():
-    assert set(OPTIONS) == set(SEARCHERS)
+    assert set(OPTIONS) == set(SEARCHERS.names())
 
 
 def test_asked_architectures_are_legal_tuples_of_ints(space, build):
@@ -279,7 +293,7 @@ def test_a_search_ends_with_an_empty_generation_and_stays_over(build):
 @pytest.mark.parametrize("number", [0, 1.5, True, "20"])
 def test_a_number_of_architectures_that_is_no_count_is_refused(build, number):
     key = "top" if build.searcher == "exact_angle" else "population"
-    with pytest.raises(ValueError, match=f"search.{key} is a whole number of at least 1"):
+    with pytest.raises(ValidationError, match=f"1 validation error.*\n{key}\n"):
         build(**{key: number})
 
 

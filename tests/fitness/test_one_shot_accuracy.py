@@ -12,11 +12,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from raynas.data import FixedImages
-from raynas.fitness.one_shot_accuracy import OneShotAccuracy
 from raynas.search_space import sample
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.choice_block import ChoiceBlock
 from raynas.supernet.gates import single_path
+from tests.fitness.one_shot import one_shot
 from tests.spaces.textbook import Textbook, one_hot
 from tests.stages.chain_space import ChainSpace
 
@@ -60,7 +60,7 @@ def trained(space, num_classes=CLASSES):
 
 
 def fitness_on(space, **options):
-    return OneShotAccuracy(trained(space), CALIBRATION, EVALUATION, **{"batch_size": 12, **options})
+    return one_shot(trained(space), CALIBRATION, EVALUATION, **{"batch_size": 12, **options})
 
 
 # The whole of it, by hand
@@ -121,7 +121,7 @@ def judged_by_hand(space, architecture, calibration, evaluation, batch_size):
 )
 def test_accuracy_and_loss_are_those_worked_out_by_hand(space, calibration, batch_size):
     space, images = SPACES[space], fixed_images(calibration, 1)
-    fitness = OneShotAccuracy(trained(space), images, EVALUATION, batch_size=batch_size)
+    fitness = one_shot(trained(space), images, EVALUATION, batch_size=batch_size)
     rng = np.random.default_rng(0)
     architectures = [NONE, SKIPS, POOLS, ONES, THREES, MIXED, NOWHERE, FROM_NOTHING]
     architectures += [sample(space, rng) for _ in range(2)]
@@ -137,7 +137,8 @@ def test_a_loss_as_fitness_is_minus_the_loss():
     space = SPACES["plain"]
     architectures = [NONE, POOLS, THREES, MIXED]
     accuracies, losses = (fitness_on(space, measure=measure)(architectures) for measure in ("accuracy", "loss"))
-    assert OneShotAccuracy.quantities == ("fitness", "accuracy", "loss")
+    fitness = one_shot(trained(SPACES["plain"]), CALIBRATION, EVALUATION)
+    assert fitness.quantities == ("fitness", "accuracy", "loss")
     assert losses[:, 0].tolist() == (-losses[:, 2]).tolist()
     assert losses[:, 1:].tolist() == accuracies[:, 1:].tolist()
     assert (losses[:, 2] > 0).all()
@@ -147,7 +148,7 @@ def test_a_loss_as_fitness_is_minus_the_loss():
 def test_without_normalisation_it_is_the_accuracy_of_the_bare_network_at_any_batch_size(batch_size):
     space = ChainSpace()
     supernet = trained(space)
-    fitness = OneShotAccuracy(supernet, CALIBRATION, EVALUATION, batch_size=batch_size)
+    fitness = one_shot(supernet, CALIBRATION, EVALUATION, batch_size=batch_size)
     architectures = [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (1, 1, 1)]
     ((images, labels),) = EVALUATION.batches(31, torch.device("cpu"))
     expected = []
@@ -172,9 +173,7 @@ def test_the_statistics_of_the_supernet_change_no_bit(space, value):
     supernet = trained(space)
     for name, buffer in supernet.named_buffers():
         buffer.fill_(value if "running" in name else 12345)
-    assert OneShotAccuracy(supernet, CALIBRATION, EVALUATION, batch_size=12)(architectures).tobytes() == (
-        expected.tobytes()
-    )
+    assert one_shot(supernet, CALIBRATION, EVALUATION, batch_size=12)(architectures).tobytes() == (expected.tobytes())
 
 
 def test_neither_order_nor_company_nor_what_came_before_changes_a_bit():
@@ -194,14 +193,14 @@ def test_every_calibration_image_and_every_evaluation_image_counts():
         for number in (0, -1):
             images = [fixed_images(30, 1), fixed_images(31, 2)]
             images[which].pixels[number] ^= 255
-            assert abs(OneShotAccuracy(trained(space), *images, batch_size=12)([MIXED])[0, 2] - expected) > 1e-5
+            assert abs(one_shot(trained(space), *images, batch_size=12)([MIXED])[0, 2] - expected) > 1e-5
 
 
 def test_the_labels_of_the_calibration_do_not_count():
     space = SPACES["plain"]
     images = fixed_images(30, 1)
     images.labels[:] = -1
-    other = OneShotAccuracy(trained(space), images, EVALUATION, batch_size=12)
+    other = one_shot(trained(space), images, EVALUATION, batch_size=12)
     assert other([MIXED]).tobytes() == fitness_on(space)([MIXED]).tobytes()
 
 
@@ -211,7 +210,7 @@ def test_the_labels_of_the_calibration_do_not_count():
 def test_parameters_stay_and_the_supernet_is_left_in_evaluation_mode():
     supernet = trained(SPACES["affine"]).train()
     before = {name: p.detach().clone() for name, p in supernet.named_parameters()}
-    fitness = OneShotAccuracy(supernet, CALIBRATION, EVALUATION, batch_size=12)
+    fitness = one_shot(supernet, CALIBRATION, EVALUATION, batch_size=12)
     for architectures in ([], [MIXED, THREES]):
         fitness(architectures)
         assert not any(module.training for module in supernet.modules())
@@ -249,7 +248,7 @@ def test_only_the_normalisation_trains_while_it_is_measured():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         supernet = Dropping()
-    fitness = OneShotAccuracy(supernet, CALIBRATION, EVALUATION, batch_size=10)
+    fitness = one_shot(supernet, CALIBRATION, EVALUATION, batch_size=10)
     before = torch.get_rng_state()
     values = fitness([(0,), (1,)])
     assert torch.equal(torch.get_rng_state(), before)  # nothing was dropped
@@ -273,7 +272,7 @@ def test_weights_that_diverged_are_an_error_that_names_the_architecture_and_spoi
     supernet = trained(space)
     with torch.no_grad():
         supernet.get_parameter("cells.1.edges.3.nor_conv_3x3.conv.weight")[1, 2] = value
-    fitness = OneShotAccuracy(supernet, CALIBRATION, EVALUATION, batch_size=12)
+    fitness = one_shot(supernet, CALIBRATION, EVALUATION, batch_size=12)
     for architecture in (THREES, (1, 1, 1, 3, 1, 1)):
         with pytest.raises(RuntimeError, match=rf"^the one-shot loss of {re.escape(str(architecture))} is (nan|inf): "):
             fitness([POOLS, architecture])
@@ -283,7 +282,7 @@ def test_weights_that_diverged_are_an_error_that_names_the_architecture_and_spoi
 def test_an_error_in_the_midst_of_measuring_leaves_nothing_behind():
     space = SPACES["plain"]
     supernet = trained(space)
-    fitness = OneShotAccuracy(supernet, CALIBRATION, EVALUATION, batch_size=12)
+    fitness = one_shot(supernet, CALIBRATION, EVALUATION, batch_size=12)
     expected = fitness([MIXED])
 
     def fail(module, inputs):

@@ -11,11 +11,11 @@ import torch
 from torch import nn
 
 from raynas.data import FixedImages
-from raynas.fitness.one_shot_accuracy import OneShotAccuracy
 from raynas.search_space import sample
 from raynas.spaces.mobilenet import MobileNet
 from raynas.supernet.chain import ChainNetwork
 from raynas.supernet.choice_block import ChoiceBlock
+from tests.fitness.one_shot import one_shot
 
 CLASSES, LENGTH = 4, 3
 OPERATIONS = ("plain", "norm", "twice")
@@ -61,7 +61,7 @@ def fixed_images(number, seed, size=6):
 
 
 def fitness(network, **settings):
-    return OneShotAccuracy(network, fixed_images(22, 1), fixed_images(23, 2), batch_size=5, **settings)
+    return one_shot(network, fixed_images(22, 1), fixed_images(23, 2), batch_size=5, **settings)
 
 
 EVERY = list(itertools.product(range(len(OPERATIONS)), repeat=LENGTH))

@@ -14,9 +14,9 @@ import numpy as np
 import torch
 
 from raynas.fitness.angle import Angle, angle_table
-from raynas.search import Evolution
 from raynas.search_space import all_architectures
 from raynas.spaces.nasbench201 import NONE, OPERATIONS, POOL, SKIP, NasBench201
+from tests.search.searchers import make_evolution
 
 PATHS = ((3,), (1, 5), (0, 4), (0, 2, 5))  # edges of each path from input to output
 
@@ -67,7 +67,7 @@ def main():
     some = [tuple(row) for row in everything[:: len(everything) // 50].tolist()]
 
     def search():
-        searcher = Evolution(space, seed=0)
+        searcher = make_evolution(space, seed=0)
         while architectures := searcher.ask():
             searcher.tell(architectures, angle(architectures))
 

@@ -15,13 +15,13 @@ import torch
 
 from raynas.config.reading import load_config
 from raynas.data import fix_images, split_indices
-from raynas.fitness.one_shot_accuracy import OneShotAccuracy
 from raynas.fitness.rank_correlation import rank_statistics
 from raynas.search_space import sample
 from raynas.stages.task import make_task
 from raynas.storage.checkpoint import epoch_folder, load_checkpoint
 from raynas.storage.run_folder import seed_folder
 from raynas.supernet.shared_weights import as_arrays, supernet_on
+from tests.fitness.one_shot import one_shot
 
 
 def main():
@@ -50,7 +50,7 @@ def main():
         supernet = supernet_on(task.space, task.num_categories, arrays, torch.device("cpu"))
         began = time.process_time()
         batch = min(count, config.search.evaluation_batch_size)
-        scores[count] = OneShotAccuracy(supernet, part, evaluation, batch_size=batch)(architectures)
+        scores[count] = one_shot(supernet, part, evaluation, batch_size=batch)(architectures)
         seconds[count] = (time.process_time() - began) / len(architectures)
     print(f"{'images':>7}  tau of accuracy  tau of loss  largest change of accuracy  ms a candidate")
     for count, values in scores.items():

@@ -19,16 +19,17 @@ import numpy as np
 
 from raynas.config.run_config import parse_config
 from raynas.fitness.angle import Angle
-from raynas.search import Evolution, ExactAngle, Limits
+from raynas.search import Limits
 from raynas.search_space import SearchSpace, as_array
-from raynas.stages.judge import angle_sums
+from raynas.stages.context import RunContext
 from raynas.stages.task import make_task
+from tests.search.searchers import make_evolution, make_exact_angle
 
 SEEDS, LONG, LARGER = 20, 5, 5
 
 
 def evolve(space, angle, limits, seed, settings):
-    searcher = Evolution(space, seed=seed, limits=limits, **settings)
+    searcher = make_evolution(space, seed=seed, limits=limits, **settings)
     best = (-1.0, ())
     while architectures := searcher.ask():
         fitness = angle.angles(as_array(architectures))
@@ -66,7 +67,7 @@ def main(run: Path) -> None:
         json.loads((run / "config.json").read_text())["config"] | {"storage_path": str(run.parent), "name": run.name}
     )
     task = make_task(config)
-    space, (table, *_) = task.space, angle_sums(task)
+    space, table = task.space, RunContext(task).angle_sums(task.config.base_seeds[0])
     angle = Angle(space, table)
     bounds = config.search.limits.model_dump(exclude_none=True)
     limits = Limits(task.costs, **bounds) if bounds else None
@@ -89,7 +90,7 @@ def main(run: Path) -> None:
     ]
     if type(space).path_counts is SearchSpace.path_counts:
         began = time.perf_counter()
-        exact = ExactAngle(space, table=table, limits=limits, top=1)
+        exact = make_exact_angle(space, table=table, limits=limits, top=1)
         best_known = angle.angles(as_array(exact.ask()))[0]
         lines.append(("exact", np.array([best_known]), time.perf_counter() - began))
         print(f"missed by the exact search: {exact.missed} rad; architectures {space.size:.3g}; limits {bounds}")

@@ -15,11 +15,12 @@ import torch
 from torch.nn import functional
 
 from raynas.fitness.angle import Angle, angle_table
-from raynas.search import Evolution, ExactAngle, Limits, exact_angle
+from raynas.search import Limits, exact_angle
 from raynas.search_space import as_array, sample
 from raynas.spaces.mobilenet import MobileNet
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import single_path
+from tests.search.searchers import make_evolution, make_exact_angle
 
 CLASSES = 100
 
@@ -70,7 +71,7 @@ def main():
             limits = Limits(costs, **bounds) if bounds else None
             went.clear()
             began = time.process_time()
-            searcher = ExactAngle(space, table=table, limits=limits, top=10)
+            searcher = make_exact_angle(space, table=table, limits=limits, top=10)
             best = searcher.ask()
             seconds = time.process_time() - began
             angles = angle.angles(as_array(best))
@@ -78,7 +79,7 @@ def main():
             print(f"missed {searcher.missed:.1e}, {seconds:.2f} s, {sum(went):,} partial architectures")
             for seed in range(options.seeds):
                 sizes = {"population": 50, "select": 10, "mutations": 25, "crossovers": 25, "generations": 20}
-                evolution = Evolution(space, seed=seed, limits=limits, **sizes)
+                evolution = make_evolution(space, seed=seed, limits=limits, **sizes)
                 found = {}
                 began = time.process_time()
                 while architectures := evolution.ask():

@@ -21,7 +21,7 @@ from raynas.on_ray.cluster import Cluster, Needs
 from raynas.on_ray.pool import Pool
 from raynas.search_space import sample
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.stages.judge import one_shot
+from raynas.stages.network_evaluation import build_fitness
 from raynas.supernet.shared_weights import as_arrays
 
 
@@ -52,10 +52,10 @@ def main():
     )
     calibration, evaluation = (images(options.images, options.resolution, seed) for seed in (0, 1))
     supernets = [(as_arrays(space.build_supernet(10).state_dict()), evaluation.labels)]
-    arguments = (config.model_dump(), 10, "accuracy", calibration, evaluation, supernets)
+    arguments = (config.model_dump(), "one_shot_accuracy", space, 10, calibration, evaluation, supernets)
     rng = np.random.default_rng(0)
     candidates = [sample(space, rng) for _ in range(options.candidates)]
-    here = one_shot(*arguments)
+    here = build_fitness(*arguments)
     speeds = {"in process": []} | {f"{actors} actors": [] for actors in options.actors}
     with Cluster(config) as cluster:
         cluster.join(Needs("", "", {}, {}))
@@ -66,7 +66,7 @@ def main():
             speeds["in process"].append(len(wanted) / (time.perf_counter() - began))
             for actors in options.actors:
                 with Pool(evaluators=actors) as pool:
-                    fitness = pool.fitness(one_shot, *arguments, quantities=here.quantities)
+                    fitness = pool.fitness(build_fitness, *arguments, quantities=here.quantities)
                     fitness(candidates[: 2 * actors])
                     began = time.perf_counter()
                     assert (fitness(wanted) == expected).all()

@@ -3,7 +3,7 @@
     raynas run jobs/spos_mobilenet_imagenet.yaml --quick
     python tests/performance/prefix_sharing.py runs/spos_mobilenet_imagenet-quick
 
-Each generation of the run's history is judged again, in one process: one by one, and together in the order of their
+Each generation of the run's history is evaluated again, in one process: one by one, and together in the order of their
 architectures, in turns. Every row must be the same to the bit.
 """
 
@@ -21,8 +21,8 @@ from rich.console import Console
 
 from raynas.config.run_config import parse_config
 from raynas.on_ray.session import on_ray
-from raynas.stages import judge as judge_module
-from raynas.stages.judge import judging
+from raynas.stages import network_evaluation
+from raynas.stages.evaluation import evaluating
 from raynas.stages.progress import Progress
 from raynas.stages.task import make_task
 
@@ -37,14 +37,14 @@ def main(run: Path) -> None:
     generations = defaultdict(list)
     for line in (run / "search/history.jsonl").read_text().splitlines():
         generations[json.loads(line)["generation"]].append(tuple(json.loads(line)["architecture"]))
-    together = judge_module.TOGETHER
+    together = network_evaluation.TOGETHER
     judges = {}
     console = Console(quiet=True)
     with on_ray(config) as backend, Progress(console, "") as progress:
         opened = []
         for most in (1, together):
-            judge_module.TOGETHER = most
-            opened.append(judging(task, backend, progress))
+            network_evaluation.TOGETHER = most
+            opened.append(evaluating(task, backend, progress))
             judges[most] = opened[-1].__enter__()
         ratios, totals = [], {most: 0.0 for most in judges}
         print(f"generation  distinct blocks  one by one  up to {together} together  ratio")

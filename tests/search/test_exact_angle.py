@@ -8,9 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from raynas.search import Evolution, ExactAngle, Limits, order
-from raynas.search.exact_angle import _Relaxation, _Sums
+from raynas.search import Limits, order
+from raynas.search.angle_bounds import Relaxation, Sums
 from raynas.search_space import AdditiveTable, Choice, SearchSpace, all_architectures, as_array
+from tests.search.searchers import make_evolution, make_exact_angle
 
 SIZES = (3, 1, 4, 6, 2, 5)
 
@@ -104,13 +105,13 @@ BOUNDS = {
 @pytest.mark.parametrize("bounds", BOUNDS.values(), ids=BOUNDS)
 @pytest.mark.parametrize("training", TRAININGS)
 def test_the_largest_angles_are_those_of_the_enumeration(monkeypatch, training, bounds):
-    monkeypatch.setattr("raynas.search.exact_angle.SEGMENTS", 4)
+    monkeypatch.setattr("raynas.search.angle_bounds.SEGMENTS", 4)
     for seed, (top, chunk, trial) in enumerate([(1, 4096, 10**6), (5, 4096, 150), (20, 9, 10**6)]):
-        monkeypatch.setattr("raynas.search.exact_angle.CHUNK", chunk)
-        monkeypatch.setattr("raynas.search.exact_angle.TRIAL", trial)
+        monkeypatch.setattr("raynas.search.angle_bounds.CHUNK", chunk)
+        monkeypatch.setattr("raynas.search.angle_bounds.TRIAL", trial)
         case = Case(training, seed, fixed=4 * (seed % 2))
         limits = case.limits(**bounds) if bounds else None
-        searcher = ExactAngle(case.space, table=case.table, limits=limits, top=top)
+        searcher = make_exact_angle(case.space, table=case.table, limits=limits, top=top)
         proposed = searcher.ask()
         allowed = np.flatnonzero(limits.admits(case.every)) if bounds else np.arange(len(case.every))
         assert len(proposed) == len(set(proposed)) == min(top, len(allowed))
@@ -130,22 +131,22 @@ def test_the_cases_have_acute_and_obtuse_angles():
 
 @pytest.mark.parametrize("training", ["turned", "turned round"])
 def test_equal_angles_stand_in_the_order_of_all_architectures(monkeypatch, training):
-    monkeypatch.setattr("raynas.search.exact_angle.CHUNK", 3)
+    monkeypatch.setattr("raynas.search.angle_bounds.CHUNK", 3)
     case = Case(training, 1)
     case.table.terms[:, 1::2] = case.table.terms[:, ::2]  # of each two candidates the second is like the first
     dot, initial, after = case.table.total(case.every).T
     first = order([tuple(a) for a in case.every.tolist()], np.arccos(dot / np.sqrt(initial * after)))[:30]
-    proposed = ExactAngle(case.space, table=case.table, top=30).ask()
+    proposed = make_exact_angle(case.space, table=case.table, top=30).ask()
     assert proposed == [tuple(a) for a in case.every[first].tolist()]
 
 
 @pytest.mark.parametrize("training", ["turned round", "small ones grew round"])
 def test_obtuse_angles_are_sought_in_ever_smaller_segments(monkeypatch, training):
     for name, value in (("SEGMENTS", 8), ("TRIAL", 1)):
-        monkeypatch.setattr(f"raynas.search.exact_angle.{name}", value)
+        monkeypatch.setattr(f"raynas.search.angle_bounds.{name}", value)
     for seed in range(2):
         case = Case(training, seed, fixed=0)
-        searcher = ExactAngle(case.space, table=case.table, top=10)
+        searcher = make_exact_angle(case.space, table=case.table, top=10)
         numbers = [case.number[architecture] for architecture in searcher.ask()]
         assert np.allclose(case.angles[numbers], np.sort(case.angles)[::-1][:10], rtol=0, atol=1e-12)
         assert searcher.missed == 0
@@ -155,7 +156,7 @@ def test_obtuse_angles_are_sought_in_ever_smaller_segments(monkeypatch, training
 @pytest.mark.parametrize("cosine", [-0.9, -0.2, 0.0, 0.4, 0.9])
 def test_a_bound_is_below_what_it_bounds_and_touches_it(training, cosine):
     case = Case(training, 0)
-    sums = _Sums(case.space, case.table, None)
+    sums = Sums(case.space, case.table, None)
     dot, initial, after = AdditiveTable((), sums.fixed, sums.terms).total(case.every).T
     exact, ratios = dot - cosine * np.sqrt(initial * after), np.arctan(np.sqrt(after / initial))
     least, largest = sums.ratios()
@@ -164,13 +165,13 @@ def test_a_bound_is_below_what_it_bounds_and_touches_it(training, cosine):
     for _ in range(20):
         if cosine < 0:  # a segment from one architecture's ratio to another's
             ends = np.sort(rng.choice(ratios, 2, replace=False))
-            relaxation, unknowns = _Relaxation(sums, (float(ends[0]), float(ends[1]))), np.append(0.0, np.zeros(2))
+            relaxation, unknowns = Relaxation(sums, (float(ends[0]), float(ends[1]))), np.append(0.0, np.zeros(2))
             inside, touching = (ratios >= ends[0]) & (ratios <= ends[1]), np.isin(ratios, ends)
             constraints = AdditiveTable((), relaxation.fixed, relaxation.terms).total(case.every)[:, 3:]
             assert ((constraints <= 1e-12).all(axis=1) == inside)[~touching].all()
         else:  # u^2 is the ratio of an architecture
             touched = rng.integers(len(ratios))
-            relaxation, unknowns = _Relaxation(sums), np.array([math.log(math.tan(ratios[touched]))])
+            relaxation, unknowns = Relaxation(sums), np.array([math.log(math.tan(ratios[touched]))])
             inside, touching = np.full(len(ratios), True), np.arange(len(ratios)) == touched
         weights = relaxation.weights(cosine, unknowns)
         bound = AdditiveTable((), relaxation.fixed, relaxation.terms).total(case.every) @ weights
@@ -184,21 +185,21 @@ def test_an_architecture_without_weights_has_angle_zero_and_comes_last():
     terms = np.stack([(before * after).sum(-1), (before**2).sum(-1), (after**2).sum(-1)], axis=-1)
     for turn, best in ((1, (1, 0)), (-1, (0, 1))):
         table = AdditiveTable(("dot", "initial", "trained"), np.zeros(3), terms * np.array([turn, 1, 1]))
-        proposed = ExactAngle(Ragged((2, 2)), table=table).ask()
+        proposed = make_exact_angle(Ragged((2, 2)), table=table).ask()
         assert len(proposed) == 4
         assert proposed[0] == best and proposed[-1] == (0, 0)
 
 
 def test_more_are_wanted_than_there_are():
     case = Case("anywhere", 2)
-    searcher = ExactAngle(case.space, table=case.table, top=10**4)
+    searcher = make_exact_angle(case.space, table=case.table, top=10**4)
     assert np.array_equal(np.sort([case.number[a] for a in searcher.ask()]), np.arange(720))
     assert searcher.missed == 0.0
 
 
 def test_the_result_comes_once():
     case = Case("turned", 0)
-    searcher = ExactAngle(case.space, table=case.table, top=3)
+    searcher = make_exact_angle(case.space, table=case.table, top=3)
     assert searcher.missed == math.inf
     proposed = searcher.ask()
     searcher.tell(proposed, np.zeros(3))
@@ -209,14 +210,14 @@ def test_the_result_comes_once():
 @pytest.mark.parametrize("bounds", [{}, {"max_multiply_adds": 0.4}], ids=["no limit", "a limit"])
 def test_a_search_cut_short_says_how_much_it_may_have_missed(monkeypatch, training, bounds):
     for name, value in (("SEGMENTS", 4), ("TRIAL", 20), ("CHUNK", 4)):
-        monkeypatch.setattr(f"raynas.search.exact_angle.{name}", value)
+        monkeypatch.setattr(f"raynas.search.angle_bounds.{name}", value)
     seen = []
     for seed in range(2):
         case = Case(training, seed)
         limits = case.limits(**bounds) if bounds else None
         allowed = limits.admits(case.every) if bounds else np.ones(len(case.every), dtype=bool)
         for size in (24, 60, 120, 300, 100_000):
-            searcher = ExactAngle(case.space, table=case.table, limits=limits, top=25, max_size=size)
+            searcher = make_exact_angle(case.space, table=case.table, limits=limits, top=25, max_size=size)
             try:
                 numbers = [case.number[architecture] for architecture in searcher.ask()]
             except ValueError as error:
@@ -237,7 +238,7 @@ def test_a_limit_that_admits_nothing_is_named_with_the_nearest_cost_there_is():
     nearest = costs[:, 1].min()
     limits = Limits(case.costs, max_multiply_adds=nearest - 1e5, min_parameters=costs[:, 0].max() - 10)
     with pytest.raises(ValueError) as error:
-        ExactAngle(case.space, table=case.table, limits=limits).ask()
+        make_exact_angle(case.space, table=case.table, limits=limits).ask()
     assert str(error.value).startswith("search.limits.max_multiply_adds: ")
     mantissa, exponent = f"{nearest:.3e}".split("e")
     seen = f"smallest seen: {mantissa.rstrip('0')}e{int(exponent)}"
@@ -251,7 +252,7 @@ def test_limits_that_only_together_admit_nothing_are_named_together():
     assert not limits.admits(case.every).any()
     message = "search.limits: min_parameters, max_multiply_adds admit none of the 720 architectures together, but each"
     with pytest.raises(ValueError, match=message):
-        ExactAngle(case.space, table=case.table, limits=limits).ask()
+        make_exact_angle(case.space, table=case.table, limits=limits).ask()
 
 
 class Repaired(Ragged):
@@ -268,7 +269,7 @@ class Cells(Ragged):
 @pytest.mark.parametrize(("sizes", "mend"), [((5,) * 6, "exhaustive"), ((7,) * 8, "evolution")])
 def test_a_space_of_dependent_choices_is_refused(kind, sizes, mend):
     with pytest.raises(ValueError, match=f"exact_angle is for chains .*, which {kind.__name__} is not; take {mend}$"):
-        ExactAngle(kind(sizes), table=Case("turned", 0).table)
+        make_exact_angle(kind(sizes), table=Case("turned", 0).table)
 
 
 # A chain of the shape of the MobileNet space of RLNAS: 6^6 x 7^15 architectures.
@@ -321,13 +322,13 @@ def test_the_mobilenet_space_is_searched_exactly_within_seconds(differences):
     assert space.size == 6**6 * 7**15
     limits = Limits(costs, max_multiply_adds=475e6)
     began = time.process_time()
-    searcher = ExactAngle(space, table=table, limits=limits)
+    searcher = make_exact_angle(space, table=table, limits=limits)
     best = searcher.ask()
     assert time.process_time() - began < 5  # 0.2 on one core of a server
     assert searcher.missed == 0.0
     assert limits.admits(as_array(best)).all()
-    assert not limits.admits(as_array(ExactAngle(space, table=table).ask())).all()  # the limit binds
-    evolution = Evolution(space, seed=0, population=50, select=10, mutations=25, crossovers=25, limits=limits)
+    assert not limits.admits(as_array(make_exact_angle(space, table=table).ask())).all()  # the limit binds
+    evolution = make_evolution(space, seed=0, population=50, select=10, mutations=25, crossovers=25, limits=limits)
     found = 0.0
     while architectures := evolution.ask():
         fitness = angle(table, architectures)
@@ -342,7 +343,7 @@ def test_no_architecture_within_two_changes_of_the_best_is_better(sign):
     table.terms[..., 0] *= sign
     table.fixed[0] *= sign
     limits = Limits(costs, max_multiply_adds=475e6)
-    best = ExactAngle(space, table=table, limits=limits, top=10).ask()
+    best = make_exact_angle(space, table=table, limits=limits, top=10).ask()
     single = [(i, k) for i, size in enumerate(space.sizes) for k in range(size)]
     near = np.repeat(np.array(best[:1]), len(single) ** 2, axis=0)
     pairs = np.array([(*a, *b) for a in single for b in single])

@@ -7,9 +7,10 @@ import itertools
 import numpy as np
 import pytest
 
-from raynas.search import Limits, Pareto, RandomSearch
+from raynas.search import Limits
 from raynas.search.pareto import crowding, front, hypervolumes
 from raynas.search_space import AdditiveTable, all_architectures, as_array
+from tests.search.searchers import make_pareto, make_random
 
 
 def dominates(one, other):
@@ -125,7 +126,7 @@ def search(searcher, table):
 def test_the_search_closes_in_on_the_true_front(chain, objectives):
     space, table = chain(6), costs_of(6)
     every = [tuple(a) for a in all_architectures(space).tolist()]
-    asked, generations = search(Pareto(space, seed=0, costs=table, objectives=objectives, generations=30), table)
+    asked, generations = search(make_pareto(space, seed=0, costs=table, objectives=objectives, generations=30), table)
     assert len(asked) == 3000 < len(every) / 5
     points = points_of(table, asked + every, objectives)
     *_, found, true = hypervolumes(points, generations + [30] * len(every))
@@ -143,8 +144,8 @@ def test_the_search_dominates_more_than_as_many_random_architectures(chain, obje
         volumes = [
             hypervolumes(points_of(table, asked, objectives), generations)[-1]
             for asked, generations in (
-                search(Pareto(space, seed=seed, **some, **sizes), table),
-                search(RandomSearch(space, seed=seed, **sizes), table),
+                search(make_pareto(space, seed=seed, **some, **sizes), table),
+                search(make_random(space, seed=seed, **sizes), table),
             )
         ]
         assert volumes[0] > 1.1 * volumes[1]  # generation 0, and with it the unit, is the same
@@ -178,7 +179,7 @@ def test_parents_are_whole_fronts_and_the_loneliest_of_the_last(chain, monkeypat
     monkeypatch.setattr("raynas.search.evolution.crossover", spy)
     space, table, objectives = chain(9), costs_of(9), ("multiply_adds", "num_parameters")
     options = {"population": 30, "mutations": 0, "crossovers": 30, "generations": 4, "costs": table}
-    searcher = Pareto(space, seed=0, objectives=objectives, **options)
+    searcher = make_pareto(space, seed=0, objectives=objectives, **options)
     parents, seen = set(), 0
     while architectures := searcher.ask():
         assert crossed <= parents
@@ -200,7 +201,7 @@ def test_a_parent_is_the_better_of_two(chain, monkeypatch):
     monkeypatch.setattr("raynas.search.evolution.mutate", spy)
     space, table = chain(9), costs_of(9)
     options = {"population": 40, "mutations": 40, "crossovers": 0, "generations": 2, "max_tries": 50}
-    searcher = Pareto(space, seed=0, costs=table, **options)
+    searcher = make_pareto(space, seed=0, costs=table, **options)
     architectures = searcher.ask()
     fitness = -table.total(as_array(architectures))[:, 1].astype(float)  # the costs the other way: one order of all
     searcher.tell(architectures, fitness)
@@ -216,7 +217,7 @@ def test_a_parent_is_the_better_of_two(chain, monkeypatch):
 def test_what_is_excluded_is_never_drawn_by_a_mutation(chain):
     space, table = chain(8), costs_of(8)
     options = {"population": 50, "mutations": 50, "crossovers": 0, "mutation_probability": 1.0, "generations": 2}
-    asked, _ = search(Pareto(space, seed=0, costs=table, mutation_excludes=("none", "d"), **options), table)
+    asked, _ = search(make_pareto(space, seed=0, costs=table, mutation_excludes=("none", "d"), **options), table)
     assert (as_array(asked[50:]) % 4 != 0).all()  # candidates 0 and 4 are the excluded ones
     assert (as_array(asked[:50]) % 4 == 0).any()
 
@@ -224,15 +225,13 @@ def test_what_is_excluded_is_never_drawn_by_a_mutation(chain):
 def test_limits_and_objectives_go_together(chain):
     space, table = chain(8), costs_of(8)
     limits = Limits(table, max_parameters=3000)
-    asked, _ = search(Pareto(space, seed=0, costs=table, limits=limits, generations=4), table)
+    asked, _ = search(make_pareto(space, seed=0, costs=table, limits=limits, generations=4), table)
     assert len(asked) == 400
     assert limits.admits(as_array(asked)).all()
 
 
 @pytest.mark.parametrize("objectives", [(), ("latency",), ("multiply_adds", "latency"), "multiply_adds"])
 def test_an_objective_that_is_no_cost_is_refused(chain, objectives):
-    message = (
-        r"search.objectives lists one or more of the costs of an architecture \(num_parameters, multiply_adds\), got"
-    )
+    message = "search.objectives lists one or more of the costs of an architecture|\nobjectives\n.* (at least 1|list)"
     with pytest.raises(ValueError, match=message):
-        Pareto(chain(3), seed=0, costs=costs_of(3), objectives=objectives)
+        make_pareto(chain(3), seed=0, costs=costs_of(3), objectives=objectives)

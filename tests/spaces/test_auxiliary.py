@@ -11,11 +11,11 @@ import torch.nn.functional as F
 
 from raynas.config.explain import check_arguments
 from raynas.data import FixedImages
-from raynas.fitness.one_shot_accuracy import OneShotAccuracy
 from raynas.search_space import sample
 from raynas.spaces.darts import Darts, DartsNetwork
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import mixture, single_path
+from tests.fitness.one_shot import one_shot
 
 EXACT = {"rtol": 1e-9, "atol": 1e-9}
 SMALL = {"channels": 4, "cells": 3, "operations": ("none", "max_pool_3x3", "skip_connect", "dil_conv_3x3")}
@@ -173,7 +173,7 @@ def test_one_shot_accuracy_is_that_of_a_supernet_without_a_tower():
     sets = fixed(16), fixed(24)
     architectures = [sample(space, rng) for _ in range(3)]
     rows = [
-        OneShotAccuracy(build(one).float(), *sets, batch_size=8)(architectures)
+        one_shot(build(one).float(), *sets, batch_size=8)(architectures)
         for one in (space, replace(space, auxiliary=False))
     ]
     np.testing.assert_array_equal(*rows)

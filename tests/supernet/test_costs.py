@@ -9,7 +9,7 @@ from torch import nn
 
 from raynas.search_space import AdditiveTable, Choice, SearchSpace
 from raynas.supernet.choice_block import ChoiceBlock, Zero
-from raynas.supernet.costs import COSTS, cost_table
+from raynas.supernet.costs import COUNTED, cost_table
 from raynas.supernet.gates import Gate
 from tests.supernet.toys import CLASSES, WIDTH, Toy
 
@@ -51,7 +51,7 @@ class Space(SearchSpace):
 
 def test_by_hand():
     table = cost_table(Space(), 8, 5)
-    assert table.quantities == COSTS and table.fixed.dtype == table.terms.dtype == np.int64
+    assert table.quantities == COUNTED and table.fixed.dtype == table.terms.dtype == np.int64
     pixels = 64 + 16  # the cells work on 8 x 8 and on 4 x 4: shared weights count once, their work twice
     assert table.terms.tolist() == [
         [

@@ -13,19 +13,19 @@ from typing import ClassVar
 
 import numpy as np
 
-from raynas.fitness.one_shot_accuracy import OneShotAccuracy
+from raynas.fitness.inherited_weights import WithInheritedWeights
 from raynas.search_space import Architecture
 from raynas.spaces.nasbench201 import NasBench201
 
 JUDGED = "RAYNAS_FAULTS_JUDGED"
 """The environment variable that names the file of what was judged: a line of time and architecture each."""
 
-Judging = Callable[[OneShotAccuracy, Sequence[Architecture]], np.ndarray]
+Judging = Callable[[WithInheritedWeights, Sequence[Architecture]], np.ndarray]
 
 
 def _noted(judge: Judging) -> Judging:
     @functools.wraps(judge)
-    def judge_and_note(self: OneShotAccuracy, architectures: Sequence[Architecture]) -> np.ndarray:
+    def judge_and_note(self: WithInheritedWeights, architectures: Sequence[Architecture]) -> np.ndarray:
         rows = judge(self, architectures)
         if JUDGED in os.environ:
             with open(os.environ[JUDGED], "a") as stream:
@@ -35,7 +35,7 @@ def _noted(judge: Judging) -> Judging:
     return judge_and_note
 
 
-OneShotAccuracy.__call__ = _noted(OneShotAccuracy.__call__)  # type: ignore[method-assign]
+WithInheritedWeights.__call__ = _noted(WithInheritedWeights.__call__)  # type: ignore[method-assign]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,208 @@
+"""The row of a fitness: its name, its unit, its options, what it needs, and how it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from raynas.members import Need
+from raynas.options import Images, Options, Positive
+from raynas.search_space import AdditiveTable, Architecture, SearchSpace
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from raynas.fitness.benchmark_table import BenchmarkTable
+
+FITNESS = "fitness"
+"""The quantity that architectures are ranked by."""
+
+SPREAD = "spread"
+"""The quantity that several supernets add: by how much the fitness differs between them."""
+
+RESERVED = frozenset(
+    {FITNESS, SPREAD, "architecture", "description", "drawing", "generation", "seconds", "true", "column"}
+)
+"""Keys of the records of an architecture that no quantity may have as its name."""
+
+
+class Fitness(Protocol):
+    """What an architecture is worth.
+
+    Attributes:
+        quantities: Names of what it measures; the first is ``fitness``.
+    """
+
+    quantities: tuple[str, ...]
+
+    def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
+        """Returns what each architecture is worth, ``(n, len(quantities))`` float64.
+
+        A row depends on its architecture alone, to the bit: not on the others, nor on their order.
+        """
+
+
+class FitnessContext(Protocol):
+    """What a fitness can ask of the run that it belongs to."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """The space that the architectures belong to."""
+
+    @property
+    def seed(self) -> int:
+        """The seed of the run."""
+
+    @property
+    def base_seeds(self) -> Sequence[int]:
+        """The seeds of the supernets."""
+
+    @property
+    def costs(self) -> AdditiveTable:
+        """What architectures cost."""
+
+    @property
+    def benchmark(self) -> BenchmarkTable:
+        """The benchmark that the run file names."""
+
+    def initial_weights(self, base_seed: int) -> Mapping[str, Tensor]:
+        """Returns the weights of a supernet before its training, by name."""
+
+    def trained_weights(self, base_seed: int) -> Mapping[str, Tensor]:
+        """Returns the weights of a supernet after its training, by name."""
+
+    def untrained_weights(self, seed: int) -> Mapping[str, Tensor]:
+        """Returns the weights of a supernet that a seed initialises; nothing needs to be trained for it."""
+
+    def recorded_sums(self, base_seed: int, definition: str) -> Mapping[int, AdditiveTable]:
+        """Returns the sums under the angle that the training of a supernet recorded, by epoch."""
+
+    def alphas(self, base_seed: int) -> Sequence[np.ndarray]:
+        """Returns softmax(alpha) of every choice as the training of a base seed left it."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number that is recorded beside the fitness.
+
+    Attributes:
+        name: Its key in records.
+        title: Its name for people.
+        unit: Its unit, such as ``nats`` or ``percent``; empty for none.
+        digits: How many decimals are shown.
+        is_accuracy: Whether it is a share of right predictions in percent, which chance bounds from below.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    digits: int = 4
+    is_accuracy: bool = False
+
+
+class EvaluationOptions(Options):
+    """Options of a fitness that runs networks.
+
+    Attributes:
+        calibration_images: Training images on which an architecture's batch normalisation is measured anew.
+        evaluation_images: Images of the search split to evaluate on; all of them by default.
+        evaluation_batch_size: Images in a batch, of both kinds.
+    """
+
+    calibration_images: Positive = 2048
+    evaluation_images: Positive | None = None
+    evaluation_batch_size: Images = 256
+
+
+Sums: TypeAlias = "Callable[[Tensor, Tensor, Any], Tensor]"
+Values: TypeAlias = "Callable[[Tensor, int, Any], Sequence[float]]"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is measured of an architecture with the weights that it inherits from a supernet.
+
+    Attributes:
+        quantities: What comes of it.
+        sums: Returns what a batch adds to the sums, ``(k,)`` float64, from logits, ``(batch, classes)``, labels,
+            ``(batch,)``, and options.
+        values: Returns the quantities, one number each, from the sums over all images, ``(k,)``, the number of images,
+            and options.
+    """
+
+    quantities: tuple[Quantity, ...]
+    sums: Sums
+    values: Values
+
+
+@dataclass(frozen=True)
+class FitnessRow:
+    """A fitness as a run file names it. A fitness is larger where an architecture is better.
+
+    A fitness that runs networks states a `measure` and nothing more: that supernets share their weights, that batch
+    normalisation is measured anew, that chains share prefixes, and that actors evaluate in parallel comes with it.
+    Any other fitness states how it is made.
+
+    Attributes:
+        name: The name.
+        title: What the fitness is, for people.
+        unit: Its unit, such as ``rad`` or ``percent``; empty for none.
+        digits: How many decimals are shown.
+        needs: What it needs besides the space.
+        options: The class of its options, which are keys of the section `search`.
+        definition: Returns what the options say of it, in a few words for people; empty for nothing.
+        make: Builds the fitness from context and options.
+        of_sums: Builds it from the space and the sums under the angle of one supernet, if these are all that it takes:
+            it is then known after every epoch.
+        measure: What is measured of networks.
+        quantity: Which quantity of the measure is the fitness.
+        negated: Whether the fitness is minus this quantity, of which less is better.
+    """
+
+    name: str
+    title: str
+    unit: str = ""
+    digits: int = 4
+    needs: frozenset[Need] = frozenset()
+    options: type[Options] = Options
+    definition: Callable[[Any], str] = lambda options: ""
+    make: Callable[[FitnessContext, Any], Fitness] | None = None
+    of_sums: Callable[[SearchSpace, AdditiveTable], Fitness] | None = None
+    measure: Measure | None = None
+    quantity: str = ""
+    negated: bool = False
+
+    def __post_init__(self) -> None:
+        """Checks that the row says one way to make the fitness, and adds what networks need."""
+        what = f"the row of fitness {self.name}"
+        quantities = () if self.measure is None else tuple(quantity.name for quantity in self.measure.quantities)
+        for name in (self.name, *quantities):
+            if not name.isidentifier() or name in RESERVED:
+                raise ValueError(
+                    f"{what}: expected names of letters, digits and underscores other than "
+                    f"{', '.join(sorted(RESERVED))}, got {name!r}"
+                )
+        if (self.make is None) == (self.measure is None):
+            raise ValueError(f"{what}: expected either `make` or `measure`; state one of them")
+        if self.measure is None:
+            return
+        if self.quantity not in quantities:
+            raise ValueError(f"{what}: expected a quantity of {', '.join(quantities)}, got {self.quantity!r}")
+        object.__setattr__(self, "needs", self.needs | {Need.SUPERNETS, Need.NETWORKS})
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """The fitness under its own name, and what is recorded beside it."""
+        return (
+            Quantity(self.name, self.title, self.unit, self.digits),
+            *(() if self.measure is None else self.measure.quantities),
+        )
+
+
+def described(row: FitnessRow, options: Any) -> str:
+    """Returns the name of a fitness together with what defines it, for people."""
+    definition = row.definition(options)
+    return f"{row.name} ({definition})" if definition else row.name

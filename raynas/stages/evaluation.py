@@ -1,0 +1,218 @@
+"""How architectures are evaluated: the fitness that a run file names, in this process or on Ray actors.
+
+A stage opens an `Evaluation` and streams architectures through it. Whether rows come from a table, from this process or
+from actors all over a cluster changes nothing but the time.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from raynas.config.search_section import SearchSection
+from raynas.fitness import Fitness, FitnessRow
+from raynas.fitness.remarks import accuracy_remarks
+from raynas.fitness.row import FITNESS, SPREAD, described
+from raynas.members import Need
+from raynas.search_space import Architecture, SearchSpace, sample
+from raynas.stages.backend import Backend, Stream
+from raynas.stages.context import RunContext
+from raynas.stages.network_evaluation import check_images, evaluation_count, network_fitness
+from raynas.stages.progress import Progress
+from raynas.stages.task import Task
+from raynas.supernet.costs import COSTS
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What is measured of architectures, and how.
+
+    Attributes:
+        quantities: What a row holds; the first is the fitness.
+        stream: Yields rows ``(k, len(quantities))`` in the order of the architectures it is given, as they are known.
+        takes_time: Whether rows come in parts, as networks are run.
+    """
+
+    quantities: tuple[str, ...]
+    stream: Stream
+    takes_time: bool = False
+
+
+def needs_training(search: SearchSection) -> bool:
+    """Returns whether a search needs trained supernets."""
+    return Need.SUPERNETS in search.needs
+
+
+def runs_networks(search: SearchSection) -> bool:
+    """Returns whether any of the fitnesses runs networks."""
+    return any(row.measure is not None for row in search.fitness_rows)
+
+
+def fitness_name(search: SearchSection) -> str:
+    """Returns the names of the fitnesses together with what defines them, for people."""
+    return " + ".join(described(row, search.options_of(row.options)) for row in search.fitness_rows)
+
+
+def label(search: SearchSection) -> str:
+    """Returns the name of the fitness, fit for a file name."""
+    return "_".join(re.findall(r"\w+", fitness_name(search)))
+
+
+def recorded_quantities(search: SearchSection) -> list[dict[str, Any]]:
+    """Returns what records say of the fitness, the first, and of every quantity beside it.
+
+    That is name, title, unit and digits; and ``of`` for a fitness that is a quantity of a measure, or minus that.
+    """
+    rows = search.fitness_rows
+    consensus_of = " and ".join(row.title for row in rows)
+    recorded: list[dict[str, Any]] = [
+        {"name": FITNESS, "title": f"consensus of {consensus_of}", "unit": "", "digits": 3}
+    ]
+    for row in rows:
+        for quantity in row.quantities:
+            recorded.append({key: getattr(quantity, key) for key in ("name", "title", "unit", "digits")})
+            if quantity.name == row.name and row.quantity:
+                recorded[-1]["of"] = row.quantity
+    if len(rows) > 1:
+        return recorded
+    return [{**recorded[1], "name": FITNESS}, *recorded[2:]]
+
+
+def remarks_on(task: Task, lines: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns why the accuracies of evaluated architectures, the best first, say little, a sentence each."""
+    remarks: list[str] = []
+    for row in task.config.search.fitness_rows:
+        for quantity in row.quantities[1:]:
+            if quantity.is_accuracy:
+                values = [line[quantity.name] for line in lines if quantity.name in line]
+                remarks += accuracy_remarks(values, task.num_categories, evaluation_count(task), quantity.title)
+    return remarks
+
+
+def check_evaluation(task: Task) -> None:
+    """Says before anything is trained what would keep the run's fitness from being evaluated, or alphas from training.
+
+    Raises:
+        ValueError: If there are too few images or epochs, no table to read, or no cost to rank by.
+    """
+    search = task.config.search
+    if task.config.alphas.gates is not None and needs_training(search):
+        task.search_batches(task.config.base_seeds[0], torch.device("cpu"))  # says if there are too few for a batch
+    for row in search.fitness_rows:
+        if row.measure is not None:
+            check_images(task)
+            _check_names(row)
+        if Need.BENCHMARK in row.needs and task.table is None:
+            raise ValueError(f"benchmark.path: search.fitness: {row.name} reads a table; say where its file lies")
+        if row.make is not None and not row.needs:
+            row.make(RunContext(task), search.options_of(row.options))
+    if search.angle_epoch is not None and search.angle_epoch > task.config.train.epochs:
+        raise ValueError(
+            f"search.angle_epoch: expected at most train.epochs ({task.config.train.epochs}), got {search.angle_epoch}"
+        )
+
+
+def _check_names(row: FitnessRow) -> None:
+    """Checks that what is measured is not called as a cost, which is recorded beside it.
+
+    Raises:
+        ValueError: If a quantity has the name of a cost.
+    """
+    taken = [quantity.name for quantity in row.quantities[1:] if quantity.name in COSTS.names()]
+    if taken:
+        raise ValueError(
+            f"search.fitness: expected {row.name} to measure quantities other than costs, got {taken[0]}; give it "
+            "another name"
+        )
+
+
+@contextmanager
+def evaluating(task: Task, backend: Backend, progress: Progress) -> Iterator[Evaluation]:
+    """Holds the evaluation that `search.fitness` names; Ray actors end with the block.
+
+    Raises:
+        ValueError: If the supernets are not trained, or what the fitness needs is missing or not as it should be.
+        RuntimeError: If an evaluation fails.
+    """
+    search = task.config.search
+    evaluations: dict[str, Evaluation] = {}
+    with ExitStack() as stack:
+        for path, row in zip(search.fitnesses, search.fitness_rows, strict=True):
+            if row.measure is not None:
+                held = network_fitness(task, path, row, backend, progress)
+                evaluations[row.name] = Evaluation(*stack.enter_context(held), takes_time=True)
+            else:
+                evaluations[row.name] = _at_once(fitness_without_networks(task, row))
+        rows = search.fitness_rows
+        yield evaluations[rows[0].name] if len(rows) == 1 else consensus(task.space, evaluations)
+
+
+def fitness_without_networks(task: Task, row: FitnessRow) -> Fitness:
+    """Returns a fitness that runs no networks."""
+    assert row.make is not None
+    return row.make(RunContext(task), task.config.search.options_of(row.options))
+
+
+def _at_once(fitness: Fitness) -> Evaluation:
+    """Returns the evaluation of a fitness that takes no time worth mentioning."""
+    return Evaluation(fitness.quantities, lambda architectures: iter([fitness(architectures)]))
+
+
+REFERENCE = 100
+"""Architectures over which the fitnesses of a consensus are standardised."""
+
+
+def consensus(space: SearchSpace, evaluations: Mapping[str, Evaluation]) -> Evaluation:
+    """Returns the evaluation by the mean of standard scores: (value - mean) / deviation of each fitness.
+
+    Mean and deviation are over a sample of the space that is the same for every run. A row is the mean, then the
+    fitnesses by their names, then what else the evaluations measure, but for spreads, which are not the mean's.
+
+    Raises:
+        ValueError: If a fitness is the same for all of the sample.
+    """
+    scales = _scales(space, evaluations)
+    names = sorted(evaluations, key=lambda name: not evaluations[name].takes_time)
+    slow = names[0]  # the others keep step with its rows
+    further = []
+    for name, evaluation in evaluations.items():
+        for column, quantity in enumerate(evaluation.quantities):
+            if column > 0 and quantity != SPREAD:
+                further.append((name, column, quantity))
+
+    def stream(architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
+        left = list(architectures)
+        for rows in evaluations[slow].stream(architectures):
+            evaluated, left = left[: len(rows)], left[len(rows) :]
+            by_name = {slow: rows}
+            for name in names[1:]:
+                by_name[name] = np.concatenate(list(evaluations[name].stream(evaluated)))
+            values = [by_name[name][:, 0] for name in evaluations]
+            scores = [(value - mean) / deviation for value, (mean, deviation) in zip(values, scales, strict=True)]
+            others = [by_name[name][:, column] for name, column, _ in further]
+            yield np.column_stack([np.mean(scores, axis=0), *values, *others])
+
+    return Evaluation((FITNESS, *evaluations, *(quantity for _, _, quantity in further)), stream)
+
+
+def _scales(space: SearchSpace, evaluations: Mapping[str, Evaluation]) -> list[tuple[np.floating, np.floating]]:
+    """Returns mean and deviation of each fitness over a sample of the space.
+
+    Raises:
+        ValueError: If a fitness is the same for all of the sample.
+    """
+    rng = np.random.default_rng(0)
+    sampled = [sample(space, rng) for _ in range(REFERENCE)]
+    scales = []
+    for name, evaluation in evaluations.items():
+        values = np.concatenate(list(evaluation.stream(sampled)))[:, 0]
+        if values.std() == 0:
+            raise ValueError(f"search.fitness: {name} is {values[0]:g} for all of {REFERENCE} sampled architectures")
+        scales.append((values.mean(), values.std()))
+    return scales

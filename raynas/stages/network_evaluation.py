@@ -1,0 +1,208 @@
+"""The evaluation of fitnesses that run networks, on fixed images, in this process or on Ray actors."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from raynas.config.run_config import parse_config
+from raynas.data import FixedImages, ImagesOnDisk, fix_images, images_to_send, split_images
+from raynas.fitness import FITNESSES, Fitness, FitnessRow, mean_of
+from raynas.fitness.inherited_weights import WithInheritedWeights
+from raynas.fitness.row import FITNESS, SPREAD
+from raynas.search_space import Architecture, SearchSpace
+from raynas.stages.backend import Backend, Stream
+from raynas.stages.context import trained_supernet
+from raynas.stages.progress import Progress
+from raynas.stages.task import Task, dataset_arguments
+from raynas.supernet.chain import ChainNetwork
+from raynas.supernet.shared_weights import as_arrays, supernet_on
+from raynas.training.determinism import deterministic_algorithms, use_deterministic_algorithms
+
+TOGETHER = 32
+"""Neighbours that are evaluated at once where they share work: the more, the less is left to do, and to lose."""
+
+
+@contextmanager
+def network_fitness(
+    task: Task, path: str, row: FitnessRow, backend: Backend, progress: Progress
+) -> Iterator[tuple[tuple[str, ...], Stream]]:
+    """Holds a fitness that runs networks: in this process, or on Ray actors that end with the block.
+
+    Args:
+        task: Space and images.
+        path: The fitness as the run file names it.
+        row: The row that it names.
+        backend: Makes the actors.
+        progress: Told what is waited for.
+
+    Yields:
+        The quantities, and what evaluates architectures.
+    """
+    search, base_seeds = task.config.search, task.config.base_seeds
+    arguments = _arguments(task, path)
+    together = TOGETHER if _is_chain(task) else 1
+    if search.evaluators == 0:
+        torch.set_num_threads(search.cpus_per_evaluator)
+        with deterministic_algorithms(task.config.train.deterministic):
+            fitness = build_fitness(*arguments)
+            yield fitness.quantities, _in_turn(fitness, together)
+        return
+    assert row.measure is not None
+    quantities = (FITNESS, *(quantity.name for quantity in row.measure.quantities))
+    if len(base_seeds) > 1:
+        quantities = (*quantities, SPREAD)
+    with backend.evaluators(build_fitness_on_actor, arguments, quantities, together, progress) as stream:
+        yield quantities, stream
+
+
+def _arguments(task: Task, path: str) -> tuple[Any, ...]:
+    """Returns what `build_fitness` takes, or, if it is built elsewhere, `build_fitness_on_actor`."""
+    calibration, evaluation = image_positions(task)
+    labels = [task.labels(base_seed, epoch=0) for base_seed in task.config.base_seeds]
+    images: Callable[..., FixedImages | ImagesOnDisk] = functools.partial(fix_images, task.dataset, task.dataset.train)
+    if task.config.search.evaluators != 0:  # evaluators may be on other machines: they read image files themselves
+        images = functools.partial(
+            images_to_send, task.dataset, task.dataset.train, arguments=dataset_arguments(task.config)
+        )
+    supernets = []
+    for base_seed, of_seed in zip(task.config.base_seeds, labels, strict=True):
+        supernets.append((as_arrays(trained_supernet(task, base_seed).weights), of_seed[evaluation]))
+    return (
+        task.config.model_dump(),
+        path,
+        task.space,
+        task.num_categories,
+        images(calibration, labels[0]),
+        images(evaluation, labels[0]),
+        supernets,
+    )
+
+
+def build_fitness(
+    values: dict[str, Any],
+    path: str,
+    space: SearchSpace,
+    num_categories: int,
+    calibration: FixedImages,
+    evaluation: FixedImages,
+    supernets: Sequence[tuple[dict[str, np.ndarray], np.ndarray]],
+) -> Fitness:
+    """Returns a fitness that runs networks, the mean over the supernets.
+
+    Args:
+        values: The resolved configuration as plain values.
+        path: The fitness as the run file names it.
+        space: Where architectures are evaluated.
+        num_categories: Labels that the supernets tell apart.
+        calibration: Images to measure batch normalisation on.
+        evaluation: Images to evaluate on.
+        supernets: Weights of each supernet, and the labels of the evaluation images that it was to learn.
+    """
+    search = parse_config(values).search
+    row = FITNESSES.row(path)
+    device = torch.device("cuda" if search.gpus_per_evaluator else "cpu")
+    parts = []
+    for weights, labels in supernets:
+        supernet = supernet_on(space, num_categories, weights, device)
+        part = WithInheritedWeights(
+            supernet,
+            calibration,
+            replace(evaluation, labels=labels),
+            row,
+            options=search.options_of(row.options),
+            batch_size=search.evaluation_batch_size,
+        )
+        parts.append(part)
+    return mean_of(parts)
+
+
+def build_fitness_on_actor(
+    values: dict[str, Any],
+    path: str,
+    space: SearchSpace,
+    num_categories: int,
+    calibration: FixedImages | ImagesOnDisk,
+    evaluation: FixedImages | ImagesOnDisk,
+    supernets: Sequence[tuple[dict[str, np.ndarray], np.ndarray]],
+) -> Fitness:
+    """Returns `build_fitness` in a process of its own, which reads the images and keeps torch's settings."""
+    if parse_config(values).train.deterministic:
+        use_deterministic_algorithms()
+    calibration = calibration.read() if isinstance(calibration, ImagesOnDisk) else calibration
+    evaluation = evaluation.read() if isinstance(evaluation, ImagesOnDisk) else evaluation
+    return build_fitness(values, path, space, num_categories, calibration, evaluation, supernets)
+
+
+def _is_chain(task: Task) -> bool:
+    """Returns whether the supernet is a chain, in which neighbours share work."""
+    with torch.device("meta"):
+        return isinstance(task.space.build_supernet(task.num_categories), ChainNetwork)
+
+
+def _in_turn(fitness: Fitness, together: int) -> Stream:
+    """Returns a stream that yields rows as soon as they are known, so that little is lost with the process."""
+
+    def stream(architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
+        for start in range(0, len(architectures), together):
+            yield fitness(architectures[start : start + together])
+
+    return stream
+
+
+def evaluation_count(task: Task) -> int:
+    """Returns on how many images of the search split networks are evaluated."""
+    config = task.config
+    _, search = split_images(task.dataset.train, config.data.train_portion, config.seed)
+    return config.search.evaluation_images or len(search)
+
+
+def check_images(task: Task) -> None:
+    """Checks that there are images to run networks on, and a GPU where one is asked for without Ray.
+
+    Raises:
+        ValueError: If there are not.
+    """
+    image_positions(task)
+    search = task.config.search
+    if search.evaluators == 0 and search.gpus_per_evaluator and not torch.cuda.is_available():
+        raise ValueError("search.gpus_per_evaluator: this machine has no CUDA device; set it to 0")
+
+
+def image_positions(task: Task) -> tuple[np.ndarray, np.ndarray]:
+    """Returns which images to calibrate on, of the train split, and which to evaluate on, of the search split.
+
+    Raises:
+        ValueError: If there are fewer than are asked for, or than a batch.
+    """
+    config = task.config
+    train, search = split_images(task.dataset.train, config.data.train_portion, config.seed)
+    if not len(search):
+        names = " + ".join(row.name for row in config.search.fitness_rows)
+        raise ValueError(
+            f"data.train_portion: {names} is evaluated on the search split, which is empty at "
+            f"{config.data.train_portion:g}; lower it"
+        )
+    wanted = config.search.evaluation_images or len(search)
+    if wanted > len(search):
+        raise ValueError(f"search.evaluation_images: expected at most {len(search)} (the search split), got {wanted}")
+    counts = {"calibrate on": min(config.search.calibration_images, len(train)), "evaluate on": wanted}
+    batch = config.search.evaluation_batch_size
+    for purpose, count in counts.items():
+        if count < batch:
+            raise ValueError(
+                f"search.evaluation_batch_size: a batch of {batch} images is more than the {count} there are to "
+                f"{purpose}; lower it to {count} or less, or give more images"
+            )
+    shuffled = []
+    for number, (positions, count) in enumerate(zip((train, search), counts.values(), strict=True)):
+        rng = np.random.default_rng([config.seed, number])
+        shuffled.append(positions[rng.permutation(len(positions))[:count]])
+    calibration, evaluation = shuffled
+    return calibration, evaluation
