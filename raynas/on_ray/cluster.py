@@ -20,8 +20,8 @@ from types import TracebackType
 from typing import Any
 
 from raynas.config.run_config import RunConfig
+from raynas.members import is_own
 from raynas.own_modules import IMPORT_PATH, extend_search_path
-from raynas.spaces import is_own
 from raynas.storage.temporary_folder import temporary_folder
 
 STARTS = 3
@@ -155,7 +155,7 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token":  # against others on this machine
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    if is_own(config.space.name):
+    if names_own_modules(config):
         extend_search_path()  # which a local Ray inherits
     dashboard_port = None
     if local and dashboard:  # who frees what a stopped trainer held asks the dashboard, and has to find this one
@@ -176,11 +176,18 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
         yield
 
 
+def names_own_modules(config: RunConfig) -> bool:
+    """Returns whether a configuration names a member of the user's own by its dotted path, which workers import."""
+    search = config.search
+    names = (config.algorithm, config.space.name, config.data.name, search.name or "", *search.fitnesses)
+    return any(is_own(name) for name in names)
+
+
 def _search_path_of_workers(config: RunConfig, local: bool) -> dict[str, Any]:
     """Returns the options of `ray.init` that say where workers import from.
 
     Ray would put the current folder first on their search path, where a file such as secrets.py would take the place of
-    Python's own. Here it is the folder of raynas, if raynas is not installed. A space of the user's own is found
+    Python's own. Here it is the folder of raynas, if raynas is not installed. A module of the user's own is found
     through `IMPORT_PATH`, which a local Ray inherits. On a cluster a runtime environment sets it, unless the job brings
     the folder along.
     """
@@ -196,7 +203,7 @@ def _search_path_of_workers(config: RunConfig, local: bool) -> dict[str, Any]:
     if not config.address.startswith("ray://"):  # whose server could not unpickle it
         options["job_config"] = InstalledOnly(_py_driver_sys_path=[] if installed else [str(home)])
     job = os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "")
-    if is_own(config.space.name) and not local and "working_dir" not in job and IMPORT_PATH not in job:
+    if names_own_modules(config) and not local and "working_dir" not in job and IMPORT_PATH not in job:
         options["runtime_env"] = {"env_vars": {IMPORT_PATH: os.environ[IMPORT_PATH]}}
     return options
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -57,20 +59,32 @@ _FITNESS = {
 }
 
 
-def fitness_quantity(fitness: str | None, name: str | None = None) -> Quantity:
+def recorded_quantity(recorded: Mapping[str, Any]) -> Quantity:
+    """Returns a quantity as a result records it."""
+    return Quantity(str(recorded["title"]), str(recorded["unit"]), int(recorded["digits"]))
+
+
+def fitness_quantity(
+    fitness: str | None, name: str | None = None, recorded: Sequence[Mapping[str, Any]] = ()
+) -> Quantity:
     """Returns what a fitness measures.
 
     Args:
         fitness: The fitness by its name in a run file, several of a consensus joined by ``+``; another's own name
             stands for itself, without a unit.
         name: The name with what defines it, such as ``angle (official)``; the paper's angle is simply the angle.
+        recorded: What the result records of its quantities, the fitness first; empty in results of earlier versions.
     """
     if fitness is None:
         return Quantity("fitness")
+    if recorded and "+" in fitness:
+        return recorded_quantity(recorded[0])
     if "+" in fitness:
         parts = [fitness_quantity(part).name for part in fitness.split("+")]
         return Quantity(f"consensus of {' and '.join(parts)}", "", 3)
     known = _FITNESS.get(fitness, Quantity(fitness.replace("_", " ")))
+    if recorded:
+        known = recorded_quantity(recorded[0])
     definition = re.search(r"\((?:paper\)|(?:paper )?(.+)\))", name or "")
     further = f", {definition[1]}" if definition and definition[1] else ""
     return Quantity(f"{known.name}{further}", known.unit, known.decimals)

@@ -183,6 +183,7 @@ class Rank:
         architectures: Which architecture each number of `columns` is of.
         columns: ``fitness``, ``true`` (percent; not a number where unknown) and the costs.
         remarks: Why its numbers say little, a sentence each.
+        quantities: What it records of the fitness, the first, and of what was measured beside it.
     """
 
     label: str
@@ -198,6 +199,7 @@ class Rank:
     architectures: Sequence[Architecture]
     columns: Columns
     remarks: Sequence[str] = ()
+    quantities: Sequence[Mapping[str, Any]] = ()
 
     @property
     def has_table(self) -> bool:
@@ -280,7 +282,12 @@ class Run:
     @property
     def quantity(self) -> Quantity:
         """What the fitness measures."""
-        return fitness_quantity(self.fitness, _definition(self.config, self.result))
+        return fitness_quantity(self.fitness, _definition(self.config, self.result), self.recorded_quantities)
+
+    @property
+    def recorded_quantities(self) -> Sequence[Mapping[str, Any]]:
+        """What the result records of the fitness, the first, and of what was measured beside it."""
+        return _quantities(self.result or {})
 
     @property
     def objectives(self) -> Sequence[str]:
@@ -609,7 +616,18 @@ def _rank(file: Path) -> Rank:
         architectures=architectures,
         columns=columns,
         remarks=_remarks(content),
+        quantities=_quantities(content),
     )
+
+
+def _quantities(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Returns what a result says of its quantities; older runs do not say it."""
+    recorded = content.get("quantities")
+    keys = {"name": str, "title": str, "unit": str, "digits": int}
+    whole = isinstance(recorded, list) and all(
+        isinstance(one, dict) and all(isinstance(one.get(key), kind) for key, kind in keys.items()) for one in recorded
+    )
+    return recorded if isinstance(recorded, list) and whole else []
 
 
 def _remarks(content: Mapping[str, Any]) -> list[str]:

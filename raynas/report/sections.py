@@ -15,7 +15,17 @@ from matplotlib.figure import Figure
 from raynas.config.locations import left_out
 from raynas.report import document, figures
 from raynas.report.document import Markup, breakable, element, table, together
-from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, LOSS, Quantity, count, duration, fitness_quantity
+from raynas.report.quantities import (
+    ACCURACY,
+    CORRELATION,
+    COSTS,
+    LOSS,
+    Quantity,
+    count,
+    duration,
+    fitness_quantity,
+    recorded_quantity,
+)
 from raynas.report.run_files import Alphas, Columns, History, Judged, Rank, RankRow, Run
 
 
@@ -171,16 +181,19 @@ def _columns_of_best(run: Run) -> list[tuple[str, Quantity]]:
     """Returns what is told of the best: the fitness, its parts, and what else was recorded of any of them."""
     quantity = run.quantity
     parts = (run.fitness or "").split("+")
-    shown = {{"one_shot_accuracy": "accuracy", "one_shot_loss": "loss"}.get(part, part) for part in parts}
-    others = [
-        ("spread", Quantity("± over seeds", quantity.unit, quantity.decimals)),
-        ("accuracy", dataclasses.replace(ACCURACY, name="one-shot accuracy")),
-        ("loss", dataclasses.replace(LOSS, name="one-shot loss")),
-        *COSTS.items(),
-    ]
+    recorded = {str(one["name"]): recorded_quantity(one) for one in run.recorded_quantities}
+    shown = {one.get("of") for one in run.recorded_quantities} | set(parts)
+    measured = [(name, of) for name, of in recorded.items() if name not in ("fitness", *parts)]
+    if not recorded:  # of an earlier version
+        shown = {{"one_shot_accuracy": "accuracy", "one_shot_loss": "loss"}.get(part, part) for part in parts}
+        measured = [
+            ("accuracy", dataclasses.replace(ACCURACY, name="one-shot accuracy")),
+            ("loss", dataclasses.replace(LOSS, name="one-shot loss")),
+        ]
+    others = [("spread", Quantity("± over seeds", quantity.unit, quantity.decimals)), *measured, *COSTS.items()]
     columns = [
         ("fitness", quantity),
-        *((part, fitness_quantity(part)) for part in parts),
+        *((part, recorded.get(part) or fitness_quantity(part)) for part in parts),
         *((key, of) for key, of in others if key not in shown),
     ]
     return [(key, of) for key, of in columns if any(key in best.numbers for best in run.best)]
@@ -628,7 +641,7 @@ def _capital(text: str) -> str:
 
 def rank_quantity(rank: Rank) -> Quantity:
     """Returns what the rank's fitness measures, as it is defined there."""
-    return fitness_quantity(rank.fitness, rank.rows[0].name)
+    return fitness_quantity(rank.fitness, rank.rows[0].name, rank.quantities)
 
 
 def rank_rows(group: Sequence[tuple[str, Rank]]) -> list[tuple[str, RankRow, bool]]:

@@ -12,8 +12,7 @@ def result_lines(result: dict[str, Any]) -> list[str]:
     columns = {
         ("fitness" if "+" in result["fitness"] else result["fitness"]): [_figure(one["fitness"]) for one in best],
         "spread": [_figure(one["spread"]) for one in best if "spread" in one],
-        "accuracy": [f"{one['accuracy']:.2f} %" for one in best if "accuracy" in one],
-        "loss": [f"{one['loss']:.4f}" for one in best if "loss" in one],
+        **_measured(result),
         "parameters": [f"{one['num_parameters']:,}" for one in best if "num_parameters" in one],
         "mult-adds": [f"{one['multiply_adds']:,}" for one in best if "multiply_adds" in one],
         result.get("column", "true"): [
@@ -21,14 +20,26 @@ def result_lines(result: dict[str, Any]) -> list[str]:
         ],
         "architecture": [one["description"] for one in best],
     }
-    if result["fitness"] == "one_shot_accuracy":
-        del columns["accuracy"]
     return [
-        f"{result['evaluations']:,} architectures, {result['functions']:,} different functions, judged by "
+        f"{result['evaluations']:,} architectures, {result['functions']:,} different functions, evaluated by "
         f"{result['name']} in {result['seconds']:.2f} s; the best:",
         *aligned_lines(columns),
         *_remarks(result),
     ]
+
+
+def _measured(result: dict[str, Any]) -> dict[str, list[str]]:
+    """Returns what was measured beside the fitness and is not the fitness itself, by name, as text."""
+    best, parts = result["best"], result["fitness"].split("+")
+    # Results of earlier versions do not say what they measured.
+    of_classification = [{"name": "accuracy", "unit": "percent", "digits": 2}, {"name": "loss", "digits": 4}]
+    columns = {}
+    for quantity in result.get("quantities", of_classification):
+        name, sign = quantity["name"], " %" if quantity.get("unit") == "percent" else ""
+        values = [one[name] for one in best if name in one]
+        if name != "fitness" and name not in parts and values != [one["fitness"] for one in best]:
+            columns[name] = [f"{value:.{quantity['digits']}f}{sign}" for value in values]
+    return columns
 
 
 def _remarks(result: dict[str, Any]) -> list[str]:
