@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Annotated, ClassVar, TypeVar
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core import core_schema
 
 from raynas.messages import echo, shortened
 
@@ -52,6 +55,32 @@ Location = Annotated[str, AfterValidator(_expanded)]
 """A path or a URL."""
 
 
+@dataclass(frozen=True)
+class Execution:
+    """Marks a key that says where and how a run is executed, not what it computes; written as ``Annotated[int, ...]``.
+
+    Such a key may change between resumes.
+
+    Attributes:
+        rounds: Whether the key changes the order in which numbers are added up. Results then agree to rounding, not to
+            the bit.
+    """
+
+    rounds: bool = False
+
+
+class OneOf:
+    """Restricts a key to names that are stated beside the code; written as ``Annotated[str, OneOf(TABLE)]``."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        """Takes the names, for example the keys of a table of functions."""
+        self._names = list(names)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Returns the schema of a literal of the names, so that messages list them."""
+        return core_schema.literal_schema(self._names)
+
+
 class Options(BaseModel):
     """Options of a part of raynas: unknown keys, wrong types and numbers that are not finite are refused."""
 
@@ -62,3 +91,18 @@ class Options(BaseModel):
 
 
 OptionsType = TypeVar("OptionsType", bound=Options)
+
+
+def marked_keys(section: type[Options], prefix: str = "") -> Iterator[tuple[str, Execution]]:
+    """Yields the keys of a section and of the sections inside it that are marked, each with its mark.
+
+    Args:
+        section: The section.
+        prefix: What leads the names of its keys, such as ``train.``.
+    """
+    for key, field in section.model_fields.items():
+        for mark in field.metadata:
+            if isinstance(mark, Execution):
+                yield prefix + key, mark
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Options):
+            yield from marked_keys(field.annotation, f"{prefix}{key}.")

@@ -28,8 +28,8 @@ TABLE = {
         ("failures", "members", "messages", "options"),
         ("torch", "torchvision", "numpy", "PIL", "pyarrow", "sklearn"),
     ),
-    "training": ((), ("torch", "torchvision", "numpy")),
-    "supernet": (("members", "search_space", "training"), ("torch", "numpy")),
+    "training": (("options",), ("torch", "torchvision", "numpy", "pydantic")),
+    "supernet": (("members", "options", "search_space", "training"), ("torch", "numpy", "pydantic")),
     "spaces": (
         (
             *("failures", "messages", "own_modules", "search_space"),
@@ -47,12 +47,12 @@ TABLE = {
     "failures": (("messages",), ()),
     "output": ((), ()),
     "members": (("failures", "messages", "own_modules"), ()),
-    "options": (("messages",), ("pydantic",)),
+    "options": (("messages",), ("pydantic", "pydantic_core")),
     "config": (
         (*CORE, "algorithms", "members", "messages", "options", "sweep_metrics"),
         ("pydantic", "pydantic_core", "yaml", "numpy"),
     ),
-    "storage": (("config", "failures", "messages", "supernet"), ("torch", "numpy", "pyarrow", "safetensors")),
+    "storage": (("config", "failures", "messages"), ("torch", "numpy", "pyarrow", "safetensors")),
     "stages": (
         (*CORE, "algorithms", "members", "own_modules", "config", "failures", "messages", "records", "storage"),
         ("torch", "numpy", "pyarrow", "yaml", "rich", "safetensors"),

@@ -12,7 +12,7 @@ from raynas.config.named import named
 from raynas.data.augmentation import AugmentationOptions
 from raynas.data.image_source import DATASETS, ImageSource
 from raynas.data.labels import LABELS
-from raynas.options import Location, Options, Positive, Share
+from raynas.options import Execution, Location, Options, Positive, Share
 
 
 class DataSection(AugmentationOptions):
@@ -36,14 +36,14 @@ class DataSection(AugmentationOptions):
     model_config = ConfigDict(extra="allow")
 
     name: Annotated[str, named(DATASETS)]
-    path: Location | None = None
+    path: Annotated[Location | None, Execution()] = None
     labels: Annotated[str, named(LABELS)] | None = None
     num_label_categories: Annotated[int, Field(ge=2, le=1_000_000)] | None = None
     train_portion: Share = 0.5
     max_images: Positive | None = None
     resolution: Annotated[int, Field(ge=4, le=4_096)] | None = None
     normalise: bool = True
-    loader_workers: Annotated[int, Field(ge=0, le=1_024)] = 0
+    loader_workers: Annotated[int, Field(ge=0, le=1_024), Execution()] = 0
     on_damaged: Literal["refuse", "skip"] = "refuse"
 
     @field_validator("labels", mode="before")

@@ -17,7 +17,7 @@ from raynas.config.search_section import BenchmarkSection, LatencySection, Searc
 from raynas.config.train_section import AlphasSection, TrainSection
 from raynas.members import Need
 from raynas.messages import echo
-from raynas.options import Location, Options, OptionsType, Processes, Seed
+from raynas.options import Execution, Location, Options, OptionsType, Processes, Seed, marked_keys
 from raynas.supernet.routes import GATES, SAMPLINGS
 
 LONGEST_NAME = 200
@@ -63,11 +63,11 @@ class RunConfig(Options):
 
     further_keys: ClassVar[tuple[str, ...]] = ("quick", "sweep")
 
-    name: Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME)]
+    name: Annotated[str, Field(pattern=NAME, max_length=LONGEST_NAME), Execution()]
     seed: Seed = 0
-    storage_path: Location = "runs"
-    address: str = "local"
-    local_cpus: Processes | None = None
+    storage_path: Annotated[Location, Execution()] = "runs"
+    address: Annotated[str, Execution()] = "local"
+    local_cpus: Annotated[Processes | None, Execution()] = None
     algorithm: Annotated[str, named(ALGORITHMS)] = "rlnas"
     space: SpaceSection
     data: DataSection
@@ -76,7 +76,7 @@ class RunConfig(Options):
     search: SearchSection = SearchSection()
     benchmark: BenchmarkSection = BenchmarkSection()
     latency: LatencySection = LatencySection()
-    report: bool = True
+    report: Annotated[bool, Execution()] = True
 
     @field_validator("storage_path")
     @classmethod
@@ -187,22 +187,9 @@ def _absolute(location: str) -> str:
     return location if is_url(location) else str(Path(location).absolute())
 
 
-EXECUTION_KEYS = frozenset(
-    {
-        *("name", "storage_path", "address", "local_cpus", "report", "data.path", "data.loader_workers"),
-        *("train.workers", "train.cpus_per_worker", "train.use_gpu", "train.max_failures", "train.reuse"),
-        "train.deterministic",
-        *("train.resource", "train.checkpoint_every", "train.checkpoint_minutes", "train.keep_checkpoints"),
-        *("search.evaluators", "search.cpus_per_evaluator", "search.gpus_per_evaluator", "benchmark.path"),
-    }
-)
+EXECUTION_KEYS = frozenset(key for key, _ in marked_keys(RunConfig))
 """Keys that say where and how a run is executed, not what it computes: they may change between resumes."""
-ROUNDING_KEYS = frozenset(
-    {
-        *("train.workers", "train.cpus_per_worker", "train.use_gpu"),
-        *("search.cpus_per_evaluator", "search.gpus_per_evaluator"),
-    }
-)
+ROUNDING_KEYS = frozenset(key for key, mark in marked_keys(RunConfig) if mark.rounds)
 """Execution keys that change the order in which numbers are added: results agree to rounding, not to the bit.
 
 With batch normalisation `train.workers` changes more: each worker normalises its share of a batch.

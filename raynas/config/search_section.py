@@ -21,7 +21,7 @@ from raynas.fitness import FITNESSES, EvaluationOptions, FitnessRow
 from raynas.fitness.angle import AngleOptions
 from raynas.members import Family, Need
 from raynas.messages import echo
-from raynas.options import Location, Options, Processes
+from raynas.options import Execution, Location, Options, Processes
 from raynas.search import (
     SEARCHERS,
     AlphaSamplingOptions,
@@ -87,9 +87,9 @@ class PlacesSection(Options):
         gpus_per_evaluator: GPUs of an evaluator; a half lets two share one.
     """
 
-    evaluators: Annotated[int, Field(ge=0, le=100_000)] | None = None
-    cpus_per_evaluator: Processes = 1
-    gpus_per_evaluator: Annotated[float, Field(ge=0, le=1_024)] = 0.0
+    evaluators: Annotated[Annotated[int, Field(ge=0, le=100_000)] | None, Execution()] = None
+    cpus_per_evaluator: Annotated[Processes, Execution(rounds=True)] = 1
+    gpus_per_evaluator: Annotated[float, Field(ge=0, le=1_024), Execution(rounds=True)] = 0.0
 
 
 class SearchSection(
@@ -250,6 +250,6 @@ class BenchmarkSection(Options):
         dataset: Whose accuracy, in files that know several data sets.
     """
 
-    path: Location | None = None
+    path: Annotated[Location | None, Execution()] = None
     column: str = "test_accuracy_200"
     dataset: Literal["cifar10", "cifar100", "imagenet16-120"] = "cifar10"

@@ -11,6 +11,7 @@ from raynas.fitness import Fitness
 from raynas.on_ray.cluster import Cluster, evaluator_needs, worker_needs
 from raynas.stages.backend import Stream
 from raynas.stages.progress import Progress
+from raynas.stages.training import Trainings
 from raynas.storage.mirror import Mirror
 
 
@@ -21,12 +22,12 @@ class RayBackend:
         """Takes the resolved configuration and its cluster, which is not joined yet."""
         self._config, self._cluster = config, cluster
 
-    def train(self, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
-        """Trains the supernets of the run, as `Backend.train` says."""
+    def train(self, trainings: Trainings, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
+        """Carries out trainings of the run, as `Backend.train` says."""
         from raynas.on_ray.trainer import fit
 
         self._cluster.join(worker_needs(self._config))
-        fit(self._config, mirror, progress, watch)
+        fit(self._config, trainings, mirror, progress, watch)
 
     @contextmanager
     def evaluators(

@@ -1,4 +1,4 @@
-"""Ray Train around `train_supernets`: workers that may come, go and be killed."""
+"""Ray Train around `train_all`: workers that may come, go and be killed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import math
 import os
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,9 +23,10 @@ from raynas.on_ray.room import Room, training_room
 from raynas.stages import signals
 from raynas.stages.progress import Progress
 from raynas.stages.requests import Requests, Stop
-from raynas.stages.train_supernet import saved_line
+from raynas.stages.training import Trainings, saved_line
 from raynas.storage.mirror import RAY, Mirror, mirror_at, pull_news
-from raynas.storage.run_folder import METRICS, NOTES, PROGRESS, failures_named, seed_folder
+from raynas.storage.run_folder import METRICS, NOTES, PROGRESS, failures_named
+from raynas.training.plan import Plan
 
 if TYPE_CHECKING:
     from ray.train import PreemptionInfo, TrainingFailedError
@@ -34,7 +35,7 @@ SAVE_SECONDS = 25.0
 """How long a signal waits for the workers to save: Kubernetes and `raynas stop` kill 30 s after SIGTERM."""
 
 UNWRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
-"""What a file system says that is full, read-only or somebody else's: other workers would hear it too."""
+"""What a file system says that is full, read-only or somebody else's: other workers would meet the same."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,8 @@ class Failure:
     position: str | None = None
 
 
-def fit(config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
-    """Trains the supernets of a run on Ray, from their last checkpoints on, until they are done.
+def fit(config: RunConfig, trainings: Trainings, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
+    """Carries out trainings of a run on Ray, from their last checkpoints on, until they are done.
 
     Every attempt is a trainer of a fixed number of workers. A worker or node that is lost ends the attempt, and the
     next one continues from the last checkpoint with the room that is there. After `train.max_failures` attempts in a
@@ -64,7 +65,8 @@ def fit(config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[
 
     Args:
         config: The resolved configuration.
-        mirror: The run's folder, and what carries its files.
+        trainings: What to train.
+        mirror: The run's folder, and what uploads its files.
         progress: Told what is waited for, and of failures.
         watch: Called twice a second.
 
@@ -76,13 +78,13 @@ def fit(config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[
     """
     import ray
 
-    failures, mailbox = 0, make_mailbox()
+    failures, mailbox, plans = 0, make_mailbox(), trainings.plans(config)
     try:
         with training_room(config) as room, signals.noted() as signal:
             while True:
-                position = _position(config, mirror.folder)
+                position = _position(plans, mirror.folder)
                 room.gather(functools.partial(_tick, progress, signal))
-                attempt = _Attempt(config, mirror, progress, room, mailbox, signal)
+                attempt = _Attempt(config, trainings, mirror, progress, room, mailbox, signal)
                 failure = attempt.result(watch)
                 mirror.pull()
                 if signal.number is not None:
@@ -92,7 +94,7 @@ def fit(config: RunConfig, mirror: Mirror, progress: Progress, watch: Callable[[
                 if failure.mistake is not None:
                     raise failure.mistake
                 if failure.counts:
-                    failures = 1 if _position(config, mirror.folder) != position else failures + 1
+                    failures = 1 if _position(plans, mirror.folder) != position else failures + 1
                 if failures > config.train.max_failures:
                     raise RuntimeError(
                         f"training was tried {failures} times without a new checkpoint; the last time "
@@ -121,7 +123,14 @@ class _Attempt:
     """A trainer of a fixed number of workers, in a Ray task, so that this process only waits."""
 
     def __init__(
-        self, config: RunConfig, mirror: Mirror, progress: Progress, room: Room, mailbox: Any, signal: signals.Noted
+        self,
+        config: RunConfig,
+        trainings: Trainings,
+        mirror: Mirror,
+        progress: Progress,
+        room: Room,
+        mailbox: Any,
+        signal: signals.Noted,
     ) -> None:
         """Starts the trainer."""
         import ray
@@ -129,12 +138,18 @@ class _Attempt:
         self._mirror, self._progress, self._room = mirror, progress, room
         self._mailbox, self._signal = mailbox, signal
         self._number, self._deadline, self._asked = time.time_ns(), math.inf, -math.inf
-        self._metrics = [seed_folder(mirror.folder, seed) / METRICS for seed in config.base_seeds]
+        self._metrics = [mirror.folder / plan.folder / METRICS for plan in trainings.plans(config)]
         with failures_named(mirror.folder / RAY):  # what Ray would fail of here, it would not say
             (mirror.folder / RAY).mkdir(exist_ok=True)
-        arguments = (config.model_dump(), config.location, room.workers, mailbox, self._number)
+        orders = {
+            "config": config.model_dump(),
+            "trainings": trainings,
+            "location": config.location,
+            "mailbox": mailbox,
+            "attempt": self._number,
+        }
         # In a trial of a sweep it is in the placement group of the trial, and ends with it. Its workers have their own.
-        self._task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(*arguments)
+        self._task = ray.remote(num_cpus=0, max_retries=0)(run_trainer).remote(orders, room.workers)
 
     def result(self, watch: Callable[[], None]) -> Failure | None:
         """Returns what the trainer failed of, if it did, when it has ended.
@@ -196,7 +211,7 @@ class _Attempt:
             self._post(Stop(f"there is room for {workers} training workers instead of {self._room.workers}"))
 
     def _post(self, request: Stop) -> bool:
-        """Returns whether the workers train and will hear of a request."""
+        """Returns whether the workers train and will receive a request."""
         import ray
 
         try:
@@ -206,33 +221,30 @@ class _Attempt:
         return trains
 
 
-def run_trainer(values: dict[str, Any], location: str, workers: int, mailbox: Any, attempt: int) -> Failure | None:
-    """Returns what a Ray trainer failed of, or None after it has trained the supernets to their end.
+def run_trainer(orders: dict[str, Any], workers: int) -> Failure | None:
+    """Returns what a Ray trainer failed of, or None after it has trained to the end.
 
     Args:
-        values: The resolved configuration as plain values.
-        location: The run's folder or URL.
+        orders: What each worker takes, see `train_worker`.
         workers: How many workers train.
-        mailbox: The handle of the `Mailbox` that worker 0 asks.
-        attempt: By which number it asks.
     """
     os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"  # on a cluster this process has not the driver's environment
     from ray.train import FailureConfig, ScalingConfig, TrainingFailedError
     from ray.train import RunConfig as RayRunConfig
     from ray.train.torch import TorchTrainer
 
-    config = parse_config(values)
+    config = parse_config(orders["config"])
     trainer = TorchTrainer(
         train_worker,
-        train_loop_config={"config": values, "location": location, "mailbox": mailbox, "attempt": attempt},
+        train_loop_config=orders,
         scaling_config=ScalingConfig(
             num_workers=workers,
             use_gpu=config.train.use_gpu,
             resources_per_worker=cluster.worker_resources(config),
         ),
         run_config=RayRunConfig(
-            name=f"attempt-{attempt}",
-            storage_path=within(location, RAY),
+            name=f"attempt-{orders['attempt']}",
+            storage_path=within(orders["location"], RAY),
             failure_config=FailureConfig(  # `fit` decides about everything that ends an attempt
                 max_failures=0,
                 max_preemption_failures=0,  # type: ignore[call-arg]
@@ -252,7 +264,7 @@ def _failure(error: TrainingFailedError) -> Failure:
     from ray.exceptions import RayActorError
     from ray.train.v2.api.exceptions import PreemptionError
 
-    from raynas.stages.train_supernet import SavedAndStopped
+    from raynas.stages.training import SavedAndStopped
     from raynas.storage.ownership import Busy
 
     failures = list(getattr(error, "worker_failures", {}).values()) or [getattr(error, "controller_failure", error)]
@@ -275,15 +287,18 @@ def _failure(error: TrainingFailedError) -> Failure:
     signs = ("health check failed", "gloo", "NCCL")
     if any(isinstance(cause, RayActorError) or any(sign in str(cause) for sign in signs) for cause in causes):
         return Failure("a training worker was lost")
-    told = (str(causes[0]).strip() or type(causes[0]).__name__).splitlines()[0]
-    return Failure(f"a training worker failed: {told}")
+    line = (str(causes[0]).strip() or type(causes[0]).__name__).splitlines()[0]
+    return Failure(f"a training worker failed: {line}")
 
 
-def _position(config: RunConfig, folder: Path) -> list[Path]:
-    """Returns what the supernets have reached, to tell progress from its absence."""
+def _position(plans: Sequence[Plan], folder: Path) -> list[Path]:
+    """Returns the checkpoints of the trainings: new ones are progress."""
     from raynas.storage.checkpoint import checkpoint_folders
 
-    return [path for seed in config.base_seeds for path in checkpoint_folders(seed_folder(folder, seed))]
+    found: list[Path] = []
+    for plan in plans:
+        found += checkpoint_folders(folder / plan.folder)
+    return found
 
 
 def taken_back(info: PreemptionInfo, addresses: dict[str, str], now: float) -> str:
@@ -303,12 +318,13 @@ def taken_back(info: PreemptionInfo, addresses: dict[str, str], now: float) -> s
     return f"{machines} with training worker {workers} will be taken back {when}"
 
 
-def train_worker(values: dict[str, Any]) -> None:
+def train_worker(orders: dict[str, Any]) -> None:
     """Trains as one worker of a Ray trainer.
 
     Args:
-        values: ``config``, the resolved configuration as plain values; ``location``, the run's folder or URL;
-            ``mailbox``, where worker 0 asks what it is asked to do, and ``attempt``, by which number.
+        orders: ``config``, the resolved configuration as plain values; ``trainings``, what to train; ``location``, the
+            run's folder or URL; ``mailbox``, where worker 0 asks what it is asked to do, and ``attempt``, by which
+            number.
     """
     import ray
     import ray.train
@@ -316,9 +332,8 @@ def train_worker(values: dict[str, Any]) -> None:
     import torch
     import torch.distributed
 
-    from raynas.stages.data_record import DATA, skipped_files
-    from raynas.stages.task import make_task
-    from raynas.stages.train_supernet import train_supernets
+    from raynas.stages.data_record import DATA
+    from raynas.stages.training import train_all
     from raynas.training.workers import Workers
 
     def add_up(tensor: torch.Tensor) -> None:
@@ -333,22 +348,23 @@ def train_worker(values: dict[str, Any]) -> None:
 
     def asked() -> Stop | None:
         try:
-            request: Stop | None = ray.get(values["mailbox"].ask.remote(values["attempt"]), timeout=2)
+            request: Stop | None = ray.get(orders["mailbox"].ask.remote(orders["attempt"]), timeout=2)
         except ray.exceptions.RayError:  # the mailbox is lost, and starts again: the next question is answered
             return None
         return request
 
     context = ray.train.get_context()
     workers = Workers(context.get_world_rank(), context.get_world_size(), add_up)
-    config = parse_config(values["config"])
+    config, trainings = parse_config(orders["config"]), orders["trainings"]
     device = ray.train.torch.get_device()
     # Workers of a run whose driver was just killed may live for some seconds: wait for them.
-    with mirror_at(values["location"], f"worker-{workers.rank}", wait=60) as mirror:
+    with mirror_at(orders["location"], f"worker-{workers.rank}", wait=60) as mirror:
         if mirror.carries:
             if workers.rank == 0:
                 mirror.pull()
                 mirror.push()
             workers.add_up(torch.zeros(1, device=device))  # what worker 0 had not pushed is there now
-            mirror.pull("config.json", DATA, "supernet", weights=False)
-        task = make_task(config, skip=skipped_files(mirror.folder))  # this run's driver has opened every image
-        train_supernets(task, mirror, workers, device, requests=Requests(warning, asked))
+            places = [plan.folder for plan in trainings.plans(config)]
+            mirror.pull("config.json", DATA, *places, weights=False)
+        made = trainings.make(config, mirror.folder)
+        train_all(made, mirror, workers, device, config.train, requests=Requests(warning, asked))

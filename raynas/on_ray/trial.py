@@ -20,7 +20,8 @@ from raynas.on_ray.cluster import Needs, worker_resources
 from raynas.on_ray.session import on_ray
 from raynas.stages.evaluation import needs_training
 from raynas.stages.run import rank_run, run, train_shared
-from raynas.stages.train_supernet import DERIVED, is_trained
+from raynas.stages.supernet_records import DERIVED
+from raynas.stages.train_supernet import is_trained
 from raynas.storage.run_folder import METRICS as METRICS_FILE
 from raynas.storage.run_folder import NUMBER, PROGRESS, records, seed_folder, training_digest
 from raynas.sweep_metrics import SWEEP_METRICS, SweepMetric, TrialOutcome

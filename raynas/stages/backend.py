@@ -12,6 +12,7 @@ from raynas.config.run_config import RunConfig
 from raynas.fitness import Fitness
 from raynas.search_space import Architecture
 from raynas.stages.progress import Progress
+from raynas.stages.training import Trainings
 from raynas.storage.mirror import Mirror
 
 Stream: TypeAlias = Callable[[Sequence[Architecture]], Iterator[np.ndarray]]
@@ -21,10 +22,11 @@ Stream: TypeAlias = Callable[[Sequence[Architecture]], Iterator[np.ndarray]]
 class Backend(Protocol):
     """Where the work of a run is done that takes more than this process."""
 
-    def train(self, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
-        """Trains the supernets of the run, from their last checkpoints on, until they are done.
+    def train(self, trainings: Trainings, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
+        """Carries out trainings of the run, from their last checkpoints on, until they are done.
 
         Args:
+            trainings: What to train.
             mirror: The run's folder, and what carries its files.
             progress: Told what is waited for, and of failures.
             watch: Called twice a second.

@@ -11,17 +11,12 @@ from raynas.fitness.angle import SUMS, AngleOptions, sums_under_angle
 from raynas.fitness.benchmark_table import BenchmarkTable
 from raynas.search.alphas import before_skips, evenly
 from raynas.search_space import AdditiveTable, SearchSpace
+from raynas.stages.supernet_records import ALPHAS, ANGLE_TABLES, read_angle_tables, read_probabilities
 from raynas.stages.task import Task
-from raynas.stages.train_supernet import (
-    ALPHAS,
-    ANGLE_TABLES,
-    build_supernet,
-    is_trained,
-    read_angle_tables,
-    read_probabilities,
-)
-from raynas.storage.checkpoint import Checkpoint, DamagedCheckpoint, epoch_folder, load_checkpoint, probabilities_of
+from raynas.stages.train_supernet import build_supernet, is_trained
+from raynas.storage.checkpoint import Checkpoint, DamagedCheckpoint, epoch_folder, load_checkpoint
 from raynas.storage.run_folder import seed_folder
+from raynas.supernet.alphas import probabilities_of
 
 
 def trained_supernet(task: Task, base_seed: int) -> Checkpoint:
@@ -116,7 +111,8 @@ class RunContext:
             ValueError: If the supernet is not trained.
         """
         search = self._task.config.search
-        trained = probabilities_of(trained_supernet(self._task, base_seed))
+        checkpoint = trained_supernet(self._task, base_seed)
+        trained = probabilities_of(checkpoint.parts.get("alphas", {}))
         if search.most_skips is None:
             return trained
         assert search.derivation is not None

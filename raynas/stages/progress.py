@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from raynas.config.run_config import RunConfig
-from raynas.storage.run_folder import METRICS, NOTES, NUMBER, PROGRESS, Kind, lacking, seed_folder, whole_lines
+from raynas.storage.run_folder import METRICS, NOTES, NUMBER, PROGRESS, Kind, lacking, whole_lines
+from raynas.training.plan import Plan
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -27,11 +27,12 @@ LINE_SECONDS = 30.0
 class Progress:
     """Shows how far a stage is: on a terminal a bar with figures and time left; elsewhere lines, each written at once.
 
-    Elsewhere a stage that tells its milestones writes these, any other one what it shows, every `LINE_SECONDS`.
+    Elsewhere a stage with milestones writes a line for each of them. Any other stage writes what it shows, every
+    `LINE_SECONDS`.
     """
 
     def __init__(self, console: Console, description: str, *, milestones: bool = False) -> None:
-        """Takes the console to show it on, what happens first, and whether the stage tells its milestones."""
+        """Takes the console to show it on, what happens first, and whether the stage has milestones."""
         self._console = console
         self._milestones = milestones
         self._spoke = time.monotonic()
@@ -91,15 +92,22 @@ class Progress:
 class TrainingProgress(Progress):
     """Shows how far training is, wherever it runs, from what its first worker writes into the run folder."""
 
-    def __init__(self, config: RunConfig, folder: Path, console: Console) -> None:
-        """Takes the run's configuration and folder, and the console to show it on."""
-        super().__init__(console, "starting workers" if config.train.workers else "preparing to train", milestones=True)
-        self._config = config
+    def __init__(self, plans: Sequence[Plan], folder: Path, console: Console, description: str) -> None:
+        """Prepares to show the trainings of a stage.
+
+        Args:
+            plans: The trainings, of one kind.
+            folder: The run's folder.
+            console: Where to show it.
+            description: What happens first.
+        """
+        super().__init__(console, description, milestones=True)
+        self._plans = plans
         self._file, self._notes = folder / PROGRESS, folder / NOTES
         self._noted = len(whole_lines(self._notes))
         self._before = self._file.read_bytes() if self._file.exists() else None  # of a process that has ended
-        self._metrics = {seed: seed_folder(folder, seed) / METRICS for seed in config.base_seeds}
-        self._told = {seed: whole_lines(file) for seed, file in self._metrics.items()}
+        self._metrics = [folder / plan.folder / METRICS for plan in plans]
+        self._shown = [whole_lines(file) for file in self._metrics]
         self._left = threading.Event()
         self._watch = threading.Thread(target=self._refresh_until_left, name="progress", daemon=True)
 
@@ -115,13 +123,13 @@ class TrainingProgress(Progress):
         self._watch.join()
         super().__exit__(kind, value, traceback)
         self._show_notes()
-        self._tell_epochs()
+        self._show_epochs()
 
     def _refresh_until_left(self) -> None:
         while not self._left.wait(0.25):
             self._show_notes()
             if not self._console.is_terminal:
-                self._tell_epochs()
+                self._show_epochs()
             elif self._file.exists():
                 self._refresh()
 
@@ -132,41 +140,45 @@ class TrainingProgress(Progress):
             self.note(line)
         self._noted = len(lines)
 
-    def _tell_epochs(self) -> None:
-        """Says of epochs that have ended since; those that are trained again are told again."""
-        seeds, epochs = self._config.base_seeds, self._config.train.epochs
-        for number, (seed, file) in enumerate(self._metrics.items()):
-            lines, told = whole_lines(file), self._told[seed]
-            again = [old == new for old, new in zip(told, lines, strict=False)]
-            for line in lines[again.index(False) if False in again else len(again) :]:
-                metrics = _read(line, EPOCH_KEYS)
-                if metrics is None:
-                    continue  # damaged; the epoch is trained again
-                left = epochs * (len(seeds) - number) - metrics["epoch"] - 1
-                self.milestone(
-                    (f"seed {seed}  " if len(seeds) > 1 else "")
-                    + _figures(metrics, epochs)
-                    + (f"  {time_left(left * metrics.get('seconds', 0.0))}" if left else "")
-                )
-            self._told[seed] = lines
+    def _show_epochs(self) -> None:
+        """Writes a line for every epoch that has ended since, also for one that was trained again."""
+        for number, file in enumerate(self._metrics):
+            lines, shown = whole_lines(file), self._shown[number]
+            same = 0
+            while same < min(len(lines), len(shown)) and lines[same] == shown[same]:
+                same += 1
+            for line in lines[same:]:
+                self._show_epoch(number, line)
+            self._shown[number] = lines
+
+    def _show_epoch(self, number: int, line: str) -> None:
+        """Writes the line of an epoch of one training, if its record is not damaged."""
+        plan = self._plans[number]
+        metrics = _read(line, keys_of(plan))
+        if metrics is None:
+            return  # the epoch is trained again
+        epochs = plan.recipe.epochs * (len(self._plans) - number) - metrics["epoch"] - 1
+        text = figures_of(metrics, plan)
+        if len(self._plans) > 1:
+            text = f"{plan.name}  {text}"
+        if epochs:
+            text += f"  {time_left(epochs * metrics.get('seconds', 0.0))}"
+        self.milestone(text)
 
     def _refresh(self) -> None:
         content = self._file.read_bytes()
         if content == self._before:
             return
-        note = _read(content, {**EPOCH_KEYS, "step": int, "steps": int})
+        plan = self._plans[0]
+        note = _read(content, {**keys_of(plan), "step": int, "steps": int})
         if note is not None:  # else damaged; the next note takes its place
-            self.show("training the supernet", note["step"], note["steps"], _figures(note, self._config.train.epochs))
+            self.show(f"training {plan.subject}", note["step"], note["steps"], figures_of(note, plan))
 
 
-EPOCH_KEYS: dict[str, Kind] = {
-    "epoch": int,
-    "loss": NUMBER,
-    "accuracy": NUMBER,
-    "learning_rate": NUMBER,
-    "images_per_second": NUMBER,
-}
-"""What a line for people says of an epoch or a step."""
+def keys_of(plan: Plan) -> dict[str, Kind]:
+    """Returns what a line for people needs of an epoch or a step."""
+    metrics: dict[str, Kind] = {metric.name: NUMBER for metric in plan.metrics}
+    return {"epoch": int, **metrics, "learning_rate": NUMBER, plan.speed: NUMBER}
 
 
 def _read(text: str | bytes, keys: Mapping[str, Kind]) -> dict[str, Any] | None:
@@ -186,9 +198,10 @@ def time_left(seconds: float) -> str:
     return f"{minutes} min left" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min left"
 
 
-def _figures(metrics: Mapping[str, Any], epochs: int) -> str:
+def figures_of(metrics: Mapping[str, Any], plan: Plan) -> str:
     """Returns where training is, of a step or an epoch."""
+    values = "  ".join(metric.text.format(metrics[metric.name]) for metric in plan.metrics)
     return (
-        f"epoch {metrics['epoch'] + 1}/{epochs}  loss {metrics['loss']:.3f}  accuracy {metrics['accuracy']:.1f} %  "
-        f"rate {metrics['learning_rate']:.2g}  {metrics['images_per_second']:,.0f} images/s"
+        f"epoch {metrics['epoch'] + 1}/{plan.recipe.epochs}  {values}  rate {metrics['learning_rate']:.2g}  "
+        f"{metrics[plan.speed]:,.0f} {plan.samples}/s"
     )

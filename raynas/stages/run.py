@@ -28,7 +28,8 @@ from raynas.stages.rank import WHOLE, rank
 from raynas.stages.requests import Requests, Stop
 from raynas.stages.search import Result, check_search, search
 from raynas.stages.task import Task, as_searched
-from raynas.stages.train_supernet import SavedAndStopped, is_trained, saved_line, train_supernets
+from raynas.stages.train_supernet import SUPERNETS, is_trained, supernet_plans, train_supernets
+from raynas.stages.training import SavedAndStopped, saved_line
 from raynas.storage.mirror import RAY, Mirror, mirrored
 from raynas.storage.run_folder import (
     BESIDE_TRAINING,
@@ -107,11 +108,12 @@ def train(task: Task, mirror: Mirror, backend: Backend, console: Console, watch:
         console.print("supernet: trained before", highlight=False)
         return
     began = time.perf_counter()
-    with TrainingProgress(config, folder, console) as progress:
+    first = "starting workers" if config.train.workers else "preparing to train"
+    with TrainingProgress(supernet_plans(config), folder, console, first) as progress:
         if config.train.workers == 0:
             _train_here(task, mirror, watch)
         else:
-            backend.train(mirror, progress, watch)
+            backend.train(SUPERNETS, mirror, progress, watch)
     console.print(f"supernet: trained in {time.perf_counter() - began:.0f} s", highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""Checkpoints of a supernet: safetensors for the numbers, JSON for the rest. Nothing is ever unpickled."""
+"""Checkpoints of a training: safetensors for the numbers, JSON for the rest. Nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -7,48 +7,50 @@ import json
 import math
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
-from torch import Tensor, nn
+from torch import Tensor
 
+from raynas.messages import shortened
 from raynas.storage.run_folder import drop_unfinished, lacking, write_json, written_at_once
-from raynas.supernet.alphas import AlphaTraining
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A supernet as training left it.
+    """What a training goes on from.
 
     Attributes:
-        weights: Parameters and buffers of the supernet by name.
-        optimizer: Momentum by parameter name; empty for initial weights.
+        parts: Tensors by name, in the parts that the training named: ``weights``, ``optimizer``, ``sums`` and others.
         epochs: Epochs done.
-        alphas: Alphas of each choice and the state of their optimiser, by ``choice.name``; empty without alphas.
         steps: Steps done of the epoch that runs; 0 between two epochs.
-        sums: What these steps add up to, of ``weights`` and ``alphas``; empty between two epochs.
     """
 
-    weights: dict[str, Tensor]
-    optimizer: dict[str, Tensor]
+    parts: dict[str, dict[str, Tensor]]
     epochs: int
-    alphas: dict[str, Tensor]
-    steps: int
-    sums: dict[str, Tensor]
+    steps: int = 0
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers of the module by name."""
+        return self.parts["weights"]
+
+    @property
+    def sums(self) -> dict[str, Tensor]:
+        """What the steps of the epoch that runs add up to; empty between two epochs."""
+        return self.parts.get("sums", {})
 
 
 CHECKSUMS = "SHA256SUMS"
-"""The file of a checkpoint that tells whether the others are what was written, as `sha256sum --check` reads it."""
+"""The file of a checkpoint with the checksums of the others, as `sha256sum --check` reads it."""
 
 
-PARTS = ("weights", "optimizer", "alphas", "sums")
-"""What a checkpoint may hold: a file ``PART.safetensors`` each."""
+PART = r"[a-z][a-z_]*"
+"""What a part may be called: it is the file ``PART.safetensors``."""
 
 
 class DamagedCheckpoint(RuntimeError):
@@ -57,49 +59,27 @@ class DamagedCheckpoint(RuntimeError):
 
 def save_checkpoint(
     folder: Path,
-    supernet: nn.Module,
-    optimizer: torch.optim.Optimizer | None,
-    epochs: int,
-    steps: int,
+    parts: Mapping[str, Mapping[str, Tensor]],
     about: Mapping[str, Any],
-    alphas: AlphaTraining | None = None,
+    *,
+    epochs: int = 0,
+    steps: int = 0,
     steps_of_epoch: int = 0,
-    sums: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Writes a checkpoint at once.
 
     Args:
         folder: The folder to become the checkpoint.
-        supernet: Whose weights to keep.
-        optimizer: Whose momentum to keep; None for initial weights, which need none.
+        parts: Tensors by name, in parts.
+        about: What the weights belong to (space, data, classes, seed), compared when they are loaded.
         epochs: Epochs done.
         steps: Steps done since the training began.
-        about: What the weights belong to (space, data, classes, seed), compared when they are loaded.
-        alphas: Whose alphas and optimiser to keep, if there are any.
         steps_of_epoch: Steps done of the epoch that runs; 0 between two epochs.
-        sums: What these steps add up to over all workers, of ``weights`` and ``alphas``.
     """
-    parts = {"weights": _plain(supernet.state_dict())}
-    if optimizer is not None:
-        momentum = {
-            name: optimizer.state[parameter]["momentum_buffer"]
-            for name, parameter in supernet.named_parameters()
-            if optimizer.state.get(parameter, {}).get("momentum_buffer") is not None
-        }
-        parts["optimizer"] = _plain(momentum)
-    if alphas is not None:
-        parts["alphas"] = _plain(
-            {
-                f"{number}.{name}": tensor
-                for number, alpha in enumerate(alphas.alphas)
-                for name, tensor in {"alpha": alpha, **alphas.optimizer.state.get(alpha, {})}.items()
-            }
-        )
-    if sums is not None:
-        parts["sums"] = _plain(sums)
+    assert all(re.fullmatch(PART, name) for name in parts)
     with written_at_once(folder) as temporary:
         for name, tensors in parts.items():
-            (temporary / f"{name}.safetensors").write_bytes(save(tensors))
+            (temporary / f"{name}.safetensors").write_bytes(save(_plain(tensors)))
         position = {"epochs": epochs, "steps": steps, "steps_of_epoch": steps_of_epoch}
         write_json(temporary / "checkpoint.json", {"format": 2, "parts": list(parts), **position, **about})
         checksums = (f"{_checksum(file)}  {file.name}\n" for file in sorted(temporary.iterdir()))
@@ -118,15 +98,18 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
     """Returns the checkpoint that lies in `folder`.
 
     Raises:
-        ValueError: If it belongs to another supernet than `about` says.
+        ValueError: If it belongs to another training than `about` says.
         DamagedCheckpoint: If a part of it is missing or not what was written.
     """
     try:
         stored = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
         if (lack := lacking(stored, {"parts": list, "epochs": int})) is not None:
             raise DamagedCheckpoint(f"{folder} is damaged (checkpoint.json: {lack})")
-        if not set(stored.get("parts", ())) <= {*PARTS}:
-            raise DamagedCheckpoint(f"{folder} is damaged (checkpoint.json names other parts than {', '.join(PARTS)})")
+        if not _are_parts(stored["parts"]):
+            got = shortened(json.dumps(stored["parts"]))
+            raise DamagedCheckpoint(
+                f"{folder} is damaged (checkpoint.json: expected names of parts, weights among them, got {got})"
+            )
         if stored.get("format") != 1:  # which had no checksums
             sums = (folder / CHECKSUMS).read_text(encoding="utf-8").split("\n")
             for name in ("checkpoint.json", *(f"{part}.safetensors" for part in stored.get("parts", ()))):
@@ -141,29 +124,28 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
                 f"{folder} holds weights of {key} {json.dumps(stored.get(key))}, this run has {json.dumps(wanted)}; "
                 "give this run its own name"
             )
-    return Checkpoint(
-        tensors["weights"],
-        tensors.get("optimizer", {}),
-        stored["epochs"],
-        tensors.get("alphas", {}),
-        stored.get("steps_of_epoch", 0),  # checkpoints that do not say it are older than the middle
-        tensors.get("sums", {}),
-    )
+    # Checkpoints that do not say the steps are of a version that saved between two epochs only.
+    return Checkpoint(tensors, stored["epochs"], stored.get("steps_of_epoch", 0))
+
+
+def _are_parts(names: Sequence[object]) -> bool:
+    """Returns whether these are names of parts, with the weights among them."""
+    return "weights" in names and all(isinstance(name, str) and re.fullmatch(PART, name) for name in names)
 
 
 def latest_checkpoint(
     folder: Path, about: Mapping[str, Any], say: Callable[[str], None], recorded: float = math.inf
 ) -> Checkpoint | None:
-    """Returns the newest checkpoint of a supernet that is whole, or None; those that are passed over are said.
+    """Returns the newest checkpoint of a training that is whole, or None; those that are passed over are said.
 
     Args:
-        folder: The supernet's folder.
+        folder: The training's folder.
         about: What the weights must belong to.
         say: Takes a line for the user.
         recorded: The epochs of which there are records; going on from a later checkpoint would lose the others'.
 
     Raises:
-        ValueError: If it belongs to another supernet than `about` says, or every checkpoint is later than the records.
+        ValueError: If it belongs to another training than `about` says, or every checkpoint is later than the records.
     """
     later = None
     for candidate in reversed(checkpoint_folders(folder)):
@@ -185,12 +167,12 @@ def latest_checkpoint(
 
 
 def drop_checkpoints(folder: Path, keep: int, newest: Path | None = None) -> None:
-    """Removes all but the `keep` newest checkpoints of a supernet, and what killed processes left half-written.
+    """Removes all but the `keep` newest checkpoints of a training, and what killed processes left half-written.
 
     The initial weights always stay.
 
     Args:
-        folder: The supernet's folder.
+        folder: The training's folder.
         keep: How many to keep.
         newest: The one that was written last: those after it were damaged, and have been passed over.
     """
@@ -208,43 +190,9 @@ def epoch_folder(folder: Path, epochs: int, steps: int = 0) -> Path:
 
 
 def checkpoint_folders(folder: Path) -> list[Path]:
-    """Returns the checkpoints of a supernet, the oldest first: between two epochs, and in the middle of one."""
+    """Returns the checkpoints of a training, the oldest first: between two epochs, and in the middle of one."""
     found = folder.iterdir() if folder.exists() else ()
     names = ((re.fullmatch(r"epoch_(\d{5,})(?:_step_(\d{5,}))?", path.name), path) for path in found)
     return [
         path for _, path in sorted((tuple(int(n or 0) for n in name.groups()), path) for name, path in names if name)
     ]
-
-
-def restore(
-    checkpoint: Checkpoint,
-    supernet: nn.Module,
-    optimizer: torch.optim.Optimizer | None = None,
-    alphas: AlphaTraining | None = None,
-) -> None:
-    """Puts a checkpoint's weights in place, and its momentum and alphas where there is something to take them."""
-    supernet.load_state_dict(checkpoint.weights)
-    if optimizer is not None:
-        for name, parameter in supernet.named_parameters():
-            if name in checkpoint.optimizer:
-                momentum = torch.empty_like(parameter).copy_(checkpoint.optimizer[name])
-                optimizer.state[parameter]["momentum_buffer"] = momentum
-    if alphas is not None and checkpoint.alphas:
-        for number, alpha in enumerate(alphas.alphas):
-            states = {
-                key.partition(".")[2]: tensor
-                for key, tensor in checkpoint.alphas.items()
-                if key.startswith(f"{number}.")
-            }
-            with torch.no_grad():
-                alpha.copy_(states.pop("alpha"))
-            if states:
-                alphas.optimizer.state[alpha] = {
-                    name: tensor if name == "step" else tensor.to(alpha) for name, tensor in states.items()
-                }
-
-
-def probabilities_of(checkpoint: Checkpoint) -> list[np.ndarray]:
-    """Returns softmax(alpha) of each choice, float64, that a checkpoint holds; none of a training without alphas."""
-    found = sorted((int(key.partition(".")[0]), key) for key in checkpoint.alphas if key.endswith(".alpha"))
-    return [torch.softmax(checkpoint.alphas[key].double(), dim=0).numpy() for _, key in found]

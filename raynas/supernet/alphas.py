@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from raynas.search_space import SearchSpace
+from raynas.supernet.alpha_recipe import AlphaRecipe
 from raynas.supernet.architecture_gradients import (
     GRADIENTS,
     ArchitectureGradient,
@@ -26,35 +28,8 @@ from raynas.training.workers import Batches, Workers
 def initial_alphas(space: SearchSpace, seed: int, dtype: torch.dtype = torch.float32) -> list[nn.Parameter]:
     """Returns alphas near zero, one vector per choice, a function of the seed alone: 0.001 times normal numbers."""
     generator = torch.Generator().manual_seed(seed)
-    drawn = [torch.randn(len(choice.candidates), generator=generator) for choice in space.choices]
-    return [nn.Parameter(1e-3 * one.to(dtype)) for one in drawn]
-
-
-@dataclass(frozen=True)
-class AlphaRecipe:
-    """Hyper-parameters of the alphas' steps; the defaults are those of DARTS (Liu et al. 2019), GDAS and Amended-DARTS.
-
-    Attributes:
-        gradient: Which gradient, a name of `GRADIENTS`.
-        eta: The amending coefficient (Amended-DARTS, Bi et al. 2020, Eq. 7).
-        radius: Radius of finite differences in second derivatives; None for exact ones.
-        learning_rate: Learning rate of Adam.
-        betas: Decay rates of Adam's two averages.
-        weight_decay: L2 penalty.
-        clip_norm: Bound on the norm of the gradient; None for none.
-        before_weights: Whether an alphas' step comes before the weights' step on the same batch (DARTS), or after it.
-        first_epoch: Epochs during which the alphas rest (PC-DARTS: 15).
-    """
-
-    gradient: str = "first"
-    eta: float = 0.1
-    radius: float | None = None
-    learning_rate: float = 3e-4
-    betas: tuple[float, float] = (0.5, 0.999)
-    weight_decay: float = 1e-3
-    clip_norm: float | None = None
-    before_weights: bool = False
-    first_epoch: int = 0
+    samples = [torch.randn(len(choice.candidates), generator=generator) for choice in space.choices]
+    return [nn.Parameter(1e-3 * sample.to(dtype)) for sample in samples]
 
 
 def gradient_of(
@@ -67,7 +42,7 @@ def gradient_of(
     summed: Summed = list,
 ) -> ArchitectureGradient:
     """Returns the gradient that a recipe names; `step` says which step of SGD the weights would take."""
-    rule = GRADIENTS.row(recipe.gradient)
+    rule = GRADIENTS.row(recipe.gradient or "first")
     return rule.gradient(GradientProblem(train_loss, search_loss, weights, alphas, recipe, step, summed))
 
 
@@ -125,9 +100,10 @@ class AlphaTraining:
             temperature: Temperature of a step, to be reported.
         """
         self.alphas = list(alphas)
-        self.before_weights = recipe.before_weights
+        self.before_weights = bool(recipe.before_weights)
+        beta1, beta2 = recipe.betas
         self.optimizer = torch.optim.Adam(
-            self.alphas, lr=recipe.learning_rate, betas=recipe.betas, weight_decay=recipe.weight_decay
+            self.alphas, lr=recipe.learning_rate, betas=(beta1, beta2), weight_decay=recipe.weight_decay
         )
         self._batches, self._route, self._recipe = batches, route, recipe
         self._train_objective = objective
@@ -194,6 +170,26 @@ class AlphaTraining:
         self._sums += torch.stack([losses.double(), right.double(), right.new_tensor(len(search_labels)).double()])
         self._norms += torch.cat([gradient.figures.double(), self._norms.new_ones(1)])
 
+    def state(self) -> dict[str, Tensor]:
+        """Returns the alphas and the state of their optimiser, by ``choice.name``."""
+        found: dict[str, Tensor] = {}
+        for number, alpha in enumerate(self.alphas):
+            found[f"{number}.alpha"] = alpha
+            for name, tensor in self.optimizer.state.get(alpha, {}).items():
+                found[f"{number}.{name}"] = tensor
+        return found
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on from what `state` returned; from the alphas as they are where it is empty."""
+        for full_name, tensor in state.items():
+            number, _, name = full_name.partition(".")
+            alpha = self.alphas[int(number)]
+            if name == "alpha":
+                with torch.no_grad():
+                    alpha.copy_(tensor)
+            else:  # the count of steps stays where Adam keeps it: on the CPU
+                self.optimizer.state[alpha][name] = tensor if name == "step" else tensor.to(alpha)
+
     def sums(self, workers: Workers) -> Tensor:
         """Returns what `take_metrics` would be made of now, for `restore_sums`.
 
@@ -238,3 +234,9 @@ def _endless(batches: Batches, step: int, workers: Workers) -> Iterator[tuple[Te
     while True:
         yield from batches.epoch(epoch, first_step, workers.rank, workers.world)
         epoch, first_step = epoch + 1, 0
+
+
+def probabilities_of(state: Mapping[str, Tensor]) -> list[np.ndarray]:
+    """Returns softmax(alpha) of each choice, float64, of what `AlphaTraining.state` returned; none of nothing."""
+    numbers = sorted(int(name.partition(".")[0]) for name in state if name.endswith(".alpha"))
+    return [torch.softmax(state[f"{number}.alpha"].double(), dim=0).numpy() for number in numbers]

@@ -12,8 +12,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from raynas.training.recipe import Recipe
+
 Outputs: TypeAlias = Tensor | tuple[Tensor, Tensor]
-"""What a supernet returns: logits, and in training mode those of an auxiliary tower too, where it has one."""
+"""What a network returns: logits, and in training mode those of an auxiliary tower too, where it has one."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Objective:
     Attributes:
         batch_size: What the sum over the images is divided by: those of all workers together; None for those at hand.
         label_smoothing: Share of the target that is spread evenly over all labels.
-        auxiliary_weight: Weight of the loss of an auxiliary tower, where the supernet has one.
+        auxiliary_weight: Weight of the loss of an auxiliary tower, where the network has one.
         bfloat16: Whether forward and backward run under bfloat16 autocast.
     """
 
@@ -31,6 +33,11 @@ class Objective:
     label_smoothing: float = 0.0
     auxiliary_weight: float = 0.0
     bfloat16: bool = False
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Objective:
+        """Returns what a recipe minimises."""
+        return cls(recipe.batch_size, recipe.label_smoothing, recipe.auxiliary_weight, recipe.precision == "bfloat16")
 
     def evaluate(self, network: Callable[[], Outputs], labels: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the objective, ``()``, and the logits, ``(batch, labels)`` in 32 bits or more.
@@ -58,6 +65,14 @@ CROSS_ENTROPY = Objective()
 
 def _wide(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+@torch.no_grad()
+def classification_sums(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns the sum of the cross-entropies without label smoothing, and the right predictions, ``(2,)`` float64."""
+    losses = F.cross_entropy(logits, labels, reduction="sum")
+    right = (logits.argmax(dim=1) == labels).sum()
+    return torch.stack([losses.double(), right.double()])
 
 
 @contextmanager

@@ -28,4 +28,4 @@ def linear(position: float, length: float, highest: float, lowest: float) -> flo
 
 
 SCHEDULES: dict[str, Callable[[float, float, float, float], float]] = {"cosine": cosine, "linear": linear}
-"""Schedules by the name `train.schedule` uses; each takes position, length, highest and lowest rate."""
+"""Schedules by the name that recipes use; each takes position, length, highest and lowest rate."""

@@ -8,19 +8,16 @@ from raynas.algorithms import ALGORITHMS
 from raynas.config.explain import check_arguments
 from raynas.config.nested import flatten, set_key
 from raynas.config.reading import load_config
-from raynas.config.run_config import EXECUTION_KEYS, RunConfig, parse_config
-from raynas.config.train_section import AlphasSection, TrainSection
+from raynas.config.run_config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, parse_config
 from raynas.data import DATASETS, LABELS
 from raynas.fitness import FITNESSES
 from raynas.search import SEARCHERS
 from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.stages.train_supernet import alpha_recipe_of
-from raynas.supernet.alphas import AlphaRecipe
+from raynas.supernet.alpha_recipe import AlphaRecipe
 from raynas.supernet.architecture_gradients import GRADIENTS
-from raynas.supernet.one_shot import DECAYED, Recipe
 from raynas.supernet.routes import GATES, SAMPLINGS
-from raynas.training.schedules import SCHEDULES
+from raynas.training.recipe import Recipe
 
 MINIMAL = "space: {name: nasbench201}\ndata: {name: digits}\n"
 
@@ -39,8 +36,6 @@ def members(section: type, key: str) -> set[str]:
 
 
 def test_the_words_of_a_run_file_are_the_names_of_the_parts() -> None:
-    assert members(TrainSection, "schedule") == set(SCHEDULES)
-    assert members(TrainSection, "decay_on") == set(DECAYED)
     for row in ALGORITHMS.rows().values():
         assert row.search in SEARCHERS.names()
         assert row.fitness in FITNESSES.names()
@@ -51,32 +46,18 @@ def test_the_defaults_are_those_of_the_paper_and_of_the_recipe(tmp_path: Path) -
     assert (train.epochs, train.batch_size) == (250, 64)
     assert (train.learning_rate, train.min_learning_rate, train.momentum) == (0.025, 0.001, 0.9)
     assert (train.weight_decay, train.nesterov) == (5e-4, True)
-    recipe = Recipe()
-    for key in set(Recipe.__dataclass_fields__) & set(TrainSection.model_fields):
-        assert getattr(train, key) == getattr(recipe, key)
 
 
-def test_every_key_of_the_alphas_reaches_their_training_and_has_its_default(tmp_path: Path) -> None:
-    """But for what is said of the routes: gates, temperatures, idle; and for what a row fills in."""
-    of_routes = {"gates", "temperature", "temperature_schedule", "idle"}
-    assert set(AlphasSection.model_fields) - of_routes == set(AlphaRecipe.__dataclass_fields__)
-    assert alpha_recipe_of(load(tmp_path, MINIMAL, "algorithm=gdas")) == AlphaRecipe()
-    changes = {
-        "gradient": "amended",
-        "eta": 0.2,
-        "radius": 0.01,
-        "learning_rate": 0.5,
-        "betas": [0.1, 0.2],
-        "weight_decay": 0.3,
-        "clip_norm": 5.0,
-        "before_weights": True,
-        "first_epoch": 7,
-    }
-    overrides = [f"alphas.{key}={value}" for key, value in changes.items()]
-    assert alpha_recipe_of(load(tmp_path, MINIMAL, "algorithm=gdas", *overrides)) == AlphaRecipe(
-        **{**changes, "betas": (0.1, 0.2)}  # type: ignore[arg-type]
-    )
-    assert changes.keys() == AlphaRecipe.__dataclass_fields__.keys()
+def test_the_sections_are_the_options_of_the_trainings(tmp_path: Path) -> None:
+    """So a key of a recipe is a key of the run file, and reaches the training as it is."""
+    config = load(tmp_path, MINIMAL, "algorithm=gdas", "train.momentum=0.5", "alphas.betas=[0.1, 0.2]")
+    assert isinstance(config.train, Recipe) and isinstance(config.alphas, AlphaRecipe)
+    assert (config.train.momentum, config.alphas.betas) == (0.5, [0.1, 0.2])
+    filled = {"gradient": "first", "before_weights": False}
+    defaults = [(Recipe(), config.train, {"momentum": 0.5}), (AlphaRecipe(), config.alphas, {"betas": [0.1, 0.2]})]
+    for recipe, section, changes in defaults:
+        for key, value in recipe.model_dump().items():
+            assert getattr(section, key) == {**filled, **changes}.get(key, value), key
 
 
 def test_what_a_file_leaves_open_comes_from_its_algorithm(tmp_path: Path) -> None:
@@ -445,9 +426,31 @@ def test_a_file_without_a_block_has_no_quick_form(tmp_path: Path) -> None:
         load(tmp_path, MINIMAL, quick=True)
 
 
-def test_execution_keys_are_keys() -> None:
+def test_execution_keys_are_keys_that_say_where_and_how() -> None:
     everything = flatten(parse_config({"name": "x", "space": {"name": "y"}, "data": {"name": "digits"}}).model_dump())
-    assert EXECUTION_KEYS <= set(everything)
+    assert ROUNDING_KEYS < EXECUTION_KEYS < set(everything)
+    rounding = {f"train.{key}" for key in ("workers", "cpus_per_worker", "use_gpu")}
+    assert rounding | {"search.cpus_per_evaluator", "search.gpus_per_evaluator"} == ROUNDING_KEYS
+    others = {"name", "storage_path", "address", "local_cpus", "report", "data.path", "data.loader_workers"}
+    others |= {"search.evaluators", "benchmark.path", "train.reuse", "train.resource", "train.max_failures"}
+    others |= {f"train.{key}" for key in ("deterministic", "checkpoint_every", "checkpoint_minutes")}
+    assert EXECUTION_KEYS == ROUNDING_KEYS | others | {"train.keep_checkpoints"}
+
+
+@pytest.mark.parametrize(
+    ("key", "names"),
+    [
+        ("train.schedule", "'cosine' or 'linear'"),
+        ("train.schedule_every", "'epoch' or 'step'"),
+        ("train.decay_on", "'all', 'convolutions' or 'weights'"),
+        ("train.precision", "'float32' or 'bfloat16'"),
+        ("train.initialisation", "'normal' or 'uniform'"),
+        ("alphas.temperature_schedule", "'linear' or 'exponential'"),
+    ],
+)
+def test_names_that_are_stated_beside_the_code_are_listed_in_the_message(tmp_path: Path, key: str, names: str) -> None:
+    with pytest.raises(ValueError, match=rf"^{key}: expected {names}, got 'other'$"):
+        load(tmp_path, MINIMAL, f"{key}=other")
 
 
 @pytest.mark.parametrize("key", ["train.learning_rate", "data.lighting", "search.limits.max_parameters", "alphas.eta"])

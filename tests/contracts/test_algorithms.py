@@ -13,9 +13,15 @@ from raynas.spaces.darts import Darts
 from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.spaces.quadruples import Quadruples
-from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, initial_alphas
-from raynas.supernet.one_shot import Recipe, make_optimizer, train_supernet
+from raynas.supernet.alpha_recipe import AlphaRecipe
+from raynas.supernet.alphas import AlphaTraining, initial_alphas
+from raynas.supernet.one_shot import OneShot
 from raynas.supernet.routes import GATES, SAMPLINGS, Routing
+from raynas.training.loop import train
+from raynas.training.objective import Objective
+from raynas.training.optimizers import make_optimizer
+from raynas.training.plan import Plan
+from raynas.training.recipe import Recipe
 
 SPACES = {
     "nasbench201": NasBench201(channels=2, cells=1),
@@ -68,9 +74,10 @@ def trained(name, space, eta=1e-6):
             Batches(1),
             routing.of_alphas,
             AlphaRecipe(gradient=row.gradient, eta=eta, before_weights=row.before_weights),
-            objective=recipe.objective,
+            objective=Objective.of(recipe),
         )
-    train_supernet(supernet, make_optimizer(supernet, recipe), Batches(0), routing.of_weights, recipe, alphas=alphas)
+    optimizer = make_optimizer(supernet, recipe)
+    train(OneShot(supernet, optimizer, Batches(0), routing.of_weights, recipe, alphas=alphas), Plan("-", "-", recipe))
     return before, supernet.state_dict(), None if alphas is None else [alpha.detach() for alpha in alphas.alphas]
 
 

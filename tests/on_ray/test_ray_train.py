@@ -23,7 +23,8 @@ from raynas.on_ray.trainer import Failure, _Attempt, _failure, fit, taken_back
 from raynas.stages.progress import Progress
 from raynas.stages.requests import Stop
 from raynas.stages.signals import Noted
-from raynas.stages.train_supernet import SavedAndStopped
+from raynas.stages.train_supernet import SUPERNETS
+from raynas.stages.training import SavedAndStopped
 from raynas.storage.mirror import Mirror
 from raynas.storage.ownership import Busy
 from tests.stages.runs import small_run
@@ -69,7 +70,7 @@ def test_no_trainer_is_begun_in_a_folder_that_cannot_be_written(tmp_path: Path) 
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match=f"Not a directory: '{tmp_path}/file/ray'"):
         config, mirror = load_config(small_run(tmp_path)), Mirror(tmp_path / "file")
-        _Attempt(config, mirror, Progress(Console(), "-"), Room(config, 1), None, Noted())
+        _Attempt(config, SUPERNETS, mirror, Progress(Console(), "-"), Room(config, 1), None, Noted())
 
 
 def test_a_supernet_that_another_process_works_on_is_a_failure_that_is_tried_again() -> None:
@@ -100,9 +101,11 @@ class Ends:
         self._place, self._saves, self._signal_at = folder / "supernet/seed_0", saves, signal_at
         self.number = 0
 
-    def __call__(self, config: object, mirror: object, progress: object, room: object, mailbox: object, signal: Noted):  # type: ignore[no-untyped-def]
+    def __call__(self, *arguments: object):  # type: ignore[no-untyped-def]
         self.number += 1
         if self.number == self._signal_at:
+            signal = arguments[-1]
+            assert isinstance(signal, Noted)
             signal.number = SIGTERM
         if self._saves:
             (self._place / f"epoch_00000_step_{self.number:05d}").mkdir(parents=True)
@@ -120,7 +123,7 @@ def ended(folder: Path, monkeypatch: pytest.MonkeyPatch, ends: Ends, **train: ob
     monkeypatch.setattr(ray_train, "training_room", lambda config: nullcontext(Room(config, 1)))
     monkeypatch.setattr("ray.kill", lambda actor: None)
     with (folder / "said").open("w") as stream, Progress(Console(file=stream), "") as progress:
-        fit(config, Mirror(folder), progress, lambda: None)
+        fit(config, SUPERNETS, Mirror(folder), progress, lambda: None)
     return (folder / "said").read_text().splitlines()
 
 
@@ -181,7 +184,7 @@ def test_a_signal_waits_for_workers_that_train_but_not_for_ever(
     trainer, clock = Trainer(monkeypatch, trains), [0.0]
     config, signal = load_config(small_run(tmp_path)), Noted()
     monkeypatch.setattr(ray_train.time, "monotonic", lambda: clock[0])
-    attempt = _Attempt(config, Mirror(tmp_path), Progress(Console(), "-"), Room(config, 1), trainer, signal)
+    attempt = _Attempt(config, SUPERNETS, Mirror(tmp_path), Progress(Console(), "-"), Room(config, 1), trainer, signal)
 
     def watch() -> None:
         clock[0] += 0.5
@@ -199,7 +202,7 @@ def test_a_larger_trainer_is_asked_for_until_the_workers_stop(tmp_path: Path, mo
     room = Room(config, 2)
     monkeypatch.setattr(room, "watch", lambda: 5 if clock[0] >= 10 else 0)
     monkeypatch.setattr(ray_train.time, "monotonic", lambda: clock[0])
-    attempt = _Attempt(config, Mirror(tmp_path), Progress(Console(), "-"), room, trainer, Noted())
+    attempt = _Attempt(config, SUPERNETS, Mirror(tmp_path), Progress(Console(), "-"), room, trainer, Noted())
 
     def watch() -> None:
         clock[0] += 0.5

@@ -24,12 +24,14 @@ import torch.nn.functional as F
 from supernet_step import live_multiply_adds, peak_kernels, timed
 
 from raynas.spaces.nasbench201 import GRAPH, NONE, POOL, SKIP, NasBench201
-from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, initial_alphas
+from raynas.supernet.alpha_recipe import AlphaRecipe
+from raynas.supernet.alphas import AlphaTraining, initial_alphas
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import hard_samples, mixture, single_path
-from raynas.supernet.one_shot import Recipe, make_optimizer
 from raynas.supernet.routes import uniform_paths
 from raynas.training.objective import Objective
+from raynas.training.optimizers import make_optimizer
+from raynas.training.recipe import Recipe
 from raynas.training.workers import ALONE
 
 FORWARD, WITHOUT_WEIGHTS, WHOLE = 1, 2, 3
@@ -170,7 +172,7 @@ def raynas_step(space, row, options, dtype):
         alphas,
         batch,
         of_alphas,
-        AlphaRecipe(row.gradient, ETA, row.radius, weight_decay=0.0),
+        AlphaRecipe(gradient=row.gradient, eta=ETA, radius=row.radius, weight_decay=0.0),
         objective=objective,
     )
 

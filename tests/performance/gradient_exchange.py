@@ -25,9 +25,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.supernet.one_shot import Recipe, add_up_gradients, make_optimizer
 from raynas.supernet.routes import Routing
-from raynas.training.workers import Workers
+from raynas.training.optimizers import make_optimizer
+from raynas.training.recipe import Recipe
+from raynas.training.workers import Workers, add_up_gradients
 
 SPACES = {
     "nasbench201, C 16, N 5, 32 x 32, 16 images a rank": (NasBench201(channels=16, cells=5), 32, 16, 10),

@@ -32,7 +32,8 @@ from raynas.search_space import as_array, sample
 from raynas.spaces.mobilenet import MobileNet
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import single_path
-from raynas.supernet.one_shot import Recipe, make_optimizer
+from raynas.training.optimizers import make_optimizer
+from raynas.training.recipe import Recipe
 
 IMAGES, EPOCHS, RESOLUTION, CLASSES = 1_281_167, 120, 224, 1000
 INNER = 300e9  # bytes a second between the GPUs of a node

@@ -24,8 +24,9 @@ from raynas.spaces.operations import AvgPool3x3
 from raynas.supernet.choice_block import Zero
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import single_path
-from raynas.supernet.one_shot import Recipe, make_optimizer
 from raynas.supernet.routes import uniform_paths
+from raynas.training.optimizers import make_optimizer
+from raynas.training.recipe import Recipe
 
 
 def plain_forward(supernet, images, architecture):

@@ -14,7 +14,8 @@ from raynas.spaces.nasbench201 import NasBench201
 from raynas.spaces.operations import AvgPool3x3
 from raynas.supernet.architecture_gradients import first_order, loss_on
 from raynas.supernet.gates import Gate, hard_samples, mixture, single_path
-from raynas.supernet.one_shot import Recipe, make_optimizer
+from raynas.training.optimizers import make_optimizer
+from raynas.training.recipe import Recipe
 from tests.spaces.textbook import PATHS, Textbook, one_hot
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}

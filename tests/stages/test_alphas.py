@@ -18,7 +18,7 @@ from raynas.cli import main
 from raynas.config.reading import load_config
 from raynas.search_space import all_architectures
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.stages import train_supernet as train_stage
+from raynas.stages import supernet_records, training
 from raynas.stages.task import make_task
 from raynas.stages.train_supernet import routing_of
 from raynas.supernet.alphas import initial_alphas
@@ -187,21 +187,21 @@ class Interruption:
         monkeypatch.setattr(owner, name, stopping)
 
 
-LOGBOOK = train_stage._Logbook
+RECORDS = supernet_records.SupernetRecords
 
 
 @pytest.mark.parametrize(
     ("algorithm", "owner", "name", "number", "after"),
     [
-        ("gdas", LOGBOOK, "write_alphas", 1, True),  # before the first epoch
-        ("gdas", LOGBOOK, "write_alphas", 2, True),  # after the first, of which there is no checkpoint
-        ("gdas", LOGBOOK, "write_alphas", 4, False),  # after a checkpoint
-        ("gdas", train_stage, "save_checkpoint", 2, False),  # between an epoch's log and its checkpoint
-        ("gdas", train_stage, "save_checkpoint", 2, True),
-        ("gdas", train_stage, "save_checkpoint", 3, False),  # of the last epoch
-        ("gdas", train_stage, "append_text", 7, False),  # between alphas.npy and the line of what they stand for
-        ("darts", train_stage, "save_checkpoint", 3, False),
-        ("setn", train_stage, "save_checkpoint", 3, False),
+        ("gdas", RECORDS, "write", 1, True),  # before the first epoch
+        ("gdas", RECORDS, "write", 2, True),  # after the first, of which there is no checkpoint
+        ("gdas", RECORDS, "write", 4, False),  # after a checkpoint
+        ("gdas", training, "save_checkpoint", 2, False),  # between an epoch's log and its checkpoint
+        ("gdas", training, "save_checkpoint", 2, True),
+        ("gdas", training, "save_checkpoint", 3, False),  # of the last epoch
+        ("gdas", supernet_records, "append_text", 5, False),  # between alphas.npy and the line of what they stand for
+        ("darts", training, "save_checkpoint", 3, False),
+        ("setn", training, "save_checkpoint", 3, False),
     ],
     ids=lambda one: getattr(one, "__name__", str(one)).rpartition(".")[2],
 )
@@ -281,7 +281,7 @@ def test_second_derivatives_are_interrupted_without_a_trace_too(
         file = alpha_run(tmp_path / name, algorithm)
         if name == "interrupted":
             with monkeypatch.context() as patched:
-                Interruption(patched, train_stage, "save_checkpoint", 3, False)
+                Interruption(patched, training, "save_checkpoint", 3, False)
                 assert main(["run", str(file)]) == 130
         assert main(["run", str(file)]) == 0
         outcomes.append(outcome(tmp_path / name))

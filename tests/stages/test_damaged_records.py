@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raynas.spaces.nasbench201 import NasBench201
+from raynas.stages.logbook import numbered_lines
 from raynas.stages.rank import _read_scores
-from raynas.stages.train_supernet import _recorded_epochs, read_alphas, read_angle_tables
+from raynas.stages.supernet_records import SupernetRecords, read_alphas, read_angle_tables
 from raynas.storage.checkpoint import DamagedCheckpoint, load_checkpoint
 from raynas.storage.run_folder import NUMBER, read_json, records
 from tests.stages.runs import small_run
@@ -38,6 +40,12 @@ def supernet(folder: Path, **lines: str) -> Path:
     return folder
 
 
+def recorded_epochs(folder: Path) -> float:
+    """Returns the epochs that all records of a supernet with alphas hold."""
+    records = SupernetRecords(folder, NasBench201(), "with_none")
+    return min(numbered_lines(folder / "metrics.jsonl", "epoch"), records.epochs())
+
+
 NOT_RIGHT = (
     "null",
     "3",
@@ -53,8 +61,8 @@ NOT_RIGHT = (
 @pytest.mark.parametrize("text", NOT_RIGHT)
 @pytest.mark.parametrize(("name", "whole"), [("metrics", 1), ("angle_tables", 1), ("derived", 0)])
 def test_training_goes_on_from_before_the_first_damaged_line(tmp_path: Path, name: str, whole: int, text: str) -> None:
-    assert _recorded_epochs(supernet(tmp_path), alphas=True) == 3
-    assert _recorded_epochs(supernet(tmp_path, **{name: text}), alphas=True) == whole
+    assert recorded_epochs(supernet(tmp_path)) == 3
+    assert recorded_epochs(supernet(tmp_path, **{name: text})) == whole
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from raynas.config.reading import load_config
 from raynas.stages import checkpoint_clock
 from raynas.stages.requests import Requests
 from raynas.stages.task import Task, make_task
-from raynas.stages.train_supernet import SavedAndStopped, train_supernets
+from raynas.stages.train_supernet import train_supernets
+from raynas.stages.training import SavedAndStopped
 from raynas.storage.checkpoint import checkpoint_folders
 from raynas.storage.mirror import Mirror
 from raynas.training.workers import ALONE, Workers
@@ -134,7 +135,8 @@ def test_seconds_are_those_of_training_and_not_of_the_time_between(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A clock that a step moves by a second, and an interruption by a thousand."""
-    import raynas.supernet.one_shot as one_shot
+    from raynas.supernet import one_shot
+    from raynas.training import loop
 
     task, folder = task_of(tmp_path)
     clock = [0.0]
@@ -145,7 +147,7 @@ def test_seconds_are_those_of_training_and_not_of_the_time_between(
         return evaluate(*arguments)
 
     monkeypatch.setattr(one_shot.Objective, "evaluate", step)
-    monkeypatch.setattr(one_shot.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: clock[0])
 
     for _ in range(EPOCHS * STEPS - 1):
         with pytest.raises(SavedAndStopped):

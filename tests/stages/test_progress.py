@@ -7,14 +7,15 @@ import pytest
 from rich.console import Console
 
 from raynas.config.reading import load_config
-from raynas.config.run_config import RunConfig
 from raynas.stages import progress as progress_module
 from raynas.stages.progress import Progress, TrainingProgress, time_left
+from raynas.stages.train_supernet import supernet_plans
 from raynas.storage.run_folder import METRICS, NOTES, PROGRESS, append_text, seed_folder, write_text
+from raynas.training.plan import Plan
 from tests.stages.runs import small_run
 
 NOTE = {
-    "base_seed": 0,
+    "training": "seed 0",
     "workers": 2,
     "epoch": 3,
     "epochs": 9,
@@ -27,9 +28,10 @@ NOTE = {
 }
 
 
-def config_of(folder: Path, *base_seeds: int) -> RunConfig:
+def plans_of(folder: Path, *base_seeds: int) -> list[Plan]:
     (folder / "files").mkdir(exist_ok=True)
-    return load_config(small_run(folder / "files", train={"epochs": 9, "base_seeds": list(base_seeds or (0,))}))
+    train = {"epochs": 9, "base_seeds": list(base_seeds or (0,))}
+    return supernet_plans(load_config(small_run(folder / "files", train=train)))
 
 
 def epoch(number: int, loss: float = 2.25) -> str:
@@ -41,7 +43,9 @@ def shown(folder: Path, *, terminal: bool) -> str:
     """Returns what a console shows of a run whose workers tell where they are and one thing more."""
     out = io.StringIO()
     append_text(folder / NOTES, "of an earlier attempt\n")
-    with TrainingProgress(config_of(folder), folder, Console(file=out, force_terminal=terminal, width=140)):
+    with TrainingProgress(
+        plans_of(folder), folder, Console(file=out, force_terminal=terminal, width=140), "starting workers"
+    ):
         (folder / PROGRESS).write_text(json.dumps(NOTE))
         append_text(folder / NOTES, "the checkpoint before it is used\n")
         deadline = time.monotonic() + 10
@@ -58,15 +62,13 @@ def test_a_bar_shows_epoch_loss_accuracy_rate_and_images_per_second(tmp_path: Pa
     assert "earlier attempt" not in text
 
 
-@pytest.mark.parametrize(("workers", "first"), [(0, "preparing to train"), (2, "starting workers")])
-def test_a_note_of_a_process_that_has_ended_is_not_shown(tmp_path: Path, workers: int, first: str) -> None:
+def test_a_note_of_a_process_that_has_ended_is_not_shown(tmp_path: Path) -> None:
     out = io.StringIO()
     (tmp_path / PROGRESS).write_text(json.dumps(NOTE))
-    config = config_of(tmp_path)
-    config = config.model_copy(update={"train": config.train.model_copy(update={"workers": workers})})
-    with TrainingProgress(config, tmp_path, Console(file=out, force_terminal=True, width=140)):
+    console = Console(file=out, force_terminal=True, width=140)
+    with TrainingProgress(plans_of(tmp_path), tmp_path, console, "starting workers"):
         time.sleep(0.6)
-        assert first in out.getvalue()
+        assert "starting workers" in out.getvalue()
         assert "epoch" not in out.getvalue()
         (tmp_path / PROGRESS).write_text(json.dumps({**NOTE, "step": 41}))
         deadline = time.monotonic() + 10
@@ -78,7 +80,9 @@ def test_a_note_of_a_process_that_has_ended_is_not_shown(tmp_path: Path, workers
 def test_a_note_that_is_damaged_is_passed_over_until_the_next(tmp_path: Path) -> None:
     out = io.StringIO()
     (tmp_path / PROGRESS).write_bytes(b'{"epoch": \xff')
-    with TrainingProgress(config_of(tmp_path), tmp_path, Console(file=out, force_terminal=True, width=140)):
+    with TrainingProgress(
+        plans_of(tmp_path), tmp_path, Console(file=out, force_terminal=True, width=140), "starting workers"
+    ):
         time.sleep(0.6)  # the watch has read it
         write_text(tmp_path / PROGRESS, json.dumps(NOTE))
         written("epoch 4/9", out)
@@ -109,7 +113,7 @@ def written(condition: str, out: io.StringIO) -> None:
 def test_where_there_is_no_terminal_each_epoch_is_a_line_as_soon_as_it_has_ended(tmp_path: Path) -> None:
     out = io.StringIO()
     metrics = seed_folder(tmp_path, 0) / METRICS
-    with TrainingProgress(config_of(tmp_path), tmp_path, Console(file=out, width=40)):
+    with TrainingProgress(plans_of(tmp_path), tmp_path, Console(file=out, width=40), "starting workers"):
         write_text(metrics, epoch(0))
         written("epoch 1/9", out)
         append_text(metrics, epoch(1)[:20])  # a line that is being written
@@ -129,7 +133,7 @@ def test_a_run_that_resumes_tells_only_epochs_that_it_trains(tmp_path: Path) -> 
     out = io.StringIO()
     metrics = seed_folder(tmp_path, 0) / METRICS
     write_text(metrics, "".join(map(epoch, range(5))))
-    with TrainingProgress(config_of(tmp_path), tmp_path, Console(file=out)):
+    with TrainingProgress(plans_of(tmp_path), tmp_path, Console(file=out), "starting workers"):
         time.sleep(0.4)
         write_text(metrics, "".join(map(epoch, range(3))))  # what the checkpoint knows
         time.sleep(0.4)
@@ -146,7 +150,7 @@ def test_a_run_that_resumes_tells_only_epochs_that_it_trains(tmp_path: Path) -> 
 
 def test_several_supernets_are_told_apart_and_the_time_is_that_of_all(tmp_path: Path) -> None:
     out = io.StringIO()
-    with TrainingProgress(config_of(tmp_path, 4, 5), tmp_path, Console(file=out)):
+    with TrainingProgress(plans_of(tmp_path, 4, 5), tmp_path, Console(file=out), "starting workers"):
         write_text(seed_folder(tmp_path, 4) / METRICS, "".join(map(epoch, range(9))))
         write_text(seed_folder(tmp_path, 5) / METRICS, epoch(0))
     lines = out.getvalue().splitlines()
@@ -157,7 +161,7 @@ def test_several_supernets_are_told_apart_and_the_time_is_that_of_all(tmp_path: 
 def test_on_a_terminal_no_line_is_written_for_what_the_bar_shows(tmp_path: Path) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=140)
-    with TrainingProgress(config_of(tmp_path), tmp_path, console) as progress:
+    with TrainingProgress(plans_of(tmp_path), tmp_path, console, "starting workers") as progress:
         write_text(seed_folder(tmp_path, 0) / METRICS, epoch(0))
         progress.milestone("generation 1/3")
     assert "images/s" not in out.getvalue() and "generation" not in out.getvalue()

@@ -8,20 +8,56 @@ import torch
 from torch import nn
 
 from raynas.storage.checkpoint import (
+    Checkpoint,
     DamagedCheckpoint,
     checkpoint_folders,
     drop_checkpoints,
     epoch_folder,
     latest_checkpoint,
     load_checkpoint,
-    probabilities_of,
-    restore,
     save_checkpoint,
 )
-from raynas.supernet.alphas import AlphaRecipe, AlphaTraining
+from raynas.supernet.alpha_recipe import AlphaRecipe
+from raynas.supernet.alphas import AlphaTraining, probabilities_of
 from raynas.training.objective import Objective
+from raynas.training.optimizers import optimizer_state, restore_optimizer
 
 ABOUT = {"space": {"name": "toy"}, "num_classes": 3, "base_seed": 0}
+
+
+def save(
+    folder: Path,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer | None,
+    epochs: int,
+    steps: int,
+    alphas: AlphaTraining | None = None,
+    steps_of_epoch: int = 0,
+    sums: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Saves what a training of these objects goes on from."""
+    parts = {"weights": dict(network.state_dict())}
+    if optimizer is not None:
+        parts["optimizer"] = optimizer_state(network, optimizer)
+    if alphas is not None:
+        parts["alphas"] = alphas.state()
+    if sums is not None:
+        parts["sums"] = sums
+    save_checkpoint(folder, parts, ABOUT, epochs=epochs, steps=steps, steps_of_epoch=steps_of_epoch)
+
+
+def restore(
+    checkpoint: Checkpoint,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer | None = None,
+    alphas: AlphaTraining | None = None,
+) -> None:
+    """Puts a checkpoint's tensors into these objects."""
+    network.load_state_dict(checkpoint.weights)
+    if optimizer is not None:
+        restore_optimizer(network, optimizer, checkpoint.parts.get("optimizer", {}))
+    if alphas is not None:
+        alphas.restore(checkpoint.parts.get("alphas", {}))
 
 
 def trained() -> tuple[nn.Module, torch.optim.SGD]:
@@ -35,7 +71,7 @@ def trained() -> tuple[nn.Module, torch.optim.SGD]:
 
 def test_weights_buffers_and_momentum_come_back_to_the_bit(tmp_path: Path) -> None:
     network, optimizer = trained()
-    save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT)
+    save(tmp_path / "c", network, optimizer, 7, 70)
     other, other_optimizer = trained()
     other_optimizer.state.clear()
     checkpoint = load_checkpoint(tmp_path / "c", ABOUT)
@@ -69,7 +105,7 @@ def test_alphas_and_the_state_of_adam_come_back_to_the_bit(tmp_path: Path, steps
     network, optimizer = trained()
     first, second = alpha_training(0, steps), alpha_training(1)
     kept = list(second.alphas)
-    save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT, first)
+    save(tmp_path / "c", network, optimizer, 7, 70, first)
     checkpoint = load_checkpoint(tmp_path / "c", ABOUT)
     restore(checkpoint, network, optimizer, second)
     for one, other in zip(first.alphas, second.alphas, strict=True):
@@ -91,19 +127,20 @@ def test_alphas_and_the_state_of_adam_come_back_to_the_bit(tmp_path: Path, steps
 def test_a_checkpoint_tells_the_softmax_of_the_alphas_of_each_choice_in_their_order(tmp_path: Path) -> None:
     network, optimizer = trained()
     training = alpha_training(0, 2)
-    save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT, training)
-    read = probabilities_of(load_checkpoint(tmp_path / "c", ABOUT))
+    save(tmp_path / "c", network, optimizer, 7, 70, training)
+    read = probabilities_of(load_checkpoint(tmp_path / "c", ABOUT).parts["alphas"])
     assert {one.dtype.name for one in read} == {"float64"}
     for row, alpha in zip(read, training.alphas, strict=True):
         exponentials = alpha.detach().double().exp()
         assert row == pytest.approx((exponentials / exponentials.sum()).numpy(), rel=1e-12)
-    save_checkpoint(tmp_path / "without", network, optimizer, 7, 70, ABOUT)
-    assert probabilities_of(load_checkpoint(tmp_path / "without", ABOUT)) == []
+    save(tmp_path / "without", network, optimizer, 7, 70)
+    assert "alphas" not in load_checkpoint(tmp_path / "without", ABOUT).parts
+    assert probabilities_of({}) == []
 
 
 def test_initial_weights_leave_alphas_as_they_are(tmp_path: Path) -> None:
     network, _ = trained()
-    save_checkpoint(tmp_path / "c", network, None, 0, 0, ABOUT)
+    save(tmp_path / "c", network, None, 0, 0)
     training, before = alpha_training(0), alpha_training(0)
     restore(load_checkpoint(tmp_path / "c", ABOUT), network, None, training)
     assert all(torch.equal(one, other) for one, other in zip(training.alphas, before.alphas, strict=True))
@@ -118,7 +155,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(tmp_path: Path, file: str,
     network, optimizer = trained()
     for epochs in (5, 10):
         place = epoch_folder(tmp_path, epochs)
-        save_checkpoint(place, network, optimizer, epochs, 10 * epochs, ABOUT, alpha_training(0, 1))
+        save(place, network, optimizer, epochs, 10 * epochs, alpha_training(0, 1))
     victim = epoch_folder(tmp_path, 10) / file
     if damage == "gone":
         victim.unlink()
@@ -138,7 +175,7 @@ def test_a_damaged_checkpoint_of_mid_epoch_gives_way_to_the_one_before_and_goes_
     positions = [(4, 0), (4, 7), (4, 12)]
     for epochs, steps in positions:
         place, sums = epoch_folder(tmp_path, epochs, steps), {"weights": torch.arange(4.0) + steps}
-        save_checkpoint(place, network, optimizer, epochs, 80 + steps, ABOUT, None, steps, sums if steps else None)
+        save(place, network, optimizer, epochs, 80 + steps, None, steps, sums if steps else None)
     victim = epoch_folder(tmp_path, 4, 12) / "sums.safetensors"
     victim.write_bytes(victim.read_bytes()[:-3])
     said: list[str] = []
@@ -148,7 +185,7 @@ def test_a_damaged_checkpoint_of_mid_epoch_gives_way_to_the_one_before_and_goes_
     assert found.sums["weights"].tolist() == [7, 8, 9, 10]
     assert said[0].startswith(f"{tmp_path}/epoch_00004_step_00012 is damaged")
     again = epoch_folder(tmp_path, 4, 9)
-    save_checkpoint(again, network, optimizer, 4, 89, ABOUT, None, 9, {"weights": torch.zeros(4)})
+    save(again, network, optimizer, 4, 89, None, 9, {"weights": torch.zeros(4)})
     drop_checkpoints(tmp_path, keep=2, newest=again)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["epoch_00004_step_00007", "epoch_00004_step_00009"]
 
@@ -172,7 +209,7 @@ def test_checkpoints_are_sorted_by_epoch_and_step_whatever_their_names_look_like
 
 def test_a_checkpoint_from_before_there_were_any_in_mid_epoch_lies_between_two(tmp_path: Path) -> None:
     network, optimizer = trained()
-    save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT)
+    save(tmp_path / "c", network, optimizer, 7, 70)
     file = tmp_path / "c/checkpoint.json"
     stored = json.loads(file.read_text())
     del stored["steps_of_epoch"]
@@ -186,7 +223,7 @@ def test_a_checkpoint_from_before_there_were_any_in_mid_epoch_lies_between_two(t
 )
 def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, file: str) -> None:
     network, optimizer = trained()
-    save_checkpoint(tmp_path / "c", network, optimizer, 5, 50, ABOUT, alpha_training(0, 1))
+    save(tmp_path / "c", network, optimizer, 5, 50, alpha_training(0, 1))
     whole = (tmp_path / "c" / file).read_bytes()
     chance = random.Random(0)
     for at in [*range(20), *(chance.randrange(len(whole)) for _ in range(100)), len(whole) - 2]:
@@ -199,7 +236,7 @@ def test_no_flipped_bit_goes_unnoticed(tmp_path: Path, file: str) -> None:
 
 def test_checksums_are_those_of_a_well_known_tool_and_older_checkpoints_had_none(tmp_path: Path) -> None:
     network, optimizer = trained()
-    save_checkpoint(tmp_path / "c", network, optimizer, 5, 50, ABOUT)
+    save(tmp_path / "c", network, optimizer, 5, 50)
     told = subprocess.run(["sha256sum", "--check", "SHA256SUMS"], cwd=tmp_path / "c", capture_output=True, text=True)
     assert (told.returncode, len(told.stdout.splitlines())) == (0, 3)
     stored = json.loads((tmp_path / "c/checkpoint.json").read_text())
@@ -210,16 +247,16 @@ def test_checksums_are_those_of_a_well_known_tool_and_older_checkpoints_had_none
 
 def test_weights_of_another_space_are_refused(tmp_path: Path) -> None:
     network, optimizer = trained()
-    save_checkpoint(epoch_folder(tmp_path, 5), network, optimizer, 5, 50, ABOUT)
+    save(epoch_folder(tmp_path, 5), network, optimizer, 5, 50)
     with pytest.raises(ValueError, match="holds weights of num_classes 3, this run has 4; give this run its own name"):
         latest_checkpoint(tmp_path, {**ABOUT, "num_classes": 4}, print)
 
 
 def test_old_checkpoints_and_unfinished_ones_go_but_the_initial_weights_stay(tmp_path: Path) -> None:
     network, optimizer = trained()
-    save_checkpoint(tmp_path / "initial", network, None, 0, 0, ABOUT)
+    save(tmp_path / "initial", network, None, 0, 0)
     for epochs in (5, 10, 15, 99_995, 100_000):
-        save_checkpoint(epoch_folder(tmp_path, epochs), network, optimizer, epochs, 10 * epochs, ABOUT)
+        save(epoch_folder(tmp_path, epochs), network, optimizer, epochs, 10 * epochs)
     (tmp_path / ".epoch_00020.ab_cd012").mkdir()
     for name in (".alphas.npy.ab_cd012", ".keep"):  # of a file that was to be written, and somebody else's
         (tmp_path / name).touch()
@@ -233,7 +270,7 @@ def test_a_checkpoint_is_readable_without_raynas(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 
     network, optimizer = trained()
-    save_checkpoint(tmp_path / "c", network, optimizer, 7, 70, ABOUT)
+    save(tmp_path / "c", network, optimizer, 7, 70)
     assert json.loads((tmp_path / "c/checkpoint.json").read_text()) == {
         "format": 2,
         "parts": ["weights", "optimizer"],
@@ -249,7 +286,7 @@ def test_a_checkpoint_is_readable_without_raynas(tmp_path: Path) -> None:
 def test_a_checkpoint_later_than_the_records_is_passed_over_and_said(tmp_path: Path) -> None:
     network, optimizer = trained()
     for epochs, steps in ((4, 0), (6, 0), (6, 3), (8, 0)):
-        save_checkpoint(epoch_folder(tmp_path, epochs, steps), network, optimizer, epochs, 0, ABOUT, None, steps)
+        save(epoch_folder(tmp_path, epochs, steps), network, optimizer, epochs, 0, None, steps)
     said: list[str] = []
     found = latest_checkpoint(tmp_path, ABOUT, said.append, recorded=7)
     assert found is not None

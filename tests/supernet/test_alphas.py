@@ -6,7 +6,6 @@ import copy
 import itertools
 import math
 import threading
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,18 +15,21 @@ from torch import nn
 
 from raynas.algorithms import ALGORITHMS
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.supernet.alphas import AlphaRecipe, AlphaTraining, gradient_of, initial_alphas
+from raynas.supernet.alpha_recipe import AlphaRecipe
+from raynas.supernet.alphas import AlphaMetrics, AlphaTraining, gradient_of, initial_alphas
 from raynas.supernet.architecture_gradients import GRADIENTS, SgdStep, amended, first_order, loss_on, second_order
 from raynas.supernet.gates import GUMBEL, MIXTURE, Gate, mixture
-from raynas.supernet.one_shot import Recipe, make_optimizer, train_supernet
 from raynas.supernet.routes import FAIR, GATES, SAMPLINGS, Routing
 from raynas.training.objective import Objective
+from raynas.training.optimizers import make_optimizer
+from raynas.training.recipe import Recipe
 from raynas.training.workers import ALONE
 from tests.supernet.test_train_supernet import Together, assert_same_weights
-from tests.supernet.toys import CLASSES, NONLINEARITIES, Toy, ToyBatches, toy_supernet
+from tests.supernet.toys import CLASSES, NONLINEARITIES, Toy, ToyBatches, replace, toy_supernet, train_supernet
 
 RECIPE = Recipe(epochs=3, batch_size=8, learning_rate=0.2, min_learning_rate=0.01, weight_decay=0.03)
-ALPHAS = AlphaRecipe(learning_rate=0.05, weight_decay=0.02)
+OBJECTIVE = Objective.of(RECIPE)
+ALPHAS = AlphaRecipe(gradient="first", learning_rate=0.05, weight_decay=0.02)
 FUNCTIONS = (torch.tanh, torch.sigmoid, torch.sin, lambda x: x)
 
 
@@ -42,7 +44,7 @@ def search_batches(steps_per_epoch=3):
     return ToyBatches(steps_per_epoch, seed=1)
 
 
-def build(alphas, recipe=ALPHAS, routing=None, objective=RECIPE.objective, batches=None, **options):
+def build(alphas, recipe=ALPHAS, routing=None, objective=OBJECTIVE, batches=None, **options):
     routing = routing or Routing(Toy(), 5, MIXTURE)
     return AlphaTraining(alphas, batches or search_batches(), routing.of_alphas, recipe, objective=objective, **options)
 
@@ -214,7 +216,7 @@ def test_training_is_sgd_and_adam_written_out(routing, changes, before_weights):
     alpha_recipe = replace(ALPHAS, before_weights=before_weights, **changes)
     supernet, alphas = toy_supernet(), toy_alphas()
     weights, expected = plain_training(supernet, alphas, recipe, alpha_recipe, routing)
-    train(supernet, build(alphas, alpha_recipe, routing, recipe.objective), recipe, routing)
+    train(supernet, build(alphas, alpha_recipe, routing, Objective.of(recipe)), recipe, routing)
     assert_same_weights(supernet, weights, rtol=0, atol=1e-11)
     for alpha, wanted, before in zip(alphas, expected, toy_alphas(), strict=True):
         torch.testing.assert_close(alpha.detach(), wanted, rtol=0, atol=1e-11)
@@ -407,9 +409,9 @@ def test_the_alphas_begin_near_zero_and_are_a_function_of_the_seed():
 
 def test_the_defaults_are_those_of_darts():
     recipe = AlphaRecipe()
-    assert (recipe.learning_rate, recipe.betas, recipe.weight_decay) == (3e-4, (0.5, 0.999), 1e-3)
-    assert (recipe.gradient, recipe.eta, recipe.radius, recipe.clip_norm) == ("first", 0.1, None, None)
-    assert (recipe.before_weights, recipe.first_epoch) == (False, 0)
+    assert (recipe.learning_rate, recipe.betas, recipe.weight_decay) == (3e-4, [0.5, 0.999], 1e-3)
+    assert (recipe.gradient, recipe.eta, recipe.radius, recipe.clip_norm) == (None, 0.1, None, None)
+    assert (recipe.before_weights, recipe.first_epoch) == (None, 0)
 
 
 # Batches of the search split
@@ -478,7 +480,7 @@ def test_a_resumed_training_ends_with_the_bits_of_an_undisturbed_one(killed_afte
     resumed = train(second, its_training, recipe, routing, its_sgd, first_epoch=killed_after)
     assert_same_weights(second, whole.state_dict(), rtol=0, atol=0)
     assert all(map(torch.equal, again, alphas))
-    assert [m.alphas for m in resumed] == [m.alphas for m in undisturbed[killed_after:]]
+    assert [m.further for m in resumed] == [m.further for m in undisturbed[killed_after:]]
 
 
 # Metrics
@@ -495,7 +497,7 @@ def test_metrics_are_means_over_the_steps_of_an_epoch(gradient, gates):
     sgd = make_optimizer(supernet, recipe)
     training = build(alphas, alpha_recipe, routing, temperature=routing.temperature if gates == "gumbel" else None)
     epochs = train(supernet, training, recipe, routing, sgd)
-    assert epochs[0].alphas is None, "the alphas rest"
+    assert epochs[0].further == {}, "the alphas rest"
     weights, batches = dict(supernet.named_parameters()), search_batches()
     for epoch in (1, 2):
         losses, right, figures = [], [], []
@@ -508,7 +510,7 @@ def test_metrics_are_means_over_the_steps_of_an_epoch(gradient, gates):
             on = [loss_on(supernet, *batch, route) for batch in (train_batch, (images, labels))]
             found = GRADIENT[gradient](*on, weights, alphas, sgd)
             figures.append((found.first_norm, found.correction_norm, found.cosine))
-        metrics = epochs[epoch].alphas
+        metrics = AlphaMetrics(**epochs[epoch].further["alphas"])
         assert metrics.search_loss == pytest.approx(np.mean(losses), rel=1e-10)
         assert metrics.search_accuracy == pytest.approx(100 * np.mean(right), rel=1e-12)
         assert 0 < metrics.search_accuracy < 100
@@ -562,7 +564,7 @@ def test_any_number_of_workers_trains_the_same_weights_and_alphas(world, case):
     recipe = replace(RECIPE, epochs=1, label_smoothing=0.1)
 
     def work(supernet, alphas, **options):
-        return train(supernet, build(alphas, alpha_recipe, routing, recipe.objective), recipe, routing, **options)
+        return train(supernet, build(alphas, alpha_recipe, routing, Objective.of(recipe)), recipe, routing, **options)
 
     alone, its_alphas = toy_supernet(), toy_alphas()
     expected = work(alone, its_alphas)
@@ -575,9 +577,9 @@ def test_any_number_of_workers_trains_the_same_weights_and_alphas(world, case):
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-10)
             assert torch.equal(ours, same), "to the bit among workers"
         for ours, theirs in zip(results[rank], expected, strict=True):
-            assert ours.alphas.search_accuracy == theirs.alphas.search_accuracy
+            assert ours.further["alphas"]["search_accuracy"] == theirs.further["alphas"]["search_accuracy"]
             for key in ("search_loss", "first_norm", "correction_norm", "cosine"):
-                assert getattr(ours.alphas, key) == pytest.approx(getattr(theirs.alphas, key), rel=1e-8), key
+                assert ours.further["alphas"][key] == pytest.approx(theirs.further["alphas"][key], rel=1e-8), key
     assert max((a - b).abs().max() for a, b in zip(its_alphas, toy_alphas(), strict=True)) > 0.02
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import torch
 from torch import nn
 
+from raynas.options import Options
 from raynas.search_space import Choice, SearchSpace
 from raynas.supernet.choice_block import ChoiceBlock
 from raynas.supernet.gates import per_cell
+from raynas.supernet.one_shot import OneShot
+from raynas.training.loop import train
+from raynas.training.optimizers import make_optimizer
+from raynas.training.plan import Plan
+from raynas.training.workers import ALONE
 
 WIDTH, CLASSES = 6, 4
 
@@ -98,3 +106,19 @@ class ToyBatches:
         for rows in order[first_step:]:
             rows = torch.from_numpy(rows[rank::world].copy())
             yield self.images[rows], self.labels[rows]
+
+
+def replace(value, **changes):
+    """Returns options or a dataclass with some values changed, which options do not check."""
+    if isinstance(value, Options):
+        return value.model_copy(update=changes)
+    return dataclasses.replace(value, **changes)
+
+
+def train_supernet(
+    supernet, optimizer, batches, routes, recipe, *, alphas=None, seed=0, workers=ALONE, sums=None, **options
+):
+    """Trains a supernet, from sums of its weights and alphas on where there are any; options are those of the loop."""
+    optimizer = make_optimizer(supernet, recipe) if optimizer is None else optimizer
+    learner = OneShot(supernet, optimizer, batches, routes, recipe, alphas=alphas, seed=seed, workers=workers)
+    train(learner, Plan("toy", "toy", recipe), sums=sums, **options)

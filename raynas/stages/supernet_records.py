@@ -1,0 +1,208 @@
+"""What the training of a supernet leaves beside its metrics: angle tables, alphas, and the architectures they give."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from raynas.fitness.angle import SUMS, angle_table
+from raynas.messages import shortened
+from raynas.search_space import AdditiveTable, SearchSpace
+from raynas.stages.logbook import keep_lines, numbered_lines
+from raynas.stages.task import Task
+from raynas.storage.run_folder import append_text, lacking, records, write_bytes, write_json
+from raynas.supernet.one_shot import OneShot
+from raynas.training.learner import Learner, Records
+
+ANGLE_TABLES = "angle_tables.jsonl"
+"""What the angle of any architecture after any epoch is made of: a line of sums for each epoch."""
+
+ALPHAS, DERIVED = "alphas.npy", "derived.jsonl"
+"""The alphas after every epoch, and the architectures that they stand for."""
+
+DEFINITIONS = ("paper", "official")
+"""Weight vectors that are recorded, where the space has them."""
+
+SHARES = ("dominance", "skip_share", "none_share")
+"""Figures of the alphas that TensorBoard shows."""
+
+
+# Reading
+
+
+def read_angle_tables(file: Path, definition: str) -> dict[int, AdditiveTable]:
+    """Returns the sums under the angle by the number of epochs done."""
+    tables = {}
+    for line in _angle_lines(file):
+        if definition in line:
+            always, candidates = (np.array(line[definition][part]) for part in ("always", "candidates"))
+            tables[line["epochs"]] = AdditiveTable(SUMS, always, candidates)
+    return tables
+
+
+def _angle_lines(file: Path) -> list[dict[str, Any]]:
+    """Returns the lines of sums under the angle, up to the first that is damaged or out of its place."""
+    good = []
+    for number, line in enumerate(records(file, {"epochs": int}), start=1):
+        recorded = [line[name] for name in DEFINITIONS if name in line]
+        if line["epochs"] != number or not all(map(_are_sums, recorded)):
+            break
+        good.append(line)
+    return good
+
+
+def _are_sums(sums: object) -> bool:
+    """Returns whether a value of a line is what `SupernetRecords` writes."""
+    if lacking(sums, {"always": list, "candidates": list}) is not None:
+        return False
+    assert isinstance(sums, dict)
+    try:
+        always, candidates = (np.array(sums[part], dtype=np.float64) for part in ("always", "candidates"))
+    except (ValueError, TypeError):
+        return False
+    finite = bool(np.isfinite(always).all() and np.isfinite(candidates).all())
+    return finite and always.shape == (len(SUMS),) and candidates.ndim == 3 and candidates.shape[2] == len(SUMS)
+
+
+def read_probabilities(file: Path) -> list[list[np.ndarray]]:
+    """Returns softmax(alpha) of every choice, before the first epoch and after each."""
+    found = []
+    for epoch in torch.from_numpy(read_alphas(file)):
+        found.append([torch.softmax(row[~row.isnan()], dim=0).numpy() for row in epoch])
+    return found
+
+
+def read_alphas(file: Path) -> np.ndarray:
+    """Returns the alphas before the first epoch and after each, ``(epochs + 1, choices, candidates)``.
+
+    Raises:
+        ValueError: If the file is not what was written.
+    """
+    try:
+        rows = np.lib.format.read_array(io.BytesIO(file.read_bytes()), allow_pickle=False)
+        damage = None if rows.ndim == 3 and rows.dtype.kind == "f" else "other numbers"
+    except (OSError, EOFError, ValueError) as error:
+        damage = shortened(str(error))
+    if damage is not None:
+        raise ValueError(f"{file} is damaged ({damage}); put it back, or remove {file.parent} to train anew")
+    return np.asarray(rows)
+
+
+# Writing
+
+
+class SupernetRecords(Records):
+    """The angle tables of every epoch and, where there are alphas, these and the architectures that they stand for."""
+
+    def __init__(self, folder: Path, space: SearchSpace, derivation: str | None) -> None:
+        """Takes the folder of the supernet, the space, and what alphas stand for; None without alphas."""
+        self._space, self._derivation = space, derivation
+        self._angles, self._derived, self._file = folder / ANGLE_TABLES, folder / DERIVED, folder / ALPHAS
+        self._alphas: list[np.ndarray] = []
+
+    def epochs(self) -> int:
+        """Returns after how many epochs the first of the records ends."""
+        ends = [len(_angle_lines(self._angles))]
+        if self._derivation is not None:  # the first line and row of the alphas are from before the first epoch
+            ends.append(numbered_lines(self._derived, "epochs") - 1)
+            if max(ends) > 0:
+                ends.append(len(read_alphas(self._file)) - 1)
+        return max(0, min(ends))
+
+    def keep(self, epochs: int, started: bool) -> None:
+        """Drops the records of later epochs."""
+        keep_lines(self._angles, epochs)
+        if self._derivation is not None:
+            keep_lines(self._derived, epochs + 1 if started else 0)
+            self._alphas = list(read_alphas(self._file)[: epochs + 1]) if started else []
+
+    def write(self, epochs: int, learner: Learner, initial: Mapping[str, Tensor]) -> dict[str, float]:
+        """Adds the sums under the angle after so many epochs, and the alphas; before the first epoch, these alone."""
+        assert isinstance(learner, OneShot)
+        if epochs:
+            self._write_angles(epochs, initial, learner.module.state_dict())
+        if learner.alphas is None:
+            return {}
+        self._write_alphas(epochs, learner.alphas.alphas)
+        line = derived_line(epochs, self._space, self._derivation, learner.alphas.alphas)
+        append_text(self._derived, json.dumps(line) + "\n")
+        return {f"alphas/{key}": line[key] for key in SHARES if line[key] is not None}
+
+    def _write_angles(self, epochs: int, initial: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> None:
+        """Adds the sums under the angle: to rank by it later, the weights of this epoch need not be kept."""
+        line: dict[str, Any] = {"epochs": epochs}
+        for definition, table in angle_tables(self._space, initial, trained).items():
+            line[definition] = {"always": table.fixed.tolist(), "candidates": table.terms.tolist()}
+        append_text(self._angles, json.dumps(line) + "\n")
+
+    def _write_alphas(self, epochs: int, alphas: Sequence[Tensor]) -> None:
+        """Adds the alphas, each choice a row that is filled up with NaN."""
+        rows = [alpha.detach().double().cpu().numpy() for alpha in alphas]
+        table = np.full((len(rows), max(map(len, rows))), np.nan)
+        for row, values in zip(table, rows, strict=True):
+            row[: len(values)] = values
+        self._alphas.append(table)
+        content = io.BytesIO()
+        np.save(content, np.stack(self._alphas))
+        write_bytes(self._file, content.getvalue())
+        if epochs == 0:
+            choices = [{"name": c.name, "candidates": list(c.candidates)} for c in self._space.choices]
+            write_json(self._file.with_suffix(".json"), {"choices": choices})
+
+
+def angle_tables(
+    space: SearchSpace, initial: Mapping[str, Tensor], trained: Mapping[str, Tensor]
+) -> dict[str, AdditiveTable]:
+    """Returns the sums under the angle by definition, of those that the space has."""
+    if type(space).weight_vector is SearchSpace.weight_vector:
+        return {}
+    return {definition: angle_table(space, initial, trained, definition) for definition in DEFINITIONS}
+
+
+def derived_line(epochs: int, space: SearchSpace, derivation: str | None, alphas: Sequence[Tensor]) -> dict[str, Any]:
+    """Returns the architecture that alphas stand for after so many epochs, and figures of the alphas.
+
+    `choices` are the candidates that it takes at each choice, null where it is of another space than the alphas;
+    `dominance` is the weight of a choice's strongest candidate, `skip_share` that of its skip connection and
+    `none_share` of the candidate that passes nothing, all means over the choices that have one.
+    """
+    assert derivation is not None
+    derived_space = space.derived_space(derivation)
+    probabilities = [torch.softmax(alpha.detach().double(), dim=0).cpu().numpy() for alpha in alphas]
+    derived = space.derive(probabilities, derivation)
+    operations: Counter[str] = Counter()
+    for graph in space.drawing(derived).values():
+        operations.update(operation for _, _, operation in graph if operation)
+    return {
+        "epochs": epochs,
+        "architecture": list(derived),
+        "choices": list(derived) if derived_space is space else None,
+        "description": derived_space.describe(derived),
+        "operations": dict(operations),
+        "dominance": float(np.mean([row.max() for row in probabilities])),
+        "skip_share": _share("skip_connect", space, probabilities),
+        "none_share": _share("none", space, probabilities),
+    }
+
+
+def _share(candidate: str, space: SearchSpace, probabilities: Sequence[np.ndarray]) -> float | None:
+    """Returns the mean probability of a candidate over the choices that have it; None where none has."""
+    found = []
+    for choice, row in zip(space.choices, probabilities, strict=True):
+        if candidate in choice.candidates:
+            found.append(row[choice.candidates.index(candidate)])
+    return float(np.mean(found)) if found else None
+
+
+def supernet_records(task: Task, folder: Path) -> SupernetRecords:
+    """Returns the records of a supernet in its folder."""
+    config = task.config
+    return SupernetRecords(folder, task.space, config.search.derivation if config.alphas.gates is not None else None)
