@@ -52,7 +52,7 @@ TABLE = {
         (*CORE, "algorithms", "members", "messages", "options", "sweep_metrics"),
         ("pydantic", "pydantic_core", "yaml", "numpy"),
     ),
-    "storage": (("config", "failures", "messages"), ("torch", "numpy", "pyarrow", "safetensors")),
+    "storage": (("config", "failures", "messages", "records"), ("torch", "numpy", "pyarrow", "safetensors")),
     "stages": (
         (*CORE, "algorithms", "members", "own_modules", "config", "failures", "messages", "records", "storage"),
         ("torch", "numpy", "pyarrow", "yaml", "rich", "safetensors"),
@@ -65,6 +65,7 @@ TABLE = {
             "failures",
             "members",
             "messages",
+            "records",
             "storage",
             "stages",
             "report",
@@ -72,9 +73,9 @@ TABLE = {
         ),
         ("ray", "optuna", "torch", "numpy", "rich", "pathspec", "yaml"),
     ),
-    "records": ((), ()),
+    "records": (("messages",), ("pydantic", "numpy")),
     "sweep_metrics": (("members",), ()),
-    "report": (("search_space", "config.locations", "records"), ("matplotlib", "numpy")),
+    "report": (("search_space", "config.locations", "records"), ("matplotlib", "numpy", "jinja2")),
     "cli": ANYTHING,
 }
 

@@ -1,0 +1,95 @@
+"""The table of the files that a run or sweep leaves, made from their records; the README has it between two marks.
+
+``python -m raynas.records.file_table README.md`` brings the README's table up to date.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from raynas import records
+from raynas.records.record import Line, OtherFile, Part, Record
+
+BEGIN, END = "<!-- files: made by raynas.records.file_table -->", "<!-- /files -->"
+"""The marks around the table."""
+
+FileKind = type[Record] | type[Line] | OtherFile
+
+
+def file_kinds(folder: str) -> list[FileKind]:
+    """Returns every kind of file that is left in the folder of a run or of a sweep, by its place.
+
+    Args:
+        folder: ``run`` or ``sweep``.
+    """
+    found: dict[str, FileKind] = {}
+    for module in pkgutil.iter_modules(records.__path__):
+        for value in vars(importlib.import_module(f"raynas.records.{module.name}")).values():
+            if _is_file(value) and value.folder == folder:
+                found[value.file] = value
+    return [found[file] for file in sorted(found)]
+
+
+def _is_file(value: object) -> bool:
+    is_record = inspect.isclass(value) and issubclass(value, Record | Line)
+    return isinstance(value, OtherFile) or (is_record and bool(getattr(value, "file", "")))
+
+
+def documented_fields(part: type[Part]) -> dict[str, str]:
+    """Returns what each field of a record is, by its name, as the class says in its docstring."""
+    text = inspect.getdoc(part) or ""
+    attributes = text.partition("Attributes:\n")[2]
+    found: dict[str, str] = {}
+    for name, said in re.findall(r"^ {4}(\w+): (.+(?:\n {8,}.+)*)", attributes, flags=re.MULTILINE):
+        found[name] = " ".join(said.split())
+    return found
+
+
+def file_table(folder: str) -> str:
+    """Returns a Markdown table of the files: place, what the file holds, and its keys.
+
+    Args:
+        folder: ``run`` or ``sweep``.
+    """
+    lines = ["| file | holds | keys |", "|---|---|---|"]
+    for kind in file_kinds(folder):
+        keys = "" if isinstance(kind, OtherFile) else ", ".join(f"`{key}`" for key in documented_fields(kind))
+        lines.append(f"| `{kind.file}` | {kind.holds} | {keys} |")
+    return "\n".join(lines)
+
+
+def with_tables(text: str, tables: Mapping[str, str]) -> str:
+    """Returns a text with its tables brought up to date.
+
+    Args:
+        text: A text with the marks around a part of it.
+        tables: The tables by a line before each.
+
+    Raises:
+        ValueError: If the text has no marks.
+    """
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"expected the marks {BEGIN} and {END}")
+    parts = [f"{title}\n\n{table}" for title, table in tables.items()]
+    return f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}"
+
+
+def all_tables() -> dict[str, str]:
+    """Returns the tables of a run and of a sweep, by the line before each."""
+    return {
+        "In the folder of a run (`*` is a seed, an epoch or the label of a fitness):": file_table("run"),
+        "In the folder of a sweep, beside a run in `trials/*/` for each trial:": file_table("sweep"),
+    }
+
+
+if __name__ == "__main__":
+    readme = Path(sys.argv[1])
+    readme.write_text(with_tables(readme.read_text(encoding="utf-8"), all_tables()), encoding="utf-8")

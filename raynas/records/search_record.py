@@ -1,0 +1,134 @@
+"""The records of a search: every evaluated architecture, and the result."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from pydantic import ConfigDict, model_validator
+
+from raynas.records.graph import Graph
+from raynas.records.record import Line, Listed, Number, Part, Record, is_number
+
+COST_NAMES = ("num_parameters", "multiply_adds", "latency")
+"""What an architecture costs, by the keys of the records."""
+
+
+class HistoryLine(Line):
+    """An evaluated architecture.
+
+    Besides these keys a line has the numbers that its search recorded: ``spread`` over base seeds, one-shot
+    ``accuracy`` (percent) and ``loss`` (nats), each fitness of a consensus, ``num_parameters``, ``multiply_adds`` and
+    ``latency`` (seconds).
+
+    Attributes:
+        generation: Number of the generation, from 0.
+        architecture: Candidate taken at each choice.
+        description: The architecture as text.
+        fitness: Its fitness; larger is better.
+        seconds: Time since the search began, or was continued.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    written_last: ClassVar[tuple[str, ...]] = ("seconds",)
+
+    file: ClassVar[str] = "search/history.jsonl"
+    holds: ClassVar[str] = "a line for each evaluated architecture"
+
+    generation: int
+    architecture: list[int]
+    description: str
+    fitness: Number
+    seconds: Number | None = None
+
+
+class BestArchitecture(Part):
+    """One of the best architectures, with the numbers of its line in the history.
+
+    Attributes:
+        architecture: Candidate taken at each choice.
+        description: The architecture as text.
+        fitness: Its fitness; larger is better.
+        drawing: Its graphs by name, each a list of edges ``[source, target, operation]``.
+        true: Accuracy in the benchmark's table in percent; null if the table lacks it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    written_last: ClassVar[tuple[str, ...]] = ("drawing", "true")
+
+    architecture: Listed[int]
+    description: str
+    fitness: Number
+    drawing: dict[str, Graph] | None = None
+    true: Number | None = None
+
+
+class QuantityRecord(Part):
+    """A quantity that a result has numbers of.
+
+    Attributes:
+        name: Key of its numbers.
+        title: Its name in words.
+        unit: Its unit; empty for none.
+        digits: Decimals to show.
+        of: Of a fitness: the quantity that it is, or whose negative it is.
+    """
+
+    name: str
+    title: str
+    unit: str
+    digits: int
+    of: str | None = None
+
+
+class SearchRecord(Record):
+    """The result of a search.
+
+    Attributes:
+        fitness: The fitness, those of a consensus joined by ``+``.
+        name: The fitness with its definition, such as ``angle (paper)``.
+        quantities: The fitness, and what was measured beside it.
+        base_seeds: Seeds of the supernets.
+        evaluations: Number of evaluated architectures.
+        functions: Number of different functions among them.
+        generations: Number of generations.
+        seconds: Duration of the search.
+        missed: Of an exact search: by how many radians another angle may exceed the last one listed.
+        objectives: Of a search for trade-offs: the costs to be small.
+        hypervolumes: Of a search for trade-offs: how far the front had advanced after each generation.
+        front: Of a search for trade-offs: the front, the cheapest first.
+        best: The best architectures, the best first.
+        remarks: Reasons why the numbers say little, a sentence each.
+        column: Column of the benchmark's table that ``true`` is from.
+    """
+
+    file: ClassVar[str] = "search/result.json"
+    holds: ClassVar[str] = "the best architectures; says that the search is done"
+
+    fitness: str
+    name: str | None = None
+    quantities: Listed[QuantityRecord] = []
+    base_seeds: Listed[int] | None = None
+    evaluations: int
+    functions: int | None = None
+    generations: int
+    seconds: Number
+    missed: Number = 0.0
+    objectives: Listed[Any] = []
+    hypervolumes: Listed[Number] = []
+    front: Listed[BestArchitecture] = []
+    best: Listed[BestArchitecture]
+    remarks: Listed[str] = []
+    column: str | None = None
+
+    @model_validator(mode="after")
+    def _has_costs_of_front(self) -> SearchRecord:
+        if "front" not in self.model_fields_set:
+            return self
+        if not self.objectives or any(name not in COST_NAMES for name in self.objectives):
+            raise ValueError(f"expected some of {', '.join(COST_NAMES)} under objectives, got {self.objectives!r}")
+        for number, line in enumerate(self.front):
+            stated = line.stated()
+            for name in self.objectives:
+                if not is_number(stated.get(name)):
+                    raise ValueError(f"front[{number}]: expected a number under {name}, got {stated.get(name)!r}")
+        return self
