@@ -213,7 +213,7 @@ def _sweep(options: argparse.Namespace) -> int:
     with signals.imports():
         from raynas.config.sweeps import load_sweep
         from raynas.on_ray.sweep import sweep_runs
-        from raynas.report.sweep import table_lines
+        from raynas.report.sweep_tables import table_lines
 
     sweep = load_sweep(options.file, options.overrides, options.quick)
     options.config = sweep.base
@@ -238,7 +238,7 @@ def _report(options: argparse.Namespace) -> int:
     with signals.imports():
         from raynas.config.locations import is_url
         from raynas.report.page import write_comparison, write_report
-        from raynas.report.sweep import write_sweep_report
+        from raynas.report.sweep_page import write_sweep_report
 
     locations, named = [], list(options.reuse)
     for run in options.runs:

@@ -52,7 +52,7 @@ from raynas.on_ray.trial import (
     training_name,
     trial_needs,
 )
-from raynas.report.sweep import write_sweep_report
+from raynas.report.sweep_page import write_sweep_report
 from raynas.stages import signals
 from raynas.stages.prepare import prepare
 from raynas.stages.progress import Progress

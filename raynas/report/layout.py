@@ -7,6 +7,7 @@ edge that passes a rank has one too: no label covers a node, another label or an
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,8 +15,8 @@ from typing import TypeAlias
 
 import numpy as np
 
-Edge: TypeAlias = tuple[str, str, str]
-"""Source, target and operation."""
+from raynas.records.graph import Edge, depths
+
 Size: TypeAlias = tuple[float, float]
 Point: TypeAlias = tuple[float, float]
 
@@ -60,22 +61,6 @@ class Layout:
     nodes: Mapping[str, Box]
     labels: Sequence[Box]
     routes: Sequence[Sequence[Point]]
-
-
-def depths(edges: Sequence[Edge]) -> dict[str, int]:
-    """Returns how many edges the longest path to each node has.
-
-    Raises:
-        ValueError: If the edges run in a circle.
-    """
-    depth = {node: 0 for source, target, _ in edges for node in (source, target)}
-    for _ in range(len(depth) + 1):
-        before = dict(depth)
-        for source, target, _ in edges:
-            depth[target] = max(depth[target], depth[source] + 1)
-        if depth == before:
-            return depth
-    raise ValueError(f"the edges run in a circle among the nodes {', '.join(depth)}")
 
 
 def live_edges(edges: Sequence[Edge]) -> list[bool]:
@@ -144,7 +129,8 @@ def _in_rows(
 ) -> Layout:
     """Returns a chain in rows that run to and fro; from row to row an edge runs straight down."""
     names = [edges[chain[0]][0], *(edges[index][1] for index in chain)]
-    label_width, label_height = (max(size[axis] for size in label_sizes) for axis in (0, 1))
+    label_width = max(wide for wide, _ in label_sizes)
+    label_height = max(high for _, high in label_sizes)
     node_width = max(node_widths[name] for name in names)
     column = node_width + BEFORE_LABEL + label_width + AFTER_LABEL
     margin = max(node_width, label_width) / 2
@@ -203,7 +189,9 @@ def _in_ranks(edges: Sequence[Edge], label_sizes: Sequence[Size], node_widths: M
     for rank, members in enumerate(ranks):
         widths.append(max(items[index].size[0] for index in members))
         lefts.append(x)
-        rises = [abs(items[n].y - items[i].y) for i in members for n, _ in items[i].neighbours if items[n].rank > rank]
+        rises = []
+        for index in members:
+            rises += [abs(items[after].y - items[index].y) for after in _onward(index, items)]
         x += widths[-1] + max(AFTER_LABEL if rank % 2 else BEFORE_LABEL, STEEP * max(rises, default=0.0))
     bottom = min(item.y - item.size[1] / 2 for item in items)
     height = max(item.y + item.size[1] / 2 for item in items) - bottom
@@ -297,17 +285,21 @@ def _order_by_neighbours(ranks: list[list[int]], items: Sequence[_Item], onward:
 
 
 def _crossings(ranks: Sequence[Sequence[int]], items: Sequence[_Item]) -> int:
-    place = {index: position for rank in ranks for position, index in enumerate(rank)}
+    place: dict[int, int] = {}
+    for rank in ranks:
+        place.update(zip(rank, range(len(rank)), strict=True))
     total = 0
     for rank in ranks:
-        lines = [
-            (place[index], place[n])
-            for index in rank
-            for n, _ in items[index].neighbours
-            if items[n].rank > items[index].rank
-        ]
-        total += sum((a - c) * (b - d) < 0 for i, (a, b) in enumerate(lines) for c, d in lines[:i])
+        lines = []
+        for index in rank:
+            lines += [(place[index], place[after]) for after in _onward(index, items)]
+        total += sum((a - c) * (b - d) < 0 for (a, b), (c, d) in itertools.combinations(lines, 2))
     return total
+
+
+def _onward(index: int, items: Sequence[_Item]) -> list[int]:
+    """Returns the neighbours of an item in later ranks."""
+    return [after for after, _ in items[index].neighbours if items[after].rank > items[index].rank]
 
 
 def _place(ranks: Sequence[Sequence[int]], items: Sequence[_Item]) -> None:

@@ -6,8 +6,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raynas.config.locations import reused_folder
-from raynas.report import comparison, document, figures, sections
+from raynas.report import comparison
+from raynas.report.alpha_sections import architecture_parameters
+from raynas.report.best_sections import best_architectures
+from raynas.report.blocks import Head
+from raynas.report.document import document, write_at_once, write_page
+from raynas.report.drawing_style import looks_of
+from raynas.report.gallery import Gallery
+from raynas.report.overview_figure import run_overview
+from raynas.report.rank_sections import rank_correlation
 from raynas.report.run_files import Locate, read_run
+from raynas.report.search_sections import search_results
+from raynas.report.summary_sections import configuration, provenance, summary
+from raynas.report.training_sections import latency_section, training_section
 
 
 def write_report(folder: Path, locate: Locate = reused_folder) -> Path:
@@ -24,22 +35,22 @@ def write_report(folder: Path, locate: Locate = reused_folder) -> Path:
             of it.
     """
     run = read_run(folder, locate)
-    gallery = sections.Gallery()
-    page = document.document(
-        f"{run.name} · raynas",
-        sections.summary(run),
-        sections.best_architectures(run, gallery),
-        sections.search_results(run, gallery),
-        sections.architecture_parameters(run, gallery),
-        sections.training_figures(run, gallery),
-        sections.latency(run, gallery),
-        sections.rank_correlation(run, gallery),
-        sections.configuration(run),
-        sections.provenance(run),
-    )
-    if (overview := figures.overview(run, run.quantity)) is not None:
+    gallery = Gallery()
+    sections = [
+        best_architectures(run, gallery),
+        search_results(run, gallery),
+        architecture_parameters(run, gallery),
+        training_section(run, gallery),
+        latency_section(run, gallery),
+        rank_correlation(run, gallery),
+        configuration(run),
+        provenance(run),
+    ]
+    page = document(f"{run.name} · raynas", summary(run), sections)
+    overview = run_overview(run, run.quantity)
+    if overview is not None:
         gallery.show("overview", overview, "")
-    return document.write_page(folder / "report", page, gallery.files())
+    return write_page(folder / "report", page, gallery.files())
 
 
 def write_comparison(folders: Sequence[Path], file: Path, locate: Locate = reused_folder) -> Path:
@@ -62,19 +73,18 @@ def write_comparison(folders: Sequence[Path], file: Path, locate: Locate = reuse
         raise ValueError(f"a comparison takes two run folders or more, got {len(folders)}")
     runs = [read_run(folder, locate) for folder in folders]
     named = list(zip(comparison.distinct_names(runs), runs, strict=True))
-    looks = figures.looks_of(name for name, _ in named)
-    gallery = sections.Gallery()
+    looks = looks_of(name for name, _ in named)
+    gallery = Gallery()
     title = ", ".join(name for name, _ in named) if len(named) < 4 else f"{len(named)} runs"
-    page = document.document(
-        f"{title} · raynas",
-        document.element("header", document.element("h1", title)),
+    sections = [
         comparison.side_by_side(named, looks),
         comparison.best_architectures(named, gallery),
         comparison.search_figures(named, looks, gallery),
         comparison.architecture_parameters(named, looks, gallery),
-        comparison.training_figures(named, looks, gallery),
+        comparison.training_section(named, looks, gallery),
         comparison.rank_correlation(named, gallery),
         comparison.different_keys(named),
-    )
-    document.write_at_once(file, page.encode("utf-8"))
+    ]
+    page = document(f"{title} · raynas", Head(title), sections)
+    write_at_once(file, page.encode("utf-8"))
     return file

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from raynas.records.search_record import QuantityRecord
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,12 @@ _FITNESS = {
 }
 
 
-def recorded_quantity(recorded: Mapping[str, Any]) -> Quantity:
+def recorded_quantity(recorded: QuantityRecord) -> Quantity:
     """Returns a quantity as a result records it."""
-    return Quantity(str(recorded["title"]), str(recorded["unit"]), int(recorded["digits"]))
+    return Quantity(recorded.title, recorded.unit, recorded.digits)
 
 
-def fitness_quantity(
-    fitness: str | None, name: str | None = None, recorded: Sequence[Mapping[str, Any]] = ()
-) -> Quantity:
+def fitness_quantity(fitness: str | None, name: str | None = None, recorded: Sequence[QuantityRecord] = ()) -> Quantity:
     """Returns what a fitness measures.
 
     Args:

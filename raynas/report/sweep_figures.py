@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from raynas.report.figures import FAINT, INK, MUTED, WIDTH, Look, panel, shortened, style
+from raynas.report.drawing_style import FAINT, INK, MUTED, WIDTH, Look, panel, shortened, style
 from raynas.report.quantities import Quantity
 from raynas.report.sweep_files import Axis, Number, value_text
 
@@ -187,7 +188,8 @@ def _legend_rows(several: Sequence[Series]) -> int:
 
 
 def _any_published(several: Sequence[Series]) -> bool:
-    return any(number is not None for one in several for number in one.published)
+    published = itertools.chain.from_iterable(one.published for one in several)
+    return any(number is not None for number in published)
 
 
 def _legend(figure: Figure, axes: Axes, several: Sequence[Series]) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from raynas.config.locations import inside, refuse_links, reused_folder
+from raynas.records.run_record import RunRecord
+from raynas.records.sweep_record import AxisRecord, MeanRecord, PublishedRecord, ResultsRecord, TrialRecord
+from raynas.records.training_record import EpochLine
 from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, Quantity
-from raynas.report.run_files import printable
 
 NUMBERS = {
     "true_accuracy": Quantity("true accuracy", "percent", 2),
@@ -199,6 +201,9 @@ class Sweep:
         return max(known, key=lambda row: sign * row.numbers[self.metric].mean, default=None)
 
 
+REMEDY = "give `raynas sweep` with its file again to write it"
+
+
 def read_sweep(folder: Path) -> Sweep:
     """Returns the results in a sweep's folder.
 
@@ -212,91 +217,112 @@ def read_sweep(folder: Path) -> Sweep:
             f"{folder} holds no results of a sweep (there is no results.json); give the folder that `raynas sweep` "
             "named at its end"
         )
-    try:
-        sweep = parse_results(printable(json.loads(file.read_text(encoding="utf-8"))))
-        for trial in sweep.trials:
+    sweep = sweep_of(ResultsRecord.read(file, REMEDY, for_page=True))
+    for trial in sweep.trials:
+        try:
             inside(folder, trial.folder)
-        return sweep
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"there is no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise ValueError(f"{file} is damaged ({what}); give `raynas sweep` with its file again to write it") from error
+        except ValueError as error:
+            raise ValueError(f"{file} is damaged ({error}); {REMEDY}") from error
+    return sweep
 
 
 def parse_results(content: Mapping[str, Any]) -> Sweep:
     """Returns the results that results.json holds.
 
     Raises:
-        KeyError: If a part is missing.
-        TypeError: If a part is not what it should be.
-        ValueError: If a number is none.
+        ValueError: If a part is missing or of the wrong kind.
     """
-    trials = [_trial(trial) for trial in content["trials"]]
-    seeds: list[int] = []
-    axes = []
-    for axis in content["axes"]:
-        if axis["kind"] == "seeds":
-            seeds = list(axis["values"])
-        else:
-            axes.append(_axis(axis, [trial.point for trial in trials]))
-    rows = {
-        _key(row["point"]): Row(
-            point=row["point"],
-            seeds=int(row["seeds"]),
-            trials=[trial for trial in trials if trial.point == row["point"]],
-            numbers={name: _number(number, "mean") for name, number in row["metrics"].items()},
-            published={name: _number(number, "value") for name, number in (row.get("published") or {}).items()},
-        )
-        for row in content["rows"]
-    }
-    for trial in trials:
-        if _key(trial.point) not in rows:
-            of_point = [other for other in trials if other.point == trial.point]
-            rows[_key(trial.point)] = Row(trial.point, 0, of_point, {}, {})
-    ranks = {axis.name: {_key(value): place for place, value in enumerate(axis.values)} for axis in axes}
-    ordered = sorted(rows.values(), key=lambda row: [ranks[name][_key(row.point[name])] for name in ranks])
+    return sweep_of(ResultsRecord.checked(content, "results.json is damaged", REMEDY))
+
+
+def sweep_of(results: ResultsRecord) -> Sweep:
+    """Returns the sweep that results are of."""
+    trials = [_trial(trial) for trial in results.trials]
+    points = [trial.point for trial in trials]
+    axes = [_axis(axis, points) for axis in results.axes if axis.kind != "seeds"]
+    seeds = next((list(axis.values) for axis in results.axes if axis.kind == "seeds"), [])
     return Sweep(
-        name=str(content["name"]),
-        metric=content["metric"],
-        mode=content["mode"],
-        also=list(content.get("also") or ()),
-        source=content.get("source"),
-        quick=bool(content.get("quick")),
+        name=results.name,
+        metric=results.metric,
+        mode=results.mode,
+        also=list(results.also or ()),
+        source=results.source,
+        quick=results.quick,
         axes=axes,
         seeds=seeds,
         trials=trials,
-        rows=ordered,
+        rows=_rows(results, axes, trials),
     )
 
 
-def _trial(trial: Mapping[str, Any]) -> Trial:
+def _rows(results: ResultsRecord, axes: Sequence[Axis], trials: Sequence[Trial]) -> list[Row]:
+    """Returns all settings in the order of the axes, those of which no trial has ended too."""
+    trials_of: dict[str, list[Trial]] = {}
+    for trial in trials:
+        trials_of.setdefault(_key(trial.point), []).append(trial)
+    rows = {key: Row(of_point[0].point, 0, of_point, {}, {}) for key, of_point in trials_of.items()}
+    for row in results.rows:
+        rows[_key(row.point)] = Row(
+            point=row.point,
+            seeds=row.seeds,
+            trials=trials_of.get(_key(row.point), []),
+            numbers={name: _mean(number) for name, number in row.metrics.items()},
+            published={name: _published(number) for name, number in (row.published or {}).items()},
+        )
+
+    places: dict[str, dict[str, int]] = {}
+    for axis in axes:
+        places[axis.name] = {_key(value): place for place, value in enumerate(axis.values)}
+
+    def place(row: Row) -> list[int]:
+        """Returns the place of a row on every axis; a value that no trial has comes last."""
+        return [known.get(_key(row.point[name]), len(known)) for name, known in places.items()]
+
+    return sorted(rows.values(), key=place)
+
+
+def _trial(trial: TrialRecord) -> Trial:
+    metrics = {}
+    for name, value in (trial.metrics or {}).items():
+        if value is not None:
+            metrics[name] = float(value)
     return Trial(
-        name=trial["name"],
-        point=dict(trial["point"]),
-        seed=trial.get("seed"),
-        status=trial["status"],
-        error=trial.get("error"),
-        folder=trial["folder"],
-        epochs=trial.get("epochs"),
-        seconds=float("nan") if trial.get("seconds") is None else float(trial["seconds"]),
-        metrics={name: float(value) for name, value in (trial.get("metrics") or {}).items() if value is not None},
+        name=trial.name,
+        point=trial.point,
+        seed=trial.seed,
+        status=trial.status,
+        error=trial.error,
+        folder=trial.folder,
+        epochs=trial.epochs,
+        seconds=math.nan if trial.seconds is None else float(trial.seconds),
+        metrics=metrics,
     )
 
 
-def _axis(axis: Mapping[str, Any], points: Sequence[Mapping[str, Any]]) -> Axis:
+def _axis(axis: AxisRecord, points: Sequence[Mapping[str, Any]]) -> Axis:
     """Returns an axis with the values that occur: of one that is drawn, the file has what they are drawn from."""
-    different = {_key(point[axis["name"]]): point[axis["name"]] for point in points}
-    if axis["kind"] in ("grid", "variants", "choice"):
-        places = {_key(value): place for place, value in enumerate(axis["values"])}
-        values = [different[key] for key in sorted(different, key=lambda key: places.get(key, len(places)))]
-    else:
-        values = sorted(different.values())
-    return Axis(axis["name"], axis["kind"], values)
+    different = {_key(point[axis.name]): point[axis.name] for point in points}
+    if axis.kind not in ("grid", "variants", "choice"):
+        return Axis(axis.name, axis.kind, sorted(different.values()))
+    places = {_key(value): place for place, value in enumerate(axis.values)}
+    ordered = sorted(different, key=lambda key: places.get(key, len(places)))
+    return Axis(axis.name, axis.kind, [different[key] for key in ordered])
 
 
-def _number(number: Mapping[str, Any], key: str) -> Number:
-    deviation, values = number.get("deviation"), number.get("values") or ()
-    mean = math.nan if number[key] is None else float(number[key])
-    return Number(mean, None if deviation is None else float(deviation), [float(value) for value in values])
+def _mean(number: MeanRecord) -> Number:
+    return Number(_float(number.mean), _deviation(number.deviation), [float(value) for value in number.values])
+
+
+def _published(number: PublishedRecord) -> Number:
+    return Number(_float(number.value), _deviation(number.deviation))
+
+
+def _float(value: float | None) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _deviation(value: float | None) -> float | None:
+    return None if value is None else float(value)
 
 
 def _key(value: Any) -> str:
@@ -312,18 +338,13 @@ def training_losses(folder: Path) -> dict[str, np.ndarray]:
     about = folder / "config.json"
     if not about.is_file():
         return {}
-    reused = (json.loads(about.read_text(encoding="utf-8"))["config"].get("train") or {}).get("reuse")
+    reused = RunRecord.read(about, REMEDY).section("train").get("reuse")
     trained = folder if reused is None else reused_folder(folder, str(reused))
     if trained is None:
         return {}
     losses = {}
     for place in sorted(trained.glob("supernet/seed_*/metrics.jsonl")):
-        curve = []
-        for line in place.read_text(encoding="utf-8").splitlines():
-            try:
-                curve.append(float(json.loads(line)["loss"]))
-            except (ValueError, KeyError, TypeError):
-                break
+        curve = [float(line.loss) for line in EpochLine.read_good(place)]
         if curve:
             losses[str(place.resolve())] = np.array(curve)
     return losses

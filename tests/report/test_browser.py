@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from raynas.report.page import write_comparison, write_report
-from raynas.report.sweep import write_sweep_report
+from raynas.report.sweep_page import write_sweep_report
 from tests.report import runs, sweeps
 
 CHROMIUM = next(

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from raynas.report import figures
+from raynas.report import comparison
+from raynas.report.alpha_figures import Curve, curves_by_epoch
 from raynas.report.page import write_comparison
 from raynas.report.run_files import read_run
 from tests.report import runs
@@ -149,14 +150,14 @@ def test_the_curves_of_runs_are_those_of_their_files(
     runs.write_alphas(two[0], 0, collapse=5)
     runs.write_alphas(two[0], 1, collapse=5)
     runs.write_alphas(two[1], 3, epochs=2, choices={"a": ["x", "y"], "b": ["x", "y"]})
-    drawn: dict[str, Sequence[figures.Curve]] = {}
-    draw = figures.curves_by_epoch
+    drawn: dict[str, Sequence[Curve]] = {}
+    draw = curves_by_epoch
 
-    def watched(curves: Sequence[figures.Curve], title: str, *looks: Any, **options: Any) -> Figure:
+    def watched(curves: Sequence[Curve], title: str, *looks: Any, **options: Any) -> Figure:
         drawn[title] = curves
         return draw(curves, title, *looks, **options)
 
-    monkeypatch.setattr(figures, "curves_by_epoch", watched)
+    monkeypatch.setattr(comparison, "curves_by_epoch", watched)
     write_comparison(two, tmp_path / "c.html")
     alphas = [read_run(two[0]).alphas[0], read_run(two[0]).alphas[1], read_run(two[1]).alphas[3]]
     assert set(drawn) == {

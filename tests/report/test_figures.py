@@ -16,9 +16,31 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 
-from raynas.report import figures
+from raynas.records.graph import Edge
+from raynas.report.alpha_figures import Curve, curves_by_epoch, operation_looks, weight_map
+from raynas.report.architecture_figures import architecture_figure, operation_colors
+from raynas.report.drawing_style import ACCENT, FAINT, MUTED, WIDTH, looks_of, png_of, svg_of
+from raynas.report.overview_figure import run_overview
 from raynas.report.quantities import Quantity, fitness_quantity
-from raynas.report.run_files import History, Run, read_run
+from raynas.report.rank_figures import (
+    predicted_against_measured,
+    tau_bars,
+    tau_by_epoch,
+    tau_curves,
+    true_accuracy_against_fitness,
+)
+from raynas.report.run_files import read_run
+from raynas.report.run_values import History, Judged, Run
+from raynas.report.search_figures import (
+    fitness_against_cost,
+    histogram,
+    histograms,
+    hypervolume_curves,
+    pareto_front,
+    search_by_generation,
+    search_curves,
+)
+from raynas.report.training_figures import seed_lines, training_curves
 from tests.report import runs
 
 ANGLE = fitness_quantity("angle")
@@ -37,7 +59,7 @@ def labelled(figure: Figure, label: str) -> np.ndarray:
 
 def texts(figure: Figure) -> list[str]:
     """Returns all words of a figure as they stand in its SVG."""
-    return [html.unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", figures.svg_of(figure))]
+    return [html.unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg_of(figure))]
 
 
 def drawn(history_of: list[tuple[int, float]], **columns: list[float]) -> History:
@@ -51,13 +73,13 @@ def drawn(history_of: list[tuple[int, float]], **columns: list[float]) -> Histor
 
 
 def test_training_has_a_line_of_the_metric_for_each_seed(run: Run) -> None:
-    lines = figures.seed_lines(run)
+    lines = seed_lines(run)
     for metric, title in (
         ("loss", "loss (nats)"),
         ("accuracy", "accuracy (percent)"),
         ("learning_rate", "learning rate"),
     ):
-        figure = figures.training_curves(lines, metric, figures.looks_of(name for name, _ in lines))
+        figure = training_curves(lines, metric, looks_of(name for name, _ in lines))
         assert len(figure.axes[0].lines) == 2
         for seed in (0, 1):
             points = labelled(figure, f"seed {seed}")
@@ -68,21 +90,21 @@ def test_training_has_a_line_of_the_metric_for_each_seed(run: Run) -> None:
 
 def test_the_lines_of_one_name_look_alike_and_are_named_once(run: Run) -> None:
     lines = [("a", run.training[0]), ("a", run.training[1]), ("b", run.training[0])]
-    figure = figures.training_curves(lines, "loss", figures.looks_of(["a", "b"]))
+    figure = training_curves(lines, "loss", looks_of(["a", "b"]))
     colors = [line.get_color() for line in figure.axes[0].lines]
     assert colors[0] == colors[1] != colors[2]
     assert texts(figure).count("a") == 1
 
 
 def test_twenty_names_look_different() -> None:
-    looks = figures.looks_of(f"run {i}" for i in range(20))
+    looks = looks_of(f"run {i}" for i in range(20))
     assert len(set(looks.values())) == 20
 
 
 def test_a_search_shows_best_median_and_spread_of_each_generation() -> None:
     rng = np.random.default_rng(0)
     generations = {g: rng.normal(g, 1, size=20 + g).tolist() for g in range(5)}
-    figure = figures.search_by_generation(drawn([(g, v) for g, values in generations.items() for v in values]), ANGLE)
+    figure = search_by_generation(drawn([(g, v) for g, values in generations.items() for v in values]), ANGLE)
     assert labelled(figure, "median")[:, 1].tolist() == pytest.approx(
         [statistics.median(values) for values in generations.values()]
     )
@@ -99,20 +121,20 @@ def test_a_search_shows_best_median_and_spread_of_each_generation() -> None:
 
 def test_a_search_of_one_generation_is_a_histogram() -> None:
     values = np.random.default_rng(0).normal(size=300).tolist()
-    figure = figures.search_by_generation(drawn([(0, v) for v in values]), ANGLE)
+    figure = search_by_generation(drawn([(0, v) for v in values]), ANGLE)
     assert sum(bar.get_height() for bar in figure.axes[0].patches) == 300
     assert {"architectures", "angle (rad)"} <= set(texts(figure))
 
 
 def test_searches_are_overlaid_by_the_number_of_architectures() -> None:
     first, second = drawn([(0, 1.0), (0, 3.0), (1, 2.0)]), drawn([(0, 2.0), (1, 1.0), (2, 2.5)])
-    figure = figures.search_curves([("one", first), ("two", second)], ANGLE, figures.looks_of(["one", "two"]))
+    figure = search_curves([("one", first), ("two", second)], ANGLE, looks_of(["one", "two"]))
     assert labelled(figure, "one").tolist() == [[1, 1.0], [2, 3.0], [3, 3.0]]
     assert labelled(figure, "two").tolist() == [[1, 2.0], [2, 2.0], [3, 2.5]]
 
 
 def test_a_histogram_counts_every_value() -> None:
-    figure = figures.histogram(np.array([10.0, 11.0, 11.5, 30.0, np.nan]), Quantity("one-shot accuracy", "percent"))
+    figure = histogram(np.array([10.0, 11.0, 11.5, 30.0, np.nan]), Quantity("one-shot accuracy", "percent"))
     assert sum(bar.get_height() for bar in figure.axes[0].patches) == 4
     assert "one-shot accuracy (percent)" in texts(figure)
 
@@ -131,7 +153,7 @@ def beaten(costs: np.ndarray, fitness: np.ndarray, i: int) -> bool:
 def test_the_pareto_front_holds_those_that_none_beats(seed: int) -> None:
     rng = np.random.default_rng(seed)
     costs, fitness = rng.integers(0, 8, size=(2, 30)).astype(float) if seed % 2 else rng.random((2, 30))
-    front = figures.pareto_front(costs, fitness)
+    front = pareto_front(costs, fitness)
     expected = {(costs[i], fitness[i]) for i in range(30) if not beaten(costs, fitness, i)}
     points = [(costs[i], fitness[i]) for i in front]
     assert points == sorted(expected)
@@ -140,7 +162,7 @@ def test_the_pareto_front_holds_those_that_none_beats(seed: int) -> None:
 
 def test_fitness_against_cost_shows_every_architecture_the_front_and_the_best(run: Run) -> None:
     assert run.history is not None
-    figure = figures.fitness_against_cost(run.history, ANGLE, run.best[0])
+    figure = fitness_against_cost(run.history, ANGLE, run.best[0])
     axes = figure.axes[0]
     costs, fitness = (run.history.columns[name] for name in ("multiply_adds", "fitness"))
     assert axes.collections[0].get_offsets().tolist() == list(map(list, zip(costs, fitness, strict=True)))
@@ -155,8 +177,8 @@ def test_fitness_against_cost_shows_every_architecture_the_front_and_the_best(ru
 def test_thousands_of_points_are_an_image_in_the_svg() -> None:
     rng = np.random.default_rng(0)
     many = drawn([(0, v) for v in rng.random(10_000)], multiply_adds=(1e8 * rng.random(10_000)).tolist())
-    best = figures.Judged((0,), "", {"fitness": 1.0, "multiply_adds": 1e8}, {})
-    svg = figures.svg_of(figures.fitness_against_cost(many, ANGLE, best))
+    best = Judged((0,), "", {"fitness": 1.0, "multiply_adds": 1e8}, {})
+    svg = svg_of(fitness_against_cost(many, ANGLE, best))
     assert svg.count("<image") == 1 and 'href="data:image/png;base64,' in svg
     assert svg.count("<use") < 100
 
@@ -166,7 +188,7 @@ def test_the_front_of_a_search_for_trade_offs_is_drawn_as_it_is_told(tmp_path: P
     runs.write_pareto(tmp_path, objectives=("latency", "num_parameters"))
     run = read_run(tmp_path)
     assert run.history is not None
-    figure = figures.fitness_against_cost(run.history, ANGLE, run.best[0], "latency", run.front)
+    figure = fitness_against_cost(run.history, ANGLE, run.best[0], "latency", run.front)
     points = [(1000 * one.numbers["latency"], one.numbers["fitness"]) for one in run.front]
     assert labelled(figure, "Pareto front").tolist() == [list(point) for point in sorted(points)]
     all_points = zip(1000 * run.history.columns["latency"], run.history.columns["fitness"], strict=True)
@@ -176,7 +198,7 @@ def test_the_front_of_a_search_for_trade_offs_is_drawn_as_it_is_told(tmp_path: P
     assert "latency (ms)" in texts(figure) and "multiply-adds" not in texts(figure)
     assert line_of_front(figure) == "None"  # by latency alone these are no front
     runs.write_pareto(tmp_path, objectives=("latency",))
-    alone = figures.fitness_against_cost(run.history, ANGLE, run.best[0], "latency", read_run(tmp_path).front)
+    alone = fitness_against_cost(run.history, ANGLE, run.best[0], "latency", read_run(tmp_path).front)
     assert line_of_front(alone) == "-"
     assert len(labelled(alone, "Pareto front")) < len(points)
 
@@ -188,7 +210,7 @@ def line_of_front(figure: Figure) -> str:
 
 def test_hypervolumes_have_a_line_for_each_run_from_generation_0_on() -> None:
     curves = [("one", [0.5, 0.75]), ("two", [1.0, 1.25, 1.5]), ("three", [2.0])]
-    figure = figures.hypervolume_curves(curves, figures.looks_of(name for name, _ in curves))
+    figure = hypervolume_curves(curves, looks_of(name for name, _ in curves))
     for name, values in curves:
         assert labelled(figure, name).tolist() == [[g, value] for g, value in enumerate(values)]
     assert {"one", "two", "three", "hypervolume (boxes of generation 0)", "generation"} <= set(texts(figure))
@@ -218,7 +240,7 @@ def test_a_map_has_every_weight_in_its_place_and_the_derived_candidates_framed(
     runs.write_training(tmp_path, 1)
     runs.write_alphas(tmp_path, choices=CHOICES[name], epochs=epochs)
     alphas = read_run(tmp_path).alphas[0]
-    figure = figures.weight_map(alphas)
+    figure = weight_map(alphas)
     lists = {
         (name.partition(" ")[0], tuple(names)) for name, names in zip(alphas.choices, alphas.candidates, strict=True)
     }
@@ -246,7 +268,7 @@ def test_a_map_has_every_weight_in_its_place_and_the_derived_candidates_framed(
 def test_nothing_on_a_map_is_cut_off_or_covers_another(tmp_path: Path, name: str) -> None:
     runs.write_config(tmp_path)
     runs.write_alphas(tmp_path, choices=CHOICES[name])
-    figure = figures.weight_map(read_run(tmp_path).alphas[0])
+    figure = weight_map(read_run(tmp_path).alphas[0])
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -269,7 +291,7 @@ def test_numbers_on_a_map_are_the_weights_or_of_very_many_those_derived(tmp_path
     for choices, every in ((runs.darts_choices(), True), (runs.darts_choices([f"c{i}" for i in range(15)]), False)):
         runs.write_alphas(tmp_path, choices=choices)
         alphas = read_run(tmp_path).alphas[0]
-        numbers = [text.get_text() for axes in figures.weight_map(alphas).axes for text in axes.texts]
+        numbers = [text.get_text() for axes in weight_map(alphas).axes for text in axes.texts]
         taken = [alphas.weights[-1, choice, k] for choice, k in enumerate(alphas.derived[-1].taken)]
         wanted = alphas.weights[-1].ravel().tolist() if every else taken
         assert sorted(numbers) == sorted(f"{weight:.2f}".lstrip("0") for weight in wanted)
@@ -278,11 +300,11 @@ def test_numbers_on_a_map_are_the_weights_or_of_very_many_those_derived(tmp_path
 def test_curves_are_drawn_over_the_epochs_with_their_bands_and_named_once() -> None:
     epochs = np.arange(4)
     curves = [
-        figures.Curve("a", epochs, np.array([1.0, 2.0, 3.0, 4.0]), (np.zeros(4), np.full(4, 5.0))),
-        figures.Curve("b", epochs[:1], np.array([2.0])),
-        figures.Curve("a", epochs, np.array([4.0, 3.0, 2.0, 1.0])),
+        Curve("a", epochs, np.array([1.0, 2.0, 3.0, 4.0]), (np.zeros(4), np.full(4, 5.0))),
+        Curve("b", epochs[:1], np.array([2.0])),
+        Curve("a", epochs, np.array([4.0, 3.0, 2.0, 1.0])),
     ]
-    figure = figures.curves_by_epoch(curves, "edges", figures.looks_of("ab"), limits=(0, 6))
+    figure = curves_by_epoch(curves, "edges", looks_of("ab"), limits=(0, 6))
     lines = figure.axes[0].lines
     assert [line.get_xydata().tolist() for line in lines] == [
         [list(point) for point in zip(curve.epochs, curve.values, strict=True)] for curve in curves
@@ -292,14 +314,14 @@ def test_curves_are_drawn_over_the_epochs_with_their_bands_and_named_once() -> N
     (band,) = figure.axes[0].collections
     assert (band.get_paths()[0].vertices[:, 1].min(), band.get_paths()[0].vertices[:, 1].max()) == (0, 5)
     assert [texts(figure).count(word) for word in ("a", "b", "edges", "epoch")] == [1, 1, 1, 1]
-    alone = figures.curves_by_epoch(curves[:1], "edges", figures.looks_of("ab"))
+    alone = curves_by_epoch(curves[:1], "edges", looks_of("ab"))
     assert "a" not in texts(alone)
 
 
 @pytest.mark.parametrize("values", [[1e-6, 1e-2, 1.0], [0.021, 0.034, 0.06], [0.0, 0.5, 2.0]])
 def test_a_logarithmic_axis_has_numbers_and_no_zero(values: list[float]) -> None:
-    curve = figures.Curve("a", np.arange(1, 4), np.array(values))
-    figure = figures.curves_by_epoch([curve], "norm", figures.looks_of("a"), logarithmic=True)
+    curve = Curve("a", np.arange(1, 4), np.array(values))
+    figure = curves_by_epoch([curve], "norm", looks_of("a"), logarithmic=True)
     drawn = figure.axes[0].lines[0].get_ydata()
     np.testing.assert_array_equal(drawn, [value or np.nan for value in values])
     numbers = [text.replace("\N{MINUS SIGN}", "-") for text in texts(figure) if text not in ("norm", "epoch")]
@@ -309,8 +331,8 @@ def test_a_logarithmic_axis_has_numbers_and_no_zero(values: list[float]) -> None
 
 @pytest.mark.parametrize("names", [["skip_connect", *"abcdefgh"], [f"max_pool_3x3_{i}" for i in range(9)], ["a", "b"]])
 def test_the_names_under_curves_are_within_the_figure_and_below_the_axes(names: list[str]) -> None:
-    curves = [figures.Curve(name, np.arange(3), np.arange(3.0)) for name in names]
-    figure = figures.curves_by_epoch(curves, "t", figures.operation_looks(names))
+    curves = [Curve(name, np.arange(3), np.arange(3.0)) for name in names]
+    figure = curves_by_epoch(curves, "t", operation_looks(names))
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     renderer = canvas.get_renderer()
@@ -324,15 +346,15 @@ def test_the_names_under_curves_are_within_the_figure_and_below_the_axes(names: 
 
 def test_skip_connect_stands_out_among_operations() -> None:
     names = ["none", "skip_connect", *(f"conv_{i}" for i in range(15))]
-    looks = figures.operation_looks(names)
-    assert looks["skip_connect"] == (figures.ACCENT, "-")
+    looks = operation_looks(names)
+    assert looks["skip_connect"] == (ACCENT, "-")
     assert len(set(looks.values())) == len(names)
-    assert all(looks[name][0] != figures.ACCENT for name in names if name != "skip_connect")
+    assert all(looks[name][0] != ACCENT for name in names if name != "skip_connect")
 
 
 def test_histograms_of_runs_have_the_same_bins_and_mark_the_median() -> None:
     values = {"one": np.array([10.0, 12.0, 50.0, np.nan]), "two": np.array([50.0, 90.0]), "three": np.array([30.0] * 9)}
-    figure = figures.histograms(list(values.items()), Quantity("accuracy", "percent", 2), figures.looks_of(values))
+    figure = histograms(list(values.items()), Quantity("accuracy", "percent", 2), looks_of(values))
     assert len(figure.axes) == 3
     edges = [[bar.get_x() for bar in axes.patches] for axes in figure.axes]
     assert edges[0] == edges[1] == edges[2] and edges[0][0] == 10.0
@@ -357,7 +379,7 @@ def test_the_predicted_latency_is_drawn_over_the_measured_in_milliseconds(tmp_pa
     runs.write_profile(tmp_path)
     profile = read_run(tmp_path).profile
     assert profile is not None
-    figure = figures.predicted_against_measured(profile)
+    figure = predicted_against_measured(profile)
     assert labelled(figure, "networks") == pytest.approx(np.array([[4, 4.1], [5, 4.5], [8, 8.2]]))
     assert labelled(figure, "the same") == pytest.approx(np.array([[4, 4], [8.2, 8.2]]))
     assert figure.axes[0].get_xlim() == pytest.approx(figure.axes[0].get_ylim())
@@ -372,8 +394,8 @@ def test_true_accuracy_is_drawn_over_fitness_even_in_the_logarithm_of_the_error(
     cells, true = [[k] * 6 for k in range(5)], [10.0, 90.0, 93.0, 94.0, 80.0]
     runs.write_rank(tmp_path, cells=cells, values=[0.1, 0.2, 0.3, 0.4, 0.5], true=true)
     rank = read_run(tmp_path).ranks[0]
-    best = figures.Judged((2,) * 6, "", {"fitness": 0.3}, {})
-    figure = figures.true_accuracy_against_fitness(rank, ANGLE, best)
+    best = Judged((2,) * 6, "", {"fitness": 0.3}, {})
+    figure = true_accuracy_against_fitness(rank, ANGLE, best)
     axes = figure.axes[0]
     x, y = np.array(axes.collections[0].get_offsets()).T
     assert x.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]
@@ -383,7 +405,7 @@ def test_true_accuracy_is_drawn_over_fitness_even_in_the_logarithm_of_the_error(
     assert {"10", "90", "94"} <= set(ticks) and "95" not in ticks
     assert labelled(figure, "found: 93.00")[0] == pytest.approx([0.3, -np.log10(7)])
     assert labelled(figure, "best: 94.00")[0] == pytest.approx([0.4, -np.log10(6)])
-    elsewhere = figures.true_accuracy_against_fitness(rank, ANGLE, figures.Judged((3, 1), "", {"fitness": 1.0}, {}))
+    elsewhere = true_accuracy_against_fitness(rank, ANGLE, Judged((3, 1), "", {"fitness": 1.0}, {}))
     assert not any("found" in text for text in texts(elsewhere))
 
 
@@ -391,7 +413,7 @@ def test_a_table_without_errors_or_without_a_range_is_drawn_too(tmp_path: Path) 
     runs.write_config(tmp_path)
     for true in ([100.0, 99.0], [93.11, 93.12]):
         runs.write_rank(tmp_path, cells=[[0] * 6, [1] * 6], values=[0.1, 0.2], true=true)
-        figure = figures.true_accuracy_against_fitness(read_run(tmp_path).ranks[0], ANGLE, None)
+        figure = true_accuracy_against_fitness(read_run(tmp_path).ranks[0], ANGLE, None)
         assert np.isfinite(figure.axes[0].collections[0].get_offsets()).all()
         assert any(text.startswith(("99", "93.1")) for text in texts(figure))
 
@@ -400,7 +422,7 @@ def test_tau_by_epoch_has_both_correlations(tmp_path: Path) -> None:
     runs.write_config(tmp_path)
     epochs = [{"epoch": 10, "tau": 0.1, "rho": 0.2}, {"epoch": 20, "tau": 0.3, "rho": 0.4}]
     runs.write_rank(tmp_path, epochs=epochs)
-    figure = figures.tau_by_epoch(read_run(tmp_path).ranks[0])
+    figure = tau_by_epoch(read_run(tmp_path).ranks[0])
     assert labelled(figure, "τ").tolist() == [[10, 0.1], [20, 0.3]]
     assert labelled(figure, "ρ").tolist() == [[10, 0.2], [20, 0.4]]
 
@@ -410,11 +432,11 @@ def test_tau_curves_have_a_line_for_each_fitness_and_the_level_of_the_parameter_
         (name, {"epoch": np.array([1.0, 2.0]), "tau": np.array(taus)})
         for name, taus in (("one: angle", [0.1, 0.2]), ("two: angle", [0.5, 0.4]))
     ]
-    figure = figures.tau_curves(curves, 0.578)
+    figure = tau_curves(curves, 0.578)
     assert labelled(figure, "one: angle").tolist() == [[1, 0.1], [2, 0.2]]
     assert labelled(figure, "two: angle").tolist() == [[1, 0.5], [2, 0.4]]
     assert set(labelled(figure, "parameters")[:, 1]) == {0.578}
-    unknown = figures.tau_curves(curves, float("nan")).axes[0].get_legend_handles_labels()[1]
+    unknown = tau_curves(curves, float("nan")).axes[0].get_legend_handles_labels()[1]
     assert unknown == ["one: angle", "two: angle"]
 
 
@@ -424,7 +446,7 @@ def test_tau_bars_show_value_interval_and_name_of_every_row() -> None:
         ("parameters", 0.5, (0.4, 0.6), False),
         ("x" * 60, -0.1, (-0.2, 0), False),
     ]
-    figure = figures.tau_bars(rows)
+    figure = tau_bars(rows)
     spans = [line.get_xdata() for line in figure.axes[0].lines]
     for name, tau, interval, _ in rows:
         assert any(len(span) == 2 and tuple(span) == interval for span in spans)
@@ -432,7 +454,7 @@ def test_tau_bars_show_value_interval_and_name_of_every_row() -> None:
         assert f"{tau:.3f}".replace("-", "−") in texts(figure)
         assert name in texts(figure) or name == "x" * 60
     assert "x" * 43 + "…" in texts(figure)
-    assert [to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches].count(figures.ACCENT) == 1
+    assert [to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches].count(ACCENT) == 1
 
 
 # Drawings
@@ -453,8 +475,8 @@ DRAWINGS = [
 
 
 def test_a_drawing_shows_every_node_and_operation() -> None:
-    colors = figures.operation_colors(DRAWINGS)
-    first, second, third, *_, chain = ([*texts(figures.architecture(drawing, colors))] for drawing in DRAWINGS)
+    colors = operation_colors(DRAWINGS)
+    first, second, third, *_, chain = ([*texts(architecture_figure(drawing, colors))] for drawing in DRAWINGS)
     assert sorted(first) == sorted(["in", "1", "out", "conv 3×3", "avg pool", "3×3", "skip"])
     assert sorted(second) == sorted(["in", "1", "out", "avg pool", "3×3", "conv 1×1"])
     cells = ["in 1", "in 2", "1", "out", "sep conv", "3×3", "max pool", "3×3", "in 1", "out", "dil conv", "5×5"]
@@ -463,26 +485,26 @@ def test_a_drawing_shows_every_node_and_operation() -> None:
 
 
 def test_an_operation_has_one_colour_in_all_drawings_and_another_than_the_rest() -> None:
-    colors = figures.operation_colors(DRAWINGS[:2])
+    colors = operation_colors(DRAWINGS[:2])
     assert len(set(colors.values())) == len(colors) == 4
-    assert colors["skip_connect"] == figures.MUTED
+    assert colors["skip_connect"] == MUTED
     for drawing in DRAWINGS[:2]:
-        lines = [p for p in figures.architecture(drawing, colors).axes[0].patches if type(p) is PathPatch]
+        lines = [p for p in architecture_figure(drawing, colors).axes[0].patches if type(p) is PathPatch]
         for (source, target, operation), line in zip(drawing["cell"], lines, strict=True):
             dead = target == "1" and ("1", "out", "skip_connect") not in drawing["cell"]
-            assert to_hex(line.get_edgecolor()) == (figures.FAINT if dead else colors[operation]), (source, target)
+            assert to_hex(line.get_edgecolor()) == (FAINT if dead else colors[operation]), (source, target)
             assert (line.get_linestyle() == "solid" or line.get_linestyle() == "-") is not dead
 
 
 @pytest.mark.parametrize("drawing", [DRAWINGS[3], DRAWINGS[4]])
-def test_what_is_no_operation_is_thinner_and_paler_but_not_dashed(drawing: dict[str, list[figures.Edge]]) -> None:
-    figure = figures.architecture(drawing, figures.operation_colors(DRAWINGS))
+def test_what_is_no_operation_is_thinner_and_paler_but_not_dashed(drawing: dict[str, list[Edge]]) -> None:
+    figure = architecture_figure(drawing, operation_colors(DRAWINGS))
     lines = [patch for patch in figure.axes[0].patches if type(patch) is PathPatch]
     edges = [edge for edges in drawing.values() for edge in edges]
     passing = [operation in ("", "skip") for _, _, operation in edges]
     assert len(lines) == len(edges) and 0 < sum(passing) < len(edges)
     for line, passes in zip(lines, passing, strict=True):
-        assert (to_hex(line.get_edgecolor()) == figures.FAINT) == passes
+        assert (to_hex(line.get_edgecolor()) == FAINT) == passes
         assert (line.get_linewidth() < 1) == passes
         assert line.get_linestyle() in ("-", "solid")
     assert texts(figure).count("skip") == sum(o in ("skip", "skip_connect") for _, _, o in edges)
@@ -490,8 +512,8 @@ def test_what_is_no_operation_is_thinner_and_paler_but_not_dashed(drawing: dict[
 
 def test_the_blocks_of_a_stage_of_four_end_a_row() -> None:
     (chain,) = DRAWINGS[4].values()
-    figure = figures.architecture(DRAWINGS[4], figures.operation_colors(DRAWINGS))
-    assert figure.get_size_inches()[0] == pytest.approx(figures.WIDTH)
+    figure = architecture_figure(DRAWINGS[4], operation_colors(DRAWINGS))
+    assert figure.get_size_inches()[0] == pytest.approx(WIDTH)
     heights = {text.get_text(): round(text.get_position()[1]) for text in figure.axes[0].texts}
     rows = [[node for _, node, _ in chain if heights[node] == y] for y in sorted(set(heights.values()), reverse=True)]
     assert [row for row in rows if row] == [
@@ -502,9 +524,9 @@ def test_the_blocks_of_a_stage_of_four_end_a_row() -> None:
 
 
 def test_every_text_lies_within_its_box() -> None:
-    colors = figures.operation_colors(DRAWINGS)
+    colors = operation_colors(DRAWINGS)
     for drawing in DRAWINGS:
-        figure = figures.architecture(drawing, colors)
+        figure = architecture_figure(drawing, colors)
         canvas = FigureCanvasAgg(figure)
         canvas.draw()
         renderer = canvas.get_renderer()
@@ -526,7 +548,7 @@ def test_the_overview_shows_what_there_is(tmp_path: Path, part: str) -> None:
     lines = runs.write_search(tmp_path, drawings=part != "drawing")
     if part == "history":
         (tmp_path / "search/history.jsonl").unlink()
-    figure = figures.overview(read_run(tmp_path), ANGLE)
+    figure = run_overview(read_run(tmp_path), ANGLE)
     assert figure is not None
     said = " ".join(texts(figure))
     best = max(line["fitness"] for line in lines)
@@ -541,21 +563,21 @@ def test_the_overview_shows_no_histogram_of_what_is_the_best_only(tmp_path: Path
     runs.write_search(tmp_path, generations=1)
     for further, axes in (({}, 2), ({"missed": 0.0}, 1)):
         runs.add_to_result(tmp_path, **further)
-        figure = figures.overview(read_run(tmp_path), ANGLE)
+        figure = run_overview(read_run(tmp_path), ANGLE)
         assert figure is not None and len(figure.axes) == axes
 
 
 def test_the_overview_shows_no_histogram_of_a_single_architecture(tmp_path: Path) -> None:
     runs.write_config(tmp_path)
     runs.write_search(tmp_path, generations=1, population=1)
-    figure = figures.overview(read_run(tmp_path), ANGLE)
+    figure = run_overview(read_run(tmp_path), ANGLE)
     assert figure is not None and len(figure.axes) == 1
 
 
 def test_there_is_no_overview_of_a_rank_alone(tmp_path: Path) -> None:
     runs.write_config(tmp_path)
     runs.write_rank(tmp_path)
-    assert figures.overview(read_run(tmp_path), ANGLE) is None
+    assert run_overview(read_run(tmp_path), ANGLE) is None
 
 
 # Files
@@ -565,9 +587,9 @@ def test_the_same_data_give_the_same_bytes_whatever_matplotlib_is_set_to(run: Ru
     assert run.history is not None
 
     def files() -> list[str | bytes]:
-        figure = figures.fitness_against_cost(run.history, ANGLE, run.best[0])
-        cell = figures.architecture(run.best[0].drawing, figures.operation_colors([run.best[0].drawing]))
-        return [figures.svg_of(figure), figures.png_of(figure), figures.svg_of(cell), figures.png_of(cell)]
+        figure = fitness_against_cost(run.history, ANGLE, run.best[0])
+        cell = architecture_figure(run.best[0].drawing, operation_colors([run.best[0].drawing]))
+        return [svg_of(figure), png_of(figure), svg_of(cell), png_of(cell)]
 
     before = files()
     settings = {"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path", "lines.linewidth": 9}
@@ -581,8 +603,8 @@ def test_the_same_data_give_the_same_bytes_whatever_matplotlib_is_set_to(run: Ru
 def test_a_name_is_no_formula_and_may_hold_what_the_font_lacks() -> None:
     names = ["$x_1$", "價格", "<b>&amp;"]
     history = drawn([(0, 1.0), (1, 2.0)])
-    figure = figures.search_curves([(name, history) for name in names], ANGLE, figures.looks_of(names))
+    figure = search_curves([(name, history) for name in names], ANGLE, looks_of(names))
     assert set(names) <= set(texts(figure))
-    assert figures.png_of(figure).startswith(b"\x89PNG")
+    assert png_of(figure).startswith(b"\x89PNG")
     cell = {"cell": [("in", "out", "$\\frac{1}$")]}
-    assert "$\\frac{1}$" in texts(figures.architecture(cell, figures.operation_colors([cell])))
+    assert "$\\frac{1}$" in texts(architecture_figure(cell, operation_colors([cell])))

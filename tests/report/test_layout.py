@@ -7,7 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from raynas.report.layout import GAP, Box, depths, lay_out, live_edges
+from raynas.records.graph import depths
+from raynas.report.layout import GAP, Box, lay_out, live_edges
 from tests.report.runs import EDGES, darts_cell
 
 LABEL = (44.0, 14.0)

@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from raynas.report import figures
+from raynas.report import alpha_sections
+from raynas.report.alpha_figures import Curve, curves_by_epoch
+from raynas.report.alpha_sections import about_alphas
 from raynas.report.page import write_report
+from raynas.report.rank_sections import more_than_size
 from raynas.report.run_files import read_run
-from raynas.report.sections import about_alphas, how_exact, more_than_size
+from raynas.report.search_sections import how_exact
 from tests.report import runs
 from tests.report.pages import Page
 
@@ -487,14 +490,14 @@ def test_the_curves_of_a_run_are_those_of_its_files(tmp_path: Path, monkeypatch:
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     lines[1]["correction_norm"] = 0.0
     runs.write_lines(file, lines)
-    drawn: dict[str, Sequence[figures.Curve]] = {}
-    draw = figures.curves_by_epoch
+    drawn: dict[str, Sequence[Curve]] = {}
+    draw = curves_by_epoch
 
-    def watched(curves: Sequence[figures.Curve], title: str, *looks: Any, **options: Any) -> Figure:
+    def watched(curves: Sequence[Curve], title: str, *looks: Any, **options: Any) -> Figure:
         drawn[title] = curves
         return draw(curves, title, *looks, **options)
 
-    monkeypatch.setattr(figures, "curves_by_epoch", watched)
+    monkeypatch.setattr(alpha_sections, "curves_by_epoch", watched)
     write_report(tmp_path)
     alphas = read_run(tmp_path).alphas[0]
     taken = {name for derived in alphas.derived for name in derived.operations}

@@ -22,7 +22,7 @@ def test_everything_that_was_written_is_read(tmp_path: Path) -> None:
     history = [json.loads(line) for line in (tmp_path / "search/history.jsonl").read_text().splitlines()]
     result = json.loads((tmp_path / "search/result.json").read_text())
     assert (run.name, run.fitness, run.quantity.title, list(run.training)) == ("whole", "angle", "angle (rad)", [0, 1])
-    assert run.versions["torch"] == "2.15.0"
+    assert run.about.versions["torch"] == "2.15.0"
     for seed, metrics in run.training.items():
         lines = (tmp_path / f"supernet/seed_{seed}/metrics.jsonl").read_text().splitlines()
         assert metrics["loss"].tolist() == [json.loads(line)["loss"] for line in lines]
@@ -371,7 +371,11 @@ def result(*best: object) -> str:
             result({**BEST, "drawing": {"cell": [["a", "b", "x"], ["b", "a", "x"]]}}),
             ": best[0].drawing.cell: the edges run in a circle among the nodes a, b",
         ),
-        ("search/result.json", result({**BEST, "drawing": [1]}), ": best[0]: expected keys and values, got list"),
+        (
+            "search/result.json",
+            result({**BEST, "drawing": [1]}),
+            ": best[0]: expected keys and values under drawing, got [1]",
+        ),
         ("rank/a.json", "{", "at line 1 (Expecting property name"),
         ("rank/a.json", '{"label": "a"}', "expected text under fitness, got None"),
     ],

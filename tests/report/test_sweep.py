@@ -15,10 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from raynas.report import figures
-from raynas.report.sweep import LINES, ROWS, markdown, series, table_lines, write_sweep_report
+from raynas.report import sweep_page
+from raynas.report.alpha_figures import curves_by_epoch
+from raynas.report.drawing_style import looks_of
 from raynas.report.sweep_figures import Series, along_numbers, far_apart, is_logarithmic
 from raynas.report.sweep_files import Axis, Number, parse_results, quantity, training_losses, value_text
+from raynas.report.sweep_page import LINES, series, write_sweep_report
+from raynas.report.sweep_tables import ROWS, markdown, table_lines
 from tests.report import sweeps
 from tests.report.pages import Page
 
@@ -199,11 +202,21 @@ def test_labels_with_bars_and_line_breaks_keep_the_table_whole() -> None:
     [
         (
             lambda content: content.pop("rows"),
-            "is damaged (there is no 'rows'); give `raynas sweep` with its file again",
+            "is damaged: expected a list under rows, got None; give `raynas sweep` with its file again",
         ),
-        (lambda content: content["trials"][0].pop("status"), "is damaged (there is no 'status'); give"),
-        (lambda content: content["rows"][0].update(metrics={"x": {"mean": "many"}}), "is damaged (could not convert"),
-        (lambda content: content.update(trials=7), "is damaged ('int' object is not iterable); give"),
+        (
+            lambda content: [trial["point"].pop("alphas.eta") for trial in content["trials"][:1]],
+            "trials[0]: expected a value",
+        ),
+        (
+            lambda content: content["trials"][0].pop("status"),
+            "is damaged: trials[0]: expected text under status, got None; give",
+        ),
+        (
+            lambda content: content["rows"][0].update(metrics={"x": {"mean": "many"}}),
+            "is damaged: rows[0].metrics.x: expected a number under mean, got 'many'; give",
+        ),
+        (lambda content: content.update(trials=7), "is damaged: expected a list under trials, got 7; give"),
     ],
 )
 def test_damaged_results_are_said_in_one_line(tmp_path: Path, damage: Any, message: str) -> None:
@@ -218,7 +231,7 @@ def test_a_folder_without_results_or_with_half_of_them_is_refused(tmp_path: Path
     with pytest.raises(ValueError, match="holds no results of a sweep .* give the folder that `raynas sweep` named"):
         write_sweep_report(tmp_path)
     (tmp_path / "results.json").write_text('{"name": ')
-    with pytest.raises(ValueError, match=r"results.json is damaged \(Expecting value: line 1 column 10"):
+    with pytest.raises(ValueError, match=r"results.json is damaged at line 1 \(Expecting value\)"):
         write_sweep_report(tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["results.json"]
 
@@ -388,7 +401,7 @@ def test_a_line_stands_at_its_means_with_its_deviations_and_zero_beside_the_loga
     axis = Axis("alphas.eta", "grid", ETAS)
     numbers = [Number(50.0 + k, 1.0 + k, [49.0 + k, 51.0 + k]) for k in range(5)]
     one = Series("", ETAS, numbers, [None, None, Number(60, 0.5), None, None])
-    figure = along_numbers(axis, [one], "", quantity("true_accuracy"), figures.looks_of([""]))
+    figure = along_numbers(axis, [one], "", quantity("true_accuracy"), looks_of([""]))
     (axes,) = figure.axes
     lines = [drawn.get_xydata() for drawn in axes.lines if len(drawn.get_xdata()) == 5]
     assert any(np.allclose(xy, [[-4, 50], [-3, 51], [-2, 52], [-1, 53], [0, 54]]) for xy in lines)
@@ -422,9 +435,9 @@ def test_a_supernet_that_trials_share_is_drawn_once(tmp_path: Path, monkeypatch:
         if number % 2:
             sweeps.write_losses(folder / trial["folder"], np.linspace(2, 1, 200).tolist(), reuse=shared)
     drawn: list[Any] = []
-    draw = figures.curves_by_epoch
+    draw = curves_by_epoch
     monkeypatch.setattr(
-        figures, "curves_by_epoch", lambda curves, *r, **o: drawn.extend(curves) or draw(curves, *r, **o)
+        sweep_page, "curves_by_epoch", lambda curves, *r, **o: drawn.extend(curves) or draw(curves, *r, **o)
     )
     page = Page(write_sweep_report(folder))
     assert "Training loss of 3 supernets, by method" in page.section("Training")

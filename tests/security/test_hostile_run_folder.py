@@ -16,8 +16,9 @@ from raynas.on_ray.sweep import _states
 from raynas.records.cells import csv_cell, markdown_text
 from raynas.report.page import write_comparison, write_report
 from raynas.report.run_files import read_run
-from raynas.report.sweep import markdown, trials_csv, write_sweep_report
 from raynas.report.sweep_files import parse_results
+from raynas.report.sweep_page import write_sweep_report
+from raynas.report.sweep_tables import markdown, trials_csv
 from raynas.storage import mirror as storage
 from raynas.storage.checkpoint import DamagedCheckpoint, load_checkpoint
 from tests.report import runs, sweeps

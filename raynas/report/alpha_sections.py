@@ -1,0 +1,161 @@
+"""The architecture parameters of a run: how far the choices are decided, and by which steps."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from raynas.records.columns import Columns
+from raynas.report.alpha_figures import Curve, curves_by_epoch, operation_looks, weight_map
+from raynas.report.alpha_values import Alphas
+from raynas.report.blocks import Block, FigureBlock, Figures, Paragraph, Section
+from raynas.report.drawing_style import DASHES, SERIES, Look, looks_of
+from raynas.report.gallery import Gallery
+from raynas.report.quantities import ACCURACY, LOSS
+from raynas.report.run_values import Run
+from raynas.report.wording import capital, counted, listed
+
+ENTROPY, SHARE, DOMINANCE = "entropy of the weights", "share of skip-connect", "largest weight"
+DECIDED = "Entropy of softmax(α) over that of equal weights: 1 where nothing is decided, 0 where everything is"
+
+
+def architecture_parameters(run: Run, gallery: Gallery) -> Section:
+    """Returns how one base seed's architecture parameters decided: the seed whose architecture is the best."""
+    if not run.alphas:
+        return Section("Architecture parameters", [])
+    seed, is_best = _shown_seed(run)
+    alphas = run.alphas[seed]
+    about = about_alphas(alphas)
+    if len(run.alphas) > 1:
+        which = "the one whose architecture is the best" if is_best else "the first"
+        about += f" Shown is base seed {seed} of {listed([str(s) for s in run.alphas])}, {which}."
+
+    caption = (
+        f"Weights of the candidates, softmax(α), {_after(alphas)}; framed, what the derived architecture takes. Each "
+        "row is a choice."
+    )
+    picture = weight_map(alphas)
+    width = round(96 * float(picture.get_size_inches()[0]))
+    wide = Figures([gallery.show("weights", picture, caption, drawing=True)], width)
+    shown = [*_alpha_curves(alphas, gallery), *_alpha_steps(run.training.get(seed, {}), gallery)]
+    blocks: list[Block] = [Paragraph(about), wide]
+    if shown:
+        blocks.append(Figures(shown))
+    return Section("Architecture parameters", blocks)
+
+
+def _shown_seed(run: Run) -> tuple[int, bool]:
+    """Returns the base seed whose derived architecture is the best, else the first; and whether it is the best."""
+    best = run.best[0].architecture if run.best else None
+    for seed, alphas in run.alphas.items():
+        if alphas.derived[-1].architecture == best:
+            return seed, True
+    return next(iter(run.alphas)), False
+
+
+def about_alphas(alphas: Alphas) -> str:
+    """Returns one sentence: how far the choices are decided, and how much of all is skip_connect."""
+    share = alphas.share("skip_connect")
+    last = alphas.derived[-1]
+    sentence = f"{capital(_after(alphas))} the largest weight of a choice is {alphas.largest[-1]:.2f} on average"
+    if share is not None:
+        sentence += f" and skip_connect has {100 * share[-1]:.0f} percent of the weight"
+    if share is None and "skip_connect" not in last.operations:
+        return f"{sentence}."
+    if not last.edges:
+        return f"{sentence}; the derived architecture has no edge."
+    skips = last.operations.get("skip_connect", 0)
+    are = "is" if skips == 1 else "are"
+    edges = counted(last.edges, "edge")
+    return f"{sentence}; {skips:,} of {edges} of the derived architecture {are} skip_connect."
+
+
+def _after(alphas: Alphas) -> str:
+    return f"after {counted(alphas.epochs, 'epoch')}" if alphas.epochs else "before the first epoch"
+
+
+def weight_curves(alphas: Alphas) -> dict[str, np.ndarray]:
+    """Returns what sums up the weights after each epoch, means over the choices."""
+    curves = {ENTROPY: alphas.entropies.mean(axis=1), DOMINANCE: alphas.largest}
+    share = alphas.share("skip_connect")
+    if share is not None:
+        curves[SHARE] = share
+    return curves
+
+
+def operation_curve(name: str, operation: str, alphas: Alphas) -> Curve:
+    """Returns how many edges of the derived architecture take an operation, by epochs done."""
+    numbers = [derived.operations.get(operation, 0) for derived in alphas.derived]
+    return Curve(name, np.arange(alphas.epochs + 1), np.array(numbers))
+
+
+def _alpha_curves(alphas: Alphas, gallery: Gallery) -> list[FigureBlock]:
+    """Returns the figures of what the weights and the derived architecture were over the epochs."""
+    if not alphas.epochs:
+        return []
+    epochs, summed = np.arange(alphas.epochs + 1), weight_curves(alphas)
+    blue, orange, *_ = SERIES
+    looks: dict[str, Look] = {ENTROPY: (blue, "-"), DOMINANCE: (blue, "-"), SHARE: (orange, DASHES[1])}
+    band = alphas.entropies.min(axis=1), alphas.entropies.max(axis=1)
+    entropy = curves_by_epoch([Curve(ENTROPY, epochs, summed[ENTROPY], band)], ENTROPY, looks, limits=(0, 1.03))
+    others = [Curve(name, epochs, values) for name, values in summed.items() if name != ENTROPY]
+    shares = curves_by_epoch(others, "weight", looks, limits=(0, 1.03))
+    caption = "The largest weight of a choice, mean over the choices"
+    if SHARE in summed:
+        caption += "; the weight of skip_connect, mean over the choices that have it"
+    shown = [
+        gallery.show("entropy", entropy, f"{DECIDED}; the mean over the choices, and from the least to the largest."),
+        gallery.show("weight-shares", shares, f"{caption}."),
+    ]
+
+    taken: set[str] = set()
+    for derived in alphas.derived:
+        taken.update(name for name, number in derived.operations.items() if number)
+    counts = [operation_curve(name, name, alphas) for name in sorted(taken)]
+    if counts:
+        figure = curves_by_epoch(counts, "edges of the derived architecture", operation_looks(sorted(taken)))
+        caption = "How many edges of the architecture derived after each epoch take each operation."
+        shown.append(gallery.show("operations", figure, caption))
+    return shown
+
+
+def _alpha_steps(metrics: Columns, gallery: Gallery) -> list[FigureBlock]:
+    """Returns the figures of the steps on the architecture parameters: their gradient, loss and accuracy."""
+    shown = []
+    if {"first_norm", "correction_norm", "cosine"} <= set(metrics) and np.nansum(metrics["correction_norm"]) > 0:
+        shown = _gradient_figures(metrics, gallery)
+    for metric, quantity in (("loss", LOSS), ("accuracy", ACCURACY)):
+        if metric in metrics and f"search_{metric}" in metrics:
+            names = {metric: "training", f"search_{metric}": "search"}
+            pair = [Curve(name, metrics["epoch"] + 1, metrics[key]) for key, name in names.items()]
+            figure = curves_by_epoch(pair, quantity.title, looks_of(names.values()))
+            caption = (
+                f"{quantity.name.capitalize()} of the supernet in the steps on its weights (training) and in those "
+                "on the architecture parameters (search), mean of each epoch."
+            )
+            shown.append(gallery.show(f"search-{metric}", figure, caption))
+    return shown
+
+
+def _gradient_figures(metrics: Columns, gallery: Gallery) -> list[FigureBlock]:
+    """Returns the figures of both parts of the gradient of the architecture parameters."""
+    epochs = metrics["epoch"] + 1
+    names = {"first_norm": "|g1|", "correction_norm": "|g2′|"}
+    norms = [Curve(name, epochs, metrics[key]) for key, name in names.items()]
+    lengths = curves_by_epoch(norms, "norm of the gradient", looks_of(names.values()), logarithmic=True)
+    known = np.where(metrics["correction_norm"] > 0, metrics["cosine"], np.nan)
+    cosine = curves_by_epoch(
+        [Curve("cosine", epochs, known)], "cosine of g1 and g2′", looks_of(["cosine"]), limits=(-1.05, 1.05)
+    )
+    return [
+        gallery.show(
+            "alpha-gradient",
+            lengths,
+            "Gradient of α: g1 is that with the weights held fixed, g2′ what is added for how they would follow; "
+            "mean of each epoch.",
+        ),
+        gallery.show(
+            "alpha-cosine",
+            cosine,
+            "Whether both parts of the gradient of α point alike (1), across (0) or against each other (−1).",
+        ),
+    ]

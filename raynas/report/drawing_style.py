@@ -1,0 +1,154 @@
+"""The look of all figures: colours, sizes and the style in which they are drawn.
+
+What a vertical axis shows stands over it, with its unit. Text stays text in an SVG. The same data give the same bytes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import itertools
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeAlias
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
+from matplotlib.ticker import MaxNLocator
+
+INK, MUTED, FAINT, GRID = "#1f2933", "#52606d", "#9aa5b1", "#e4e7eb"
+ACCENT = "#c2410c"
+SERIES = ("#0b5fa5", "#c2410c", "#0f766e", "#7c3aed", "#a16207", "#be185d", "#4b5563")
+"""Colours of lines and operations: told apart in grey and by colour-blind eyes too, as labels stand beside them."""
+
+WIDTH, HEIGHT = 3.6, 2.5  # inches of a figure
+DRAWING_WIDTH = 72 * WIDTH  # points
+
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "raynas",
+    "text.parse_math": False,
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9,
+    "axes.titlelocation": "left",
+    "axes.titlepad": 9,
+    "axes.titlecolor": INK,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": MUTED,
+    "ytick.labelcolor": MUTED,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "ytick.major.size": 0,
+    "lines.linewidth": 1.4,
+    "legend.edgecolor": "none",
+    "legend.borderpad": 0.2,
+    "legend.fontsize": 8,
+    "legend.handlelength": 1.4,
+    "text.color": INK,
+    "figure.facecolor": "white",
+}
+
+
+@contextlib.contextmanager
+def style() -> Iterator[None]:
+    """Draws in the report's style, whatever the user's own matplotlib is set to."""
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph .* missing from font")  # a browser has more fonts
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def svg_of(figure: Figure) -> str:
+    """Returns a figure as SVG text."""
+    return _saved(figure, "svg", metadata={"Date": None}).decode("utf-8")
+
+
+def png_of(figure: Figure) -> bytes:
+    """Returns a figure as PNG, 200 pixels to an inch."""
+    return _saved(figure, "png", metadata={"Software": None})
+
+
+@style()
+def _saved(figure: Figure, format: str, metadata: dict[str, Any]) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format=format, dpi=200, metadata=metadata)
+    return stream.getvalue()
+
+
+def panel(height: float = HEIGHT, below: float = 0.0) -> tuple[Figure, Axes]:
+    """Returns a figure of the common size, its axes at the common place, with so many inches more below them."""
+    height += below
+    figure = Figure(figsize=(WIDTH, height))
+    left, right, bottom, top = 0.50, 0.12, 0.44 + below, 0.30  # inches
+    axes = figure.add_axes((left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, 1 - (bottom + top) / height))
+    return figure, axes
+
+
+def whole_steps(axes: Axes) -> None:
+    """Puts the ticks of the horizontal axis at whole numbers."""
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+
+
+Look: TypeAlias = tuple[str, str | tuple[int, tuple[int, ...]]]
+"""Colour and dashes of a line."""
+
+DASHES: Sequence[str | tuple[int, tuple[int, ...]]] = ("-", (0, (5, 2)), (0, (1, 1)))
+
+
+def looks_of(names: Iterable[str]) -> dict[str, Look]:
+    """Returns a look for each name: the colours in turn, then the colours with dashes."""
+    looks: Sequence[Look] = [(color, dashes) for dashes, color in itertools.product(DASHES, SERIES)]
+    return dict(zip(dict.fromkeys(names), cycle(looks), strict=False))
+
+
+def legend(axes: Axes, entries: int, **place: Any) -> None:
+    """Adds a legend if there are several entries, and no more than the colours tell apart."""
+    if 1 < entries <= len(SERIES):
+        axes.legend(**{"loc": "best", **place})
+
+
+LABEL_SIZE = 7.5
+
+
+def shortened(text: str, length: int) -> str:
+    """Returns a text cut to so many characters, an ellipsis at its end if there was more."""
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def text_width(text: str) -> float:
+    """Returns the width of a text of `LABEL_SIZE` in points."""
+    if not text.strip():
+        return 0.0
+    return float(TextPath((0, 0), text, size=LABEL_SIZE, usetex=False).get_extents().width)
+
+
+def finite_values(values: np.ndarray) -> np.ndarray:
+    """Returns those values that are finite."""
+    finite: np.ndarray = values[np.isfinite(values)]
+    return finite
+
+
+def opacity(points: int) -> float:
+    """Returns how opaque points are drawn, so that many leave their density to be seen."""
+    return float(np.clip(300 / max(1, points), 0.08, 0.6))
+
+
+def cycle(looks: Sequence[Any]) -> Iterator[Any]:
+    """Yields the looks again and again."""
+    while True:
+        yield from looks

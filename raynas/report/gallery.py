@@ -1,0 +1,35 @@
+"""The figures of a page, each shown inline and kept to be saved as files."""
+
+from __future__ import annotations
+
+import re
+
+from matplotlib.figure import Figure
+
+from raynas.report.blocks import FigureBlock, Text
+from raynas.report.drawing_style import png_of, svg_of
+
+
+class Gallery:
+    """The figures of a page, each shown inline and kept to be saved."""
+
+    def __init__(self) -> None:
+        """Begins without any."""
+        self._figures: dict[str, tuple[Figure, str]] = {}
+
+    def show(self, name: str, figure: Figure, caption: Text, *, drawing: bool = False) -> FigureBlock:
+        """Returns a figure with its caption; the name, as letters, digits and hyphens, is that of its files."""
+        name = re.sub(r"[^A-Za-z0-9-]+", "-", name)[:80]
+        while name in self._figures:
+            name += "-2"
+        svg = svg_of(figure)
+        self._figures[name] = (figure, svg)
+        return FigureBlock(name, svg, caption, drawing)
+
+    def files(self) -> dict[str, bytes]:
+        """Returns the content of the files by name."""
+        files = {}
+        for name, (figure, svg) in self._figures.items():
+            files[f"{name}.svg"] = svg.encode("utf-8")
+            files[f"{name}.png"] = png_of(figure)
+        return files

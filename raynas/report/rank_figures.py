@@ -1,0 +1,156 @@
+"""Figures of rankings, and of predicted against measured latency."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from raynas.records.columns import Columns
+from raynas.records.latency_record import ProfileRecord
+from raynas.report.drawing_style import (
+    ACCENT,
+    FAINT,
+    INK,
+    MUTED,
+    SERIES,
+    WIDTH,
+    looks_of,
+    opacity,
+    panel,
+    shortened,
+    style,
+    whole_steps,
+)
+from raynas.report.quantities import CORRELATION, COSTS, Quantity
+from raynas.report.rank_values import Rank
+from raynas.report.run_values import Judged
+
+
+@style()
+def predicted_against_measured(profile: ProfileRecord) -> Figure:
+    """Returns the predicted latency of whole networks against the measured; on the diagonal they are the same."""
+    figure, axes = panel(height=3.0)
+    latency = COSTS["latency"]
+    measured, predicted = latency.scale * profile.measured, latency.scale * profile.predicted
+    low, high = min(measured.min(), predicted.min()), max(measured.max(), predicted.max())
+    axes.plot([low, high], [low, high], color=FAINT, lw=0.8, label="the same")
+    axes.plot(measured, predicted, "o", color=SERIES[0], ms=4, mec="white", mew=0.4, ls="", label="networks")
+    axes.set(title=f"predicted {latency.title}", xlabel=f"measured {latency.title}")
+    axes.annotate("the same", (high, high), (-4, 3), textcoords="offset points", ha="right", size=8, color=MUTED)
+    return figure
+
+
+@style()
+def true_accuracy_against_fitness(rank: Rank, quantity: Quantity, best: Judged | None) -> Figure:
+    """Returns the true accuracy of every ranked architecture against its fitness.
+
+    The vertical axis is even in the logarithm of the error, so that the good ones, which lie close, can be told apart.
+
+    Args:
+        rank: What is ranked.
+        quantity: Its fitness.
+        best: The architecture that the search put first, to be marked.
+    """
+    figure, axes = panel(height=3.0)
+    fitness, true = rank.columns["fitness"], rank.columns["true"]
+    known = np.isfinite(fitness) & np.isfinite(true)
+    fitness, true = fitness[known], true[known]
+    height = _log_error(true)
+    axes.scatter(fitness, height, s=5, color=SERIES[0], alpha=opacity(len(true)), lw=0, rasterized=True)
+    if best is not None and best.architecture in rank.architectures:
+        index = rank.architectures.index(best.architecture)
+        found = float(rank.columns["true"][index])
+        if math.isfinite(found):
+            x, y = float(rank.columns["fitness"][index]), float(_log_error(np.array(found)))
+            axes.plot(x, y, "*", color=ACCENT, ms=12, mec="white", mew=0.7, ls="", label=f"found: {found:.2f}")
+    top = int(np.argmax(true))
+    axes.plot(
+        fitness[top], height[top], "D", color=INK, ms=4.5, mec="white", mew=0.6, ls="", label=f"best: {true[top]:.2f}"
+    )
+    ticks = [t for t in (10, 30, 50, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 99) if true.min() <= t <= true.max()]
+    if len(ticks) > 1:
+        axes.set_yticks(_log_error(np.array(ticks)), [f"{t}" for t in ticks])
+    else:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 - 10**-y:.2f}"))
+    axes.set(title="true accuracy (percent)", xlabel=quantity.title)
+    axes.legend(loc="lower right", handletextpad=0.2)
+    return figure
+
+
+def _log_error(accuracy: np.ndarray) -> np.ndarray:
+    result: np.ndarray = -np.log10(np.maximum(100 - accuracy, 0.01))
+    return result
+
+
+@style()
+def tau_by_epoch(rank: Rank) -> Figure:
+    """Returns tau and rho between fitness and true accuracy as the training went on."""
+    figure, axes = panel()
+    epochs = rank.epochs["epoch"]
+    marker = "." if len(epochs) <= 50 else ""
+    axes.plot(epochs, rank.epochs["rho"], color=MUTED, lw=1.2, marker=marker, ms=4, label="ρ")
+    axes.plot(epochs, rank.epochs["tau"], color=ACCENT, lw=1.6, marker=marker, ms=4, label="τ")
+    axes.axhline(0, color=FAINT, lw=0.8)
+    axes.set(title="rank correlation with the true accuracy", xlabel="epoch")
+    whole_steps(axes)
+    axes.legend(loc="best")
+    return figure
+
+
+@style()
+def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float) -> Figure:
+    """Returns tau of several fitnesses as their trainings went on, against that of the parameter count.
+
+    Args:
+        curves: Names, and their columns ``epoch`` and ``tau``.
+        baseline: Tau of the number of parameters; not a number where it is unknown.
+    """
+    figure, axes = panel()
+    looks = looks_of(name for name, _ in curves)
+    for name, columns in curves:
+        color, dashes = looks[name]
+        axes.plot(columns["epoch"], columns["tau"], color=color, ls=dashes, label=shortened(name, 32))
+    axes.axhline(0, color=FAINT, lw=0.8)
+    if math.isfinite(baseline):
+        axes.axhline(baseline, color=MUTED, lw=0.8, ls=":", label="parameters")
+    axes.set(title="τ with the true accuracy", xlabel="epoch")
+    whole_steps(axes)
+    axes.legend(loc="best")
+    return figure
+
+
+@style()
+def tau_bars(rows: Sequence[tuple[str, float, tuple[float, float], bool]]) -> Figure:
+    """Returns tau with its interval, a row each.
+
+    Args:
+        rows: Name, tau, its interval, and whether it is a fitness and no baseline.
+    """
+    height = 0.66 + 0.36 * len(rows)
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_axes((0.12 / WIDTH, 0.34 / height, 1 - 0.68 / WIDTH, 1 - 0.64 / height))
+    for y, (name, tau, (low, high), is_fitness) in enumerate(rows):
+        color = ACCENT if is_fitness else MUTED
+        axes.barh(y + 0.2, tau, height=0.34, color=color, alpha=0.25, lw=0)
+        axes.plot([low, high], [y + 0.2] * 2, color=color, lw=1.6, solid_capstyle="butt")
+        axes.plot(tau, y + 0.2, "o", color=color, ms=4)
+        axes.plot([0, 0], [y, y + 0.4], color=FAINT, lw=0.8)
+        _beside(axes, shortened(name, 44), (0, y - 0.2), 2, color=MUTED)
+        _beside(axes, CORRELATION.write(tau), (1, y + 0.2), 6, color=INK)
+    axes.set(title="τ with the true accuracy", ylim=(len(rows) - 0.45, -0.5), yticks=[])
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    return figure
+
+
+def _beside(axes: Axes, text: str, place: tuple[float, float], points: float, color: str) -> None:
+    """Writes a text to the right of a place: x from 0 to 1 across the axes, y in data."""
+    across = axes.get_yaxis_transform()
+    axes.annotate(
+        text, place, (points, 0), xycoords=across, textcoords="offset points", va="center", size=8.5, color=color
+    )

@@ -1,0 +1,192 @@
+"""The rankings of a run: how well each fitness agrees with the true accuracy."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from raynas.report.blocks import Block, FigureBlock, Figures, Paragraph, Section, Table
+from raynas.report.gallery import Gallery
+from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, Quantity, fitness_quantity
+from raynas.report.rank_figures import tau_bars, tau_by_epoch, true_accuracy_against_fitness
+from raynas.report.rank_values import Rank, RankRow
+from raynas.report.run_values import Run
+from raynas.report.wording import capital, remarks
+
+
+def rank_correlation(run: Run, gallery: Gallery) -> Section:
+    """Returns how well each ranked fitness agrees with the true accuracy: sentences, tables, figures."""
+    content: list[Block] = []
+    for number, group in enumerate(rank_groups(("", rank) for rank in run.ranks), start=1):
+        ranks = [rank for _, rank in group]
+        content.append(Paragraph(about_ranking(ranks[0])))
+        for sentence_of in (more_than_size, pairs_told_apart):
+            content += [Paragraph(sentence) for sentence in map(sentence_of, ranks) if sentence]
+        content.append(rank_table(group))
+        reasons: dict[str, None] = {}
+        for rank in ranks:
+            reasons.update(dict.fromkeys(rank.remarks))
+        content += remarks(reasons)
+        if ranks[0].has_table:
+            shown = [tau_figure(gallery, f"tau-{number}" if number > 1 else "tau", group)]
+            for rank in ranks:
+                shown += _figures_of(rank, run, gallery)
+            content.append(Figures(shown))
+    return Section("Rank correlation", content)
+
+
+def _figures_of(rank: Rank, run: Run, gallery: Gallery) -> list[FigureBlock]:
+    """Returns the figures of one ranking: true accuracy against fitness, and the correlation by epochs."""
+    quantity = rank_quantity(rank)
+    name = "".join(c if c.isalnum() and c.isascii() else "-" for c in rank.label)
+    shown = []
+    if "true" in rank.columns and np.isfinite(rank.columns["true"]).any():
+        picture = true_accuracy_against_fitness(rank, quantity, run.best[0] if run.best else None)
+        caption = (
+            f"True accuracy of {rank.cells:,} architectures against {quantity.name}; the star is the search's best, "
+            "the diamond the best there is. The vertical axis is logarithmic in the error."
+        )
+        shown.append(gallery.show(f"true-accuracy-{name}", picture, caption))
+    if "tau" in rank.epochs and "rho" in rank.epochs:
+        caption = f"Rank correlation of {quantity.name} with the true accuracy, by epochs trained."
+        shown.append(gallery.show(f"tau-by-epoch-{name}", tau_by_epoch(rank), caption))
+    return shown
+
+
+def rank_groups(ranks: Iterable[tuple[str, Rank]]) -> list[list[tuple[str, Rank]]]:
+    """Returns named ranks in groups that can be compared: of as many cells against the same column of a table."""
+    groups: dict[tuple[str | None, str | None, int], list[tuple[str, Rank]]] = {}
+    for name, rank in ranks:
+        groups.setdefault((rank.table, rank.column, rank.cells), []).append((name, rank))
+    return list(groups.values())
+
+
+def about_ranking(rank: Rank) -> str:
+    """Returns what was ranked against what."""
+    cells = f"{rank.cells:,} of the space's {rank.space:,} architectures"
+    if not rank.has_table:
+        return f"{cells}; true accuracies are not known, so the fitness is held against the sizes only."
+    column = f", column {rank.column}" if rank.column else ""
+    resamples = f" Intervals hold 95 percent of {rank.bootstrap:,} bootstrap resamples." if rank.bootstrap else ""
+    return f"{cells} against their true accuracy in {rank.table or 'a table'}{column}.{resamples}"
+
+
+def more_than_size(rank: Rank) -> str:
+    """Returns one sentence: whether the fitness tells more than the parameter count; nothing where no file says."""
+    fitness = rank.rows[0]
+    size = next((row for row in rank.rows[1:] if row.name == "num_parameters"), None)
+    if size is None or not math.isfinite(fitness.tau):
+        with_size = fitness.tau_sizes.get("num_parameters")
+        return (
+            ""
+            if with_size is None
+            else f"{capital(fitness.name)} has τ = {CORRELATION.write(with_size)} with the parameter count."
+        )
+    if fitness.tau_interval[0] > size.tau_interval[1]:
+        verdict = "ranks better than the parameter count"
+    elif fitness.tau_interval[1] < size.tau_interval[0]:
+        verdict = "ranks worse than the parameter count"
+    else:
+        verdict = "cannot be told from the parameter count, as the intervals overlap"
+    within = fitness.tau_within
+    left = (
+        f"; among architectures of equal size τ = {CORRELATION.write(within)} is left" if math.isfinite(within) else ""
+    )
+    taus = f"τ = {CORRELATION.write(fitness.tau)} against {CORRELATION.write(size.tau)}"
+    return f"{capital(fitness.name)} {verdict}: {taus}{left}."
+
+
+def pairs_told_apart(rank: Rank) -> str:
+    """Returns one sentence: how often the fitness tells the better one of two; nothing where no file says."""
+    fitness = rank.rows[0]
+    if not math.isfinite(fitness.agreement):
+        return ""
+    return (
+        f"Of two architectures of different true accuracy, {fitness.name} puts the better one first in "
+        f"{fitness.agreement:.1f} percent of all pairs; a pair that it ties counts half, and 50 percent is chance."
+    )
+
+
+def rank_quantity(rank: Rank) -> Quantity:
+    """Returns what the rank's fitness measures, as it is defined there."""
+    return fitness_quantity(rank.fitness, rank.rows[0].name, rank.quantities)
+
+
+def rank_rows(group: Sequence[tuple[str, Rank]]) -> list[tuple[str, RankRow, bool]]:
+    """Returns the fitnesses of comparable ranks, then their baselines once each: name, row, and whether a fitness."""
+    fitnesses = [
+        (f"{name}: {rank.rows[0].name}" if name else rank.rows[0].name, rank.rows[0], True) for name, rank in group
+    ]
+    baselines: dict[str, RankRow] = {}
+    for _, rank in reversed(group):
+        baselines.update((row.name, row) for row in rank.rows[1:])
+    return [*fitnesses, *((COSTS[n].name if n in COSTS else n, row, False) for n, row in baselines.items())]
+
+
+def rank_table(group: Sequence[tuple[str, Rank]]) -> Table:
+    """Returns the table of the correlations of comparable ranks."""
+    rows = rank_rows(group)
+    marked = [index for index, (_, _, is_fitness) in enumerate(rows) if is_fitness]
+    if group[0][1].has_table:
+        return _table_of_correlations(rows, marked)
+    sizes = ("num_parameters", "multiply_adds")
+    head = ["ordered by", *(f"τ with {COSTS[key].name}" for key in sizes)]
+    cells = []
+    for name, row, _ in rows:
+        cells.append([name, *(CORRELATION.write(row.tau_sizes.get(key, math.nan)) for key in sizes)])
+    return Table(head, cells, numbers=(1, 2), marked=marked)
+
+
+def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Sequence[int]) -> Table:
+    """Returns the correlations with the true accuracy, a column each, and the first k."""
+    has_pairs = any(math.isfinite(row.agreement) for _, row, _ in rows)
+    firsts: set[int] = set()
+    for _, row, _ in rows:
+        firsts.update(row.top)
+    tops = sorted(firsts)
+    head = ["ordered by", "τ-b", "ρ", *(["pairs (percent)"] if has_pairs else [])]
+    head += [f"top {k}" + (": mean, best" if k > 1 else "") for k in tops]
+    head.append("τ-b within strata")
+    cells = []
+    for name, row, _ in rows:
+        line = [name, with_interval(row.tau, row.tau_interval), with_interval(row.rho, row.rho_interval)]
+        if has_pairs:
+            line.append(PAIRS.write(row.agreement))
+        line += [_top(k, row.top.get(k)) for k in tops]
+        cells.append([*line, CORRELATION.write(row.tau_within)])
+    caption = (
+        f"Rank correlation with the true accuracy, its interval in brackets;{PAIRED if has_pairs else ''} true "
+        "accuracy (percent) of the first k"
+    )
+    strata = next((row.strata for _, row, _ in rows if row.strata is not None), None)
+    if strata is not None:
+        caption += f"; what is left of τ within {strata:,} strata of equal parameters"
+    return Table(head, cells, numbers=range(1, len(head)), marked=marked, caption=caption)
+
+
+PAIRS = Quantity("pairs", "percent", 1)
+PAIRED = " share of the pairs of architectures that are ordered as the true accuracy orders them;"
+
+
+def with_interval(value: float, interval: tuple[float, float]) -> str:
+    """Returns a correlation with its interval in brackets, where it has one."""
+    within = (
+        f" [{CORRELATION.write(interval[0])}, {CORRELATION.write(interval[1])}]"
+        if all(map(math.isfinite, interval))
+        else ""
+    )
+    return f"{CORRELATION.write(value)}{within}"
+
+
+def _top(k: int, top: tuple[float, float] | None) -> str:
+    mean, best = top or (math.nan, math.nan)
+    return ACCURACY.write(best) if k == 1 else f"{ACCURACY.write(mean)}, {ACCURACY.write(best)}"
+
+
+def tau_figure(gallery: Gallery, name: str, group: Sequence[tuple[str, Rank]]) -> FigureBlock:
+    """Returns the bars of tau of comparable ranks."""
+    rows = [(row_name, row.tau, row.tau_interval, is_fitness) for row_name, row, is_fitness in rank_rows(group)]
+    caption = "Kendall's τ-b with the true accuracy, with its interval: the fitness, and what costs nothing to know."
+    return gallery.show(name, tau_bars(rows), caption)

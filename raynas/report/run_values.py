@@ -1,0 +1,192 @@
+"""A run as the report shows it. Parts that a run has not made (yet) are empty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from raynas.records.columns import Columns
+from raynas.records.graph import Edge
+from raynas.records.latency_record import ProfileRecord
+from raynas.records.run_record import DataRecord, RunRecord
+from raynas.records.search_record import QuantityRecord, SearchRecord
+from raynas.report.alpha_values import Alphas
+from raynas.report.quantities import Quantity, fitness_quantity
+from raynas.report.rank_values import Rank
+from raynas.search_space import Architecture
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One of the best architectures.
+
+    Attributes:
+        architecture: Its candidates.
+        description: The same as text.
+        numbers: ``fitness`` and what else was recorded, such as ``spread``, ``accuracy`` and ``num_parameters``.
+        drawing: Its graphs by name, each a list of labelled edges; empty where none was recorded.
+    """
+
+    architecture: Architecture
+    description: str
+    numbers: Mapping[str, float]
+    drawing: Mapping[str, Sequence[Edge]]
+
+
+@dataclass(frozen=True, eq=False)
+class History:
+    """All judged architectures in their order: ``generation``, ``fitness``, and what else every line holds."""
+
+    columns: Columns
+
+    @property
+    def best_so_far(self) -> np.ndarray:
+        """The largest fitness up to each architecture."""
+        return np.fmax.accumulate(self.columns["fitness"])
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A run's files.
+
+    Attributes:
+        folder: Where they lie.
+        about: The resolved configuration, and what began the run.
+        data: The record of its images; None in runs that were made before there was one.
+        training: Metrics by epoch of each base seed's supernet, its own or the one it reuses; empty without any.
+        alphas: The architecture parameters of each of these that has some to choose by; empty of other algorithms.
+        history: Every judged architecture; None where nothing was searched.
+        result: What the search ended with; None while it goes on.
+        best: The best architectures, the best first.
+        front: The best trade-offs between fitness and objectives, the cheapest first; empty of other searches.
+        ranks: That of the search's own fitness first, then by label.
+        profile: What `raynas profile` measured; None where it has not.
+        left_out: The run whose supernets it reuses, where these were not read; None where nothing was left out.
+    """
+
+    folder: Path
+    about: RunRecord
+    data: DataRecord | None
+    training: Mapping[int, Columns]
+    alphas: Mapping[int, Alphas]
+    history: History | None
+    result: SearchRecord | None
+    best: Sequence[Judged]
+    front: Sequence[Judged]
+    ranks: Sequence[Rank]
+    profile: ProfileRecord | None
+    left_out: str | None = None
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration."""
+        return self.about.config
+
+    def section(self, name: str) -> Mapping[str, Any]:
+        """Returns a section of the configuration; empty if the run has none."""
+        return self.about.section(name)
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return str(self.config["name"])
+
+    @property
+    def fitness(self) -> str | None:
+        """The fitness of the search, those of a consensus joined by ``+``; None where the run does not say."""
+        return fitness_of(self.about, self.result)
+
+    @property
+    def quantity(self) -> Quantity:
+        """What the fitness measures."""
+        return fitness_quantity(self.fitness, definition_of(self.about, self.result), self.recorded_quantities)
+
+    @property
+    def recorded_quantities(self) -> Sequence[QuantityRecord]:
+        """The fitness, the first, and what was measured beside it; empty in results of earlier versions."""
+        return self.result.quantities if self.result else []
+
+    @property
+    def objectives(self) -> Sequence[str]:
+        """Costs that were to be small while the fitness is large; empty unless the search is for trade-offs."""
+        search = self.section("search")
+        if self.result is not None:
+            return list(self.result.objectives)
+        return list(search.get("objectives") or ()) if search.get("name") == "pareto" else ()
+
+    @property
+    def hypervolumes(self) -> Sequence[float]:
+        """How far the front had advanced at the end of each generation; empty where there is none."""
+        return list(self.result.hypervolumes) if self.result else []
+
+    @property
+    def missed(self) -> float | None:
+        """By how many radians an architecture not judged may surpass the last one judged; None where nothing says."""
+        if self.result is None or "missed" not in self.result.model_fields_set:
+            return None
+        return self.result.missed
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Why the numbers of its best architectures say little, a sentence each."""
+        return self.result.remarks if self.result else []
+
+    @property
+    def base_seeds(self) -> Sequence[int]:
+        """Seeds of the supernets."""
+        of_result = self.result.base_seeds if self.result else None
+        return list(of_result or self.section("train").get("base_seeds") or ())
+
+    @property
+    def reuses(self) -> str | None:
+        """The folder of the run whose supernets it judged by, if it trained none of its own."""
+        reused: str | None = self.section("train").get("reuse")
+        return reused
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """What each stage took that has run: training (all supernets together), search, rank."""
+        training = []
+        for metrics in self.training.values():
+            if "seconds" in metrics and not self.reuses:
+                training.append(float(np.nansum(metrics["seconds"])))
+        stages = {
+            "training": training,
+            "search": [self.result.seconds] if self.result else [],
+            "rank": [rank.seconds for rank in self.ranks],
+        }
+        return {stage: sum(parts) for stage, parts in stages.items() if parts}
+
+    def true_accuracy(self, architecture: Architecture) -> float | None:
+        """Returns what the benchmark's table says of an architecture, percent; None where no file tells it."""
+        for best in (*self.best, *self.front):
+            if best.architecture == architecture and "true" in best.numbers:
+                return best.numbers["true"]
+        for rank in self.ranks:
+            if architecture in rank.architectures:
+                value = float(rank.columns["true"][rank.architectures.index(architecture)])
+                if math.isfinite(value):
+                    return value
+        if self.fitness == "benchmark_table":
+            return next((b.numbers["fitness"] for b in self.best if b.architecture == architecture), None)
+        return None
+
+
+def fitness_of(about: RunRecord, result: SearchRecord | None) -> str | None:
+    """Returns the fitness of a search, those of a consensus joined by ``+``; None where no file says it."""
+    fitness = result.fitness if result else about.section("search").get("fitness")
+    return "+".join(fitness) if isinstance(fitness, list) else fitness
+
+
+def definition_of(about: RunRecord, result: SearchRecord | None) -> str:
+    """Returns the fitness' name with what defines it, such as ``angle (paper)``."""
+    if result is not None and result.name:
+        return result.name
+    search = about.section("search")
+    fitness = str(result.fitness if result else search.get("fitness"))
+    return f"{fitness} ({search.get('angle')})" if fitness in ("angle", "initial_angle") else fitness

@@ -1,0 +1,205 @@
+"""Figures of a search: fitness by generation, histograms, trade-offs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from raynas.report.drawing_style import (
+    ACCENT,
+    FAINT,
+    INK,
+    MUTED,
+    SERIES,
+    WIDTH,
+    Look,
+    finite_values,
+    legend,
+    opacity,
+    panel,
+    shortened,
+    style,
+    whole_steps,
+)
+from raynas.report.quantities import COSTS, Quantity
+from raynas.report.run_values import History, Judged
+
+
+@style()
+def search_by_generation(history: History, quantity: Quantity) -> Figure:
+    """Returns best so far, median and spread of the fitness in each generation; of a single one, its histogram."""
+    figure, axes = panel()
+    draw_search(axes, history, quantity)
+    return figure
+
+
+def draw_search(axes: Axes, history: History, quantity: Quantity) -> None:
+    """Draws best so far, median and spread of the fitness in each generation; of a single one, its histogram."""
+    generation, fitness = history.columns["generation"], history.columns["fitness"]
+    generations = np.unique(generation)
+    if len(generations) == 1:
+        draw_histogram(axes, fitness, quantity)
+        return
+    groups = [finite_values(fitness[generation == g]) for g in generations]
+    low, middle, high = np.array(
+        [np.percentile(group, (10, 50, 90)) if len(group) else (math.nan,) * 3 for group in groups]
+    ).T
+    so_far = history.best_so_far
+    best = [so_far[generation == g][-1] for g in generations]
+    axes.fill_between(generations, low, high, color="#dce1e6", lw=0)
+    axes.plot(generations, middle, color=MUTED, lw=1.2, label="median")
+    axes.plot(generations, best, color=ACCENT, lw=1.6, label="best so far")
+    at_end: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "size": 8}
+    axes.annotate("best so far", (generations[-1], best[-1]), (0, 3), va="bottom", color=ACCENT, **at_end)
+    axes.annotate("median", (generations[-1], middle[-1]), (0, -4), va="top", color=INK, **at_end)
+    axes.margins(y=0.1)
+    axes.set(title=quantity.title, xlabel="generation (shaded: 10 to 90 percent)")
+    whole_steps(axes)
+
+
+@style()
+def search_curves(histories: Sequence[tuple[str, History]], quantity: Quantity, looks: Mapping[str, Look]) -> Figure:
+    """Returns the best fitness so far against the architectures judged.
+
+    Args:
+        histories: Names and what each has judged, all by the same fitness.
+        quantity: The fitness.
+        looks: Colour and dashes of each name.
+    """
+    figure, axes = panel()
+    for name, history in histories:
+        best, (color, dashes) = history.best_so_far, looks[name]
+        judged = np.arange(1, len(best) + 1)
+        axes.step(judged, best, where="post", color=color, ls=dashes, label=shortened(name, 24))
+    axes.set(title=f"best so far: {quantity.title}", xlabel="architectures judged")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+    whole_steps(axes)
+    legend(axes, len(histories), loc="lower right")
+    return figure
+
+
+@style()
+def histogram(values: np.ndarray, quantity: Quantity) -> Figure:
+    """Returns how often each value came."""
+    figure, axes = panel()
+    draw_histogram(axes, values, quantity)
+    return figure
+
+
+def draw_histogram(axes: Axes, values: np.ndarray, quantity: Quantity) -> None:
+    """Draws how often each value came."""
+    values = finite_values(values)
+    bins = min(40, max(8, round(math.sqrt(len(values)))))
+    axes.hist(values, bins=bins, color=SERIES[0], alpha=0.75, ec="white", lw=0.4)
+    axes.set(title="architectures", xlabel=quantity.title)
+    axes.grid(False, axis="x")
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+
+
+@style()
+def histograms(values: Sequence[tuple[str, np.ndarray]], quantity: Quantity, looks: Mapping[str, Look]) -> Figure:
+    """Returns how often each value came in each of several runs, one under the other over the same bins.
+
+    Args:
+        values: Names, and the values of each, some of them finite; the median is marked.
+        quantity: What they are.
+        looks: Colour and dashes of each name.
+    """
+    finite = [(name, finite_values(of)) for name, of in values]
+    together = np.concatenate([of for _, of in finite])
+    edges = np.histogram_bin_edges(together, bins=min(40, max(8, round(math.sqrt(max(len(of) for _, of in finite))))))
+    left, right, bottom, above, part = 0.50, 0.12, 0.44, 0.30, 0.85  # inches
+    height = bottom + (part + above) * len(finite)
+    figure = Figure(figsize=(WIDTH, height))
+    for place, (name, of) in enumerate(finite, start=1):
+        at = bottom + (part + above) * (len(finite) - place)
+        axes = figure.add_axes((left / WIDTH, at / height, 1 - (left + right) / WIDTH, part / height))
+        axes.hist(of, bins=edges.tolist(), color=looks[name][0], alpha=0.75, ec="white", lw=0.4)
+        median = float(np.median(of))
+        axes.axvline(median, color=INK, lw=1.2)
+        axes.set_title(shortened(name, 24), pad=4)
+        axes.set_title(f"median {quantity.write(median)}", loc="right", pad=4, size=8, color=MUTED)
+        axes.grid(False, axis="x")
+        axes.set_xlim(edges[0], edges[-1])
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
+        axes.tick_params(labelbottom=place == len(finite))
+    axes.set_xlabel(quantity.title)
+    return figure
+
+
+def pareto_front(costs: np.ndarray, fitness: np.ndarray) -> np.ndarray:
+    """Returns the indices of those that none beats: cheaper and as fit, or fitter and as cheap; cheapest first.
+
+    Of equals, the first stands for all.
+    """
+    front, best = [], -math.inf
+    for index in np.lexsort((np.arange(len(costs)), -fitness, costs)).tolist():
+        if fitness[index] > best:
+            best = float(fitness[index])
+            front.append(index)
+    return np.array(front, dtype=np.int64)
+
+
+@style()
+def fitness_against_cost(
+    history: History, quantity: Quantity, best: Judged, cost: str = "multiply_adds", front: Sequence[Judged] = ()
+) -> Figure:
+    """Returns the fitness of all judged architectures against one of their costs, and their Pareto front.
+
+    Args:
+        history: What was judged, with the cost.
+        quantity: The fitness.
+        best: The architecture to mark.
+        cost: Which cost, a key of `COSTS`.
+        front: The front of a search for trade-offs, which may be among further costs and is then no line here; without
+            one, the front is that of fitness and cost.
+    """
+    figure, axes = panel()
+    fitness, unit = history.columns["fitness"], COSTS[cost].scale
+    known = np.isfinite(fitness)
+    costs, fitness = unit * history.columns[cost][known], fitness[known]
+    if front:
+        on_front = np.array(sorted((unit * one.numbers[cost], one.numbers["fitness"]) for one in front)).T
+    else:
+        indices = pareto_front(costs, fitness)
+        on_front = np.array([costs[indices], fitness[indices]])
+    line = "-" if (np.diff(on_front[1]) >= 0).all() else ""
+    axes.scatter(costs, fitness, s=7, color=FAINT, alpha=opacity(len(costs)), lw=0, rasterized=True)
+    axes.plot(*on_front, "o", ls=line, color=SERIES[0], ms=3, lw=1, label="Pareto front")
+    place = unit * best.numbers[cost], best.numbers["fitness"]
+    axes.plot(*place, "*", color=ACCENT, ms=11, mec="white", mew=0.6, ls="", label="best")
+    axes.set(title=quantity.title, xlabel=COSTS[cost].title)
+    if costs.min() > 0 and costs.max() > 30 * costs.min():
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))
+    else:
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x / 1e6:g} M" if x >= 1e5 else f"{x:g}"))
+    axes.legend(loc="best")
+    return figure
+
+
+@style()
+def hypervolume_curves(curves: Sequence[tuple[str, Sequence[float]]], looks: Mapping[str, Look]) -> Figure:
+    """Returns the hypervolume at the end of each generation.
+
+    Args:
+        curves: Names and their hypervolumes from generation 0 on.
+        looks: Colour and dashes of each name.
+    """
+    figure, axes = panel()
+    for name, values in curves:
+        color, dashes = looks[name]
+        marker = "." if len(values) == 1 else ""
+        axes.plot(range(len(values)), values, color=color, ls=dashes, marker=marker, label=shortened(name, 24))
+    axes.set(title="hypervolume (boxes of generation 0)", xlabel="generation")
+    whole_steps(axes)
+    legend(axes, len(curves), loc="lower right")
+    return figure

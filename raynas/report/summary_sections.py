@@ -1,0 +1,115 @@
+"""The head of a run's page, and its end: what was searched and found, and how it was made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from raynas.config.locations import left_out
+from raynas.records.run_record import DataRecord
+from raynas.report.best_sections import numbers_of, trade_offs
+from raynas.report.blocks import Footer, Head, Section, Table, TableColumns, Text, architecture_text, bold
+from raynas.report.quantities import duration
+from raynas.report.run_values import Run
+from raynas.report.wording import counted, flatten, plain
+
+
+def summary(run: Run) -> Head:
+    """Returns the head of the page: the run's name, and what was searched and found in three lines."""
+    return Head(run.name, [("Searched", searched(run)), ("Judged", judged(run)), ("Found", found(run))])
+
+
+def searched(run: Run) -> str:
+    """Returns space, data, labels and algorithm in a line."""
+    space, data = run.section("space"), run.section("data")
+    further = [f"{key} {plain(value)}" for key, value in space.items() if key != "name" and value is not None]
+    sizes = dict.fromkeys(rank.space for rank in run.ranks)
+    further += [f"{size:,} architectures" for size in sizes]
+    parts = [f"{space.get('name', 'a space')}{' (' + ', '.join(further) + ')' if further else ''}"]
+    if run.training or data.get("name"):
+        parts.append(f"on {data.get('name', 'its data')}")
+    if data.get("labels"):
+        parts.append(f"with {str(data['labels']).replace('_', ' ')} labels")
+    parts.append(f"by {run.config.get('algorithm', 'raynas')}")
+    return " ".join(parts) + "."
+
+
+def judged(run: Run) -> str:
+    """Returns how many architectures were judged by what, and what that took, in a line."""
+    seconds = run.seconds
+    after = ""
+    if "training" in seconds:
+        after = f", after {duration(seconds['training'])} of training {counted(len(run.training), 'supernet')}"
+    by = f"by {run.quantity.name}"
+    if run.result is not None:
+        functions, evaluations = run.result.functions, run.result.evaluations
+        different = f", {functions:,} different functions," if functions is not None and evaluations > 1 else ""
+        return (
+            f"{counted(evaluations, 'architecture')}{different} {by} in "
+            f"{counted(run.result.generations, 'generation')} ({duration(run.result.seconds)}){after}."
+        )
+    if run.history is not None:
+        return f"{len(run.history.columns['fitness']):,} architectures so far {by}; the search goes on{after}."
+    return f"nothing was searched yet{after}."
+
+
+def found(run: Run) -> Text:
+    """Returns the best architecture with its numbers, in a line."""
+    if not run.best:
+        return "nothing yet."
+    best = run.best[0]
+    front = f"a front of {len(trade_offs(run)):,}; the fittest is " if run.front else ""
+    return front, architecture_text(best.description), " with ", bold(", ".join(numbers_of(run, best))), "."
+
+
+def configuration(run: Run) -> Section:
+    """Returns every key of the configuration."""
+    sections: dict[str, dict[str, object]] = {"run": {}}
+    for key, value in run.config.items():
+        if isinstance(value, Mapping):
+            sections[key] = flatten(value)
+        else:
+            sections["run"][key] = value
+    tables = []
+    for name, values in sections.items():
+        if values:
+            rows = [[key, plain(value)] for key, value in values.items()]
+            tables.append(Table(["", ""], rows, caption=name))
+    return Section("Configuration", [TableColumns(tables)])
+
+
+def provenance(run: Run) -> Section:
+    """Returns times, seeds and versions."""
+    seconds = run.seconds
+    stages = [[stage, duration(value)] for stage, value in seconds.items()]
+    if len(stages) > 1:
+        stages.append(["together", duration(sum(seconds.values()))])
+    seeds = [["seed", plain(run.config.get("seed"))], ["base seeds", ", ".join(map(str, run.base_seeds))]]
+    versions = [[name, version] for name, version in run.about.versions.items()]
+    tables = [
+        Table(["", ""], stages, caption="Time"),
+        Table(["", ""], seeds, caption="Seeds"),
+        Table(["", ""], versions, caption="Versions"),
+    ]
+    if run.data is not None:
+        tables.append(Table(["", ""], _rows_of_images(run.data), caption="Images"))
+
+    footer = f"Begun {run.about.created}. " if run.about.created else ""
+    footer += f"Left out: {left_out(run.left_out)}. " if run.left_out else ""
+    footer += (
+        "Made from the files of the run's folder: config.json, data.json, supernet/, search/, rank/, profile.json."
+    )
+    return Section("Time, seeds, versions", [TableColumns(tables), Footer(footer)])
+
+
+def _rows_of_images(data: DataRecord) -> list[list[str]]:
+    """Returns counts and normalisation of a run's images, with how many files were left out."""
+    rows = [[f"{split} images", f"{count:,}"] for split, count in data.images.items()]
+    rows += [
+        ["classes", f"{data.num_classes:,}"],
+        ["pixels", f"{data.resolution} x {data.resolution}"],
+        ["mean", ", ".join(f"{value:.4f}" for value in data.mean)],
+        ["deviation", ", ".join(f"{value:.4f}" for value in data.std)],
+    ]
+    if data.skipped:
+        rows.append(["files skipped", f"{len(data.skipped):,}"])
+    return rows

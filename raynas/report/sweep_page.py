@@ -1,0 +1,276 @@
+"""The page of a sweep: what was varied, the tables, and every metric against what was varied."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from raynas.config.locations import inside
+from raynas.report import sweep_figures
+from raynas.report.alpha_figures import Curve, curves_by_epoch
+from raynas.report.blocks import Block, FigureBlock, Figures, Head, Paragraph, Piece, Section, Table, Text, bold, code
+from raynas.report.document import document, write_at_once, write_page
+from raynas.report.drawing_style import looks_of, shortened
+from raynas.report.gallery import Gallery
+from raynas.report.quantities import LOSS, duration
+from raynas.report.sweep_figures import Series
+from raynas.report.sweep_files import (
+    Axis,
+    Row,
+    Sweep,
+    Trial,
+    quantity,
+    read_sweep,
+    training_losses,
+    value_text,
+    with_deviation,
+)
+from raynas.report.sweep_tables import (
+    ROWS,
+    SweepTable,
+    known_metrics,
+    markdown,
+    notes,
+    tables,
+    trial_counts,
+    trials_csv,
+)
+from raynas.report.wording import counted
+
+
+def write_sweep_report(folder: Path) -> Path:
+    """Writes what a sweep came to and returns the page, ``report/index.html`` in the sweep's folder.
+
+    Beside it lie its figures, ``figures/*.svg`` and ``*.png``, and in the folder ``results.csv``, a row a trial, and
+    ``results.md``, the tables. All of it is of ``results.json``, and of the metrics of the trials' supernets.
+
+    Args:
+        folder: The sweep's folder.
+
+    Raises:
+        ValueError: If the folder holds no results, or damaged ones, or a name or link in it leads out of it.
+    """
+    sweep = read_sweep(folder)
+    gallery = Gallery()
+    sections = [
+        results(sweep),
+        by_key(sweep, gallery),
+        training(sweep, folder, gallery),
+        trials_left(sweep),
+        all_trials(sweep, folder),
+    ]
+    page = document(f"{sweep.name} · raynas", summary(sweep), sections)
+    write_at_once(folder / "results.csv", trials_csv(sweep).encode("utf-8"))
+    write_at_once(folder / "results.md", markdown(sweep).encode("utf-8"))
+    return write_page(folder / "report", page, gallery.files())
+
+
+def summary(sweep: Sweep) -> Head:
+    """Returns the head of the page: what was varied, how the trials ended, and the best setting."""
+    seeds = [counted(len(sweep.seeds), "seed")] if sweep.seeds else []
+    swept = "; ".join([*map(_about_axis, sweep.axes), *seeds])
+    lines: list[tuple[str, Text]] = [
+        ("Swept", f"{swept}{' (the quick form)' if sweep.quick else ''}."),
+        ("Trials", f"{len(sweep.trials):,}: {trial_counts(sweep.trials)}."),
+        ("Best", best_setting(sweep)),
+    ]
+    if sweep.source:
+        lines.append(("Published", f"{sweep.source}."))
+    return Head(sweep.name, lines)
+
+
+def _about_axis(axis: Axis) -> str:
+    if axis.kind in ("uniform", "loguniform") and axis.values:
+        drawn = f"{len(axis.values):,} values drawn"
+        return f"{axis.name}, {drawn} from {value_text(axis.values[0])} to {value_text(axis.values[-1])}"
+    if len(axis.values) > 8:
+        return f"{axis.name}, {len(axis.values):,} values"
+    return f"{axis.name}: {' | '.join(shortened(value_text(value), 60) for value in axis.values)}"
+
+
+def best_setting(sweep: Sweep) -> str:
+    """Returns the best setting, of each value of the axis that has columns of its own, in a line."""
+    spread, of = sweep.spread, quantity(sweep.metric)
+    parts = []
+    for value in spread.values if spread is not None else [None]:
+        rows = [row for row in sweep.rows if spread is None or row.point[spread.name] == value]
+        best = sweep.best(rows)
+        if best is None:
+            continue
+        names = [f"{axis.name} {value_text(best.point[axis.name])}" for axis in sweep.varied if axis != spread]
+        number = best.numbers[sweep.metric]
+        written = with_deviation(of, number.mean, number.deviation)
+        where = f"{value_text(value)}: " if spread is not None else ""
+        seeds = f" ({best.counted} seeds)" if best.counted != "1" else ""
+        parts.append(f"{where}{', '.join(names) or 'the one setting'}, {written} {of.unit}".rstrip() + seeds)
+    if not parts:
+        return "no trial has ended with it yet."
+    return f"by {'largest' if sweep.mode == 'max' else 'least'} mean {of.name}, {'; '.join(parts)}."
+
+
+def results(sweep: Sweep) -> Section:
+    """Returns the tables."""
+    parts: list[Block] = []
+    several = tables(sweep)
+    for table in several:
+        rows = [_cells(table, number) for number in range(min(ROWS, len(table.rows)))]
+        caption = table.title or "Settings"
+        if len(table.rows) > ROWS:
+            caption += f", the first {ROWS} of {len(table.rows):,} rows; all are in results.md"
+        parts.append(Table(table.head, rows, numbers=range(table.labels, len(table.head)), caption=caption))
+    marked = ["Bold: the best."] if any(table.best for table in several) else []
+    return Section("Results", [*parts, Paragraph(" ".join([*notes(sweep), *marked]), note=True)])
+
+
+def _cells(table: SweepTable, row: int) -> list[Text]:
+    """Returns the cells of a row, the best in bold."""
+    cells: list[Text] = []
+    for column, cell in enumerate(table.rows[row]):
+        cells.append((bold(cell),) if (row, column) in table.best else cell)
+    return cells
+
+
+LINES = 7
+"""The most series of a figure that are told apart; more are points without lines."""
+
+
+def by_key(sweep: Sweep, gallery: Gallery) -> Section:
+    """Returns every metric against every axis that takes several values."""
+    members = []
+    for metric in known_metrics(sweep):
+        for place, axis in enumerate(sweep.varied, start=1):
+            name = f"{metric.replace('_', '-')}-{place}"
+            members += _figures_along(axis, metric, series(sweep, metric, axis), name, gallery)
+    return Section("By key", [Figures(members)] if members else [])
+
+
+def _figures_along(
+    axis: Axis, metric: str, several: Sequence[Series], name: str, gallery: Gallery
+) -> list[FigureBlock]:
+    """Returns a metric against an axis: all series in one figure, or one each if they are far apart."""
+    if not several:  # no trial has a number yet
+        return []
+    looks = looks_of(one.name for one in several)
+    draw = sweep_figures.along_numbers if axis.is_numeric else sweep_figures.along_names
+    if not sweep_figures.far_apart(several):
+        picture = draw(axis, several, "", quantity(metric), looks)
+        return [gallery.show(name, picture, _caption(metric, axis, several, ""))]
+    members = []
+    for number, one in enumerate(several, start=1):
+        picture = draw(axis, [one], one.name, quantity(metric), looks)
+        members.append(gallery.show(f"{name}-{number}", picture, _caption(metric, axis, [one], one.name)))
+    return members
+
+
+def _caption(metric: str, axis: Axis, several: Sequence[Series], title: str) -> str:
+    of = quantity(metric).name
+    text = f"Against {axis.name}{f', {title}' if title else ''}: {of}, means over seeds"
+    numbers = itertools.chain.from_iterable(one.numbers for one in several)
+    if any(number is not None and number.deviation is not None for number in numbers):
+        text += " with their deviations; small, the single seeds"
+    if not several[0].joined:
+        text += "; other keys differ from point to point"
+    return f"{text}."
+
+
+def series(sweep: Sweep, metric: str, axis: Axis) -> list[Series]:
+    """Returns a metric along an axis: a series for each value of the others, or one of all points if these are many."""
+    others = [other for other in sweep.varied if other != axis]
+    known = [row for row in sweep.rows if metric in row.numbers or metric in row.published]
+    groups: dict[str, list[Row]] = {}
+    for row in known:
+        groups.setdefault(", ".join(value_text(row.point[other.name]) for other in others), []).append(row)
+    drawn = any(other.kind not in ("grid", "variants") for other in others)
+    if len(groups) > LINES:
+        ordered: list[Row] = []
+        for rows in groups.values():
+            ordered += rows
+        drawn, groups = True, {"settings": ordered}
+    several = []
+    for name, rows in groups.items():
+        values = [row.point[axis.name] for row in rows]
+        numbers = [row.numbers.get(metric) for row in rows]
+        published = [row.published.get(metric) for row in rows]
+        several.append(Series(name, values, numbers, published, joined=not drawn))
+    return several
+
+
+POINTS = 60
+"""The most points of a training curve that are drawn."""
+
+
+def training(sweep: Sweep, folder: Path, gallery: Gallery) -> Section:
+    """Returns the training loss of every supernet, coloured by the axis of fewest values that trials still share."""
+    found: dict[str, tuple[Trial, np.ndarray]] = {}
+    for trial in sweep.trials:
+        for supernet, losses in training_losses(inside(folder, trial.folder)).items():
+            found.setdefault(supernet, (trial, losses))
+    if not found:
+        return Section("Training", [])
+    axes = [axis for axis in sweep.varied if len(axis.values) <= LINES]
+    axis = min(axes, key=lambda axis: len(axis.values), default=None)
+    curves = []
+    for trial, losses in found.values():
+        steps = np.unique(np.linspace(0, len(losses) - 1, POINTS).round().astype(int))
+        name = "supernets" if axis is None else value_text(trial.point[axis.name])
+        curves.append(Curve(name, steps + 1, losses[steps]))
+    picture = curves_by_epoch(curves, LOSS.title, looks_of(curve.name for curve in curves))
+    by = f", by {axis.name}" if axis is not None else ""
+    caption = f"Training loss of {counted(len(curves), 'supernet')}{by}; one that trials share is drawn once."
+    return Section("Training", [Figures([gallery.show("training-loss", picture, caption)])])
+
+
+def trials_left(sweep: Sweep) -> Section:
+    """Returns which trials are not done, and why."""
+    missing = [trial for trial in sweep.trials if trial.status != "done"]
+    rows: list[list[Text]] = [[trial.name, trial.status, code(_why(trial))] for trial in missing]
+    table = Table(["trial", "", "why"], rows, caption="Not done")
+    return Section("Trials that are not done", [table] if missing else [])
+
+
+def _why(trial: Trial) -> str:
+    if trial.error:
+        return trial.error
+    after = f" after {trial.epochs:,} epochs" if trial.epochs else ""
+    return {"stopped": f"stopped early{after}, as its training was behind"}.get(trial.status, f"not ended{after}")
+
+
+def all_trials(sweep: Sweep, folder: Path) -> Section:
+    """Returns a table of the trials, each with its own page if it has one."""
+    metrics = []
+    for metric in sweep.metrics:
+        if any(metric in trial.metrics for trial in sweep.trials):
+            metrics.append(metric)
+    names = ["trial", *(axis.name for axis in sweep.axes), "seed", "status"]
+    head = [*names, *(quantity(metric).title for metric in metrics), "epochs", "time"]
+    rows = [_row_of(trial, sweep, metrics, folder) for trial in sweep.trials]
+
+    best = sweep.best(sweep.rows) if sweep.spread is None else None
+    marked = []
+    for place, trial in enumerate(sweep.trials):
+        if best is not None and trial.point == best.point:
+            marked.append(place)
+    blocks: list[Block] = []
+    if marked:
+        blocks.append(Paragraph(("Of the best setting: ", bold("coloured"), "."), note=True))
+    numbers = range(len(names), len(head))
+    blocks.append(Table(head, rows, numbers=numbers, marked=marked, caption=f"{len(rows):,} trials"))
+    return Section("Trials", blocks)
+
+
+def _row_of(trial: Trial, sweep: Sweep, metrics: Sequence[str], folder: Path) -> list[Text]:
+    """Returns a trial as a row of the table: its point, its numbers, and a link to its page."""
+    page = f"{trial.folder}/report/index.html"
+    has_page = inside(folder, page).is_file()
+    row: list[Text] = [(Piece("link", trial.name, quote(f"../{page}")),) if has_page else trial.name]
+    row += [value_text(trial.point[axis.name]) for axis in sweep.axes]
+    row += ["–" if trial.seed is None else f"{trial.seed}", trial.status]
+    row += [quantity(metric).write(trial.metrics.get(metric, math.nan)) for metric in metrics]
+    row.append("–" if trial.epochs is None else f"{trial.epochs:,}")
+    row.append(duration(trial.seconds) if math.isfinite(trial.seconds) else "–")
+    return row
