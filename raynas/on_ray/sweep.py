@@ -52,13 +52,14 @@ from raynas.on_ray.trial import (
     training_name,
     trial_needs,
 )
+from raynas.records.sweep_record import ResultsRecord, SweepRecord, TrialState
 from raynas.report.sweep_page import write_sweep_report
 from raynas.stages import signals
 from raynas.stages.prepare import prepare
 from raynas.stages.progress import Progress
 from raynas.storage.mirror import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
 from raynas.storage.ownership import Busy, Lost
-from raynas.storage.run_folder import NUMBER, is_new, read_json, write_json
+from raynas.storage.run_folder import is_new, write_record
 
 if TYPE_CHECKING:
     from raynas.on_ray.admission import Candidate
@@ -142,10 +143,11 @@ def _open(sweep: Sweep) -> Path:
     """
     folder, file, location = sweep.folder, sweep.folder / SWEEP, sweep.base.location
     base = sweep.base.model_dump()
-    about = {"sweep": sweep.settings.model_dump(exclude_none=True), "base": base}
-    known = read_json(file, {"base": dict}, "put it back, or remove that sweep") if file.exists() else None
+    values = {"sweep": sweep.settings.model_dump(exclude_none=True), "base": base}
+    about = SweepRecord.checked(json.loads(json.dumps(values)), f"{file}")
+    known = SweepRecord.read(file, "put it back, or remove that sweep") if file.exists() else None
     if known is not None:
-        there, here = flatten(known["base"]), flatten(base)
+        there, here = flatten(known.base), flatten(base)
         keys = [key for key in {**there, **here} if key not in EXECUTION_KEYS and there.get(key) != here.get(key)]
         if keys:
             raise ValueError(
@@ -155,8 +157,8 @@ def _open(sweep: Sweep) -> Path:
             )
     elif not is_new(folder):
         raise ValueError(f"name: {location} exists and is not a sweep of raynas; choose another name or storage_path")
-    if known != json.loads(json.dumps(about)):
-        write_json(file, about)
+    if known is None or known.content() != about.content():
+        write_record(file, about)
     return folder
 
 
@@ -216,10 +218,10 @@ def _states(folder: Path) -> list[dict[str, Any]]:
     """
     states = []
     for file in (folder / STATES).glob("*.json"):
-        state = read_json(file, {"begun": NUMBER, "name": str})
-        if state["name"] != file.stem:
+        state = TrialState.read(file)
+        if state.name != file.stem:
             raise ValueError(f"{file}: expected the state of the trial {file.stem}; remove it to run that trial again")
-        states.append(state)
+        states.append(dict(state))
     return sorted(states, key=lambda state: (state["begun"], state["name"]))
 
 
@@ -287,7 +289,7 @@ def _end_states(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
         if state["status"] == "running":
             reason = given_up[name]["error"] if name in given_up else None
             ended = {"status": "stopped" if reason is None else "failed", "error": reason}
-            write_json(_state_file(folder, name), {**state, **ended})
+            write_record(_state_file(folder, name), TrialState(**{**state, **ended}))
 
 
 def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
@@ -440,16 +442,22 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
     with mirror_at(sweep.base.location, f"trial-{trial.name}", wait=60) as mirror:
         file = _state_file(mirror.folder, trial.name)
         mirror.pull(file)
-        begun = read_json(file, {"begun": NUMBER})["begun"] if file.exists() else time.time()
-        state = {"name": trial.name, "point": trial.point, "seed": trial.seed, "begun": begun}
+        begun = TrialState.read(file).begun if file.exists() else time.time()
+        state: dict[str, Any] = {"name": trial.name, "point": trial.point, "seed": trial.seed, "begun": begun}
         began = time.perf_counter()
 
         def keep(
             status: str, epochs: int, metrics: dict[str, float], error: str | None = None, every: float = 0.0
         ) -> None:
             seconds = round(time.perf_counter() - began, 3)
-            how = {"status": status, "error": error, "epochs": epochs, "seconds": seconds, "metrics": metrics}
-            write_json(file, {**state, **how})
+            how: dict[str, Any] = {
+                "status": status,
+                "error": error,
+                "epochs": epochs,
+                "seconds": seconds,
+                "metrics": metrics,
+            }
+            write_record(file, TrialState(**state, **how))
             mirror.push(file, every=every)
 
         def report(metrics: dict[str, Any]) -> None:
@@ -538,7 +546,7 @@ def _extreme(values: Sequence[float], sweep: Sweep) -> float:
 
 def _write_results(sweep: Sweep, folder: Path) -> dict[str, Any]:
     results = summary(sweep, _states(folder))
-    write_json(folder / RESULTS, results)
+    write_record(folder / RESULTS, ResultsRecord.checked(results, f"{folder / RESULTS}"))
     return results
 
 

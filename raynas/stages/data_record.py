@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from raynas.data import split_images
 from raynas.data.messages import some_of
+from raynas.records.run_record import DataRecord, IgnoredFiles
 from raynas.stages.task import Task
-from raynas.storage.run_folder import read_json, write_json
+from raynas.storage.run_folder import write_record
 
 DATA = "data.json"
 """The record of the images: classes, normalisation, counts, and what was left out."""
@@ -23,26 +23,26 @@ PIXELS = (
 _DEEPER = "; more than 8 bits are scaled to 8; EXIF orientation is applied; resized so that the shorter side is "
 
 
-def data_record(task: Task) -> dict[str, Any]:
-    """Returns the record of a run's images, as plain values."""
+def data_record(task: Task) -> DataRecord:
+    """Returns the record of a run's images."""
     dataset = task.dataset
     pixels = PIXELS
     if dataset.reads_files:
         pixels += f"{_DEEPER}{round(dataset.resolution * 256 / 224)} pixels, then cropped to the centre"
-    return {
-        "name": dataset.name,
-        "classes": None if dataset.classes is None else list(dataset.classes),
-        "num_classes": dataset.num_classes,
-        "resolution": dataset.resolution,
-        "channels": 3,
-        "mean": list(dataset.mean),
-        "std": list(dataset.std),
-        "pixels": pixels,
-        "images": {name: len(labels) for name, labels in labels_by_split(task).items()},
-        "skipped": dict(dataset.damaged),
-        "ignored": {reason: {"files": count, "first": list(first)} for reason, (count, first) in _ignored(task)},
-        "converted": dict(dataset.conversions),
-    }
+    return DataRecord(
+        name=dataset.name,
+        classes=None if dataset.classes is None else list(dataset.classes),
+        num_classes=dataset.num_classes,
+        resolution=dataset.resolution,
+        channels=3,
+        mean=list(dataset.mean),
+        std=list(dataset.std),
+        pixels=pixels,
+        images={name: len(labels) for name, labels in labels_by_split(task).items()},
+        skipped=dict(dataset.damaged),
+        ignored={reason: IgnoredFiles(files=count, first=list(first)) for reason, (count, first) in _ignored(task)},
+        converted=dict(dataset.conversions),
+    )
 
 
 def record_data(folder: Path, task: Task) -> None:
@@ -53,7 +53,7 @@ def record_data(folder: Path, task: Task) -> None:
     """
     file = folder / DATA
     if not file.exists():
-        write_json(file, data_record(task))
+        write_record(file, data_record(task))
         return
     changed = sorted(set(skipped_files(folder) or ()) ^ set(task.dataset.damaged))
     if changed:
@@ -72,10 +72,7 @@ def skipped_files(folder: Path) -> list[str] | None:
     file = folder / DATA
     if not file.exists():
         return None
-    skipped = read_json(file).get("skipped")
-    if not isinstance(skipped, dict):
-        raise ValueError(f"{file} is damaged (skipped is no object); remove it to have it written again")
-    return list(skipped)
+    return list(DataRecord.read(file, "remove it to have it written again").skipped)
 
 
 def labels_by_split(task: Task) -> dict[str, np.ndarray]:

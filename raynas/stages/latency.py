@@ -18,11 +18,12 @@ from raynas.config.locations import is_url
 from raynas.config.run_config import RunConfig
 from raynas.config.search_section import LatencySection
 from raynas.messages import echo
+from raynas.records.latency_record import LatencyRecord, ProfiledNetwork, ProfileRecord
 from raynas.search.limits import limit_keys
 from raynas.search_space import AdditiveTable, as_array, sample
 from raynas.stages.progress import Progress
 from raynas.stages.task import Task
-from raynas.storage.run_folder import read_json, write_json
+from raynas.storage.run_folder import write_record
 from raynas.supernet.costs import COSTS
 from raynas.supernet.latency import LATENCY as LATENCY_COST
 from raynas.supernet.latency import check_latency, latency_table
@@ -74,21 +75,20 @@ def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
         measurement = _measurement(task, progress, "measuring latency")
         progress.note(f"latency: measuring every candidate on {_device_name(config.device)}")
         table = latency_table(task.space, **measurement)
-        write_json(
-            file,
-            {**about, "measured_on": _device_name(config.device)}
-            | {"always": table.fixed.tolist(), "candidates": table.terms.tolist()},
-        )
+        sums = {"always": table.fixed.tolist(), "candidates": table.terms.tolist()}
+        write_record(file, LatencyRecord(**about, measured_on=_device_name(config.device), **sums))
     remedy = "remove it to measure anew, which changes what limits admit"
-    stored = read_json(file, {"always": list, "candidates": list}, remedy)
+    stored = LatencyRecord.read(file, remedy)
+    settings = stored.stated()
     for key, value in about.items():
-        if stored.get(key) != value:
+        if settings.get(key) != value:
+            measured_for = f"{key} {echo(settings.get(key))}"
             raise ValueError(
-                f"latency: {file} was measured for {key} {echo(stored.get(key))}, now it is {echo(value)}; remove the "
-                "file"
+                f"latency: {file} was measured for {measured_for}, now it is {echo(value)}; remove the file"
             )
     try:
-        always, candidates = (np.array(stored[part], dtype=np.float64) for part in ("always", "candidates"))
+        always = np.array(stored.always, dtype=np.float64)
+        candidates = np.array(stored.candidates, dtype=np.float64)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{file} is damaged (expected numbers); {remedy}") from error
     if (
@@ -122,20 +122,21 @@ def profile(task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
     measured = check_latency(task.space, architectures, **_measurement(task, progress, "measuring whole networks"))
     predicted = task.latency.total(as_array(architectures))[:, 0]
     errors = (predicted / measured - 1).tolist()
-    result = {
-        "device": _device_name(task.config.latency.device),
-        "batch_size": task.config.latency.batch_size,
-        "threads": task.config.latency.threads,
-        "networks": [
-            {"description": task.space.describe(a), "predicted": p, "measured": m}
-            for a, p, m in zip(architectures, predicted.tolist(), measured.tolist(), strict=True)
-        ],
-        "correlation": float(np.corrcoef(predicted, measured)[0, 1]),
-        "median_error": statistics.median(map(abs, errors)),
-        "worst_error": max(errors, key=abs),
-    }
-    write_json(folder / PROFILE, result)
-    return result
+    networks = []
+    for architecture, sum_of_parts, seconds in zip(architectures, predicted.tolist(), measured.tolist(), strict=True):
+        description = task.space.describe(architecture)
+        networks.append(ProfiledNetwork(description=description, predicted=sum_of_parts, measured=seconds))
+    result = ProfileRecord(
+        device=_device_name(task.config.latency.device),
+        batch_size=task.config.latency.batch_size,
+        threads=task.config.latency.threads,
+        networks=networks,
+        correlation=float(np.corrcoef(predicted, measured)[0, 1]),
+        median_error=statistics.median(map(abs, errors)),
+        worst_error=max(errors, key=abs),
+    )
+    write_record(folder / PROFILE, result)
+    return result.content()
 
 
 def _measurement(task: Task, progress: Progress, doing: str) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """A run is a folder, written so that a killed run leaves the old file or the new one.
 
-What lies where:
+Its files are records (`raynas.records`); the README's table of them is made from there. In short:
 
     config.json                           the resolved configuration, seeds and versions
     data.json                             classes, mean, deviation, images of each split, files that were skipped
@@ -34,7 +34,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -43,6 +43,8 @@ from raynas import __version__
 from raynas.config.nested import flatten
 from raynas.config.run_config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, parse_config
 from raynas.messages import echo, shortened
+from raynas.records.record import Line, Record, text_of
+from raynas.records.run_record import RunRecord
 from raynas.storage.ownership import is_record
 
 PROGRESS, NOTES, METRICS = "progress.json", "notes.txt", "metrics.jsonl"
@@ -79,18 +81,10 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
         return folder
     folder.mkdir(parents=True, exist_ok=True)
     packages = ("torch", "torchvision", "ray", "numpy")
-    write_json(
-        file,
-        {
-            "config": config.model_dump(),
-            "versions": {
-                "raynas": __version__,
-                "python": platform.python_version(),
-                **{package: version(package) for package in packages},
-            },
-            "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        },
-    )
+    versions = {"raynas": __version__, "python": platform.python_version()}
+    versions |= {package: version(package) for package in packages}
+    created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+    write_record(file, RunRecord(config=config.model_dump(), versions=versions, created=created))
     return folder
 
 
@@ -165,7 +159,7 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
         ignore: Keys and sections that may differ; `EXECUTION_KEYS` always may.
     """
     remedy = "put it back, or give this run another name"
-    stored_config = read_json(file, {"config": dict}, remedy)["config"]
+    stored_config = RunRecord.read(file, remedy).config
     try:
         there = parse_config(stored_config)  # keys that are newer than the run have their defaults
     except ValueError as error:
@@ -180,7 +174,7 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
 
 def rounding_change(config: RunConfig) -> str | None:
     """Returns, in one line, which keys make a resumed run differ from its beginning by rounding; None if none does."""
-    stored = parse_config(read_json(config.folder / "config.json")["config"])
+    stored = parse_config(RunRecord.read(config.folder / "config.json").config)
     differing = {}
     for key in sorted(ROUNDING_KEYS):
         there, here = flatten(stored.model_dump())[key], flatten(config.model_dump())[key]
@@ -260,6 +254,16 @@ def whole_lines(file: Path) -> list[str]:
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
     """Writes a JSON file at once: readers see the old content or the new."""
     write_text(file, json.dumps(content, indent=2) + "\n")
+
+
+def write_record(file: Path, record: Record) -> None:
+    """Writes a record at once: readers see the old one or the new."""
+    write_json(file, record.content())
+
+
+def append_lines(file: Path, lines: Sequence[Line]) -> None:
+    """Adds lines to the end of a file."""
+    append_text(file, text_of(lines))
 
 
 def write_text(file: Path, text: str) -> None:

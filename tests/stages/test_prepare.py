@@ -264,7 +264,7 @@ def test_a_damaged_record_is_said_by_its_place(tmp_path: Path) -> None:
             record_data(tmp_path, task)
     (tmp_path / DATA).unlink()
     record_data(tmp_path, task)
-    assert json.loads((tmp_path / DATA).read_text()) == data_record(task)
+    assert json.loads((tmp_path / DATA).read_text()) == data_record(task).content()
 
 
 def test_reading_says_how_far_it_is_and_what_is_left(tmp_path: Path, images: Path) -> None:
