@@ -468,7 +468,7 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
 
         def say(line: str) -> None:
             state["waits"] = line  # in all that is kept from now on, so that the sweep sees it
-            write_json(file, {**read_json(file), **state})
+            write_record(file, TrialState(**{**TrialState.read(file).stated(), **state}))
             mirror.push(file)
 
         keep("running", 0, {})
@@ -520,8 +520,8 @@ class _Shown:
     def _say_waits(self, states: Sequence[Mapping[str, Any]]) -> None:
         """Says, once each, whom running trials wait for."""
         for state in states:
-            wait = (state["name"], str(state.get("waits")))
-            if state["status"] == "running" and "waits" in state and wait not in self._waits:
+            wait = (state["name"], str(state["waits"]))
+            if state["status"] == "running" and state["waits"] is not None and wait not in self._waits:
                 self._waits.add(wait)
                 self._progress.note(f"{state['name']}: {state['waits']}")
 

@@ -42,6 +42,7 @@ class TrialState(Record):
         epochs: Epochs trained.
         seconds: Duration.
         metrics: What it measured.
+        waits: Process that it waits for, or waited for last.
     """
 
     folder: ClassVar[str] = "sweep"
@@ -57,6 +58,7 @@ class TrialState(Record):
     epochs: int = 0
     seconds: Number = 0.0
     metrics: dict[str, Any] = {}
+    waits: str | None = None
 
 
 class AxisRecord(Part):
@@ -143,6 +145,20 @@ class SettingRecord(Part):
     published: dict[str, PublishedRecord] | None = None
 
 
+class MetricQuantity(Part):
+    """The quantity of a metric.
+
+    Attributes:
+        title: Its name in words.
+        unit: Its unit; empty for none.
+        decimals: Decimals to show.
+    """
+
+    title: str
+    unit: str
+    decimals: int
+
+
 class ResultsRecord(Record):
     """The results of a sweep.
 
@@ -151,6 +167,7 @@ class ResultsRecord(Record):
         metric: The metric that settings are compared by.
         mode: max or min, whichever is better.
         also: Further metrics to show.
+        quantities: Name, unit and decimals of each metric.
         source: Source of the published figures.
         quick: Whether it is the quick form of its file.
         axes: What varies.
@@ -166,6 +183,7 @@ class ResultsRecord(Record):
     metric: str
     mode: str
     also: Listed[str] | None = None
+    quantities: dict[str, MetricQuantity] = {}
     source: str | None = None
     quick: bool = False
     axes: Listed[AxisRecord]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ NUMBERS = {
 
 
 def quantity(metric: str) -> Quantity:
-    """Returns what a metric measures."""
+    """Returns what a metric measures in results that do not state it."""
     return NUMBERS.get(metric, Quantity(metric.replace("_", " ")))
 
 
@@ -135,14 +135,14 @@ class Row:
         """How many seeds the means hold, and of how many if they do not hold all."""
         return f"{self.seeds}" if self.seeds == len(self.trials) else f"{self.seeds} of {len(self.trials)}"
 
-    def write(self, metric: str) -> str:
+    def write(self, metric: str, quantity: Quantity) -> str:
         """Returns a metric's mean and deviation, and of how many it is if of fewer than the row's other means."""
         if metric not in self.numbers:
             return "–"
         number = self.numbers[metric]
         of = len(number.values)
         fewer = f" ({of} of {len(self.trials)})" if of != self.seeds else ""
-        return with_deviation(quantity(metric), number.mean, number.deviation) + fewer
+        return with_deviation(quantity, number.mean, number.deviation) + fewer
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,7 @@ class Sweep:
         seeds: The seeds; empty where none were asked for.
         trials: All trials.
         rows: All settings, those of which no trial has ended too.
+        quantities: What its metrics measure, by name; empty in results of earlier versions.
     """
 
     name: str
@@ -172,6 +173,11 @@ class Sweep:
     seeds: Sequence[int]
     trials: Sequence[Trial]
     rows: Sequence[Row]
+    quantities: Mapping[str, Quantity] = field(default_factory=dict)
+
+    def quantity(self, metric: str) -> Quantity:
+        """Returns what a metric measures."""
+        return self.quantities.get(metric) or quantity(metric)
 
     @property
     def metrics(self) -> list[str]:
@@ -252,6 +258,7 @@ def sweep_of(results: ResultsRecord) -> Sweep:
         seeds=seeds,
         trials=trials,
         rows=_rows(results, axes, trials),
+        quantities={name: Quantity(of.title, of.unit, of.decimals) for name, of in results.quantities.items()},
     )
 
 

@@ -17,14 +17,13 @@ from raynas.report.blocks import Block, FigureBlock, Figures, Head, Paragraph, P
 from raynas.report.document import document, write_at_once, write_page
 from raynas.report.drawing_style import looks_of, shortened
 from raynas.report.gallery import Gallery
-from raynas.report.quantities import LOSS, duration
+from raynas.report.quantities import LOSS, Quantity, duration
 from raynas.report.sweep_figures import Series
 from raynas.report.sweep_files import (
     Axis,
     Row,
     Sweep,
     Trial,
-    quantity,
     read_sweep,
     training_losses,
     value_text,
@@ -95,7 +94,7 @@ def _about_axis(axis: Axis) -> str:
 
 def best_setting(sweep: Sweep) -> str:
     """Returns the best setting, of each value of the axis that has columns of its own, in a line."""
-    spread, of = sweep.spread, quantity(sweep.metric)
+    spread, of = sweep.spread, sweep.quantity(sweep.metric)
     parts = []
     for value in spread.values if spread is not None else [None]:
         rows = [row for row in sweep.rows if spread is None or row.point[spread.name] == value]
@@ -145,12 +144,12 @@ def by_key(sweep: Sweep, gallery: Gallery) -> Section:
     for metric in known_metrics(sweep):
         for place, axis in enumerate(sweep.varied, start=1):
             name = f"{metric.replace('_', '-')}-{place}"
-            members += _figures_along(axis, metric, series(sweep, metric, axis), name, gallery)
+            members += _figures_along(sweep.quantity(metric), axis, series(sweep, metric, axis), name, gallery)
     return Section("By key", [Figures(members)] if members else [])
 
 
 def _figures_along(
-    axis: Axis, metric: str, several: Sequence[Series], name: str, gallery: Gallery
+    of: Quantity, axis: Axis, several: Sequence[Series], name: str, gallery: Gallery
 ) -> list[FigureBlock]:
     """Returns a metric against an axis: all series in one figure, or one each if they are far apart."""
     if not several:  # no trial has a number yet
@@ -158,18 +157,17 @@ def _figures_along(
     looks = looks_of(one.name for one in several)
     draw = sweep_figures.along_numbers if axis.is_numeric else sweep_figures.along_names
     if not sweep_figures.far_apart(several):
-        picture = draw(axis, several, "", quantity(metric), looks)
-        return [gallery.show(name, picture, _caption(metric, axis, several, ""))]
+        picture = draw(axis, several, "", of, looks)
+        return [gallery.show(name, picture, _caption(of, axis, several, ""))]
     members = []
     for number, one in enumerate(several, start=1):
-        picture = draw(axis, [one], one.name, quantity(metric), looks)
-        members.append(gallery.show(f"{name}-{number}", picture, _caption(metric, axis, [one], one.name)))
+        picture = draw(axis, [one], one.name, of, looks)
+        members.append(gallery.show(f"{name}-{number}", picture, _caption(of, axis, [one], one.name)))
     return members
 
 
-def _caption(metric: str, axis: Axis, several: Sequence[Series], title: str) -> str:
-    of = quantity(metric).name
-    text = f"Against {axis.name}{f', {title}' if title else ''}: {of}, means over seeds"
+def _caption(of: Quantity, axis: Axis, several: Sequence[Series], title: str) -> str:
+    text = f"Against {axis.name}{f', {title}' if title else ''}: {of.name}, means over seeds"
     numbers = itertools.chain.from_iterable(one.numbers for one in several)
     if any(number is not None and number.deviation is not None for number in numbers):
         text += " with their deviations; small, the single seeds"
@@ -247,7 +245,7 @@ def all_trials(sweep: Sweep, folder: Path) -> Section:
         if any(metric in trial.metrics for trial in sweep.trials):
             metrics.append(metric)
     names = ["trial", *(axis.name for axis in sweep.axes), "seed", "status"]
-    head = [*names, *(quantity(metric).title for metric in metrics), "epochs", "time"]
+    head = [*names, *(sweep.quantity(metric).title for metric in metrics), "epochs", "time"]
     rows = [_row_of(trial, sweep, metrics, folder) for trial in sweep.trials]
 
     best = sweep.best(sweep.rows) if sweep.spread is None else None
@@ -270,7 +268,7 @@ def _row_of(trial: Trial, sweep: Sweep, metrics: Sequence[str], folder: Path) ->
     row: list[Text] = [(Piece("link", trial.name, quote(f"../{page}")),) if has_page else trial.name]
     row += [value_text(trial.point[axis.name]) for axis in sweep.axes]
     row += ["–" if trial.seed is None else f"{trial.seed}", trial.status]
-    row += [quantity(metric).write(trial.metrics.get(metric, math.nan)) for metric in metrics]
+    row += [sweep.quantity(metric).write(trial.metrics.get(metric, math.nan)) for metric in metrics]
     row.append("–" if trial.epochs is None else f"{trial.epochs:,}")
     row.append(duration(trial.seconds) if math.isfinite(trial.seconds) else "–")
     return row

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from raynas.records.cells import csv_cell, markdown_text
-from raynas.report.sweep_files import Axis, Row, Sweep, Trial, parse_results, quantity, value_text, with_deviation
+from raynas.report.quantities import Quantity
+from raynas.report.sweep_files import Axis, Row, Sweep, Trial, parse_results, value_text, with_deviation
 from raynas.report.wording import listed
 
 ROWS = 40
@@ -78,11 +79,11 @@ def _table_of_metrics(sweep: Sweep, rows: Sequence[Row]) -> SweepTable:
     for metric in known_metrics(sweep):
         if metric == sweep.metric and best is not None:
             marked = {(rows.index(best), len(head))}
-        head.append(quantity(metric).title)
-        columns.append([row.write(metric) for row in rows])
+        head.append(sweep.quantity(metric).title)
+        columns.append([row.write(metric, sweep.quantity(metric)) for row in rows])
         if any(metric in row.published for row in rows):
             head.append("published")
-            columns.append([_published(row, metric) for row in rows])
+            columns.append([_published(row, metric, sweep.quantity(metric)) for row in rows])
     head.append("seeds")
     columns.append([row.counted for row in rows])
     return SweepTable("", head, list(zip(*columns, strict=True)), len(labels[0]), frozenset(marked))
@@ -104,13 +105,13 @@ def _table_of_one(sweep: Sweep, metric: str, spread: Axis) -> SweepTable:
         if metric == sweep.metric and best is not None:
             marked.add((rows.index(best), len(head)))
         head.append(value)
-        columns.append(["–" if row is None else row.write(metric) for row in rows])
+        columns.append(["–" if row is None else row.write(metric, sweep.quantity(metric)) for row in rows])
         if any(row is not None and metric in row.published for row in rows):
             head.append("published")
-            columns.append(["–" if row is None else _published(row, metric) for row in rows])
+            columns.append(["–" if row is None else _published(row, metric, sweep.quantity(metric)) for row in rows])
     head.append("seeds")
     columns.append([_seeds_of(group, spread) for group in groups.values()])
-    return SweepTable(quantity(metric).title, head, list(zip(*columns, strict=True)), labels, frozenset(marked))
+    return SweepTable(sweep.quantity(metric).title, head, list(zip(*columns, strict=True)), labels, frozenset(marked))
 
 
 def _seeds_of(group: Mapping[str, Row], spread: Axis) -> str:
@@ -135,9 +136,9 @@ def _labels(axes: Sequence[Axis], rows: Sequence[Row]) -> tuple[list[str], list[
     return [axis.name for axis in axes], blanked
 
 
-def _published(row: Row, metric: str) -> str:
+def _published(row: Row, metric: str, quantity: Quantity) -> str:
     number = row.published.get(metric)
-    return "–" if number is None else with_deviation(quantity(metric), number.mean, number.deviation)
+    return "–" if number is None else with_deviation(quantity, number.mean, number.deviation)
 
 
 def notes(sweep: Sweep) -> list[str]:
