@@ -1,8 +1,9 @@
 """What can be searched: choices, architectures, and the space they form. No torch here.
 
-An architecture is a tuple of ints, the candidate taken at each choice. A space describes its choices, builds the
-weight-sharing network and derived networks, and knows what an architecture costs. Sampling, mutation and crossover are
-written once for every space: a space states its constraints in `SearchSpace.repair`.
+An architecture is a tuple of ints, the candidate taken at each choice. A space describes its choices and builds the
+weight-sharing network and derived networks. Sampling, mutation and crossover are written once for every space: a space
+states its constraints in `SearchSpace.repair`. What only some spaces state, such as a weight vector, is in
+`raynas.capabilities`.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Architecture: TypeAlias = tuple[int, ...]
 """The candidate taken at each choice. Hashable, picklable, and JSON as it is."""
 
 Terms: TypeAlias = "Iterable[tuple[int | np.ndarray, np.ndarray]]"
-"""For each entry of architectures the term that it adds: of which choice, of which candidate, each ``(n,)``."""
+"""The terms that architectures add up: for each entry, the index of a choice and the candidates there, ``(n,)``."""
 
 
 @dataclass(frozen=True)
@@ -35,18 +36,18 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class AdditiveTable:
-    """Quantities of an architecture that are a constant plus one term per entry: per choice.
+    """Quantities of an architecture that are a constant plus one term for each of its entries.
 
-    Parameters and multiply-adds are of this kind, and so are the three sums under the angle, there with each term
-    repeated `multiplicity` times.
+    Parameters and multiply-adds are of this kind. So are the three sums under the angle, in which each term counts
+    `multiplicity` times.
 
     Attributes:
         quantities: Names of the quantities, ``d`` of them.
         fixed: The constant, ``(d,)``.
         terms: The term of every candidate, ``(num_choices, most candidates of a choice, d)``; rows past a choice's
             last candidate are zero and never read.
-        terms_of: Which term each entry of the given architectures, ``(n, num_choices)``, adds; None where it is that of
-            its own choice and candidate. See `SearchSpace.cost_terms`.
+        terms_of: Returns the term that each entry of the architectures, ``(n, num_choices)``, adds. None: the term of
+            its own choice and candidate. See `raynas.capabilities.HasCostTerms`.
     """
 
     quantities: tuple[str, ...]
@@ -57,22 +58,24 @@ class AdditiveTable:
     def total(self, architectures: np.ndarray, multiplicity: np.ndarray | None = None) -> np.ndarray:
         """Returns the quantities of each architecture, ``(n, d)``, in the dtype of `terms`.
 
-        The sum runs over the choices in their order, element by element, so that an architecture's bits depend on
-        nothing but itself: not on the batch it came in, not on a matrix product's blocking.
+        The sum runs over the choices in their order, element by element. The bits of an architecture's sum depend on
+        that architecture alone, not on its batch or on the blocking of a matrix product.
 
         Args:
             architectures: Candidate indices, ``(n, num_choices)``.
             multiplicity: How often each choice's term counts, ``(n, num_choices)``; once by default.
         """
         total = np.repeat(self.fixed[None, :], len(architectures), axis=0)
-        own = zip(range(len(self.terms)), architectures.T, strict=True)
-        for entry, (choice, candidate) in enumerate(self.terms_of(architectures) if self.terms_of else own):
+        added: Terms = zip(range(len(self.terms)), architectures.T, strict=True)
+        if self.terms_of is not None:
+            added = self.terms_of(architectures)
+        for entry, (choice, candidate) in enumerate(added):
             term = self.terms[choice, candidate]
             total += term if multiplicity is None else term * multiplicity[:, entry, None]
         return total
 
     def beside(self, other: AdditiveTable) -> AdditiveTable:
-        """Returns one table of the quantities of both."""
+        """Returns one table with the quantities of both tables."""
         return AdditiveTable(
             (*self.quantities, *other.quantities),
             np.concatenate([self.fixed, other.fixed]),
@@ -85,8 +88,8 @@ class AdditiveTable:
 class WeightTerm:
     """One part of a weight vector: parameters of the supernet by name, and fixed tensors by their squared norm.
 
-    A fixed tensor (the kernel that stands for a pooling, the identity that stands for a skip connection) is the same
-    before and after training, so that only its squared norm enters the angle.
+    A fixed tensor is the same before and after training, so that only its squared norm enters the angle. Examples are
+    the kernel that stands for a pooling and the identity that stands for a skip connection.
     """
 
     parameters: tuple[str, ...] = ()
@@ -95,11 +98,14 @@ class WeightTerm:
 
 @dataclass(frozen=True)
 class WeightVector:
-    """How a space concatenates weights into the vector whose turning is the angle (RLNAS, Zhang et al. 2021, Eq. 9).
+    """The weights that a space concatenates into a vector, whose rotation is the angle.
+
+    Reference: Zhang et al. 2021 (RLNAS), Eq. 9.
 
     Attributes:
-        always: What every architecture's vector holds once.
-        candidates: ``candidates[choice][candidate]``, what one path through that candidate adds, all cells together.
+        always: The part that the vector of every architecture holds once.
+        candidates: ``candidates[choice][candidate]``, the part that one path through that candidate adds, over all
+            cells.
     """
 
     always: WeightTerm
@@ -109,8 +115,12 @@ class WeightVector:
 class SearchSpace(ABC):
     """A set of architectures. A subclass is a frozen description; everything that is routed lives in its networks.
 
-    A space of your own needs `choices`, `build_supernet` and `build_network`; the rest has defaults that hold for a
-    chain of independent choices, or says what is missing when it is asked for.
+    A space of your own needs `choices`, `build_supernet` and `build_network`. The rest has defaults for a chain of
+    independent choices. Further abilities, such as ranking by angle, are methods that a space may add: they are listed
+    in `raynas.capabilities`.
+
+    Attributes:
+        name: The name in run files.
     """
 
     name: ClassVar[str]
@@ -130,8 +140,6 @@ class SearchSpace(ABC):
 
         Its parameters and buffers are named as in the supernet, of which it holds a part.
         """
-
-    # What an architecture is
 
     def check(self, architecture: Sequence[int]) -> Architecture:
         """Returns `architecture` as a tuple of ints if it belongs to the space.
@@ -154,23 +162,15 @@ class SearchSpace(ABC):
         return tuple(int(candidate) for candidate in architecture)
 
     def repair(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
-        """Returns a legal architecture near `architecture`: itself where it is legal already."""
-        return architecture
-
-    def repair_path(self, path: Architecture, rng: np.random.Generator) -> Architecture:
-        """Returns the path to train in place of a sampled one: itself unless training on it would be pointless."""
-        return path
-
-    def canonical(self, architecture: Architecture) -> Architecture:
-        """Returns the representative of all architectures that compute the same function: itself by default."""
+        """Returns a legal architecture near `architecture`; a legal one is returned unchanged."""
         return architecture
 
     def derive(self, probabilities: Sequence[np.ndarray], rule: str) -> Architecture:
-        """Returns the architecture that alphas stand for: the most probable candidate of every choice, repaired.
+        """Returns the architecture that alphas select: the most probable candidate of every choice, repaired.
 
         Args:
             probabilities: softmax(alpha) of every choice, each ``(number of candidates,)``.
-            rule: ``with_none``: candidates that pass nothing, called ``none``, compete with the others.
+            rule: ``with_none``: candidates called ``none``, which pass nothing, compete with the others.
                 ``without_none``: they do not.
 
         Raises:
@@ -180,24 +180,19 @@ class SearchSpace(ABC):
             raise ValueError(
                 f"search.derivation: {type(self).__name__} has with_none and without_none, got {rule}; take one of them"
             )
-        taken = [
-            int(
-                np.argmax([p if rule == "with_none" or name != "none" else -1.0 for p, name in zip(*pair, strict=True)])
-            )
-            for pair in zip(probabilities, (choice.candidates for choice in self.choices), strict=True)
-        ]
+
+        taken = []
+        for choice, row in zip(self.choices, probabilities, strict=True):
+            competes = np.array([rule == "with_none" or name != "none" for name in choice.candidates])
+            taken.append(int(np.where(competes, row, -1.0).argmax()))
         return self.repair(tuple(taken), np.random.default_rng(0))
-
-    def derived_space(self, rule: str) -> SearchSpace:
-        """Returns the space of the architectures that `derive` returns under a rule: this one, by default.
-
-        Another one must share the weights of this space's supernets by their names.
-        """
-        return self
 
     def describe(self, architecture: Architecture) -> str:
         """Returns the architecture as text, ``choice=candidate`` joined by commas; `parse` reads it."""
-        return ",".join(f"{c.name}={c.candidates[k]}" for c, k in zip(self.choices, architecture, strict=True))
+        parts = []
+        for choice, k in zip(self.choices, architecture, strict=True):
+            parts.append(f"{choice.name}={choice.candidates[k]}")
+        return ",".join(parts)
 
     def parse(self, text: str) -> Architecture:
         """Returns the architecture that `describe` wrote.
@@ -205,23 +200,17 @@ class SearchSpace(ABC):
         Raises:
             ValueError: If the text is not of that form or names an unknown candidate.
         """
-        keys, _, names = zip(*(part.partition("=") for part in text.split(",")), strict=True)
-        if list(keys) != [choice.name for choice in self.choices]:
+        parts = [part.partition("=") for part in text.split(",")]
+        if [key for key, _, _ in parts] != [choice.name for choice in self.choices]:
             example = self.describe((0,) * len(self.choices))
             raise ValueError(f"expected an architecture such as {example!r}, got {text!r}")
-        for choice, name in zip(self.choices, names, strict=True):
+
+        architecture = []
+        for choice, (_, _, name) in zip(self.choices, parts, strict=True):
             if name not in choice.candidates:
                 raise ValueError(f"{choice.name} is one of {', '.join(choice.candidates)}, got {name!r} in {text!r}")
-        return tuple(c.candidates.index(name) for c, name in zip(self.choices, names, strict=True))
-
-    def drawing(self, architecture: Architecture) -> dict[str, list[tuple[str, str, str]]]:
-        """Returns the graphs to draw of an architecture by name, each as edges (source, target, candidate).
-
-        Nodes are text, the first ``in`` and the last ``out``. By default it is one chain of the choices.
-        """
-        nodes = ["in", *map(str, range(1, len(self.choices))), "out"]
-        taken = [choice.candidates[k] for choice, k in zip(self.choices, architecture, strict=True)]
-        return {"chain": list(zip(nodes, nodes[1:], taken, strict=False))}
+            architecture.append(choice.candidates.index(name))
+        return tuple(architecture)
 
     @property
     def size(self) -> int:
@@ -230,56 +219,23 @@ class SearchSpace(ABC):
 
     @property
     def num_architectures(self) -> int:
-        """The number of architectures: all combinations of candidates, unless repair would change some."""
+        """The number of legal architectures: by default, all combinations of candidates."""
         return self.size
-
-    # What an architecture costs, and what its weights are
-
-    def build_union(self, num_classes: int) -> nn.Module:
-        """Returns the union of all derived networks, routed as a supernet is; what architectures cost is read off it.
-
-        By default it is the supernet. Override it where a supernet's candidates are not those of derived networks: with
-        normalisations that have no weights, say.
-        """
-        return self.build_supernet(num_classes)
-
-    @property
-    def cost_choices(self) -> tuple[Choice, ...]:
-        """The choices that `build_union` is routed by, whose candidates' costs add up: those of the space by default.
-
-        Override it, and `cost_terms`, where what an architecture costs is no sum over its choices.
-        """
-        return self.choices
-
-    def cost_terms(self, architectures: np.ndarray) -> Terms:
-        """Returns for each entry of the architectures, ``(n, num_choices)``, what it adds to their costs.
-
-        That is a candidate of one of `cost_choices`, by default the entry itself.
-        """
-        return zip(range(len(self.choices)), architectures.T, strict=True)
-
-    def weight_vector(self, definition: str) -> WeightVector:
-        """Returns how the weights of an architecture are concatenated under the named definition of the angle."""
-        raise ValueError(f"{type(self).__name__} states no weight vector: override `weight_vector` to rank by angle")
-
-    def path_counts(self, architectures: np.ndarray) -> np.ndarray:
-        """Returns on how many live paths each choice lies, ``(n, num_choices)`` int64: one each in a chain."""
-        return np.ones(architectures.shape, dtype=np.int64)
 
 
 def as_array(architectures: Sequence[Architecture]) -> np.ndarray:
-    """Returns architectures as one int64 array, ``(n, num_choices)``; ``(0, 0)`` of none."""
+    """Returns architectures as one int64 array, ``(n, num_choices)``; of shape ``(0, 0)`` if there are none."""
     return np.asarray(architectures, dtype=np.int64).reshape(len(architectures), -1 if len(architectures) else 0)
 
 
 def all_architectures(space: SearchSpace) -> np.ndarray:
-    """Returns every combination of candidates, ``(space.size, num_choices)`` int64, the last choice moving fastest."""
+    """Returns every combination of candidates, ``(space.size, num_choices)`` int64; the last choice varies fastest."""
     shape = [len(choice.candidates) for choice in space.choices]
     return np.stack(np.unravel_index(np.arange(space.size), shape), axis=1)
 
 
 def sample(space: SearchSpace, rng: np.random.Generator) -> Architecture:
-    """Returns an architecture with every candidate drawn uniformly, repaired."""
+    """Returns an architecture with every candidate sampled uniformly, repaired."""
     highs = [len(choice.candidates) for choice in space.choices]
     return space.repair(tuple(rng.integers(0, highs).tolist()), rng)
 
@@ -291,19 +247,22 @@ def mutate(
     rng: np.random.Generator,
     excluded: Collection[str] = (),
 ) -> Architecture:
-    """Returns a child of `parent`: each choice is drawn anew with `probability`, then the whole is repaired.
+    """Returns a child of `parent`: each choice is sampled again with `probability`, then the whole is repaired.
 
     Args:
         space: The space.
         parent: The architecture to change.
-        probability: Chance of each choice to be drawn anew, in [0, 1]; the draw may repeat the old candidate.
+        probability: Probability that a choice is sampled again, in [0, 1]; the old candidate may come back.
         rng: Source of all randomness.
-        excluded: Names of candidates that a mutation never draws (RLNAS' code leaves out ``none``).
+        excluded: Names of candidates that a mutation never samples (the code of RLNAS leaves out ``none``). They are
+            sampled where a choice has no others.
     """
     child = list(parent)
     for position in (rng.random(len(parent)) < probability).nonzero()[0].tolist():
         names = space.choices[position].candidates
-        allowed = [k for k, name in enumerate(names) if name not in excluded] or list(range(len(names)))
+        allowed = [k for k, name in enumerate(names) if name not in excluded]
+        if not allowed:
+            allowed = list(range(len(names)))
         child[position] = allowed[int(rng.integers(len(allowed)))]
     return space.repair(tuple(child), rng)
 
@@ -311,4 +270,7 @@ def mutate(
 def crossover(space: SearchSpace, first: Architecture, second: Architecture, rng: np.random.Generator) -> Architecture:
     """Returns a child that takes each choice from one of two parents by a fair coin, repaired."""
     coins = (rng.random(len(first)) < 0.5).tolist()
-    return space.repair(tuple(a if coin else b for coin, a, b in zip(coins, first, second, strict=True)), rng)
+    child = []
+    for coin, of_first, of_second in zip(coins, first, second, strict=True):
+        child.append(of_first if coin else of_second)
+    return space.repair(tuple(child), rng)

@@ -14,7 +14,7 @@ import raynas
 
 PACKAGE = Path(raynas.__file__).parent
 
-CORE = ("search_space", "search", "data", "training", "supernet", "spaces", "fitness")
+CORE = ("search_space", "capabilities", "search", "data", "training", "supernet", "spaces", "fitness")
 ANYTHING = None
 
 # Part of raynas -> (parts of raynas it may import besides itself, packages outside the standard library).
@@ -23,13 +23,14 @@ TABLE = {
     "__main__": (("cli",), ()),
     "arguments": ((), ()),
     "search_space": ((), ("numpy",)),
-    "search": (("members", "options", "search_space"), ("numpy", "moocore", "pydantic")),
+    "capabilities": (("search_space",), ("numpy",)),
+    "search": (("capabilities", "members", "options", "search_space"), ("numpy", "moocore", "pydantic")),
     "data": (
         ("failures", "members", "messages", "options"),
         ("torch", "torchvision", "numpy", "PIL", "pyarrow", "sklearn"),
     ),
     "training": (("options",), ("torch", "torchvision", "numpy", "pydantic")),
-    "supernet": (("members", "options", "search_space", "training"), ("torch", "numpy", "pydantic")),
+    "supernet": (("capabilities", "members", "options", "search_space", "training"), ("torch", "numpy", "pydantic")),
     "spaces": (
         (
             *("failures", "messages", "own_modules", "search_space"),
@@ -38,7 +39,7 @@ TABLE = {
         ("torch", "numpy"),
     ),
     "fitness": (
-        ("members", "messages", "options", "search_space", "supernet", "training", "data"),
+        ("capabilities", "members", "messages", "options", "search_space", "supernet", "training", "data"),
         ("torch", "numpy", "scipy", "nats_bench"),
     ),
     "algorithms": ((*CORE, "members"), ("torch", "numpy", "scipy")),
@@ -80,7 +81,12 @@ TABLE = {
 }
 
 # Only for type checkers, so that annotations can name modules where nothing of torch is loaded.
-TYPE_CHECKING_ONLY = {"search_space": ("torch",), "stages": ("typing_extensions",), "on_ray": ("typing_extensions",)}
+TYPE_CHECKING_ONLY = {
+    "search_space": ("torch",),
+    "capabilities": ("torch",),
+    "stages": ("typing_extensions",),
+    "on_ray": ("typing_extensions",),
+}
 
 
 def imports_of(source: str) -> list[tuple[int, str, bool]]:

@@ -105,9 +105,9 @@ def test_parse_refuses_an_unknown_candidate(space):
         space.parse("1<-0=skip,2<-0=skip,2<-1=pool")
 
 
-def test_defaults_leave_an_architecture_as_it_is(space, rng):
-    assert space.repair((1, 2, 3), rng) == space.repair_path((1, 2, 3), rng) == space.canonical((1, 2, 3)) == (1, 2, 3)
-    assert space.path_counts(np.array([[1, 2, 3], [0, 0, 0]])).tolist() == [[1, 1, 1], [1, 1, 1]]
+def test_by_default_every_architecture_is_legal(space, rng):
+    assert space.repair((1, 2, 3), rng) == (1, 2, 3)
+    assert space.num_architectures == space.size
 
 
 def random_probabilities(space, rng):
@@ -153,17 +153,6 @@ def test_what_alphas_stand_for_is_repaired_the_same_each_time(rng):
             assert sum(derived) % 2 == 0 and derived == space.derive(probabilities, "with_none")
             repaired += derived != tuple(int(row.argmax()) for row in probabilities)
     assert repaired > 20
-
-
-def test_by_default_the_drawing_is_a_chain_of_the_choices(space):
-    (edges,) = space.drawing((1, 0, 2)).values()
-    taken = [choice.candidates[k] for choice, k in zip(space.choices, (1, 0, 2), strict=True)]
-    assert edges == [("in", "1", taken[0]), ("1", "2", taken[1]), ("2", "out", taken[2])]
-
-
-def test_what_a_space_does_not_state_is_refused_by_name(space):
-    with pytest.raises(ValueError, match="Cells states no weight vector"):
-        space.weight_vector("rlnas")
 
 
 def test_size_counts_all_combinations(space):

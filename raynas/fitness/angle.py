@@ -19,6 +19,7 @@ from typing import Literal
 import numpy as np
 from torch import Tensor
 
+from raynas.capabilities import path_counts_of, weight_vector_of
 from raynas.fitness.mean import mean_of
 from raynas.fitness.row import Fitness, FitnessContext, FitnessRow
 from raynas.members import Need
@@ -55,7 +56,7 @@ def angle_table(
     Raises:
         ValueError: If weights are missing or not finite, or have another shape before than after.
     """
-    vector = space.weight_vector(definition)
+    vector = weight_vector_of(space, definition)
     terms = np.zeros((len(vector.candidates), max(map(len, vector.candidates)), 3))
     for choice, candidates in enumerate(vector.candidates):
         for k, term in enumerate(candidates):
@@ -103,7 +104,7 @@ class Angle:
         angles = np.zeros(len(architectures))
         if not len(architectures):
             return angles
-        counts = self._space.path_counts(architectures)
+        counts = path_counts_of(self._space, architectures)
         alive = counts.any(axis=1)
         dot, initial, trained = self._table.total(architectures[alive], counts[alive]).T
         norm = np.sqrt(initial * trained)
@@ -133,7 +134,7 @@ class Displacement:
         if not len(architectures):
             return np.empty((0, 1))
         every = as_array(architectures)
-        live = (self._space.path_counts(every) > 0).astype(np.int64)
+        live = (path_counts_of(self._space, every) > 0).astype(np.int64)
         dot, initial, trained = self._table.total(every, live).T
         squared = np.maximum(initial + trained - 2 * dot, 0.0)  # rounding may leave less than nothing of nothing
         lengths: np.ndarray = np.sqrt(squared)[:, None]

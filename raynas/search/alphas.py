@@ -7,6 +7,7 @@ from typing import Literal
 
 import numpy as np
 
+from raynas.capabilities import derived_space_of, drawing_of
 from raynas.members import Need
 from raynas.options import Options, Positive
 from raynas.search.limits import Limits
@@ -56,7 +57,7 @@ def before_skips(
     """
     reached: Probabilities | None = None
     for probabilities in epochs:
-        drawing = space.derived_space(derivation).drawing(space.derive(probabilities, derivation))
+        drawing = drawing_of(derived_space_of(space, derivation), space.derive(probabilities, derivation))
         operations = [operation for _, _, operation in next(iter(drawing.values()))]
         if reached is not None and operations.count("skip_connect") >= most_skips:
             break
@@ -190,7 +191,7 @@ DERIVE = SearcherRow(
     needs=frozenset({Need.SUPERNETS, Need.ALPHAS}),
     check=_check_derivation,
     planned=lambda space, options, supernets: supernets,
-    searched_space=lambda space, options: space.derived_space(options.derivation),
+    searched_space=lambda space, options: derived_space_of(space, options.derivation),
     no_limits=NO_LIMITS,
 )
 ALPHA_SAMPLING = SearcherRow(

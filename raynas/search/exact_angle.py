@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raynas.capabilities import is_chain
 from raynas.members import Need
 from raynas.options import Images, Options
 from raynas.search.angle_bounds import Best, Relaxation, Sums, explore, explore_obtuse
@@ -35,11 +36,10 @@ def check_independent(space: SearchSpace) -> None:
     Raises:
         ValueError: If it is not.
     """
-    kind = type(space)
-    if kind.path_counts is not SearchSpace.path_counts or kind.repair is not SearchSpace.repair:
+    if not is_chain(space):
         raise ValueError(
-            f"search.name: exact_angle is for chains of independent choices, which {kind.__name__} is not; take "
-            f"{'exhaustive' if space.size <= 1_000_000 else 'evolution'}"
+            f"search.name: exact_angle is for chains of independent choices, which {type(space).__name__} is not; "
+            f"take {'exhaustive' if space.size <= 1_000_000 else 'evolution'}"
         )
 
 

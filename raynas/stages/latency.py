@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from raynas.capabilities import cost_terms_of
 from raynas.config.locations import is_url
 from raynas.config.run_config import RunConfig
 from raynas.config.search_section import LatencySection
@@ -99,7 +100,7 @@ def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
         raise ValueError(
             f"{file} is damaged (expected seconds of every candidate, got shape {candidates.shape}); {remedy}"
         )
-    table = AdditiveTable((LATENCY_COST.name,), always, candidates, terms_of=task.space.cost_terms)
+    table = AdditiveTable((LATENCY_COST.name,), always, candidates, terms_of=cost_terms_of(task.space))
     return dataclasses.replace(task, latency=table)
 
 

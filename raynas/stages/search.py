@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from raynas.capabilities import canonical_of, drawing_of
 from raynas.fitness.remarks import ranking_remarks
 from raynas.messages import echo, shortened
 from raynas.search import Limits, PopulationOptions, RandomSearch, SearchContext, Searcher, order
@@ -173,7 +174,7 @@ class _Searching:
         # Of cells that compute the same function only the first is listed; the order of equals is that of `order`.
         firsts: dict[Architecture, dict[str, Any]] = {}
         for number in ranking:
-            firsts.setdefault(task.space.canonical(tuple(lines[number]["architecture"])), lines[number])
+            firsts.setdefault(canonical_of(task.space, tuple(lines[number]["architecture"])), lines[number])
         listed = list(firsts.values())[: config.top]
         findings = config.searcher.findings(self._searcher, lines)
         if "front" in findings:
@@ -285,7 +286,7 @@ def describe_all(
 
 def _best(task: Task, line: dict[str, Any]) -> dict[str, Any]:
     """Returns what the result says of an architecture."""
-    drawing = task.space.drawing(tuple(line["architecture"]))
+    drawing = drawing_of(task.space, tuple(line["architecture"]))
     return {**{key: line[key] for key in line if key not in ("generation", "seconds")}, "drawing": drawing}
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raynas.capabilities import derived_space_of, drawing_of, has_weight_vector
 from raynas.fitness.angle import SUMS, angle_table
 from raynas.messages import shortened
 from raynas.search_space import AdditiveTable, SearchSpace
@@ -162,7 +163,7 @@ def angle_tables(
     space: SearchSpace, initial: Mapping[str, Tensor], trained: Mapping[str, Tensor]
 ) -> dict[str, AdditiveTable]:
     """Returns the sums under the angle by definition, of those that the space has."""
-    if type(space).weight_vector is SearchSpace.weight_vector:
+    if not has_weight_vector(space):
         return {}
     return {definition: angle_table(space, initial, trained, definition) for definition in DEFINITIONS}
 
@@ -175,11 +176,11 @@ def derived_line(epochs: int, space: SearchSpace, derivation: str | None, alphas
     `none_share` of the candidate that passes nothing, all means over the choices that have one.
     """
     assert derivation is not None
-    derived_space = space.derived_space(derivation)
+    derived_space = derived_space_of(space, derivation)
     probabilities = [torch.softmax(alpha.detach().double(), dim=0).cpu().numpy() for alpha in alphas]
     derived = space.derive(probabilities, derivation)
     operations: Counter[str] = Counter()
-    for graph in space.drawing(derived).values():
+    for graph in drawing_of(derived_space, derived).values():
         operations.update(operation for _, _, operation in graph if operation)
     return {
         "epochs": epochs,

@@ -1,6 +1,6 @@
 """What the candidates of a space cost, traced on the networks themselves: no space states a formula of its own.
 
-The union of all derived networks (`SearchSpace.build_union`) is run once, without data and without weights, with every
+The union of all derived networks (`union_of`) is run once, without data and without weights, with every
 candidate of every choice active. What a convolution or a linear layer then costs belongs to the candidate it ran in,
 and to what is always there where it ran in none.
 """
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from raynas.capabilities import cost_choices_of, cost_terms_of, union_of
 from raynas.members import Family
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.supernet.choice_block import ChoiceBlock
@@ -55,7 +56,7 @@ class Call:
     """One call of a candidate.
 
     Attributes:
-        choice: Which of the space's `cost_choices` it is a candidate of.
+        choice: Which of the space's cost choices it is a candidate of.
         candidate: Its index.
         module: The candidate.
         shape: Of its input, the batch included.
@@ -84,19 +85,20 @@ def cost_table(space: SearchSpace, resolution: int, num_classes: int) -> Additiv
         ValueError: If images of that resolution do not fit the network, or a choice has no choice block.
     """
     with torch.device("meta"):
-        union = space.build_union(num_classes)
+        union = union_of(space, num_classes)
         images = torch.empty(1, 3, resolution, resolution)
     counter = FlopCounterMode(display=False, custom_mapping={torch.ops.aten.addmm: _addmm})
     with counter:
         calls = traced_calls(space, union, images, lambda: counter.get_total_flops() // 2)
-    most = max(len(choice.candidates) for choice in space.cost_choices)
-    terms = np.zeros((len(space.cost_choices), most, len(COUNTED)), dtype=np.int64)
+    choices = cost_choices_of(space)
+    most = max(len(choice.candidates) for choice in choices)
+    terms = np.zeros((len(choices), most, len(COUNTED)), dtype=np.int64)
     parameters = {id(parameter): parameter.numel() for parameter in union.parameters()}
     for call in calls:
         own = sum(parameters.pop(id(parameter), 0) for parameter in call.module.parameters())
         terms[call.choice, call.candidate] += (own, call.multiply_adds)
     always = (sum(parameters.values()), counter.get_total_flops() // 2 - terms[:, :, 1].sum())
-    return AdditiveTable(COUNTED, np.array(always, dtype=np.int64), terms, terms_of=space.cost_terms)
+    return AdditiveTable(COUNTED, np.array(always, dtype=np.int64), terms, terms_of=cost_terms_of(space))
 
 
 def traced_calls(
@@ -113,7 +115,8 @@ def traced_calls(
     Raises:
         ValueError: If the images do not fit the network, or a choice has no choice block.
     """
-    gates = tuple(Gate(tuple(range(len(choice.candidates)))) for choice in space.cost_choices)
+    choices = cost_choices_of(space)
+    gates = tuple(Gate(tuple(range(len(choice.candidates)))) for choice in choices)
     trace = _Trace({id(gate): choice for choice, gate in enumerate(gates)}, multiply_adds)
     with trace.hooked(union), torch.no_grad():
         try:
@@ -125,7 +128,7 @@ def traced_calls(
                 f"{str(error).splitlines()[0]}"
             ) from error
     routed = {call.choice for call in trace.calls}
-    for number, choice in enumerate(space.cost_choices):
+    for number, choice in enumerate(choices):
         if number not in routed:
             raise ValueError(
                 f"{type(space).__name__}: no ChoiceBlock is called with the gate of {choice.name}; route every choice "

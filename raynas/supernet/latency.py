@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from raynas.capabilities import cost_choices_of, cost_terms_of, path_counts_of, union_of
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, as_array, sample
 from raynas.supernet.costs import CostRow, traced_calls
 from raynas.supernet.folding import folded
@@ -56,7 +57,7 @@ def latency_table(
     """
     with _measuring(threads) as folding:
         images = _random((batch_size, 3, resolution, resolution), device)
-        calls = traced_calls(space, _ready(space.build_union(num_classes), device, folding), images)
+        calls = traced_calls(space, _ready(union_of(space, num_classes), device, folding), images)
         keys = [(repr(c.module), tuple(tuple(p.shape) for p in c.module.parameters()), c.shape) for c in calls]
         alike = dict(zip(keys, calls, strict=True))  # timed once: cells of a kind hold the same many times over
         runs = {key: _run(call.module, call.shape, device) for key, call in alike.items()}
@@ -66,13 +67,14 @@ def latency_table(
         networks = [_run(network, images.shape, device) for network in built]
         seconds = _median_seconds([*runs.values(), *networks], device, report)
     by_key = dict(zip(runs, seconds[: len(runs)], strict=True))
-    terms = np.zeros((len(space.cost_choices), max(len(choice.candidates) for choice in space.cost_choices), 1))
+    choices = cost_choices_of(space)
+    terms = np.zeros((len(choices), max(len(choice.candidates) for choice in choices), 1))
     for key, call in zip(keys, calls, strict=True):
         terms[call.choice, call.candidate, 0] += by_key[key]
-    table = AdditiveTable((LATENCY.name,), np.zeros(1), terms, terms_of=space.cost_terms)
-    live = (space.path_counts(as_array(whole)) > 0).astype(np.int64)
+    table = AdditiveTable((LATENCY.name,), np.zeros(1), terms, terms_of=cost_terms_of(space))
+    live = (path_counts_of(space, as_array(whole)) > 0).astype(np.int64)
     remains = np.array(seconds[len(runs) :]) - table.total(as_array(whole), live)[:, 0]
-    return AdditiveTable((LATENCY.name,), np.array([np.median(remains)]), terms, terms_of=space.cost_terms)
+    return AdditiveTable((LATENCY.name,), np.array([np.median(remains)]), terms, terms_of=cost_terms_of(space))
 
 
 def check_latency(

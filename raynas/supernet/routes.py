@@ -13,6 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from torch import Tensor
 
+from raynas.capabilities import path_to_train
 from raynas.members import Family
 from raynas.search_space import Architecture, SearchSpace, sample
 from raynas.supernet.gates import MIXTURE, Gate, Gates, Route, RoutedStep, RouteRule, Turn, as_route, single_path
@@ -25,13 +26,13 @@ def uniform_paths(space: SearchSpace, seed: int, step: int, cells: int) -> list[
     """Returns the one path of a step, every candidate sampled uniformly (SPOS, Guo et al. 2019, section 3.2).
 
     Args:
-        space: The space; its `repair_path` has the last word on what is worth training.
+        space: The space; it may replace a path that would train nothing.
         seed: Seed of the run.
         step: Step of the training, from 0.
         cells: 1 for one architecture in all cells (the papers), the number of cells for one in each (RLNAS' code).
     """
     rng = np.random.default_rng([seed, step])
-    return [tuple(space.repair_path(sample(space, rng), rng) for _ in range(cells))]
+    return [tuple(path_to_train(space, sample(space, rng), rng) for _ in range(cells))]
 
 
 def fair_paths(space: SearchSpace, seed: int, step: int, cells: int) -> list[Path]:

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch import nn
 
+from raynas.capabilities import canonical_of, path_counts_of, path_to_train, weight_vector_of
 from raynas.search_space import SearchSpace, as_array, crossover, mutate, sample
 from raynas.spaces import SPACES
 from raynas.spaces.darts import Darts
@@ -134,9 +135,9 @@ def test_samples_mutants_and_children_are_legal_and_fixed_points_of_repair(space
 
 def test_a_path_to_train_is_legal_and_repaired_once_and_for_all(space, rng):
     for _ in range(100):
-        path = space.repair_path(sample(space, rng), rng)
+        path = path_to_train(space, sample(space, rng), rng)
         assert space.check(path) == path
-        assert space.repair_path(path, rng) == path
+        assert path_to_train(space, path, rng) == path
 
 
 def test_no_more_architectures_are_counted_than_combinations(space, rng):
@@ -182,15 +183,15 @@ def test_every_candidate_of_every_choice_is_sampled(case, space, rng):
 
 def test_the_canonical_architecture_is_legal_and_its_own_canonical_one(space, rng):
     for _ in range(60):
-        canonical = space.canonical(sample(space, rng))
-        assert space.check(canonical) == canonical == space.canonical(canonical)
+        canonical = canonical_of(space, sample(space, rng))
+        assert space.check(canonical) == canonical == canonical_of(space, canonical)
         assert space.repair(canonical, rng) == canonical
 
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_the_canonical_architecture_computes_the_same_function(case, space, rng, training):
     architectures = [sample(space, rng) for _ in range(200)]
-    changed = [architecture for architecture in architectures if space.canonical(architecture) != architecture]
+    changed = [architecture for architecture in architectures if canonical_of(space, architecture) != architecture]
     if case.alike is None:
         assert not changed
         return
@@ -202,13 +203,13 @@ def test_the_canonical_architecture_computes_the_same_function(case, space, rng,
             value.copy_(first.setdefault((re.sub(case.alike, "", name), value.shape), value.clone()))
     x = images_of(case)
     for architecture in changed[:8]:
-        same = (supernet(x, single_path(a)) for a in (architecture, space.canonical(architecture)))
+        same = (supernet(x, single_path(a)) for a in (architecture, canonical_of(space, architecture)))
         torch.testing.assert_close(*same, **EXACT)
 
 
 def test_path_counts_are_positive_or_zero_one_row_an_architecture(space, rng):
     architectures = as_array([sample(space, rng) for _ in range(30)])
-    counts = space.path_counts(architectures)
+    counts = path_counts_of(space, architectures)
     assert counts.shape == architectures.shape and counts.dtype == np.int64
     assert counts.min() >= 0 and counts.any(axis=1).sum() > 20
 
@@ -231,7 +232,7 @@ def test_a_space_is_a_frozen_hashable_description_that_pickles(space):
 def test_a_supernet_says_how_many_cells_it_has_and_takes_a_path_for_each(case, space, rng):
     supernet = supernet_of(space)
     assert type(supernet.num_cells) is int and supernet.num_cells >= 1
-    path = [single_path(space.repair_path(sample(space, rng), rng)) for _ in range(supernet.num_cells)]
+    path = [single_path(path_to_train(space, sample(space, rng), rng)) for _ in range(supernet.num_cells)]
     assert supernet(images_of(case), path).shape == (5, 6)
     assert supernet(images_of(case), path[0]).shape == (5, 6)
 
@@ -340,7 +341,7 @@ def test_larger_images_cost_more_multiply_adds_and_no_parameters(case, space, rn
 def test_every_definition_of_the_angle_names_weights_that_the_supernet_has(case, space):
     state = space.build_supernet(6).state_dict()
     for definition in case.definitions:
-        vector = space.weight_vector(definition)
+        vector = weight_vector_of(space, definition)
         assert [len(terms) for terms in vector.candidates] == [len(choice.candidates) for choice in space.choices]
         terms = [vector.always, *(term for terms in vector.candidates for term in terms)]
         named = [name for term in terms for name in term.parameters]
@@ -355,4 +356,4 @@ def test_a_definition_of_the_angle_that_is_not_there_is_refused_by_key(case, spa
     with pytest.raises(
         ValueError, match="search.angle: expected .*got 'none of these'" if case.definitions else unstated
     ):
-        space.weight_vector("none of these")
+        weight_vector_of(space, "none of these")

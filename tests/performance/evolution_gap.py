@@ -17,10 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
+from raynas.capabilities import is_chain
 from raynas.config.run_config import parse_config
 from raynas.fitness.angle import Angle
 from raynas.search import Limits
-from raynas.search_space import SearchSpace, as_array
+from raynas.search_space import as_array
 from raynas.stages.context import RunContext
 from raynas.stages.task import make_task
 from tests.search.searchers import make_evolution, make_exact_angle
@@ -88,7 +89,7 @@ def main(run: Path) -> None:
         (f"evolution, {LARGER} times the sizes", np.array([value for value, _ in long]), per_long),
         ("the same, then all changes of two choices", np.array(climbed), float("nan")),
     ]
-    if type(space).path_counts is SearchSpace.path_counts:
+    if is_chain(space):
         began = time.perf_counter()
         exact = make_exact_angle(space, table=table, limits=limits, top=1)
         best_known = angle.angles(as_array(exact.ask()))[0]

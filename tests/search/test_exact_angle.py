@@ -262,7 +262,7 @@ class Repaired(Ragged):
 
 class Cells(Ragged):
     def path_counts(self, architectures):
-        return super().path_counts(architectures)
+        return np.ones_like(architectures)
 
 
 @pytest.mark.parametrize("kind", [Repaired, Cells])

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import raynas.supernet.latency as latency
+from raynas.capabilities import weight_vector_of
 from raynas.config.explain import check_arguments
 from raynas.report.layout import lay_out
 from raynas.search_space import as_array, sample
@@ -537,4 +538,4 @@ def test_latency_adds_up_what_is_run(monkeypatch, rng):
 
 def test_no_weight_vector_is_stated():
     with pytest.raises(ValueError, match="^Quadruples states no weight vector"):
-        Quadruples().weight_vector("paper")
+        weight_vector_of(Quadruples(), "paper")

@@ -1,0 +1,235 @@
+"""What a space may state beyond its choices and networks: one small protocol each, and a function that asks for it.
+
+A space has a capability when its class defines the method; nothing is registered. A subclass gives one up by setting
+the name to None. Each function below says what holds for a space that states nothing, or refuses with the name of the
+method to add.
+
+| method of the space | what it gives | without it |
+|---|---|---|
+| `weight_vector` | ranking by angle or displacement | refused |
+| `path_counts` | paths of cells | a chain: every choice lies on one path |
+| `build_union`, `cost_choices`, `cost_terms` | costs that are no sum over the choices | costs of the supernet |
+| `drawing` | graphs in reports | a chain |
+| `derived_space` | derivation rules that leave the space | the space itself |
+| `canonical` | architectures of equal function recognised | all are different |
+| `repair_path` | training paths that are not wasted | any path is trained |
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard, cast
+
+import numpy as np
+
+from raynas.search_space import Architecture, Choice, SearchSpace, Terms, WeightVector
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Drawing: TypeAlias = "dict[str, list[tuple[str, str, str]]]"
+"""Graphs by name, each as edges (source, target, candidate). The first node is called ``in``, the last ``out``."""
+
+
+def _states(space: SearchSpace, method: str) -> bool:
+    """Returns whether a space states a method or property, without running any code of the space."""
+    return inspect.getattr_static(space, method, None) is not None
+
+
+# Weights
+
+
+class HasWeightVector(Protocol):
+    """A space whose architectures can be ranked by angle or displacement."""
+
+    def weight_vector(self, definition: str) -> WeightVector:
+        """Returns the weights of an architecture, as the named definition of the angle concatenates them."""
+
+
+class HasPaths(Protocol):
+    """A space of cells, in which a choice may lie on several paths or on none."""
+
+    def path_counts(self, architectures: np.ndarray) -> np.ndarray:
+        """Returns the number of live paths through each choice, ``(n, num_choices)`` int64."""
+
+
+def has_weight_vector(space: SearchSpace) -> bool:
+    """Returns whether a space states a weight vector."""
+    return _states(space, "weight_vector")
+
+
+def weight_vector_of(space: SearchSpace, definition: str) -> WeightVector:
+    """Returns the weight vector of a space under a definition of the angle: ``paper`` or ``official``.
+
+    Raises:
+        ValueError: If the space states none, or does not know the definition.
+    """
+    if not has_weight_vector(space):
+        raise ValueError(f"{type(space).__name__} states no weight vector: override `weight_vector` to rank by angle")
+    return cast(HasWeightVector, space).weight_vector(definition)
+
+
+def _has_paths(space: SearchSpace) -> TypeGuard[HasPaths]:
+    return _states(space, "path_counts")
+
+
+def path_counts_of(space: SearchSpace, architectures: np.ndarray) -> np.ndarray:
+    """Returns the number of live paths through each choice, ``(n, num_choices)`` int64: by default one, as in a chain.
+
+    Args:
+        space: The space.
+        architectures: Candidate indices, ``(n, num_choices)``.
+    """
+    if _has_paths(space):
+        return space.path_counts(architectures)
+    return np.ones(architectures.shape, dtype=np.int64)
+
+
+def is_chain(space: SearchSpace) -> bool:
+    """Returns whether a space is a chain of independent choices: no paths to count and nothing to repair."""
+    return not _has_paths(space) and type(space).repair is SearchSpace.repair
+
+
+# Costs
+
+
+class HasUnion(Protocol):
+    """A space whose supernet is not the union of its derived networks, for example in its normalisations."""
+
+    def build_union(self, num_classes: int) -> nn.Module:
+        """Returns the union of all derived networks, routed like a supernet by the choices that costs depend on."""
+
+
+class HasCostChoices(Protocol):
+    """A space whose costs add up over other choices than its own."""
+
+    @property
+    def cost_choices(self) -> tuple[Choice, ...]:
+        """The choices that the union is routed by. The costs of their candidates add up."""
+
+
+class HasCostTerms(Protocol):
+    """A space in which an entry of an architecture costs something else than its own candidate."""
+
+    def cost_terms(self, architectures: np.ndarray) -> Terms:
+        """Returns for each entry of architectures, ``(n, num_choices)``, a cost choice and its candidate."""
+
+
+def _has_union(space: SearchSpace) -> TypeGuard[HasUnion]:
+    return _states(space, "build_union")
+
+
+def _has_cost_choices(space: SearchSpace) -> TypeGuard[HasCostChoices]:
+    return _states(space, "cost_choices")
+
+
+def _has_cost_terms(space: SearchSpace) -> TypeGuard[HasCostTerms]:
+    return _states(space, "cost_terms")
+
+
+def union_of(space: SearchSpace, num_classes: int) -> nn.Module:
+    """Returns the union of all derived networks, from which costs are read: by default, the supernet."""
+    if _has_union(space):
+        return space.build_union(num_classes)
+    return space.build_supernet(num_classes)
+
+
+def cost_choices_of(space: SearchSpace) -> tuple[Choice, ...]:
+    """Returns the choices that the union is routed by: by default, those of the space."""
+    if _has_cost_choices(space):
+        return space.cost_choices
+    return space.choices
+
+
+def cost_terms_of(space: SearchSpace) -> Callable[[np.ndarray], Terms] | None:
+    """Returns the `terms_of` of a table of costs: None where each entry costs its own candidate."""
+    if _has_cost_terms(space):
+        return space.cost_terms
+    return None
+
+
+# Drawings, derivation, equal functions, training paths
+
+
+class HasDrawing(Protocol):
+    """A space whose architectures are not drawn as chains."""
+
+    def drawing(self, architecture: Architecture) -> Drawing:
+        """Returns the graphs of an architecture."""
+
+
+class HasDerivation(Protocol):
+    """A space with a derivation rule whose architectures belong to another space."""
+
+    def derived_space(self, rule: str) -> SearchSpace:
+        """Returns the space of the architectures that `SearchSpace.derive` returns under a rule.
+
+        Another space must share the weights of this space's supernets by their names.
+        """
+
+
+class HasCanonicalForm(Protocol):
+    """A space in which different architectures compute the same function."""
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """Returns the representative of all architectures that compute the same function."""
+
+
+class HasPathRepair(Protocol):
+    """A space in which some sampled paths would train nothing."""
+
+    def repair_path(self, path: Architecture, rng: np.random.Generator) -> Architecture:
+        """Returns the path to train in place of a sampled one."""
+
+
+def _has_drawing(space: SearchSpace) -> TypeGuard[HasDrawing]:
+    return _states(space, "drawing")
+
+
+def _has_derivation(space: SearchSpace) -> TypeGuard[HasDerivation]:
+    return _states(space, "derived_space")
+
+
+def _has_canonical_form(space: SearchSpace) -> TypeGuard[HasCanonicalForm]:
+    return _states(space, "canonical")
+
+
+def _has_path_repair(space: SearchSpace) -> TypeGuard[HasPathRepair]:
+    return _states(space, "repair_path")
+
+
+def drawing_of(space: SearchSpace, architecture: Architecture) -> Drawing:
+    """Returns the graphs to draw of an architecture: by default, one chain of the choices."""
+    if _has_drawing(space):
+        return space.drawing(architecture)
+    nodes = ["in", *map(str, range(1, len(space.choices))), "out"]
+    chain = []
+    for number, (choice, k) in enumerate(zip(space.choices, architecture, strict=True)):
+        chain.append((nodes[number], nodes[number + 1], choice.candidates[k]))
+    return {"chain": chain}
+
+
+def derived_space_of(space: SearchSpace, rule: str) -> SearchSpace:
+    """Returns the space of the architectures that `derive` returns under a rule: by default, the space itself.
+
+    Raises:
+        ValueError: If the space does not have the rule.
+    """
+    if _has_derivation(space):
+        return space.derived_space(rule)
+    return space
+
+
+def canonical_of(space: SearchSpace, architecture: Architecture) -> Architecture:
+    """Returns the representative of all architectures of equal function: by default, the architecture itself."""
+    if _has_canonical_form(space):
+        return space.canonical(architecture)
+    return architecture
+
+
+def path_to_train(space: SearchSpace, path: Architecture, rng: np.random.Generator) -> Architecture:
+    """Returns the path to train in place of a sampled one: by default, the sampled path."""
+    if _has_path_repair(space):
+        return space.repair_path(path, rng)
+    return path
