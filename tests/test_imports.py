@@ -6,6 +6,7 @@ import ast
 import os
 import subprocess
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -133,6 +134,47 @@ def modules() -> list[tuple[str, Path]]:
     return [(path.relative_to(PACKAGE).parts[0].removesuffix(".py"), path) for path in sorted(PACKAGE.rglob("*.py"))]
 
 
+def module_names() -> dict[str, Path]:
+    """Returns the file of every module by its dotted name, such as ``raynas.spaces.darts``."""
+    names = {}
+    for path in PACKAGE.rglob("*.py"):
+        parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+        names[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return names
+
+
+def imported_modules(source: str, names: Collection[str]) -> set[str]:
+    """Returns the modules that a source imports anywhere: at its top, in functions, and for type checkers."""
+    found = set()
+    for _, name, _ in imports_of(source):
+        while name not in names and "." in name:
+            name = name.rpartition(".")[0]
+        if name in names and name != "raynas":
+            found.add(name)
+    return found
+
+
+def circles(imports: Mapping[str, Collection[str]]) -> list[list[str]]:
+    """Returns the groups of modules of which each reaches all others by imports, each sorted."""
+
+    def reached_from(module: str) -> set[str]:
+        reached: set[str] = set()
+        waiting = [module]
+        while waiting:
+            new = set(imports[waiting.pop()]) - reached
+            reached |= new
+            waiting += new
+        return reached
+
+    reached = {module: reached_from(module) for module in imports}
+    groups = set()
+    for module in imports:
+        group = [other for other in reached[module] if module in reached[other]]
+        if set(group) - {module}:
+            groups.add(tuple(sorted(group)))
+    return [list(group) for group in sorted(groups)]
+
+
 def test_every_part_of_raynas_has_a_row_in_the_table():
     assert {part for part, _ in modules()} == set(TABLE)
 
@@ -141,6 +183,32 @@ def test_every_import_is_one_that_the_table_allows():
     assert len(modules()) > 30
     found = {str(path): bad for part, path in modules() if (bad := violations(part, path.read_text(encoding="utf-8")))}
     assert found == {}
+
+
+def test_no_two_modules_import_each_other():
+    names = module_names()
+    imports = {name: imported_modules(path.read_text(encoding="utf-8"), names) for name, path in names.items()}
+    assert sum(map(len, imports.values())) > 300
+    # The package of the algorithms lists its own modules, which take the class of their rows from it.
+    assert [group for group in circles(imports) if group[0] != "raynas.algorithms"] == []
+
+
+@pytest.mark.parametrize(
+    ("imports", "found"),
+    [
+        ({"a": "b", "b": "c", "c": ""}, []),
+        ({"a": "a", "b": "a"}, []),
+        ({"a": "b", "b": "a", "c": "ab"}, [["a", "b"]]),
+        ({"a": "b", "b": "c", "c": "ad", "d": "e", "e": "d"}, [["a", "b", "c"], ["d", "e"]]),
+    ],
+)
+def test_a_circle_of_imports_is_found(imports, found):
+    assert circles(imports) == found
+
+
+def test_an_import_inside_a_function_is_one_of_its_module():
+    source = "def f():\n    from raynas.spaces.darts import Darts\nif TYPE_CHECKING:\n    from raynas import options, x"
+    assert imported_modules(source, module_names()) == {"raynas.spaces.darts", "raynas.options"}
 
 
 def test_only_on_ray_may_import_ray():

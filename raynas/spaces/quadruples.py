@@ -1,7 +1,7 @@
 """The space of SETN: the cells of DARTS, every node a quadruple (I1, I2, f1, f2) of two inputs and two operations.
 
-A node is f1(I1) + f2(I2). Three choices make it: I1, I2, and the pair of operations together, since f1 and f2 in the
-other order are nothing new. The weights are those of an operation on an edge, whichever of the two takes it there.
+A node is f1(I1) + f2(I2). It has three choices: I1, I2, and the pair of operations, since f1 and f2 in the other order
+are the same pair. Weights belong to an operation on an edge; f1 and f2 share them.
 
 Reference: Dong and Yang 2019, "One-Shot Neural Architecture Search via Self-Evaluated Template Network", section 4.
 """
@@ -22,7 +22,9 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from raynas.search_space import Architecture, Choice, SearchSpace
-from raynas.spaces.darts import Darts, DartsNetwork
+from raynas.spaces.darts_networks import DartsNetwork
+from raynas.spaces.darts_operations import OPERATIONS
+from raynas.spaces.darts_skeleton import Skeleton, check_operations
 from raynas.spaces.genotype import NODES, Cell, Pair, write_genotype
 from raynas.supernet.gates import Gate, Gates, Route, single_path
 
@@ -36,18 +38,18 @@ T = TypeVar("T")
 class Quadruples(SearchSpace):
     """The space. An architecture holds I1, I2 and the pair of operations of every node, normal cell first.
 
-    Both inputs may be the same (Eq. 2). An operation taken twice of one input is run once and doubled. What is not said
-    here of cells, supernets and derived networks is as in `Darts`.
+    Both inputs may be the same (Eq. 2). An operation taken twice of one input is run once and doubled. Cells, supernets
+    and derived networks are otherwise as in `raynas.spaces.darts.Darts`.
 
-    Departs from the paper where that is at odds with itself: pairs are those of Eq. 8, where f1 comes no earlier in the
-    list than f2, not those of Eq. 3, where it comes no later; the weights of inputs in Eq. 10 are taken to be those of
-    t and u, not of r1 and r2. Its 9.1e16 architectures are those in which all nodes have two different inputs; its
-    sampling does not ask for that, nor does this space, which counts the others too.
+    Departs from the paper where it contradicts itself. Pairs are those of Eq. 8, in which f1 comes no earlier in the
+    list than f2; in Eq. 3 it comes no later. The weights of inputs in Eq. 10 are read as those of t and u, not of r1
+    and r2. The paper counts 9.1e16 architectures, those in which all nodes have two different inputs. Its sampling does
+    not require different inputs; this space does not either, and counts all.
 
     Attributes:
         channels: Channels C of the first cells.
         cells: Number of cells.
-        operations: Candidates of f1 and f2, names of `raynas.spaces.darts.OPERATIONS` other than ``none``.
+        operations: Candidates of f1 and f2, names of `raynas.spaces.darts_operations.OPERATIONS` without ``none``.
         stem: One convolution (cifar), or three that leave an eighth of the size (imagenet).
         reduction: Whether reduction cells are searched, or fixed (GDAS, Dong and Yang 2019, section 3.3).
         affine: Whether the normalisations inside the supernet's cells have weight and bias.
@@ -70,7 +72,7 @@ class Quadruples(SearchSpace):
         """Checks the values and keeps the operations as a tuple.
 
         Raises:
-            ValueError: If one is not what it may be.
+            ValueError: If one is not accepted.
         """
         object.__setattr__(self, "operations", tuple(self.operations))
         if "none" in self.operations or len(self.operations) < 2:
@@ -78,27 +80,30 @@ class Quadruples(SearchSpace):
                 "space.operations: expected two or more and no none, since a node has two inputs, got "
                 f"{', '.join(self.operations)}"
             )
-        _ = self.darts  # which checks the rest
+        _ = self.skeleton  # which checks its own values
+        check_operations(("none", *self.operations), tuple(OPERATIONS), "all")
 
     # Structure
 
     @functools.cached_property
-    def darts(self) -> Darts:
-        """The space of the same cells that chooses an operation at every edge: what is shared here is shared there."""
-        operations = ("none", *self.operations)
-        return Darts(self.channels, self.cells, operations, self.stem, reduction=self.reduction)
+    def skeleton(self) -> Skeleton:
+        """The stack of cells, the same as in a space that chooses an operation at every edge."""
+        return Skeleton(self.channels, self.cells, self.stem, "all", self.reduction, share_cells=True)
 
     @functools.cached_property
     def pairs(self) -> tuple[tuple[int, int], ...]:
         """The indices of f1 and f2 of every pair, in the order of Eq. 8: (0, 0), (1, 0), (1, 1), (2, 0), ..."""
-        return tuple((f1, f2) for f1 in range(len(self.operations)) for f2 in range(f1 + 1))
+        pairs = []
+        for f1 in range(len(self.operations)):
+            pairs += [(f1, f2) for f2 in range(f1 + 1)]
+        return tuple(pairs)
 
     @functools.cached_property
     def choices(self) -> tuple[Choice, ...]:
         """Three choices per node: the source of I1, that of I2, and the operations."""
         operations = tuple(f"{self.operations[f1]}+{self.operations[f2]}" for f1, f2 in self.pairs)
         choices: list[Choice] = []
-        for kind, node in itertools.product(self.darts.kinds, NODES):
+        for kind, node in itertools.product(self.skeleton.kinds, NODES):
             sources = tuple(map(str, range(node)))
             candidates = {"first": sources, "second": sources, "operations": operations}
             choices += (Choice(f"{kind} {node} {part}", names) for part, names in candidates.items())
@@ -119,7 +124,7 @@ class Quadruples(SearchSpace):
     def repair(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
         """Returns the architecture with the inputs of equal operations in order, since exchanging them changes nothing.
 
-        Nothing is drawn, and nodes of uniform draws have the probabilities they have under Eq. 2 and 3.
+        Nothing is random here. Nodes of uniform samples have their probabilities under Eq. 2 and 3.
         """
         return self._ordered(architecture)
 
@@ -132,19 +137,19 @@ class Quadruples(SearchSpace):
 
     @property
     def num_architectures(self) -> int:
-        """The number of architectures: every node adds up two operations on edges, the same one twice maybe."""
+        """The number of architectures: every node adds up two operations on edges, possibly the same one twice."""
         nodes = (math.comb(len(self.operations) * sources + 1, 2) for sources in NODES)
-        return int(math.prod(nodes) ** len(self.darts.kinds))
+        return int(math.prod(nodes) ** len(self.skeleton.kinds))
 
     # Text
 
     def _cells(self, architecture: Architecture) -> dict[str, list[list[Pair]]]:
         """Returns the two pairs (operation, predecessor) of each node of each kind of cell."""
-        nodes = [
-            [(self.operations[f], source) for f, source in zip(self.pairs[pair], (first, second), strict=True)]
-            for first, second, pair in _by_node(architecture)
-        ]
-        return {kind: nodes[start : start + 4] for kind, start in zip(self.darts.kinds, (0, 4), strict=False)}
+        nodes = []
+        for first, second, pair in _by_node(architecture):
+            f1, f2 = self.pairs[pair]
+            nodes.append([(self.operations[f1], first), (self.operations[f2], second)])
+        return {kind: nodes[start : start + 4] for kind, start in zip(self.skeleton.kinds, (0, 4), strict=False)}
 
     def describe(self, architecture: Architecture) -> str:
         """Returns the ``Genotype`` text of DARTS' code; a node may have both inputs from one predecessor."""
@@ -157,10 +162,13 @@ class Quadruples(SearchSpace):
         Raises:
             ValueError: If the text has none of these forms or is no architecture of this space.
         """
-        cells = zip(self.darts.kinds, self.darts.read(text), strict=True)
-        return self.check([k for kind, cell in cells for k in self._candidates(kind, cell)])
+        candidates: list[int] = []
+        for kind, cell in zip(self.skeleton.kinds, self.skeleton.read(text), strict=True):
+            candidates += self._candidates(kind, cell)
+        return self.check(candidates)
 
     def _candidates(self, kind: str, cell: Cell) -> Iterator[int]:
+        """Yields the candidates of a cell given as pairs: three for each node."""
         for node, slots in zip(NODES, cell, strict=True):
             for pair in slots:
                 if pair[0] not in self.operations or pair[1] not in range(node):
@@ -172,25 +180,27 @@ class Quadruples(SearchSpace):
     def drawing(self, architecture: Architecture) -> dict[str, list[tuple[str, str, str]]]:
         """Returns the cells, two edges into each node, of one source or of two; the output concatenates the nodes."""
         names = ("in 1", "in 2", *map(str, NODES))
-        return {
-            kind: [(names[s], str(node), name) for node, slots in zip(NODES, nodes, strict=True) for name, s in slots]
-            + [(str(node), "out", "") for node in NODES]
-            for kind, nodes in self._cells(architecture).items()
-        }
+        graphs: dict[str, list[tuple[str, str, str]]] = {}
+        for kind, nodes in self._cells(architecture).items():
+            drawn = []
+            for node, slots in zip(NODES, nodes, strict=True):
+                drawn += [(names[source], str(node), operation) for operation, source in slots]
+            graphs[kind] = drawn + [(str(node), "out", "") for node in NODES]
+        return graphs
 
     # What an architecture costs
 
-    @property
+    @functools.cached_property
     def cost_choices(self) -> tuple[Choice, ...]:
         """The operation of each edge; ``none`` costs nothing."""
-        return self.darts.choices
+        return self.skeleton.edge_choices(("none", *self.operations))
 
     def cost_terms(self, architectures: np.ndarray) -> Iterator[tuple[int | np.ndarray, np.ndarray]]:
-        """Yields for each node f1 on the edge from I1, f2 on the edge from I2, and for the pair ``none`` of any edge.
+        """Yields for each node f1 on the edge from I1, f2 on the edge from I2, and ``none`` for their pair.
 
-        Where the two are one operation on one edge the second is ``none`` as well.
+        Where both are one operation on one edge, the second costs ``none`` as well.
         """
-        edges, functions = self.darts.graph.edges, np.array(self.pairs).T
+        edges, functions = self.skeleton.graph.edges, np.array(self.pairs).T
         for number, (first, second, pair) in enumerate(_by_node(list(architectures.T))):
             kind, node = divmod(number, len(NODES))
             before = kind * len(edges) + edges.index((0, NODES[node]))
@@ -208,14 +218,16 @@ class Quadruples(SearchSpace):
 
     def build_union(self, num_classes: int) -> DartsNetwork:
         """Returns the network of all operations on all edges as derived networks have them."""
-        return self.darts.build_union(num_classes)
+        every = (("none", *self.operations),) * len(self.cost_choices)
+        return DartsNetwork(self.skeleton, every, num_classes)
 
     def build_network(self, architecture: Architecture, num_classes: int) -> QuadruplesNetwork:
         """Returns the network of one architecture."""
-        gates = self.edge_gates(single_path(self.check(architecture)))
-        taken = [[self.operations[k] for k in gate.active] for gate in gates]
-        route = tuple(Gate(tuple(range(len(gate.active))), gate.weights) for gate in gates)
-        return QuadruplesNetwork(self, taken, num_classes, route)
+        taken, route = [], []
+        for gate in self.edge_gates(single_path(self.check(architecture))):
+            taken.append([self.operations[k] for k in gate.active])
+            route.append(Gate(tuple(range(len(gate.active))), gate.weights))
+        return QuadruplesNetwork(self, taken, num_classes, tuple(route))
 
     def edge_gates(self, gates: Gates) -> Gates:
         """Returns the gates of all edges, kind of cell after kind of cell, given those of the choices.
@@ -228,8 +240,10 @@ class Quadruples(SearchSpace):
 
             f[s] (sum of h[r] with r1 = o) + g[s] (sum of h[r] with r2 = o)
         """
-        nodes = zip(itertools.cycle(NODES), _by_node(gates), strict=False)
-        return tuple(gate for sources, node in nodes for gate in self._node_gates(sources, *node))
+        of_edges: list[Gate] = []
+        for number, node in enumerate(_by_node(gates)):
+            of_edges += self._node_gates(NODES[number % len(NODES)], *node)
+        return tuple(of_edges)
 
     def _node_gates(self, sources: int, first: Gate, second: Gate, pair: Gate) -> Iterator[Gate]:
         """Yields the gates of the edges into a node."""
@@ -250,7 +264,7 @@ class Quadruples(SearchSpace):
 
 
 def _by_node(of_choices: Sequence[T]) -> Iterable[tuple[T, T, T]]:
-    """Returns what belongs to the three choices of each node, of what belongs to each choice."""
+    """Returns the entries of the three choices of each node, given one entry per choice."""
     return zip(of_choices[0::3], of_choices[1::3], of_choices[2::3], strict=True)
 
 
@@ -258,22 +272,28 @@ def _by_node(of_choices: Sequence[T]) -> Iterable[tuple[T, T, T]]:
 def _runs(
     space: Quadruples, sources: int, first: Sequence[int], second: Sequence[int], pair: Sequence[int]
 ) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """Returns which operations the active candidates of a node take on the edge from each source, and how often."""
+    """Returns the operations that the active candidates of a node take on the edge from each source, and how often."""
     taken: list[Counter[int]] = [Counter() for _ in range(sources)]
-    for inputs, operations in zip((first, second), zip(*(space.pairs[r] for r in pair), strict=True), strict=True):
+    for number, inputs in enumerate((first, second)):
+        operations = [space.pairs[r][number] for r in pair]
         for source in inputs:
             taken[source].update(operations)
-    return [(tuple(sorted(times)), tuple(times[o] for o in sorted(times))) for times in taken]
+
+    runs = []
+    for times in taken:
+        active = tuple(sorted(times))
+        runs.append((active, tuple(times[operation] for operation in active)))
+    return runs
 
 
 def _spread(gate: Gate, size: int, like: Tensor) -> Tensor:
-    """Returns the weights of all candidates, ``(size,)``: 1 where a gate has none, 0 for those that are not active."""
+    """Returns the weights of all candidates, ``(size,)``: 1 where a gate has no weights, 0 where it is not active."""
     weights = like.new_ones(len(gate.active)) if gate.weights is None else gate.weights
     return weights.new_zeros(size).index_add(0, torch.tensor(gate.active, device=weights.device), weights)
 
 
 class QuadruplesNetwork(DartsNetwork):
-    """A network of DARTS' cells that is routed by the choices of quadruples, or a derived one."""
+    """A network of DARTS' cells that is routed by the choices of quadruples, or a derived network."""
 
     def __init__(
         self,
@@ -283,8 +303,8 @@ class QuadruplesNetwork(DartsNetwork):
         route: Gates | None,
         *options: bool,
     ) -> None:
-        """Builds the network with the named candidates on each edge; `route` is that of a derived network's edges."""
-        super().__init__(space.darts, candidates, num_classes, *options)
+        """Builds the network with the named candidates on each edge. A derived network takes a `route` of edges."""
+        super().__init__(space.skeleton, candidates, num_classes, *options)
         self._edge_gates = space.edge_gates
         self._only_route = route
 
@@ -292,5 +312,6 @@ class QuadruplesNetwork(DartsNetwork):
         """Returns logits, as `DartsNetwork` does, under gates of the choices for all cells or for each cell."""
         if gates is None:
             return super().forward(images)
-        one = isinstance(gates[0], Gate)
-        return super().forward(images, self._edge_gates(gates) if one else [self._edge_gates(g) for g in gates])  # type: ignore
+        if isinstance(gates[0], Gate):
+            return super().forward(images, self._edge_gates(gates))  # type: ignore[arg-type]
+        return super().forward(images, [self._edge_gates(of_cell) for of_cell in gates])  # type: ignore[arg-type]

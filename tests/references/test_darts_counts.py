@@ -11,7 +11,8 @@ import torch
 from torch import nn
 
 from raynas.search_space import as_array, sample
-from raynas.spaces.darts import OPERATIONS, Darts
+from raynas.spaces.darts import Darts
+from raynas.spaces.darts_operations import OPERATIONS
 from raynas.supernet.costs import cost_table
 from tests.spaces import genotypes
 

@@ -12,7 +12,8 @@ import torch.nn.functional as F
 from raynas.config.explain import check_arguments
 from raynas.data import FixedImages
 from raynas.search_space import sample
-from raynas.spaces.darts import Darts, DartsNetwork
+from raynas.spaces.darts import Darts
+from raynas.spaces.darts_networks import DartsNetwork
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import mixture, single_path
 from tests.fitness.one_shot import one_shot
@@ -209,6 +210,6 @@ def test_there_is_no_tower_by_default_and_its_key_is_checked():
     assert isinstance(build(Darts(**SMALL)).train()(images(), path_of(Darts(**SMALL))), torch.Tensor)
     space = Darts(**SMALL)
     every = (space.operations,) * len(space.choices)
-    assert not [key for key in DartsNetwork(space, every, 5).state_dict() if key.startswith("auxiliary")]
+    assert not [key for key in DartsNetwork(space.skeleton, every, 5).state_dict() if key.startswith("auxiliary")]
     with pytest.raises(ValueError, match=r"^space\.auxiliary: expected a valid boolean, got 'maybe'$"):
         check_arguments(Darts, {"auxiliary": "maybe"}, "space")

@@ -14,7 +14,8 @@ import torch
 from raynas.config.explain import check_arguments
 from raynas.fitness.angle import Angle, angle_table
 from raynas.search_space import as_array, sample
-from raynas.spaces.darts import OPERATIONS, PRIMITIVES, Darts
+from raynas.spaces.darts import Darts
+from raynas.spaces.darts_operations import OPERATIONS, PRIMITIVES
 from tests.spaces import genotypes
 from tests.spaces.textbook_darts import EDGES, PATHS, choices_of_cells
 
@@ -61,7 +62,7 @@ def test_cells_of_their_own_with_a_fixed_reduction_leave_the_reductions_out():
 
 @pytest.mark.parametrize(("cells", "reductions"), [(3, (1, 2)), (6, (2, 4)), (8, (2, 5)), (14, (4, 9)), (20, (6, 13))])
 def test_reductions_stand_a_third_and_two_thirds_of_the_way_in(cells, reductions):
-    assert Darts(cells=cells).reductions == reductions
+    assert Darts(cells=cells).skeleton.reductions == reductions
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import nn
 
 from raynas.search_space import sample
-from raynas.spaces.darts import OPERATIONS, PRIMITIVES, Darts
+from raynas.spaces.darts import Darts
+from raynas.spaces.darts_operations import OPERATIONS, PRIMITIVES
 from raynas.supernet.choice_block import Zero
 from raynas.supernet.gates import Gate, hard_samples, mixture, single_path
 from tests.spaces.textbook_darts import EDGES, DartsTextbook, choices_of_cells, one_hot

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raynas.spaces.darts import PRIMITIVES, Darts
+from raynas.spaces.darts import Darts
+from raynas.spaces.darts_operations import PRIMITIVES
 from raynas.spaces.genotype import read_genotype, write_genotype
 from tests.spaces import genotypes
 

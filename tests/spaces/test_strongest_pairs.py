@@ -27,9 +27,9 @@ def test_a_node_takes_its_two_most_probable_pairs(space, seed):
     probabilities = random_probabilities(space, seed)
     pairs_space = space.derived_space("pairs")
     drawing = pairs_space.drawing(space.derive(probabilities, "pairs"))
-    assert list(drawing) == list(space.kinds)
+    assert list(drawing) == list(space.skeleton.kinds)
     rows = dict(zip((choice.name for choice in space.choices), probabilities, strict=True))
-    for kind, node in itertools.product(space.kinds, range(2, 6)):
+    for kind, node in itertools.product(space.skeleton.kinds, range(2, 6)):
         pairs = [
             (-rows[f"{kind} {node}<-{source}"][k], ("in 1", "in 2", "2", "3", "4")[source], operation)
             for source in range(node)
