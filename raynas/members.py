@@ -13,9 +13,9 @@ import functools
 import importlib
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from raynas.failures import described
 from raynas.messages import echo, shortened
@@ -41,7 +41,14 @@ class Row(Protocol):
         """The name in run files."""
 
 
+class Named(Protocol):
+    """A class that is a member, such as a space: its attribute `name` is the name in run files."""
+
+    name: ClassVar[str]
+
+
 RowType = TypeVar("RowType", bound=Row)
+NamedType = TypeVar("NamedType", bound="Row | type[Named]")
 
 
 @dataclass(frozen=True)
@@ -146,16 +153,24 @@ def load(path: str, key: str) -> Any:
 
 @functools.cache
 def _rows_in(package: str, kind: type[RowType]) -> dict[str, RowType]:
-    """Returns the rows of one kind that the modules of a package state, by their names, sorted.
+    """Returns the rows of one kind that the modules of a package state, by their names, sorted."""
+    return by_name(package, (value for value in stated_in(package) if isinstance(value, kind)))
+
+
+def stated_in(package: str) -> Iterator[Any]:
+    """Yields all that the modules of a package state under a name, imported names included."""
+    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
+        yield from vars(importlib.import_module(module.name)).values()
+
+
+def by_name(package: str, members: Iterable[NamedType]) -> dict[str, NamedType]:
+    """Returns the members of a package by their names, sorted.
 
     Raises:
-        RuntimeError: If two modules state different rows under one name.
+        RuntimeError: If two different members have one name.
     """
-    found: dict[str, RowType] = {}
-    for module in pkgutil.iter_modules(importlib.import_module(package).__path__, f"{package}."):
-        for value in vars(importlib.import_module(module.name)).values():
-            if not isinstance(value, kind):
-                continue
-            if found.setdefault(value.name, value) is not value:
-                raise RuntimeError(f"{package} states two members called {value.name}")
+    found: dict[str, NamedType] = {}
+    for member in members:
+        if found.setdefault(member.name, member) is not member:
+            raise RuntimeError(f"{package} states two members called {member.name}")
     return dict(sorted(found.items()))

@@ -34,7 +34,7 @@ TABLE = {
     "supernet": (("capabilities", "members", "options", "search_space", "training"), ("torch", "numpy", "pydantic")),
     "spaces": (
         (
-            *("failures", "messages", "own_modules", "search_space"),
+            *("members", "messages", "search_space"),
             *("supernet.gates", "supernet.choice_block", "supernet.chain", "supernet.folding"),
         ),
         ("torch", "numpy"),
