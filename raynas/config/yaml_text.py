@@ -1,11 +1,12 @@
-"""YAML as run files use it: what other readers would change or lose without a word is refused with its line.
+"""YAML as run files use it. Text that other readers would silently change or lose is refused with its line.
 
-It is YAML 1.1 as PyYAML reads it, but for scalars that it takes for numbers against what people mean: ``1e-4`` is a
-number, while ``007`` (there octal), ``1:30`` (there to the base 60) and ``2024-01-31`` (there a date) are texts.
+It is YAML 1.1 as PyYAML reads it, with other rules for numbers. ``1e-4`` is a number. ``007`` (octal in PyYAML),
+``1:30`` (a number to the base 60 there) and ``2024-01-31`` (a date there) are texts.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator
@@ -19,22 +20,23 @@ LARGEST = 1_000_000
 """Characters of a file."""
 
 MOST_VALUES = 100_000
-"""Keys and values of a file, each alias counted as what it stands for."""
+"""Keys and values of a file. An alias counts as all values that it stands for."""
 
 DEEPEST = 50
-"""Levels of sections and lists in each other."""
+"""Levels of nested sections and lists."""
 
 _TAG = "tag:yaml.org,2002:"
 _KINDS = {f"{_TAG}{kind}" for kind in ("str", "int", "float", "bool", "null", "seq", "map")}
+_NUMBERS = {f"{_TAG}{kind}" for kind in ("int", "float", "timestamp")}
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's safe loader with other rules for what is a number, and with merge keys as YAML defines them."""
+    """PyYAML's safe loader with other rules for numbers, and with merge keys as YAML defines them."""
 
     depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
-        """Returns the next value with all that is in it, if that is not too deep."""
+        """Returns the next value with all that is in it, unless it is too deep."""
         self.depth += 1
         if self.depth > DEEPEST:
             problem = f"more than {DEEPEST} levels in each other"
@@ -44,9 +46,9 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def flatten_mapping(self, node: yaml.MappingNode) -> None:
-        """Puts what merge keys name into a mapping: own keys win, then those of the earlier mapping.
+        """Puts the keys of merged mappings into a mapping: own keys win, then those of the earlier mapping.
 
-        PyYAML 6.0.4 compares keys by identity here, so that which one wins depends on how Python stores the texts.
+        PyYAML 6.0.4 compares keys by identity here. The key that wins then depends on how Python stores the texts.
         """
         merged: dict[str, tuple[yaml.Node, yaml.Node]] = {}
         own = {}
@@ -63,10 +65,15 @@ class _Loader(yaml.SafeLoader):
         node.value = list({**merged, **own}.values())
 
 
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.removeprefix(_TAG) not in ("int", "float", "timestamp")]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
+def _without_numbers() -> dict[str, list[tuple[str, re.Pattern[str]]]]:
+    """Returns PyYAML's rules for scalars by their first letter, without those for numbers and dates."""
+    rules = {}
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items():
+        rules[first] = [rule for rule in resolvers if rule[0] not in _NUMBERS]
+    return rules
+
+
+_Loader.yaml_implicit_resolvers = _without_numbers()
 _Loader.add_implicit_resolver(
     f"{_TAG}int", re.compile(r"^[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)$"), list("-+0123456789")
 )
@@ -88,8 +95,8 @@ def read_yaml(text: str, source: str) -> Any:
         source: Its file or option, which leads messages.
 
     Raises:
-        ValueError: If it is no YAML, gives a key twice, has a key that is no text, holds a number that is not finite or
-            a value of another kind than JSON has, or is too large.
+        ValueError: If it is no YAML, repeats a key, has a key that is no text, holds a number that is not finite or a
+            value of a kind that JSON does not have, or is too large.
     """
     if len(text) > LARGEST:
         raise ValueError(
@@ -109,13 +116,13 @@ def read_yaml(text: str, source: str) -> Any:
         return loader.construct_document(node)
     except yaml.YAMLError as error:
         raise ValueError(f"{source}: not YAML: {_reason(error)}") from error
-    except (ValueError, LookupError) as error:  # a tag that its value does not have, or an integer of too many digits
+    except (ValueError, LookupError) as error:  # a tag that its value does not fit, or an integer of too many digits
         raise ValueError(f"{source}: not YAML: {shortened(str(error))}") from error
 
 
 def _reason(error: yaml.YAMLError) -> str:
-    """Returns what is wrong, with line and column where it is known, on one line."""
-    if isinstance(error, yaml.reader.ReaderError):  # whose own words quote what a terminal may obey
+    """Returns the error as one line, with line and column where they are known."""
+    if isinstance(error, yaml.reader.ReaderError):  # its own message may quote control characters
         return f"character {error.position + 1} is {chr(error.character)!a}, which no text has; take it out"
     if not isinstance(error, yaml.MarkedYAMLError):
         return shortened(" ".join(str(error).split()), 200)
@@ -126,7 +133,7 @@ def _reason(error: yaml.YAMLError) -> str:
 
 
 def _check_size(root: yaml.Node, source: str) -> None:
-    """Raises a ValueError if aliases make too much of a text, stand within themselves, or it is too deep."""
+    """Raises a ValueError if aliases make a text too large or contain themselves, or if it is too deep."""
     sizes: dict[int, int] = {}
 
     def size(node: yaml.Node, depth: int, above: tuple[int, ...]) -> int:
@@ -146,8 +153,9 @@ def _check_size(root: yaml.Node, source: str) -> None:
 
 
 def _children(node: yaml.Node) -> list[yaml.Node]:
+    """Returns the nodes directly below a node."""
     if isinstance(node, yaml.MappingNode):
-        return [part for pair in node.value for part in pair]
+        return list(itertools.chain(*node.value))
     return list(node.value) if isinstance(node, yaml.SequenceNode) else []
 
 
@@ -167,7 +175,7 @@ def _parts(node: yaml.Node, key: str) -> Iterator[tuple[str, yaml.Node]]:
 
 
 def _check(key: str, node: yaml.Node, source: str) -> None:
-    """Raises a ValueError if a node is none that a run file may have; the message names its key and line."""
+    """Raises a ValueError if a run file may not have a node; the message names its key and line."""
     where = f"{source}, line {_line(node)}: " + (f"{shortened(key)}: " if key else "")
     if node.tag not in _KINDS:
         raise ValueError(
@@ -191,6 +199,7 @@ def _is_finite(number: str) -> bool:
 
 
 def _check_keys(key: str, node: yaml.MappingNode, source: str) -> None:
+    """Raises a ValueError if a key is no text or is given twice."""
     lines: dict[str, int] = {}
     for name, _ in node.value:
         if name.tag == f"{_TAG}merge":
