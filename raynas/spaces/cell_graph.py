@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class CellGraph:
-    """Nodes joined by edges, each edge one choice.
+    """Nodes joined by edges. Each edge is one choice.
 
     Attributes:
         num_inputs: Nodes 0 to ``num_inputs - 1`` are the cell's inputs, where paths begin.
@@ -26,13 +26,13 @@ class CellGraph:
     ends: tuple[int, ...]
 
     def into(self, of_edges: Sequence[T], node: int) -> list[T]:
-        """Returns what belongs to the edges into a node, of what belongs to each edge."""
-        return [one for one, (_, target) in zip(of_edges, self.edges, strict=True) if target == node]
+        """Returns the entries of the edges into a node, given one entry per edge."""
+        return [entry for entry, (_, target) in zip(of_edges, self.edges, strict=True) if target == node]
 
     def path_counts(self, passes: np.ndarray) -> np.ndarray:
-        """Returns on how many live paths each edge lies, ``(n, num_edges)`` int64.
+        """Returns the number of live paths through each edge, ``(n, num_edges)`` int64.
 
-        A path runs from an input to an end and is live when every edge on it passes something. The count of an edge
+        A path runs from an input to an end. It is live when every edge on it passes something. The count of an edge
         (i, j) is forward(i) * backward(j): live paths from the inputs to i times live paths from j to an end.
 
         Args:

@@ -3,13 +3,14 @@
     Genotype(normal=[('sep_conv_3x3', 0), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))
 
 A cell is written as pairs (operation, predecessor), two for each of the nodes 2 to 5. Predecessor 0 is the output of
-the cell before the last, c_{k-2}, predecessor 1 that of the last, c_{k-1}. A fixed reduction cell is written as None.
-Cells that choose for themselves stand one after the other: ``Genotype(cells=[[...], ...], cells_concat=range(2, 6))``.
+the cell before the last, c_{k-2}. Predecessor 1 is the output of the last cell, c_{k-1}. A fixed reduction cell is
+written as None. Cells with choices of their own are listed: ``Genotype(cells=[[...], ...], cells_concat=range(2, 6))``.
 """
 
 from __future__ import annotations
 
 import ast
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -36,18 +37,19 @@ _FORM = "expected Genotype(normal=[(operation, predecessor), ...], normal_concat
 
 def write_genotype(cells: Mapping[str, object]) -> str:
     """Returns the text of lists of pairs under their names, as DARTS' code prints it."""
-    return f"Genotype({', '.join(f'{name}={cell!r}, {name}_concat={NODES!r}' for name, cell in cells.items())})"
+    parts = [f"{name}={cell!r}, {name}_concat={NODES!r}" for name, cell in cells.items()]
+    return f"Genotype({', '.join(parts)})"
 
 
 def read_genotype(text: str) -> dict[str, list[Cell]]:
-    """Returns the cells of a text by name: one or none as ``normal`` and ``reduce``, all of them as ``cells``.
+    """Returns the cells of a text by name: ``normal`` and ``reduce`` with at most one cell each, or all as ``cells``.
 
-    Read are the spellings of DARTS and PC-DARTS (pairs in a row, the concatenated nodes as range or list), of AutoDL
-    (pairs nested by node or with the operation's probability behind, a dictionary, no reduction cell), and any of them
-    assigned to a name. Operations come back under DARTS' names.
+    Three spellings are read. DARTS and PC-DARTS write pairs in a row, and the concatenated nodes as range or list.
+    AutoDL writes pairs nested by node or followed by the operation's probability, or a dictionary, and may leave out
+    the reduction cell. Each may be assigned to a name. Operations are returned under DARTS' names.
 
     Raises:
-        ValueError: If the text is nothing of that, or its cells are not four nodes of two inputs each.
+        ValueError: If the text has none of these forms, or its cells are not four nodes of two inputs each.
     """
     cells: dict[str, list[Cell]] = {}
     for key, value in _parts(text).items():
@@ -62,7 +64,7 @@ def read_genotype(text: str) -> dict[str, list[Cell]]:
 
 
 def _parts(text: str) -> dict[object, Any]:
-    """Returns the keywords of ``Genotype(...)``, or the items of a dictionary. Nothing is evaluated but literals."""
+    """Returns the keywords of ``Genotype(...)``, or the items of a dictionary. Only literals are evaluated."""
     try:
         (statement,) = ast.parse(text.strip()).body
         tree = statement.value if isinstance(statement, ast.Assign | ast.Expr) else None
@@ -87,10 +89,13 @@ def _cell(value: Any, key: str) -> Cell:
     nodes = [value[start : start + 2] for start in range(0, len(value), 2)] if in_a_row else value
     if not (_is_row(nodes) and len(nodes) == 4 and all(_is_row(node) and len(node) == 2 for node in nodes)):
         raise ValueError(f"{key}: expected 4 nodes with two pairs (operation, predecessor) each, got {value!r}")
-    for pair in (pair for node in nodes for pair in node):
+    for pair in itertools.chain(*nodes):
         if not _is_pair(pair):
             raise ValueError(f"{key}: expected a pair (operation, predecessor), got {pair!r}")
-    return [[(ALIASES.get(pair[0], pair[0]), pair[1]) for pair in node] for node in nodes]
+    cell = []
+    for node in nodes:
+        cell.append([(ALIASES.get(pair[0], pair[0]), pair[1]) for pair in node])
+    return cell
 
 
 def _is_row(value: object) -> bool:

@@ -1,6 +1,7 @@
-"""The MobileNet-like space of RLNAS: a chain of 21 blocks, each one of six MBConvs or left out.
+"""The MobileNet-like space of RLNAS: a chain of 21 blocks, each one of six MBConvs or skipped.
 
-It is that of ProxylessNAS with the channels of its network for GPUs, and has 6^6 x 7^15 = 2.2e17 architectures.
+It is the space of ProxylessNAS, with the channels of the network that was found for GPUs. It has 6^6 x 7^15 = 2.2e17
+architectures.
 
 Reference: Zhang et al. 2021 (RLNAS), section 4.1; Cai et al. 2019 (ProxylessNAS), section 4.2.
 """
@@ -8,6 +9,7 @@ Reference: Zhang et al. 2021 (RLNAS), section 4.1; Cai et al. 2019 (ProxylessNAS
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -21,19 +23,19 @@ from raynas.spaces.operations import ConvBnRelu6, MBConv
 from raynas.supernet.chain import ChainNetwork
 from raynas.supernet.choice_block import ChoiceBlock
 
-MBCONVS = {f"k{kernel}_e{expansion}": (kernel, expansion) for kernel in (3, 5, 7) for expansion in (3, 6)}
+MBCONVS = {f"k{kernel}_e{expansion}": (kernel, expansion) for kernel, expansion in itertools.product((3, 5, 7), (3, 6))}
 """Kernel size and expansion of the candidates with weights, in the order of their integers 0 to 5 in RLNAS' code."""
 
 CANDIDATES = (*MBCONVS, "skip")
 
 SKIP = len(MBCONVS)
-"""Index of the candidate that leaves a block out. RLNAS' code writes it as -1."""
+"""Index of the candidate that skips a block. The code of RLNAS writes it as -1."""
 
 READINGS = {name: k for k, name in enumerate(CANDIDATES)} | {str(k): k for k in range(len(CANDIDATES))} | {"-1": SKIP}
-"""What `MobileNet.parse` reads as which candidate."""
+"""The candidate that each word stands for in `MobileNet.parse`."""
 
 STEM, FIRST, HEAD = 40, 24, 1728
-"""Channels before the choices, of the 3 x 3 convolution and the fixed MBConv, and after them."""
+"""Channels of the 3 x 3 convolution and the fixed MBConv before the blocks, and of the convolution after them."""
 
 STAGES = ((32, 2), (56, 2), (112, 2), (128, 1), (256, 2), (432, 1))
 """Channels of each stage and the stride of its first block. A stage has `MobileNet.depth` blocks, the last one only."""
@@ -45,7 +47,7 @@ Part = TypeVar("Part")
 class MobileNet(SearchSpace):
     """The space. An architecture holds the candidates of the blocks in their order.
 
-    The first block of a stage changes the shape and cannot be skipped, so that there the choice is among six.
+    The first block of a stage changes the shape and cannot be skipped: it has six candidates.
 
     Attributes:
         width: Factor on all numbers of channels, which are then rounded to multiples of 8.
@@ -61,7 +63,7 @@ class MobileNet(SearchSpace):
         """Checks the sizes.
 
         Raises:
-            ValueError: If one is not positive, or no network has it.
+            ValueError: If one is out of range.
         """
         if not 0 < self.width <= 100:
             raise ValueError(f"space.width: expected more than 0 and at most 100, got {self.width}")
@@ -76,17 +78,17 @@ class MobileNet(SearchSpace):
     # Text
 
     def describe(self, architecture: Architecture) -> str:
-        """Returns the candidates in their order, those of a stage joined by spaces and the stages by bars."""
+        """Returns the candidates in their order: spaces between blocks, bars between stages."""
         names = [choice.candidates[k] for choice, k in zip(self.choices, architecture, strict=True)]
         return " | ".join(" ".join(stage) for stage in self._stages(names))
 
     def parse(self, text: str) -> Architecture:
-        """Returns the architecture that `describe` wrote, or that integers tell: 0 to 5, and -1 (or 6) to skip.
+        """Returns the architecture of a text by `describe`, or of integers: 0 to 5, and -1 (or 6) to skip.
 
-        The integers are those of RLNAS' code. Bars, commas and brackets mean no more than spaces do.
+        The integers are those of RLNAS' code. Bars, commas and brackets separate blocks as spaces do.
 
         Raises:
-            ValueError: If the text has another number of candidates, or a block no such candidate.
+            ValueError: If the text has another number of candidates, or a block does not have its candidate.
         """
         words = re.findall(r"[^\s,|()\[\]]+", text)
         if len(words) != len(self.choices):
@@ -97,9 +99,9 @@ class MobileNet(SearchSpace):
             )
         for choice, word in zip(self.choices, words, strict=True):
             if READINGS.get(word, len(CANDIDATES)) >= len(choice.candidates):
+                integers = f"0 to {SKIP - 1}" + (", or -1 for skip" if SKIP < len(choice.candidates) else "")
                 raise ValueError(
-                    f"{choice.name} is one of {', '.join(choice.candidates)} (0 to {SKIP - 1}"
-                    f"{', or -1 for skip' if SKIP < len(choice.candidates) else ''}), got {word!r} in {text!r}"
+                    f"{choice.name} is one of {', '.join(choice.candidates)} ({integers}), got {word!r} in {text!r}"
                 )
         return tuple(READINGS[word] for word in words)
 
@@ -112,13 +114,16 @@ class MobileNet(SearchSpace):
     def canonical(self, architecture: Architecture) -> Architecture:
         """Returns the architecture with the skipped blocks at the end of their stage.
 
-        All blocks of a stage but the first have one shape, so that which of them are skipped tells only whose weights
-        the others take; their order matters.
+        All blocks of a stage but the first have one shape. The positions of the skipped blocks therefore decide only
+        whose weights the others take; the order of the others matters.
         """
-        return tuple(k for stage in self._stages(architecture) for k in sorted(stage, key=SKIP.__eq__))
+        ordered: list[int] = []
+        for stage in self._stages(architecture):
+            ordered += sorted(stage, key=SKIP.__eq__)
+        return tuple(ordered)
 
     def _stages(self, parts: Sequence[Part]) -> list[Sequence[Part]]:
-        """Returns what there is one of per block by stage."""
+        """Returns the entries of each stage, given one entry per block."""
         return [parts[first : first + self.depth] for first in range(0, len(parts), self.depth)]
 
     # Weights
@@ -127,9 +132,9 @@ class MobileNet(SearchSpace):
         """Returns the weights of the blocks, and under ``official`` those outside the blocks too.
 
         A block counts with its three convolutions. A block that is skipped counts as the identity of its C channels,
-        a fixed tensor (C, C, 1, 1) (RLNAS, Zhang et al. 2021, section 3.2.2). ``official`` is what RLNAS' code does: it
-        adds weight and bias of the first two of a block's three normalisations, and, once, the weights, but for
-        normalisations and biases, of stem, fixed MBConv and head.
+        a fixed tensor (C, C, 1, 1) (RLNAS, Zhang et al. 2021, section 3.2.2). ``official`` follows RLNAS' code. It adds
+        weight and bias of the first two of a block's three normalisations. Once, it adds the kernels of stem, fixed
+        MBConv and head, without their normalisations and biases.
 
         Raises:
             ValueError: If the definition is neither ``paper`` nor ``official``.
@@ -138,24 +143,26 @@ class MobileNet(SearchSpace):
             raise ValueError(f"search.angle: expected paper or official, got {definition!r}")
         official = definition == "official"
         convolutions = ["expand.conv.weight", "depthwise.conv.weight", "project.conv.weight"]
-        norms = [f"{layer}.bn.{part}" for layer in ("expand", "depthwise") for part in ("weight", "bias")]
+        norms = ["expand.bn.weight", "expand.bn.bias", "depthwise.bn.weight", "depthwise.bn.bias"]
         parts = [*convolutions, *norms] if official else convolutions
-        skip = (WeightTerm(fixed_squared_norm=channels) for _, channels, _ in self.shapes)
-        candidates = tuple(
-            (
-                *(WeightTerm(tuple(f"blocks.{number}.{name}.{part}" for part in parts)) for name in MBCONVS),
-                *([identity] if SKIP < len(choice.candidates) else []),
-            )
-            for number, (choice, identity) in enumerate(zip(self.choices, skip, strict=True))
-        )
+
+        candidates = []
+        for number, (choice, (_, channels, _)) in enumerate(zip(self.choices, self.shapes, strict=True)):
+            terms = []
+            for name in MBCONVS:
+                terms.append(WeightTerm(tuple(f"blocks.{number}.{name}.{part}" for part in parts)))
+            if SKIP < len(choice.candidates):
+                terms.append(WeightTerm(fixed_squared_norm=channels))
+            candidates.append(tuple(terms))
+
         outside = ["begin.stem.conv", "begin.mbconv.depthwise.conv", "begin.mbconv.project.conv", "end.conv.conv"]
         always = [f"{layer}.weight" for layer in (*outside, "end.classifier")] if official else []
-        return WeightVector(WeightTerm(tuple(always)), candidates)
+        return WeightVector(WeightTerm(tuple(always)), tuple(candidates))
 
     # Networks
 
     def channels(self, number: int) -> int:
-        """Returns as many channels as stand for `number` of them at this width."""
+        """Returns a number of channels scaled by the width, as a multiple of 8."""
         return max(8, int(number * self.width / 8 + 0.5) * 8)
 
     @property
@@ -186,9 +193,9 @@ def _choices(depth: int) -> tuple[Choice, ...]:
 
 
 class MobileNetNetwork(ChainNetwork):
-    """Stem, fixed MBConv, the blocks, head: a supernet, or, with one candidate left in every block, a derived network.
+    """Stem, fixed MBConv, blocks, head: a supernet, or, with one candidate left in every block, a derived network.
 
-    It takes images of any size; their height and width are halved five times, and rounded up.
+    Images may have any size. Height and width are halved five times, and rounded up.
     """
 
     def __init__(self, space: MobileNet, candidates: Sequence[Sequence[str]], num_classes: int) -> None:

@@ -6,6 +6,7 @@ Reference: Dong and Yang 2020, "NAS-Bench-201: Extending the Scope of Reproducib
 from __future__ import annotations
 
 import functools
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from raynas.supernet.choice_block import ChoiceBlock, Zero, with_idle
 from raynas.supernet.gates import Gate, Gates, per_cell
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-"""The candidates of every edge, in the benchmark's order; RLNAS' code writes them as 0 to 4."""
+"""The candidates of every edge, in the benchmark's order. The code of RLNAS writes them as 0 to 4."""
 
 ALIASES = {
     "conv_1x1": "nor_conv_1x1",
@@ -35,7 +36,7 @@ ALIASES = {
     "AvgPool1x1": "avg_pool_3x3",
     "AvgPool3x3": "avg_pool_3x3",
 }
-"""Spellings of other code bases (NNI, NASLib) that `NasBench201.parse` reads."""
+"""Spellings of NNI and NASLib, which `NasBench201.parse` reads too."""
 
 GRAPH = CellGraph(num_inputs=1, edges=((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)), ends=(3,))
 
@@ -77,7 +78,7 @@ class NasBench201(SearchSpace):
         """Checks the sizes.
 
         Raises:
-            ValueError: If one is not positive, or no network has it.
+            ValueError: If one is out of range.
         """
         for key, most in (("channels", 10_000), ("cells", 1_000)):
             if not 1 <= getattr(self, key) <= most:
@@ -124,20 +125,18 @@ class NasBench201(SearchSpace):
     # Structure
 
     def drawing(self, architecture: Architecture) -> dict[str, list[tuple[str, str, str]]]:
-        """Returns the cell: its edges but for those that are ``none``."""
+        """Returns the cell with its edges other than ``none``."""
         nodes = ("in", "1", "2", "out")
-        return {
-            "cell": [
-                (nodes[source], nodes[target], OPERATIONS[k])
-                for (source, target), k in zip(GRAPH.edges, architecture, strict=True)
-                if k != NONE
-            ]
-        }
+        edges = []
+        for (source, target), k in zip(GRAPH.edges, architecture, strict=True):
+            if k != NONE:
+                edges.append((nodes[source], nodes[target], OPERATIONS[k]))
+        return {"cell": edges}
 
     def repair_path(self, path: Architecture, rng: np.random.Generator) -> Architecture:
-        """Returns the path with every node redrawn until one of its inputs is not ``none``.
+        """Returns the path with every node sampled again until one of its inputs is not ``none``.
 
-        So does the code of RLNAS; without it 1 path in 5 has a node that receives nothing.
+        The code of RLNAS does so. Without it, 1 path in 5 has a node that receives nothing.
         """
         repaired = list(path)
         for node in (1, 2, 3):
@@ -150,14 +149,14 @@ class NasBench201(SearchSpace):
     def canonical(self, architecture: Architecture) -> Architecture:
         """Returns the first architecture, in lexicographic order, whose cell computes the same sum of terms.
 
-        A cell is written as the multiset of terms of its output: ``none`` adds nothing, a skip connection adds its
-        source's terms, any other operation adds itself applied to its source's terms. Cells of equal terms are equal
-        functions once their weights are exchanged.
+        A cell is written as the multiset of terms of its output. ``none`` adds nothing. A skip connection adds its
+        source's terms. Any other operation adds itself applied to its source's terms. Cells of equal terms are equal
+        functions up to an exchange of weights.
         """
         return _canonical_architectures()[_terms(architecture)]
 
     def path_counts(self, architectures: np.ndarray) -> np.ndarray:
-        """Returns on how many none-free paths from input to output each edge lies, ``(n, 6)`` int64."""
+        """Returns the number of none-free paths from input to output through each edge, ``(n, 6)`` int64."""
         return GRAPH.path_counts(architectures != NONE)
 
     # Weights
@@ -179,7 +178,7 @@ class NasBench201(SearchSpace):
         """
         if definition not in ("paper", "official"):
             raise ValueError(f"search.angle: expected paper or official, got {definition!r}")
-        channels_of_cell = [channels for channels, _ in self._stages for _ in range(self.cells)]
+        channels_of_cell = np.repeat([channels for channels, _ in self._stages], self.cells).tolist()
         pool = sum(c**2 / 9 if definition == "paper" else c / 9 for c in channels_of_cell)
         candidates = []
         for edge in range(len(GRAPH.edges)):
@@ -188,18 +187,8 @@ class NasBench201(SearchSpace):
                 name = f"edges.{edge}.{OPERATIONS[operation]}.conv.weight"
                 terms[operation] = WeightTerm(tuple(f"cells.{c}.{name}" for c in range(len(channels_of_cell))))
             candidates.append(tuple(terms.get(operation, WeightTerm()) for operation in range(len(OPERATIONS))))
-        always = [
-            *(f"stem.{part}" for part in ("conv.weight", "bn.weight", "bn.bias")),
-            *(
-                f"reductions.{block}.{layer}.{part}"
-                for block in (0, 1)
-                for layer in ("conv_a", "conv_b")
-                for part in ("conv.weight", "bn.weight", "bn.bias")
-            ),
-            *(f"reductions.{block}.downsample.1.weight" for block in (0, 1)),
-            *("last_bn.weight", "last_bn.bias", "classifier.weight", "classifier.bias"),
-        ]
-        return WeightVector(WeightTerm(tuple(always) if definition == "official" else ()), tuple(candidates))
+        always = _outside_cells() if definition == "official" else ()
+        return WeightVector(WeightTerm(always), tuple(candidates))
 
     # Networks
 
@@ -217,6 +206,19 @@ class NasBench201(SearchSpace):
         """Returns the network of one architecture, with affine normalisation everywhere as in the benchmark."""
         taken = tuple((OPERATIONS[k],) for k in self.check(architecture))
         return NasBench201Network(self, taken, num_classes, affine=True, track_running_stats=True)
+
+
+def _outside_cells() -> tuple[str, ...]:
+    """Returns the names of the weights outside the cells: stem, reduction blocks and head."""
+    layers = [
+        "stem",
+        *(f"reductions.{block}.{layer}" for block, layer in itertools.product("01", ("conv_a", "conv_b"))),
+    ]
+    names = []
+    for layer in layers:
+        names += [f"{layer}.conv.weight", f"{layer}.bn.weight", f"{layer}.bn.bias"]
+    names += ["reductions.0.downsample.1.weight", "reductions.1.downsample.1.weight"]
+    return (*names, "last_bn.weight", "last_bn.bias", "classifier.weight", "classifier.bias")
 
 
 def _terms(architecture: Architecture) -> tuple[object, ...]:
@@ -243,7 +245,7 @@ def _canonical_architectures() -> dict[tuple[object, ...], Architecture]:
 
 @functools.cache
 def _live_edges(passes: tuple[bool, ...], idle: bool) -> tuple[int, ...]:
-    """Returns the edges that lie on a live path: the others change nothing and are not run.
+    """Returns the edges that lie on a live path. The others change nothing and are not run.
 
     Where idle candidates add their weights, paths begin at every node.
     """
@@ -252,10 +254,10 @@ def _live_edges(passes: tuple[bool, ...], idle: bool) -> tuple[int, ...]:
 
 
 class Cell(nn.Module):
-    """Four nodes, each the sum of its live edges; the last is the output.
+    """Four nodes, each the sum of its live edges. The last node is the output.
 
-    Departs from the benchmark's code: an operation on a node that receives nothing is not run, but where idle
-    candidates add their weights to it. There it passes on what normalising zeros gives, a constant per channel.
+    Departs from the benchmark's code: an operation on a node that receives nothing is not run, unless idle candidates
+    add their weights to the node. In that case its output is that of normalised zeros, a constant per channel.
     """
 
     def __init__(self, channels: int, candidates: Sequence[Sequence[str]], affine: bool, track: bool) -> None:
@@ -268,7 +270,9 @@ class Cell(nn.Module):
             "nor_conv_3x3": lambda: ReluConvBn(channels, channels, 3, affine=affine, track_running_stats=track),
             "avg_pool_3x3": AvgPool3x3,
         }
-        self.edges = nn.ModuleList(ChoiceBlock({name: build[name]() for name in names}) for names in candidates)
+        self.edges = nn.ModuleList()
+        for names in candidates:
+            self.edges.append(ChoiceBlock({name: build[name]() for name in names}))
 
     def forward(self, x: Tensor, gates: Gates) -> Tensor:
         """Returns the output node, ``(batch, channels, height, width)``; zeros where no path is live."""
@@ -316,13 +320,14 @@ class NasBench201Network(nn.Module):
         c, n = space.channels, space.cells
         self.num_cells = 3 * n
         self.stem = Stem(c)
-        self.cells = nn.ModuleList(
-            Cell(channels, candidates, affine, track_running_stats) for channels in (c, 2 * c, 4 * c) for _ in range(n)
-        )
+        self.cells = nn.ModuleList()
+        for channels in (c, 2 * c, 4 * c):
+            self.cells.extend(Cell(channels, candidates, affine, track_running_stats) for _ in range(n))
         self.reductions = nn.ModuleList([ResNetReduction(c, 2 * c), ResNetReduction(2 * c, 4 * c)])
         self.last_bn = nn.BatchNorm2d(4 * c)
         self.classifier = nn.Linear(4 * c, num_classes)
-        self._only_route = None if any(len(n) > 1 for n in candidates) else tuple(Gate((0,)) for _ in candidates)
+        is_supernet = any(len(names) > 1 for names in candidates)
+        self._only_route = None if is_supernet else tuple(Gate((0,)) for _ in candidates)
 
     def forward(self, images: Tensor, gates: Gates | Sequence[Gates] | None = None) -> Tensor:
         """Returns logits, ``(batch, num_classes)``.
