@@ -1,39 +1,27 @@
-"""Judging populations in parallel: Ray actors around one shared set of weights and images.
+"""Evaluating populations in parallel: Ray actors around one shared set of weights and images.
 
-Objects are put into the object store once for all actors; numpy arrays inside them arrive as read-only views of shared
-memory, so that an actor adds next to nothing to what the weights take. (torch ignores that they are read-only: whoever
-wraps them with ``from_numpy`` must not write.) Every task names the version of its fitness, and an actor that holds
-another builds this one first: none judges by old weights, however late it came.
+Objects are put into the object store once for all actors. Numpy arrays inside them arrive as read-only views of shared
+memory, so that an actor adds almost nothing to the memory of the weights. (torch ignores that they are read-only: code
+that wraps them with ``from_numpy`` must not write.) Every task names the version of its fitness. An actor that holds
+another version builds this one first: no actor evaluates by old weights, however late it came.
 
-A task is a batch of candidates, and each actor has two: one that it judges, and one to go on with while the first
-result travels. So fast actors take more. With r candidates waiting, m actors up, and s seconds that a candidate of its
-last batch took, an actor's next batch holds
+A task is a batch of candidates (see `batches`), and each actor has two. Fast actors therefore take more. Inside a batch
+the candidates are evaluated one by one. As long as the fitness depends on the candidate alone, no number depends on
+batches, on actors, or on the order of arrival.
 
-    max(1, min( ceil(r / 2m), floor(0.5 / s) ))        and 1 as long as s is unknown:
+There are never more actors than candidates left. Where their number is not given and the cluster may grow, the number
+follows the cluster and the work: as many actors as find room, or one for every ten seconds of the work that is left if
+that is more. Nodes come for actors without a place. An actor that has found no place in a minute is given up as soon as
+it is not needed, and its demand for a node ends.
 
-half a second of work makes the few milliseconds of a task small, and what then waits is still about two batches for
-every actor, so that they end together. Inside a batch the candidates are judged one by one: neither batches nor actors
-nor the order of arrival can change a number, as long as the fitness depends on the candidate alone. A fitness that
-shares work among neighbours is asked for all of a batch at once instead, which then holds min(ceil(r / 2m), most) of
-them whatever time they take.
-
-There are never more actors than candidates left. Where their number is not given and the cluster may grow, it follows
-what there is and what there is to do: as many as find room, or one for every ten seconds of the work that is left if
-these are more; nodes come for those without a place. One that has found no place in a minute is given up as soon as it
-is too many, and its demand for a node ends with it.
-
-An actor that is lost costs the batches it had, which come first again, and a new actor takes its place. Candidates
-whose actor was lost are judged in batches of one from then on, so that one that always kills its actor is found out.
-Losses count by candidate: a machine that goes with all of its actors is one loss to each candidate, while a candidate
-that ends every actor is stopped, however many others finish in between. Ray restarts no actor itself: it would count
-restarts over an actor's life.
+If an actor is lost, its batches are evaluated again, first of all, and a new actor takes its place. Losses count by
+candidate. A machine that goes with all of its actors is one loss to each candidate; a candidate that ends every actor
+is stopped, however many others finish in between. Ray restarts no actor itself: it would count restarts over an actor's
+life.
 """
 
 from __future__ import annotations
 
-import contextlib
-import heapq
-import itertools
 import math
 import time
 from collections import Counter
@@ -46,174 +34,26 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raynas.fitness import Fitness
-from raynas.on_ray.cluster import Needs, missing
+from raynas.on_ray.batches import IN_FLIGHT, Work, worthwhile_actors
+from raynas.on_ray.evaluator import Evaluator
+from raynas.on_ray.nodes import Needs, missing
 from raynas.search_space import Architecture
 
 if TYPE_CHECKING:
     from ray.exceptions import RayError
 
-IN_FLIGHT = 2
-BATCH_SECONDS = 0.5
-WORTH_SECONDS = 10.0  # so much work is worth a node that must come first
-PATIENCE_SECONDS = 10.0  # so long nothing is said while no actor is up
-START_SECONDS = 60.0  # an actor that has not come after these waits for a place
+PATIENCE_SECONDS = 10.0
+"""Seconds without an actor before that is said."""
+
+START_SECONDS = 60.0
+"""Seconds after which an actor that has not come waits for a place."""
+
 MEND = "where memory is short lower search.evaluators"
-
-
-def batch_size(waiting: int, evaluators: int, seconds: float | None, together: int = 1) -> int:
-    """Returns how many candidates an actor's next batch holds.
-
-    Args:
-        waiting: Candidates that are in no batch, at least 1.
-        evaluators: Actors that are up.
-        seconds: What a candidate of the actor's last batch took; None before that.
-        together: The most that share work; 1 if none do.
-    """
-    share = math.ceil(waiting / (IN_FLIGHT * evaluators))
-    if together > 1:
-        return min(share, together)
-    if seconds is None:
-        return 1
-    return share if share * seconds <= BATCH_SECONDS else max(1, int(BATCH_SECONDS / seconds))
-
-
-def worthwhile_actors(most: int | None, left: int, room: int, seconds: float | None) -> int:
-    """Returns how many actors to have while candidates are left.
-
-    Args:
-        most: The number that is asked for; None for one by what there is to do.
-        left: Candidates that are left, at least 1.
-        room: Actors that find room on the cluster as it is.
-        seconds: What a candidate takes; None as long as nobody knows.
-    """
-    return min(left, most or max(1, room, int(left * (seconds or 0) / WORTH_SECONDS)))
-
-
-class Work:
-    """The candidates of one call, by their positions: which wait, which were lost, and the rows of those judged.
-
-    Attributes:
-        left: How many rows have not been taken.
-    """
-
-    def __init__(self, count: int, width: int, together: int = 1) -> None:
-        """Sets `count` candidates waiting, each to become a row of `width` numbers; `together` share work at most."""
-        self.left = count
-        self._together = together
-        self._waiting = list(range(count))  # a heap: what comes back is judged first
-        self._losses: Counter[int] = Counter()
-        self._rows = np.empty((count, width))
-        self._judged = np.zeros(count + 1, dtype=bool)  # the last never is, and so ends what can be taken
-
-    def next_batch(self, evaluators: int, seconds: float | None) -> list[int]:
-        """Returns the batch to be judged next, of a size by `batch_size`; empty if nothing waits."""
-        if not self._waiting:
-            return []
-        lost = self._losses[self._waiting[0]] > 0
-        size = 1 if lost else batch_size(len(self._waiting), evaluators, seconds, self._together)
-        return [heapq.heappop(self._waiting) for _ in range(size)]
-
-    def judged(self, batch: list[int], rows: np.ndarray) -> None:
-        """Takes the rows of a batch."""
-        self._rows[batch] = rows
-        self._judged[batch] = True
-
-    def lost(self, batches: list[list[int]]) -> int:
-        """Sets the batches of a lost actor waiting again.
-
-        Returns:
-            How often the candidates of the first batch, the one it was judging, were lost so far.
-        """
-        for position in itertools.chain(*batches):
-            heapq.heappush(self._waiting, position)
-        self._losses.update(batches[0])
-        return max(self._losses[position] for position in batches[0])
-
-    def take(self) -> np.ndarray:
-        """Returns the rows from the last one taken up to the first that is not judged, ``(k, width)``."""
-        start = len(self._rows) - self.left
-        self.left -= int(self._judged[start:].argmin())
-        return self._rows[start : len(self._rows) - self.left]
-
-
-class Evaluator:
-    """Judges candidates in a process of its own."""
-
-    def __init__(self, threads: int) -> None:
-        """Takes how many threads torch may use."""
-        import torch
-
-        torch.set_num_threads(threads)
-        self._version: int | None = None
-        self._fitness: Fitness | None = None
-
-    def judge(
-        self,
-        version: int,
-        boxed: list[Any],
-        quantities: tuple[str, ...],
-        together: int,
-        architectures: Sequence[Architecture],
-    ) -> tuple[np.ndarray, float]:
-        """Returns what the candidates are worth, ``(n, q)``, and the seconds that took.
-
-        Args:
-            version: Which fitness.
-            boxed: References to what builds it and to the objects it is built of, in a list so that only who builds
-                fetches them.
-            quantities: What it must measure.
-            together: How many candidates to ask it for at once.
-            architectures: The candidates.
-
-        Raises:
-            ValueError: If the fitness says so.
-            RuntimeError: If it fails in any other way.
-        """
-        if version != self._version:
-            import ray
-
-            self._version = self._fitness = None  # what goes leaves room for what comes
-            with _in_one_line("building the fitness"):
-                make, *objects = ray.get(boxed)
-                self._fitness = make(*objects)
-                if self._fitness.quantities != quantities:
-                    raise TypeError(f"it measures {self._fitness.quantities}, expected {quantities}")
-            self._version = version
-        assert self._fitness is not None
-        began = time.perf_counter()
-        starts = range(0, len(architectures), together)
-        rows = [_judge_some(self._fitness, architectures[start : start + together]) for start in starts]
-        return np.concatenate(rows), time.perf_counter() - began
-
-
-def _judge_some(fitness: Fitness, architectures: Sequence[Architecture]) -> np.ndarray:
-    """Returns what one or more candidates are worth, ``(n, q)``."""
-    with _in_one_line(f"evaluating {' or '.join(map(str, architectures))}"):
-        values = np.asarray(fitness(architectures), dtype=np.float64)
-        expected = (len(architectures), len(fitness.quantities))
-        if values.shape != expected:
-            raise TypeError(f"expected shape {expected}, one row each, got {values.shape}")
-        for row in values:
-            if not np.isfinite(row).all():
-                raise ArithmeticError(f"expected finite {', '.join(fitness.quantities)}, got {row.tolist()}")
-    return values
-
-
-@contextlib.contextmanager
-def _in_one_line(doing: str) -> Iterator[None]:
-    """Turns what is raised into one line that crosses processes: a ValueError stays one, all else failed."""
-    try:
-        yield
-    except Exception as error:
-        message = " ".join(str(error).partition("\ntraceback: ")[0].split())  # Ray's own errors end with one
-        if isinstance(error, ValueError):
-            raise ValueError(f"{doing} failed: {message}") from error
-        raise RuntimeError(f"{doing} failed: {type(error).__name__}: {message}") from error
 
 
 @dataclass(eq=False)
 class _Member:
-    """An actor of the pool; `coming` is answered when it is up, and None from then on."""
+    """An actor of the pool. `coming` is answered when the actor is up, and None from then on."""
 
     actor: Any
     coming: Any | None
@@ -221,7 +61,7 @@ class _Member:
 
     @property
     def has_no_place(self) -> bool:
-        """Whether it has been coming for longer than starting takes."""
+        """Whether it takes longer to come than to start."""
         return self.coming is not None and time.monotonic() - self.began > START_SECONDS
 
 
@@ -230,11 +70,18 @@ def _ignore(line: str | None) -> None:
 
 
 class Pool:
-    """Actors that judge candidates, for the time of a ``with`` block in which Ray is connected.
+    """Actors that evaluate candidates, for the time of a ``with`` block in which Ray is connected.
 
-    They are started on first use, serve any number of fitnesses one after another, and are killed on leaving, so that
-    the nodes they were on may go. Those that the cluster cannot place yet are waited for while the others work; a
-    cluster that grows grows for them.
+    They are started on first use and serve any number of fitnesses one after another. They are killed when the block
+    ends, so that their nodes may go. While the cluster cannot place an actor, the others work; a cluster that can grow
+    grows for it.
+
+    Attributes:
+        most: How many actors to have; None for a number that follows the cluster and the work.
+        room: Actors that find room on the cluster as it is, where their number follows it.
+        seconds: Seconds that a candidate takes, by the version of the fitness.
+        max_failures: Losses in a row after which evaluating fails.
+        wait_for: Takes a line that says what is waited for, and None when that is over.
     """
 
     def __init__(
@@ -253,19 +100,19 @@ class Pool:
             evaluators: How many actors to have; None for as many as find room, and more that are worth a node each.
             cpus: CPUs, and torch threads, of an actor.
             gpus: GPUs of an actor, or a fraction of one.
-            max_failures: Losses in a row over the same candidate, or of actors that only start while none judges, after
-                which judging fails.
-            note: Told in one line when an actor is lost.
-            wait_for: Told what is waited for while no actor is up, and None when one is.
+            max_failures: Losses in a row over the same candidate, or of actors that only start while no other works,
+                after which evaluating fails.
+            note: Takes a line when an actor is lost.
+            wait_for: Takes a line that says what is waited for while no actor is up, and None when one is up.
         """
-        self._evaluators = evaluators
+        self.most = evaluators
         self._takes = {"CPU": cpus, "GPU": gpus}
-        self._max_failures = max_failures
+        self.max_failures = max_failures
         self._note = note
-        self._wait_for = wait_for
+        self.wait_for = wait_for
         self._members: list[_Member] = []
-        self._room = 0
-        self._seconds: dict[int, float] = {}  # what a candidate takes, by the version of the fitness
+        self.room = 0
+        self.seconds: dict[int, float] = {}  # that a candidate takes, by the version of the fitness
         self._versions = 0
         self._failed_starts = 0
         self._entered = False
@@ -286,13 +133,13 @@ class Pool:
     def fitness(
         self, make: Callable[..., Fitness], *objects: Any, quantities: tuple[str, ...], together: int = 1
     ) -> PooledFitness:
-        """Returns the fitness ``make(*objects)``, judged by the actors.
+        """Returns the fitness ``make(*objects)``, evaluated by the actors.
 
         Args:
-            make: Builds the fitness inside an actor, from what it must not write to; a function of an importable
-                module.
-            objects: What it takes, put into the object store here and now.
-            quantities: What the fitness measures; building one that measures anything else is an error.
+            make: Builds the fitness inside an actor; a function of an importable module that does not write to its
+                arguments.
+            objects: Its arguments, put into the object store here and now.
+            quantities: The quantities that the fitness measures; a fitness that measures others is an error.
             together: How many candidates it is asked for at once, if those that follow each other share work.
         """
         import ray
@@ -300,71 +147,32 @@ class Pool:
         self._versions += 1
         return PooledFitness(self, self._versions, [ray.put(thing) for thing in (make, *objects)], quantities, together)
 
-    def _judge(self, task: tuple[Any, ...], work: Work, architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
-        """Yields the rows of the architectures in order, for `PooledFitness.stream`."""
-        import ray
-        from ray.exceptions import RayError, RayTaskError
+    # For `_Call`
 
-        in_flight: dict[Any, tuple[_Member, list[int]]] = {}
-        seconds: dict[_Member, float] = {}  # what a candidate took
-        spoke: float | None = None
-        self._count_room()
-        while work.left:
-            up = self._up(worthwhile_actors(self._evaluators, work.left, self._room, self._seconds.get(task[0])))
-            load = Counter(member for member, _ in in_flight.values())
-            for depth in range(IN_FLIGHT):  # each actor has its first batch before any has a second
-                for member in up:
-                    if load[member] == depth and (batch := work.next_batch(len(up), seconds.get(member))):
-                        ref = member.actor.judge.remote(*task, [architectures[position] for position in batch])
-                        in_flight[ref] = (member, batch)
-                        load[member] += 1
-            if len(rows := work.take()):
-                yield rows
-                continue
-            if up:
-                spoke = time.monotonic()
-            elif spoke is None:  # what no node holds is said at once, a busy cluster only when it stays busy
-                spoke = -math.inf if missing(self._needs()) else time.monotonic()
-            if time.monotonic() - spoke > PATIENCE_SECONDS:
-                spoke = time.monotonic()
-                self._wait_for(self._lack())
-            coming = {member.coming: member for member in self._members if member.coming is not None}
-            for ref in ray.wait([*in_flight, *coming], timeout=0.2)[0]:  # between two waits Ctrl-C is heard
-                member, batch = in_flight[ref] if ref in in_flight else (coming[ref], [])
-                try:
-                    answer = ray.get(ref)
-                except RayTaskError as error:
-                    raise error.cause from None
-                except RayError as error:  # the actor is lost; Ray says by many kinds of what
-                    self._lose(member, error)
-                    mine = [other for other, (whose, _) in in_flight.items() if whose is member]
-                    batches = [in_flight.pop(other)[1] for other in mine]
-                    if batches and (times := work.lost(batches)) >= self._max_failures and len(batches[0]) == 1:
-                        raise RuntimeError(
-                            f"an evaluator was lost {times} times in a row while judging "
-                            f"{architectures[batches[0][0]]} ({type(error).__name__}); {MEND}"
-                        ) from None
-                    continue
-                if batch:
-                    work.judged(batch, answer[0])
-                    seconds[member] = answer[1] / len(batch)
-                    self._seconds[task[0]] = mean(seconds.values())
-                    del in_flight[ref]
-                    self._failed_starts = 0
-                else:
-                    member.coming = None
-                    self._wait_for(None)
-                    self._count_room()  # it may have come with a node that holds more
+    def coming(self) -> dict[Any, _Member]:
+        """Returns the actors that are not up yet, by what is answered when they are."""
+        return {member.coming: member for member in self._members if member.coming is not None}
 
-    def _up(self, wanted: int) -> list[_Member]:
-        """Returns the actors that are up, after starting those that are missing and giving up those that are too many.
+    def came(self, member: _Member) -> None:
+        """Notes that an actor is up."""
+        member.coming = None
+        self.wait_for(None)
+        self.count_room()  # it may have come with a node that holds more
 
-        Who is up stays: the next call will have work for it.
+    def took(self, version: int, seconds: float) -> None:
+        """Notes the seconds that a candidate takes by a fitness."""
+        self.seconds[version] = seconds
+        self._failed_starts = 0
+
+    def actors_up(self, wanted: int) -> list[_Member]:
+        """Returns the actors that are up, after starting missing actors and giving up those that are not needed.
+
+        An actor that is up stays: the next call has work for it.
         """
         import ray
 
         if not self._entered:
-            raise RuntimeError("the pool judges only inside its `with` block")
+            raise RuntimeError("the pool evaluates only inside its `with` block")
         # Without a strategy, what a trial of a sweep starts has to fit into the placement group of the trial.
         actor = ray.remote(
             num_cpus=self._takes["CPU"], num_gpus=self._takes["GPU"], max_restarts=0, scheduling_strategy="DEFAULT"
@@ -377,21 +185,21 @@ class Pool:
             ray.kill(member.actor)
         return [member for member in self._members if member.coming is None]
 
-    def _count_room(self) -> None:
-        """Counts the actors that find room, if their number follows it: those that have some, and what is free."""
+    def count_room(self) -> None:
+        """Counts the actors that find room, if their number follows it: those with a place, and free resources."""
         import ray
 
-        if self._evaluators is not None:
+        if self.most is not None:
             return
         free = ray.available_resources()  # type: ignore[no-untyped-call]
         more = min(int(free.get(kind, 0) / amount) for kind, amount in self._takes.items() if amount)
-        self._room = more + sum(not member.has_no_place for member in self._members)
+        self.room = more + sum(not member.has_no_place for member in self._members)
 
-    def _lose(self, member: _Member, error: RayError) -> None:
-        """Strikes an actor off, unless another stream has noticed before.
+    def lose(self, member: _Member, error: RayError) -> None:
+        """Removes a lost actor, unless another stream has done so before.
 
         Raises:
-            RuntimeError: If it could not start, and another one would not either.
+            RuntimeError: If it could not start, and another actor could not either.
         """
         import ray
 
@@ -403,20 +211,20 @@ class Pool:
             self._failed_starts += 1
             if getattr(error, "actor_init_failed", False):
                 raise RuntimeError(f"evaluators cannot start: {str(error).splitlines()[-1]}")
-            if self._failed_starts >= self._max_failures:
+            if self._failed_starts >= self.max_failures:
                 raise RuntimeError(f"evaluators cannot start: {type(error).__name__}; {MEND}")
-        self._note("an evaluator was lost; its candidates are judged again")
+        self._note("an evaluator was lost; its candidates are evaluated again")
 
-    def _needs(self) -> Needs:
-        """Returns what one actor takes, of which no part may lie on another node."""
+    def needs(self) -> Needs:
+        """Returns the resources of one actor, all on one node."""
         takes = {kind: amount for kind, amount in self._takes.items() if amount}
         return Needs("search.evaluators", "an evaluator needs", takes, {}, bundle=takes)
 
-    def _lack(self) -> str:
-        """Returns what is waited for while no actor is up."""
+    def lack(self) -> str:
+        """Returns a line that says what is waited for while no actor is up."""
         import ray
 
-        needs = self._needs()
+        needs = self.needs()
         if lacking := missing(needs):
             return f"waiting for {lacking}: search.evaluators needs it"
         free, total = ray.available_resources(), ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -425,24 +233,125 @@ class Pool:
         return f"waiting for an evaluator to start (search.evaluators): it takes {takes}, and {there} are free"
 
 
+class _Call:
+    """One call of a pooled fitness: its batches in flight, and the seconds that a candidate took each actor."""
+
+    def __init__(self, pool: Pool, task: tuple[Any, ...], work: Work, architectures: Sequence[Architecture]) -> None:
+        """Takes the pool, the arguments of `Evaluator.evaluate` before the architectures, and the candidates."""
+        self._pool = pool
+        self._task = task
+        self._work = work
+        self._architectures = architectures
+        self._in_flight: dict[Any, tuple[_Member, list[int]]] = {}
+        self._seconds: dict[_Member, float] = {}
+        self._spoke: float | None = None
+
+    def rows(self) -> Iterator[np.ndarray]:
+        """Yields the rows of the architectures in order, for `PooledFitness.stream`."""
+        pool, work = self._pool, self._work
+        pool.count_room()
+        while work.left:
+            wanted = worthwhile_actors(pool.most, work.left, pool.room, pool.seconds.get(self._task[0]))
+            up = pool.actors_up(wanted)
+            self._send(up)
+            if len(rows := work.take()):
+                yield rows
+                continue
+            self._say_who_is_missing(up)
+            self._wait()
+
+    def _send(self, up: Sequence[_Member]) -> None:
+        """Gives every actor its batches. Each actor has its first batch before any has a second."""
+        load = Counter(member for member, _ in self._in_flight.values())
+        for depth in range(IN_FLIGHT):
+            for member in up:
+                if load[member] != depth:
+                    continue
+                batch = self._work.next_batch(len(up), self._seconds.get(member))
+                if batch:
+                    architectures = [self._architectures[position] for position in batch]
+                    ref = member.actor.evaluate.remote(*self._task, architectures)
+                    self._in_flight[ref] = (member, batch)
+                    load[member] += 1
+
+    def _say_who_is_missing(self, up: Sequence[_Member]) -> None:
+        """Says what is waited for while no actor is up.
+
+        Resources that no node holds are said at once, a busy cluster only when it stays busy.
+        """
+        if up:
+            self._spoke = time.monotonic()
+        elif self._spoke is None:
+            self._spoke = -math.inf if missing(self._pool.needs()) else time.monotonic()
+        if time.monotonic() - self._spoke > PATIENCE_SECONDS:
+            self._spoke = time.monotonic()
+            self._pool.wait_for(self._pool.lack())
+
+    def _wait(self) -> None:
+        """Waits for a result or for an actor to come up, at most 0.2 s: between two waits Ctrl-C is heard."""
+        import ray
+        from ray.exceptions import RayError, RayTaskError
+
+        coming = self._pool.coming()
+        for ref in ray.wait([*self._in_flight, *coming], timeout=0.2)[0]:
+            member, batch = self._in_flight[ref] if ref in self._in_flight else (coming[ref], [])
+            try:
+                answer = ray.get(ref)
+            except RayTaskError as error:
+                raise error.cause from None
+            except RayError as error:  # the actor is lost; Ray has many kinds of error for that
+                self._lost(member, error)
+                continue
+            if batch:
+                self._received(ref, member, batch, answer)
+            else:
+                self._pool.came(member)
+
+    def _received(self, ref: Any, member: _Member, batch: list[int], answer: tuple[np.ndarray, float]) -> None:
+        """Keeps the rows of a batch, and the seconds that a candidate took."""
+        rows, seconds = answer
+        self._work.evaluated(batch, rows)
+        self._seconds[member] = seconds / len(batch)
+        self._pool.took(self._task[0], mean(self._seconds.values()))
+        del self._in_flight[ref]
+
+    def _lost(self, member: _Member, error: RayError) -> None:
+        """Lets the batches of a lost actor wait again.
+
+        Raises:
+            RuntimeError: If the actor could not start, or one candidate was lost too often.
+        """
+        self._pool.lose(member, error)
+        mine = [ref for ref, (owner, _) in self._in_flight.items() if owner is member]
+        batches = [self._in_flight.pop(ref)[1] for ref in mine]
+        if not batches:
+            return
+        times = self._work.lost(batches)
+        if times >= self._pool.max_failures and len(batches[0]) == 1:
+            raise RuntimeError(
+                f"an evaluator was lost {times} times in a row while evaluating "
+                f"{self._architectures[batches[0][0]]} ({type(error).__name__}); {MEND}"
+            ) from None
+
+
 class PooledFitness:
-    """A fitness that the actors of a pool judge; `Pool.fitness` makes it.
+    """A fitness that the actors of a pool evaluate; `Pool.fitness` makes it.
 
     Attributes:
         quantities: Names of what it measures; the first is ``fitness``.
     """
 
     def __init__(self, pool: Pool, version: int, boxed: list[Any], quantities: tuple[str, ...], together: int) -> None:
-        """Takes the pool, and what `Evaluator.judge` takes."""
+        """Takes the pool, and the arguments of `Evaluator.evaluate`."""
         self.quantities = quantities
         self._pool = pool
         self._task = (version, boxed, quantities, together)
 
     def stream(self, architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
-        """Yields what the architectures are worth, in their order, ``(k, q)`` float64 at a time as soon as it is known.
+        """Yields the quantities of the architectures, in their order, ``(k, q)`` float64 as soon as they are known.
 
-        What is in flight when a stream is left early is judged to its end and dropped: at most two batches an actor,
-        which the next stream waits for. (Ray cannot interrupt an actor, and is slow to tell it of what is cancelled.)
+        If a stream is left early, its batches in flight are evaluated to their end and dropped: at most two an actor,
+        for which the next stream waits. (Ray cannot interrupt an actor, and is slow to cancel its tasks.)
 
         Raises:
             ValueError: If the fitness raises one; it names the architecture.
@@ -450,8 +359,8 @@ class PooledFitness:
                 If actors are lost again and again.
         """
         work = Work(len(architectures), len(self.quantities), together=self._task[-1])
-        return self._pool._judge(self._task, work, architectures)
+        return _Call(self._pool, self._task, work, architectures).rows()
 
     def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
-        """Returns what the architectures are worth, ``(n, q)`` float64, larger fitness is better."""
+        """Returns the quantities of the architectures, ``(n, q)`` float64; a larger fitness is better."""
         return np.concatenate([np.empty((0, len(self.quantities))), *self.stream(architectures)])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from raynas.config.run_config import RunConfig
-from raynas.on_ray import cluster
+from raynas.on_ray import cluster, nodes
 
 if TYPE_CHECKING:
     from ray.util.placement_group import PlacementGroup
@@ -161,7 +161,7 @@ class Room:
 
     def lacking(self) -> str | None:
         """Returns what the cluster lacks for a trainer to start, in one line; None if nothing."""
-        missing = cluster.missing(cluster.worker_needs(self._config))
+        missing = nodes.missing(cluster.worker_needs(self._config))
         return f"waiting for {missing}: train.workers needs them" if missing else None
 
 

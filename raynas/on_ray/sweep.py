@@ -40,7 +40,8 @@ from raynas.config.locations import within
 from raynas.config.nested import flatten
 from raynas.config.run_config import EXECUTION_KEYS
 from raynas.config.sweeps import Point, Sweep, Trial
-from raynas.on_ray.cluster import Cluster, Needs, missing
+from raynas.on_ray.cluster import Cluster
+from raynas.on_ray.nodes import Needs, missing
 from raynas.on_ray.stopping import Stopped, make_board, save_and_stop, stopped_by
 from raynas.on_ray.trainer import SAVE_SECONDS
 from raynas.on_ray.trial import (

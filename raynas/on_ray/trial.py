@@ -16,7 +16,8 @@ from raynas.config.run_config import ROUNDING_KEYS, RunConfig
 from raynas.config.sweeps import Sweep, Trial
 from raynas.failures import described
 from raynas.members import is_own
-from raynas.on_ray.cluster import Needs, worker_resources
+from raynas.on_ray.cluster import worker_resources
+from raynas.on_ray.nodes import Needs
 from raynas.on_ray.session import on_ray
 from raynas.stages.evaluation import needs_training
 from raynas.stages.run import rank_run, run, train_shared

@@ -10,7 +10,7 @@ import pytest
 
 from raynas.config.reading import load_config
 from raynas.config.run_config import RunConfig
-from raynas.on_ray import cluster
+from raynas.on_ray import cluster, nodes
 from raynas.on_ray.room import training_room
 from tests.stages.runs import small_run
 
@@ -70,17 +70,19 @@ def test_a_resource_that_this_machine_does_not_offer_is_refused(tmp_path: Path) 
         check_workers(tmp_path, "train.workers=[2, 4]", "train.resource=raynas_train", "local_cpus=2")
 
 
-def nodes(monkeypatch: pytest.MonkeyPatch, *there: dict[str, float], types: Sequence[dict[str, float]] = ()) -> None:
+def have_nodes(
+    monkeypatch: pytest.MonkeyPatch, *there: dict[str, float], types: Sequence[dict[str, float]] = ()
+) -> None:
     """Lets a cluster have nodes, and an autoscaler node types."""
-    monkeypatch.setattr(cluster, "_nodes", lambda: list(there))
-    monkeypatch.setattr(cluster, "_node_types", lambda: list(types))
-    monkeypatch.setattr(cluster, "_may_grow", lambda bundle: False)
+    monkeypatch.setattr(nodes, "_nodes", lambda: list(there))
+    monkeypatch.setattr(nodes, "_node_types", lambda: list(types))
+    monkeypatch.setattr(nodes, "_may_grow", lambda bundle: False)
 
 
 def test_what_a_cluster_lacks_is_counted_with_the_resource(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = config_of(tmp_path, "train.workers=[2, 9]", "train.resource=raynas_train", "train.cpus_per_worker=2")
-    nodes(monkeypatch, {"CPU": 16.0, "raynas_train": 1.0})
-    assert cluster.missing(cluster.worker_needs(config)) == "1 more raynas_train"
+    have_nodes(monkeypatch, {"CPU": 16.0, "raynas_train": 1.0})
+    assert nodes.missing(cluster.worker_needs(config)) == "1 more raynas_train"
 
 
 def test_an_elastic_training_on_a_local_ray_has_as_many_workers_as_the_machine_holds(tmp_path: Path) -> None:
@@ -96,24 +98,24 @@ def test_a_worker_larger_than_any_node_is_said_whatever_the_nodes_have_together(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     needs = cluster.worker_needs(config_of(tmp_path, "train.workers=2", "train.cpus_per_worker=8"))
-    nodes(monkeypatch, *[{"CPU": 4.0}] * 8)
-    assert cluster.missing(needs) == (
+    have_nodes(monkeypatch, *[{"CPU": 4.0}] * 8)
+    assert nodes.missing(needs) == (
         "a node with 8 CPU (the largest there is has 4 CPU), which is of no node type that can come"
     )
-    nodes(monkeypatch, *[{"CPU": 4.0}] * 8, types=[{"CPU": 32.0}])
-    assert cluster.missing(needs) == "a node with 8 CPU (the largest there is has 4 CPU)"
-    nodes(monkeypatch, {"CPU": 8.0}, *[{"CPU": 4.0}] * 7)
-    assert cluster.missing(needs) == "nodes for 1 more of 8 CPU each"
-    nodes(monkeypatch, {"CPU": 8.0}, {"CPU": 9.0})
-    assert cluster.missing(needs) == ""
+    have_nodes(monkeypatch, *[{"CPU": 4.0}] * 8, types=[{"CPU": 32.0}])
+    assert nodes.missing(needs) == "a node with 8 CPU (the largest there is has 4 CPU)"
+    have_nodes(monkeypatch, {"CPU": 8.0}, *[{"CPU": 4.0}] * 7)
+    assert nodes.missing(needs) == "nodes for 1 more of 8 CPU each"
+    have_nodes(monkeypatch, {"CPU": 8.0}, {"CPU": 9.0})
+    assert nodes.missing(needs) == ""
 
 
 def test_an_evaluator_larger_than_any_node_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     needs = cluster.evaluator_needs(config_of(tmp_path, "search.gpus_per_evaluator=0.5"))
-    nodes(monkeypatch, {"CPU": 4.0}, {"GPU": 1.0})
-    assert cluster.missing(needs).startswith("a node with 1 CPU and 0.5 GPU (the largest there is has 4 CPU and 1 GPU)")
-    nodes(monkeypatch, {"CPU": 4.0, "GPU": 1.0})
-    assert cluster.missing(needs) == ""
+    have_nodes(monkeypatch, {"CPU": 4.0}, {"GPU": 1.0})
+    assert nodes.missing(needs).startswith("a node with 1 CPU and 0.5 GPU (the largest there is has 4 CPU and 1 GPU)")
+    have_nodes(monkeypatch, {"CPU": 4.0, "GPU": 1.0})
+    assert nodes.missing(needs) == ""
 
 
 @pytest.mark.parametrize(
@@ -122,8 +124,8 @@ def test_an_evaluator_larger_than_any_node_is_said(tmp_path: Path, monkeypatch: 
 def test_a_bundle_fits_on_a_node_that_is_there_or_of_a_type_that_can_come(
     monkeypatch: pytest.MonkeyPatch, bundle: dict[str, float], fits: bool
 ) -> None:
-    nodes(monkeypatch, {"CPU": 4.0}, {"GPU": 1.0}, types=[{"CPU": 64.0}])
-    assert cluster.fits_a_node(bundle) is fits
+    have_nodes(monkeypatch, {"CPU": 4.0}, {"GPU": 1.0}, types=[{"CPU": 64.0}])
+    assert nodes.fits_a_node(bundle) is fits
 
 
 @pytest.mark.parametrize(("version", "grows"), [(0, False), (7, True)])
@@ -132,11 +134,11 @@ def test_an_autoscaler_that_has_not_refused_a_bundle_may_bring_a_node_for_it(
 ) -> None:
     refused = SimpleNamespace(resources_bundle={"CPU": 64.0})
     state = SimpleNamespace(autoscaler_state_version=version, infeasible_resource_requests=[refused])
-    monkeypatch.setattr(cluster, "_autoscaler", lambda: state)
-    assert cluster._may_grow({"CPU": 8.0}) is grows
-    assert cluster._may_grow({"CPU": 64.0}) is False
-    monkeypatch.setattr(cluster, "_autoscaler", lambda: None)
-    assert cluster._may_grow({"CPU": 64.0}) is True
+    monkeypatch.setattr(nodes, "_autoscaler", lambda: state)
+    assert nodes._may_grow({"CPU": 8.0}) is grows
+    assert nodes._may_grow({"CPU": 64.0}) is False
+    monkeypatch.setattr(nodes, "_autoscaler", lambda: None)
+    assert nodes._may_grow({"CPU": 64.0}) is True
 
 
 def start_local(

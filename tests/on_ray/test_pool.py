@@ -22,7 +22,9 @@ import pytest
 import ray
 
 from raynas.on_ray import pool as pool_module
-from raynas.on_ray.pool import Evaluator, Pool, Work, _judge_some, batch_size, worthwhile_actors
+from raynas.on_ray.batches import Work, batch_size, worthwhile_actors
+from raynas.on_ray.evaluator import Evaluator, evaluate_some
+from raynas.on_ray.pool import Pool
 from raynas.storage.temporary_folder import temporary_folder
 from tests.on_ray import pool_fitness
 from tests.on_ray.pool_fitness import Memory, Surroundings, Troubled, Uneven, Weighted, Where, unbuildable
@@ -67,7 +69,7 @@ def test_rows_leave_in_order_whatever_the_order_they_come_in_and_whatever_is_los
             work.lost([flying.pop() for _ in range(min(len(flying), 2))])
         elif flying:
             batch = flying.pop()
-            work.judged(batch, np.array([[position, -position] for position in batch], dtype=float))
+            work.evaluated(batch, np.array([[position, -position] for position in batch], dtype=float))
             judged.update(batch)
         left.append(work.take())
         known = np.concatenate(left)
@@ -139,16 +141,16 @@ def test_an_actor_without_a_place_is_given_up_once_it_is_too_many_and_who_is_up_
     monkeypatch: pytest.MonkeyPatch, killed: list[Handle]
 ) -> None:
     with Pool(evaluators=6) as pool:
-        pool._up(6)
+        pool.actors_up(6)
         up, *coming = pool._members
         up.coming = None
         coming[-1].began = time.monotonic() + 100
-        assert pool._up(1) == [up]
+        assert pool.actors_up(1) == [up]
         assert killed == [], "all may just be starting"
         monkeypatch.setattr(time, "monotonic", lambda now=time.monotonic: now() + pool_module.START_SECONDS)
-        pool._up(3)
+        pool.actors_up(3)
         assert killed == [member.actor for member in coming[:3]]
-        assert pool._up(1) == [up]
+        assert pool.actors_up(1) == [up]
         assert killed == [member.actor for member in coming[:4]]
         assert pool._members == [up, coming[-1]]
 
@@ -166,7 +168,7 @@ def test_actors_are_asked_for_as_soon_as_a_candidate_has_shown_what_the_work_is_
     class Actor:
         def __init__(self, threads: int) -> None:
             remote = lambda *task: Ref((Weighted(WEIGHTS)(task[-1]), 2.0 * len(task[-1])))  # noqa: E731
-            self.judge = types.SimpleNamespace(remote=remote)
+            self.evaluate = types.SimpleNamespace(remote=remote)
             self.__ray_ready__ = types.SimpleNamespace(remote=lambda: Ref(None))
             free["CPU"] -= 1
 
@@ -197,13 +199,13 @@ def test_actors_are_asked_for_as_soon_as_a_candidate_has_shown_what_the_work_is_
 @pytest.mark.usefixtures("killed")
 def test_room_is_what_is_free_and_what_the_actors_have_but_not_what_some_still_wait_for(gpus: float, free: int) -> None:
     with Pool(evaluators=None, gpus=gpus) as pool:
-        pool._count_room()
-        assert pool._room == free
-        pool._up(4)
+        pool.count_room()
+        assert pool.room == free
+        pool.actors_up(4)
         pool._members[0].coming = None
         pool._members[1].began -= 2 * pool_module.START_SECONDS
-        pool._count_room()
-        assert pool._room == free + 3
+        pool.count_room()
+        assert pool.room == free + 3
 
 
 TROUBLES = {
@@ -238,11 +240,11 @@ def test_candidates_judged_together_are_asked_for_at_once_and_named_in_their_err
     fitness = Counted(WEIGHTS)
     evaluator = Evaluator(1)
     evaluator._version, evaluator._fitness = 7, fitness
-    rows, _ = evaluator.judge(7, [], fitness.quantities, 2, candidates)
+    rows, _ = evaluator.evaluate(7, [], fitness.quantities, 2, candidates)
     assert fitness.asked == [2, 2, 1]
     assert np.array_equal(rows, Weighted(WEIGHTS)(candidates))
     with pytest.raises(RuntimeError, match=r"^evaluating \(1, 2, 0\) or \(1, 2, 4\) failed: "):
-        _judge_some(Troubled(WEIGHTS, (1, 2, 0), "nan"), [(1, 2, 0), (1, 2, 4)])
+        evaluate_some(Troubled(WEIGHTS, (1, 2, 0), "nan"), [(1, 2, 0), (1, 2, 4)])
 
 
 def test_what_shares_work_is_sent_in_large_batches_that_shrink_towards_the_end():
@@ -260,9 +262,9 @@ def test_what_shares_work_is_sent_in_large_batches_that_shrink_towards_the_end()
 def test_a_candidate_that_fails_is_an_error_in_one_line_that_names_it_and_never_a_score(trouble: str) -> None:
     kind, line = TROUBLES[trouble]
     fitness = Troubled(WEIGHTS, (1, 2, 0), trouble)
-    assert np.array_equal(_judge_some(fitness, [(1, 2, 4)]), Weighted(WEIGHTS)([(1, 2, 4)]))
+    assert np.array_equal(evaluate_some(fitness, [(1, 2, 4)]), Weighted(WEIGHTS)([(1, 2, 4)]))
     with pytest.raises(kind) as caught:
-        _judge_some(fitness, [(1, 2, 0)])
+        evaluate_some(fitness, [(1, 2, 0)])
     assert type(caught.value) is kind
     assert str(caught.value) == line
 
@@ -281,7 +283,7 @@ def test_a_pool_judges_only_inside_its_block(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(ray, "put", id)
     pool = Pool(evaluators=1)
     fitness = pool.fitness(Weighted, quantities=Weighted.quantities)
-    message = "the pool judges only inside its `with` block"
+    message = "the pool evaluates only inside its `with` block"
     with pytest.raises(RuntimeError, match=message):
         fitness([(1, 2, 3)])
     with pool:
@@ -421,7 +423,7 @@ def test_a_killed_actor_costs_its_batches_and_is_replaced(pool: Pool, notes: lis
     assert np.array_equal(values, Weighted(WEIGHTS)(asked)[:, 0])
     assert killed is not None
     assert killed not in processes[-10:]
-    assert notes == ["an evaluator was lost; its candidates are judged again"]
+    assert notes == ["an evaluator was lost; its candidates are evaluated again"]
     judged = Counter(ast.literal_eval(line) for line in (tmp_path / "log").read_text().splitlines())
     assert set(judged) == set(asked)
     assert sum(judged.values()) - len(asked) <= 5, "only the batch that it was judging may be judged twice"
@@ -461,7 +463,7 @@ def test_a_candidate_that_kills_every_actor_is_found_and_the_pool_goes_on(pool: 
     with pytest.raises(RuntimeError) as caught:
         deadly(asked)
     assert str(caught.value) == (
-        f"an evaluator was lost 2 times in a row while judging {asked[25]} (ActorDiedError); where memory is short "
+        f"an evaluator was lost 2 times in a row while evaluating {asked[25]} (ActorDiedError); where memory is short "
         "lower search.evaluators"
     )
     assert len(notes) == 2

@@ -75,8 +75,8 @@ def played(monkeypatch: pytest.MonkeyPatch) -> PlayedCluster:
     monkeypatch.setattr("ray.util.remove_placement_group", cluster.remove_placement_group)
     monkeypatch.setattr("ray.util.placement_group_table", cluster.placement_group_table)
     monkeypatch.setattr("ray.get_runtime_context", lambda: type("Context", (), {"get_job_id": lambda self: JOB})())
-    monkeypatch.setattr("raynas.on_ray.cluster._nodes", lambda: [{"CPU": 1.0}] * cluster.workers)
-    monkeypatch.setattr("raynas.on_ray.cluster._node_types", lambda: [{"CPU": 1.0}])
+    monkeypatch.setattr("raynas.on_ray.nodes._nodes", lambda: [{"CPU": 1.0}] * cluster.workers)
+    monkeypatch.setattr("raynas.on_ray.nodes._node_types", lambda: [{"CPU": 1.0}])
     monkeypatch.setattr(room.time, "monotonic", lambda: cluster.seconds)
     monkeypatch.setattr(room.time, "sleep", cluster.sleep)
     return cluster

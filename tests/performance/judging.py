@@ -17,7 +17,8 @@ import torch
 
 from raynas.config.run_config import parse_config
 from raynas.data import FixedImages
-from raynas.on_ray.cluster import Cluster, Needs
+from raynas.on_ray.cluster import Cluster
+from raynas.on_ray.nodes import Needs
 from raynas.on_ray.pool import Pool
 from raynas.search_space import sample
 from raynas.spaces.nasbench201 import NasBench201

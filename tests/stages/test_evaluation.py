@@ -267,7 +267,7 @@ def test_three_evaluators_and_two_of_which_one_is_killed_leave_the_history_of_a_
             os.kill(ours[0], signal.SIGKILL)
             out, err = process.communicate(timeout=300)
             assert process.returncode == 0, err
-            assert "an evaluator was lost; its candidates are judged again" in out
+            assert "an evaluator was lost; its candidates are evaluated again" in out
         run = folder / "runs/small"
         outcome = (history(run), json.loads((run / "search/result.json").read_text())["best"])
         expected = expected or [outcome]
