@@ -414,7 +414,8 @@ def test_weights_of_another_space_are_refused(tmp_path: Path, capsys: pytest.Cap
 
 
 def test_a_folder_in_use_is_a_failure_and_leaves_it_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from raynas.storage.ownership import FolderRegister, owning
+    from raynas.storage.ownership import owning
+    from raynas.storage.registers import FolderRegister
 
     file, run = small_run(tmp_path), tmp_path / "runs/small"
     with owning(FolderRegister(run)):

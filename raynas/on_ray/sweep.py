@@ -59,7 +59,8 @@ from raynas.stages import signals
 from raynas.stages.prepare import prepare
 from raynas.stages.progress import Progress
 from raynas.storage.mirror import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
-from raynas.storage.ownership import Busy, Lost
+from raynas.storage.ownership import Busy
+from raynas.storage.registers import Lost
 from raynas.storage.run_folder import is_new, write_record
 
 if TYPE_CHECKING:

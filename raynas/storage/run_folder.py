@@ -45,7 +45,7 @@ from raynas.config.run_config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, p
 from raynas.messages import echo, shortened
 from raynas.records.record import Line, Record, text_of
 from raynas.records.run_record import RunRecord
-from raynas.storage.ownership import is_record
+from raynas.storage.registers import is_record
 
 PROGRESS, NOTES, METRICS = "progress.json", "notes.txt", "metrics.jsonl"
 """What workers tell whoever shows their progress: where training is now, lines for the user, and what epochs gave."""

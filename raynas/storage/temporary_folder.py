@@ -19,7 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from raynas.storage.ownership import Owner, boot_id
+from raynas.storage.owner import Owner, boot_id
 
 OWNER_FILE = "owner.json"
 

@@ -36,7 +36,8 @@ from raynas.on_ray.trial import (
 )
 from raynas.stages.progress import Progress
 from raynas.storage.mirror import Mirror
-from raynas.storage.ownership import Busy, FolderRegister, Lost, owning
+from raynas.storage.ownership import Busy, owning
+from raynas.storage.registers import FolderRegister, Lost
 from raynas.storage.run_folder import training_digest
 from raynas.sweep_metrics import SWEEP_METRICS
 from tests.stages.runs import command, losses, outcome, small_run, start, succeed, wait_until

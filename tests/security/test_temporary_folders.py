@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from raynas.storage import temporary_folder as module
-from raynas.storage.ownership import Owner
+from raynas.storage.owner import Owner
 from raynas.storage.temporary_folder import BELOW, SOCKET_PATH, temporary_folder
 from tests.stages.runs import ROOT
 

@@ -25,10 +25,11 @@ from pyarrow.fs import FileSelector, FileSystem, FSSpecHandler, PyFileSystem
 from raynas.cli import main
 from raynas.config.locations import staging, within
 from raynas.config.reading import load_config
-from raynas.storage import mirror as storage
-from raynas.storage import ownership
+from raynas.storage import object_store, registers
+from raynas.storage import owner as owner_module
 from raynas.storage.mirror import UrlMirror, mirror_at, mirrored, pull_news, pulled
-from raynas.storage.ownership import Busy, Lost
+from raynas.storage.ownership import Busy
+from raynas.storage.registers import Lost
 from tests.stages.runs import ROOT, chain_run, command, losses, outcome, small_run, start, succeed, wait_until
 from tests.storage.s3_server import ENVIRONMENT, s3_server
 
@@ -122,8 +123,8 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture(autouse=True)
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "WAITS", (0.0, 0.0, 0.0))
-    monkeypatch.setattr(ownership, "SETTLED", 0.01)
+    monkeypatch.setattr(object_store, "WAITS", (0.0, 0.0, 0.0))
+    monkeypatch.setattr(registers, "SETTLED", 0.01)
 
 
 def machine(store: Store, folder: Path) -> UrlMirror:
@@ -134,7 +135,7 @@ def machine(store: Store, folder: Path) -> UrlMirror:
 def move(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     """Lets what this process claims from now on be claimed on another machine."""
     monkeypatch.setattr("socket.gethostname", lambda: host)
-    monkeypatch.setattr(ownership, "boot_id", lambda: f"boot of {host}")
+    monkeypatch.setattr(owner_module, "boot_id", lambda: f"boot of {host}")
 
 
 def tree_of(folder: Path) -> Tree:
@@ -488,7 +489,7 @@ def owner(store: Store) -> dict[str, Any]:
 def test_a_run_that_another_machine_works_on_is_refused_until_its_sign_of_life_stays_away(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "BEAT", 0.05)
+    monkeypatch.setattr(registers, "BEAT", 0.05)
     said: list[str] = []
     with machine(store, tmp_path / "one").owned(said.append):
         move(monkeypatch, "elsewhere")
@@ -509,7 +510,7 @@ def test_a_run_that_another_machine_works_on_is_refused_until_its_sign_of_life_s
 def test_who_waits_for_another_machine_waits_while_that_lives_and_takes_over_what_it_left(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "BEAT", 0.1)
+    monkeypatch.setattr(registers, "BEAT", 0.1)
     first = machine(store, tmp_path / "one").owned(pytest.fail)
     first.__enter__()
     move(monkeypatch, "elsewhere")
@@ -540,7 +541,7 @@ def test_who_waits_for_another_machine_waits_while_that_lives_and_takes_over_wha
 def test_who_waits_for_a_while_is_refused_after_it(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "BEAT", 0.05)
+    monkeypatch.setattr(registers, "BEAT", 0.05)
     with machine(store, tmp_path / "one").owned(pytest.fail):
         move(monkeypatch, "elsewhere")
         began = time.monotonic()
@@ -555,7 +556,7 @@ def test_who_waits_for_a_while_is_refused_after_it(
 def test_of_several_that_wait_the_last_to_say_so_goes_on_and_the_others_wait_for_it(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "BEAT", 0.01)
+    monkeypatch.setattr(registers, "BEAT", 0.01)
     place = store.folder / "run/owner.json"
     other = {"host": "elsewhere", "process": 7, "token": "x", "beat": 0}
     seen: list[str | None] = []
@@ -584,8 +585,8 @@ def test_of_several_that_wait_the_last_to_say_so_goes_on_and_the_others_wait_for
 def test_of_two_machines_that_begin_in_the_same_second_one_goes_on(
     tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ownership, "BEAT", 0.1)
-    monkeypatch.setattr(ownership, "SETTLED", 0.3)
+    monkeypatch.setattr(registers, "BEAT", 0.1)
+    monkeypatch.setattr(registers, "SETTLED", 0.3)
     rounds = 5
     together, answered = threading.Barrier(2), threading.Barrier(2)
     came: list[str] = []
@@ -629,13 +630,13 @@ def test_the_run_of_a_dead_process_of_this_machine_is_taken_over_at_once(
     with machine(store, tmp_path / "one").owned(print):
         left = owner(store) | {"process": process.pid}
     (store.folder / "run/owner.json").write_text(json.dumps(left))
-    monkeypatch.setattr(ownership, "BEAT", 1e6)
+    monkeypatch.setattr(registers, "BEAT", 1e6)
     with machine(store, tmp_path / "two").owned(pytest.fail):
         assert owner(store)["process"] == os.getpid()
 
 
 def test_who_was_taken_over_writes_no_more(tmp_path: Path, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownership, "BEAT", 0.05)
+    monkeypatch.setattr(registers, "BEAT", 0.05)
     mirror = machine(store, tmp_path / "here")
     make(mirror.folder, OLD)
     other = {"host": "elsewhere", "process": 7, "token": "x", "beat": 0}

@@ -16,9 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from raynas.storage import ownership
+from raynas.storage import owner as owner_module
+from raynas.storage import registers
 from raynas.storage.mirror import Mirror
-from raynas.storage.ownership import Busy, FolderRegister, Lost, Owner, owning
+from raynas.storage.owner import Owner
+from raynas.storage.ownership import Busy, owning
+from raynas.storage.registers import FolderRegister, Lost
 from tests.stages.runs import ROOT
 
 FOREIGN = Owner("elsewhere", "another-boot", "pid:[1]", 7, 1, "theirs")
@@ -26,7 +29,7 @@ FOREIGN = Owner("elsewhere", "another-boot", "pid:[1]", 7, 1, "theirs")
 
 @pytest.fixture
 def short_beats(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ownership, "BEAT", 0.1)
+    monkeypatch.setattr(registers, "BEAT", 0.1)
 
 
 def write(folder: Path, owner: Owner, number: int = 1) -> Path:
@@ -38,9 +41,9 @@ def write(folder: Path, owner: Owner, number: int = 1) -> Path:
 @contextmanager
 def process_that_owns(folder: Path, beat: float = 20.0) -> Iterator[subprocess.Popen[str]]:
     source = (
-        "import time\nfrom pathlib import Path\nfrom raynas.storage import ownership\n"
-        f"ownership.BEAT = {beat}\n"
-        f"with ownership.owning(ownership.FolderRegister(Path({str(folder)!r}))) as owned:\n"
+        "import time\nfrom pathlib import Path\nfrom raynas.storage import ownership, registers\n"
+        f"registers.BEAT = {beat}\n"
+        f"with ownership.owning(registers.FolderRegister(Path({str(folder)!r}))) as owned:\n"
         "    print('owns', flush=True)\n"
         "    input()\n"
         "    owned.check()\n"
@@ -65,7 +68,8 @@ def process_that_owns(folder: Path, beat: float = 20.0) -> Iterator[subprocess.P
 CLAIMANT = """
 import sys, time
 from pathlib import Path
-from raynas.storage.ownership import Busy, FolderRegister, owning
+from raynas.storage.ownership import Busy, owning
+from raynas.storage.registers import FolderRegister
 print("ready", flush=True)
 for line in iter(sys.stdin.readline, ""):
     folder, start = line.split()
@@ -152,11 +156,11 @@ def test_a_killed_owner_on_this_machine_is_followed_at_once(tmp_path: Path) -> N
 def test_a_dead_process_that_nobody_has_waited_for_owns_nothing(tmp_path: Path) -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     try:
-        started = ownership.start_of(process.pid)
+        started = owner_module.start_of(process.pid)
         assert started
         write(tmp_path, replace(Owner.here(), process=process.pid, started=started))
         deadline = time.monotonic() + 10
-        while ownership.start_of(process.pid) and time.monotonic() < deadline:
+        while owner_module.start_of(process.pid) and time.monotonic() < deadline:
             time.sleep(0.01)
         with owning(FolderRegister(tmp_path)):
             pass
@@ -185,8 +189,8 @@ def test_a_process_of_another_user_that_proc_hides_is_alive(monkeypatch: pytest.
         raise PermissionError
 
     monkeypatch.setattr(os, "kill", kill)
-    monkeypatch.setattr(ownership, "start_of", lambda process: None)
-    assert ownership.is_running(7, started=1)
+    monkeypatch.setattr(owner_module, "start_of", lambda process: None)
+    assert owner_module.is_running(7, started=1)
 
 
 def beating(folder: Path, owner: Owner, left: threading.Event) -> None:

@@ -124,7 +124,8 @@ def test_a_run_that_goes_on_with_other_threads_or_workers_says_that_the_bits_dif
 
 @pytest.mark.parametrize(("mask", "file_mode", "folder_mode"), [(0o077, 0o600, 0o700), (0o002, 0o664, 0o775)])
 def test_what_a_run_writes_follows_the_umask(tmp_path: Path, mask: int, file_mode: int, folder_mode: int) -> None:
-    from raynas.storage.ownership import FolderRegister, owning
+    from raynas.storage.ownership import owning
+    from raynas.storage.registers import FolderRegister
 
     before = os.umask(mask)
     try:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from raynas.storage.ownership import Owner
+from raynas.storage.owner import Owner
 from tests.on_ray.faults.places import AsJob, OnCluster, Place
 from tests.on_ray.faults.processes import Process, wait_for_end
 
