@@ -38,7 +38,7 @@ from raynas.stages.progress import Progress
 from raynas.storage.mirror import Mirror
 from raynas.storage.ownership import Busy, owning
 from raynas.storage.registers import FolderRegister, Lost
-from raynas.storage.run_folder import training_digest
+from raynas.storage.run_folder import training_digest, write_json
 from raynas.sweep_metrics import SWEEP_METRICS
 from tests.stages.runs import command, losses, outcome, small_run, start, succeed, wait_until
 
@@ -372,7 +372,7 @@ def test_optuna_is_told_of_the_points_that_the_axes_still_hold_and_of_choices_by
 
 def test_a_trial_that_left_no_word_is_stopped_or_given_up_with_the_reason(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        sweeping.write_json(tmp_path / f"states/{name}.json", state(name, {"x": name}, None, "running", train_loss=2.0))
+        write_json(tmp_path / f"states/{name}.json", state(name, {"x": name}, None, "running", train_loss=2.0))
     lost = [{**state(name, {"x": name}, None, "running"), "error": "given up after OSError"} for name in ("b", "c")]
     sweeping._end_states(tmp_path, lost)
     found = {one["name"]: (one["status"], one["error"], one["metrics"]) for one in sweeping._states(tmp_path)}

@@ -454,7 +454,7 @@ def test_supernets_that_trials_share_are_found_in_a_sweep_that_was_carried_here(
     trial = tmp_path / "trials/t"
     trial.mkdir(parents=True)
     (tmp_path / "sweep.json").write_text("{}")
-    (trial / "config.json").write_text(json.dumps({"config": {"train": {"reuse": was}}}))
+    (trial / "config.json").write_text(json.dumps({"config": {"name": "t", "train": {"reuse": was}}}))
     ((name, losses),) = training_losses(trial).items()
     assert losses.tolist() == [2.0, 1.5] and name == str(tmp_path / "supernets/abc/supernet/seed_0/metrics.jsonl")
 
