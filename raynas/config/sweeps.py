@@ -290,10 +290,11 @@ class Sweep:
         if self.settings.searcher == "random":
             return self.trials()
         most = max(len(axis.values) for axis in self.drawn.values())
-        return [
-            self.trial({key: axis.values[min(at, len(axis.values) - 1)] for key, axis in self.drawn.items()}, None)
-            for at in range(most)
-        ]
+        return [self.trial(self._values_at(place), None) for place in range(most)]
+
+    def _values_at(self, place: int) -> Point:
+        """Returns the value of each axis at a place in its list; the last of a shorter list."""
+        return {key: axis.values[min(place, len(axis.values) - 1)] for key, axis in self.drawn.items()}
 
     def settings_to_prepare(self) -> list[RunConfig]:
         """Returns the configurations of the examples that differ in more than the seed, at most `PREPARED` of them."""

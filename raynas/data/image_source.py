@@ -108,6 +108,7 @@ class ImageSource:
         resolution: Height and width that images are resized to by default; None for their own.
         is_downloaded: Whether `read` may download the images.
         known: The size, where it is known without reading: for a check that reads no images.
+        path_can_wait: Whether a check assumes the known size as long as `data.path` is left out.
     """
 
     name: str
@@ -119,14 +120,7 @@ class ImageSource:
     resolution: int | None = None
     is_downloaded: bool = False
     known: KnownSize | None = None
-
-    def size_unread(self, path: str | None) -> KnownSize | None:
-        """Returns the size that a check assumes instead of reading the images; None if it can read them.
-
-        Args:
-            path: Where the run file says that the images lie.
-        """
-        return self.known if self.is_downloaded or path is None else None
+    path_can_wait: bool = False
 
 
 DATASETS = Family("data.name", ImageSource, "raynas.data.datasets")

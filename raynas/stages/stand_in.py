@@ -13,49 +13,52 @@ from raynas.config.data_section import DataSection
 from raynas.data import Dataset, ImageSet
 from raynas.data.image_source import KnownSize
 
-UNKNOWN = KnownSize("a data set that is not here", 1_000_000, 10, 32)
+UNKNOWN = KnownSize("a file that is not here", 1_000_000, 10, 32)
 """What is assumed of other data sets: enough images for any split and batch."""
 
 
 def is_here(data: DataSection) -> bool:
     """Returns whether the images can be read without downloading them."""
-    return data.source.size_unread(data.path) is None
+    source = data.source
+    if source.is_downloaded:
+        return False
+    return data.path is not None or not source.path_can_wait
 
 
 def is_readable(data: DataSection) -> bool:
-    """Returns whether this machine has the images, or the path that they are read from."""
+    """Returns whether this machine has the path of the images, if they have one."""
     return is_here(data) and (data.path is None or Path(data.path).exists())
 
 
 def stand_in(data: DataSection) -> Dataset:
     """Returns a data set of the known number and size of images, all of them black."""
-    source, size = data.source, data.source.known or UNKNOWN
-    number = min(data.max_images or size.images, size.images)
-    resolution = data.resolution or source.resolution or size.resolution
-    labels = np.arange(number) % size.num_classes
+    known = data.source.known or UNKNOWN
+    number = min(data.max_images or known.images, known.images)
+    resolution = data.resolution or known.resolution
+    labels = np.arange(number) % known.num_classes
     pixels = np.broadcast_to(np.zeros((), np.uint8), (number, resolution, resolution, 3))
     files = ("train/class/image.jpeg",) * number
-    images = ImageSet(files if source.reads_files else pixels, labels, np.arange(number))
+    images = ImageSet(files if data.source.reads_files else pixels, labels, np.arange(number))
     none = np.empty(0, np.int64)
-    empty = ImageSet(() if source.reads_files else pixels[:0], none, none)
+    empty = ImageSet(() if data.source.reads_files else pixels[:0], none, none)
     return Dataset(
         name=data.name,
         train=images,
         test=empty,
-        num_classes=size.num_classes,
+        num_classes=known.num_classes,
         resolution=resolution,
         mean=(0.0, 0.0, 0.0),
         std=(1.0, 1.0, 1.0),
         crop_padding=round(resolution / 8),
-        flip=source.flip,
+        flip=True,
     )
 
 
 def stand_in_line(data: DataSection) -> str:
     """Returns what is assumed of a data set that is not read, in one line."""
-    size = data.source.known or UNKNOWN
-    until = "" if data.source.is_downloaded or data.path is not None else ", until data.path says where a folder lies"
+    known = data.source.known or UNKNOWN
+    until = ", until data.path says where a folder lies" if data.source.path_can_wait and data.path is None else ""
     return (
-        f"data: not looked at; what follows is for {size.title}: {size.images:,} training images of "
-        f"{size.num_classes:,} classes{until}"
+        f"data: not looked at; what follows is for {known.title}: {known.images:,} training images of "
+        f"{known.num_classes:,} classes{until}"
     )

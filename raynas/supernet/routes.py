@@ -44,7 +44,7 @@ def fair_paths(space: SearchSpace, seed: int, step: int, cells: int) -> list[Pat
     rng = np.random.default_rng([seed, step])
     counts = [len(choice.candidates) for choice in space.choices]
     orders = [_orders(counts, rng) for _ in range(cells)]  # of each cell
-    return [tuple(_taken(cell, k) for cell in orders) for k in range(max(counts))]
+    return [_turn(orders, k) for k in range(max(counts))]
 
 
 def _orders(counts: Sequence[int], rng: np.random.Generator) -> list[np.ndarray]:
@@ -52,9 +52,12 @@ def _orders(counts: Sequence[int], rng: np.random.Generator) -> list[np.ndarray]
     return [rng.permutation(count) for count in counts]
 
 
-def _taken(orders: Sequence[np.ndarray], turn: int) -> Architecture:
-    """Returns the candidates whose turn it is; shorter orders start over."""
-    return tuple(int(order[turn % len(order)]) for order in orders)
+def _turn(orders: Sequence[Sequence[np.ndarray]], turn: int) -> Path:
+    """Returns the path of the candidates whose turn it is; shorter orders start over."""
+    path = []
+    for cell in orders:
+        path.append(tuple(int(order[turn % len(order)]) for order in cell))
+    return tuple(path)
 
 
 def path_route(path: Path) -> Route:

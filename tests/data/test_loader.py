@@ -223,7 +223,9 @@ def test_image_files_are_cropped_at_random_and_mirrored(tmp_path):
     assert len({crop.tobytes() for crop in centred}) == 1
 
 
-@pytest.mark.parametrize(("ratio", "least", "greatest"), [(None, 3 / 4, 4 / 3), ((1, 1), 1, 1), ((1.5, 1.6), 1.5, 1.6)])
+@pytest.mark.parametrize(
+    ("ratio", "least", "greatest"), [(None, 3 / 4, 4 / 3), ([1.0, 1.0], 1, 1), ([1.5, 1.6], 1.5, 1.6)]
+)
 def test_image_files_are_cropped_in_the_ratio_of_width_to_height_and_the_area_asked_for(
     tmp_path, ratio, least, greatest
 ):

@@ -76,8 +76,6 @@ def test_a_sweep_is_compared_by_it_and_says_its_unit(tmp_path: Path, beside: Add
         assert numbers[f"{path}TRAINING_ERROR"] == pytest.approx(100.0 - numbers["train_accuracy"])
     stated = results["quantities"][f"{path}TRAINING_ERROR"]
     assert stated == {"title": "training error", "unit": "percent", "decimals": 2}
-    page = (tmp_path / "runs/small/report/index.html").read_text()
-    assert "training error (percent)" in page
 
 
 @pytest.mark.parametrize(

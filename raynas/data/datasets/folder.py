@@ -20,4 +20,5 @@ FOLDER = ImageSource(
     reads_files=True,
     resolution=224,
     known=KnownSize("ImageNet", 1_281_167, 1_000, 224),
+    path_can_wait=True,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from raynas.data.image_source import Arrays, ImageSource, given_path
+from raynas.data.image_source import Arrays, ImageSource, KnownSize, given_path
 from raynas.data.messages import one_line
 from raynas.options import Options
 
@@ -94,4 +94,9 @@ def read_both_parts(path: str | None, options: Options) -> Arrays:
     return Arrays(*train, *test, num_classes=NUM_CLASSES)
 
 
-IMAGENET16_120 = ImageSource("imagenet16-120", "ImageNet16-120", read_both_parts)
+IMAGENET16_120 = ImageSource(
+    "imagenet16-120",
+    "ImageNet16-120",
+    read_both_parts,
+    known=KnownSize("ImageNet16-120", 151_700, NUM_CLASSES, RESOLUTION),
+)
