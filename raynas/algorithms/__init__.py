@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from raynas.data.labels import LABELS
+from raynas.fitness import FITNESSES
 from raynas.members import Family, Row
+from raynas.search import SEARCHERS
 from raynas.supernet.architecture_gradients import GRADIENTS, GradientRule
 from raynas.supernet.gates import RouteRule
 from raynas.supernet.routes import GATES, SAMPLINGS
@@ -67,7 +69,14 @@ class Algorithm:
         return words
 
 
-PARTS: dict[str, Family[Any]] = {"sampling": SAMPLINGS, "labels": LABELS, "gates": GATES, "gradient": GRADIENTS}
+PARTS: dict[str, Family[Any]] = {
+    "sampling": SAMPLINGS,
+    "labels": LABELS,
+    "search": SEARCHERS,
+    "fitness": FITNESSES,
+    "gates": GATES,
+    "gradient": GRADIENTS,
+}
 """The family that each entry of an algorithm names a row of."""
 
 ALGORITHMS = Family("algorithm", Algorithm, "raynas.algorithms")

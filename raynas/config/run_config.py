@@ -13,9 +13,10 @@ from raynas.config.data_section import DataSection
 from raynas.config.explain import explain
 from raynas.config.locations import checked_url, is_url, staging, within
 from raynas.config.named import named
+from raynas.config.nested import flatten
 from raynas.config.search_section import BenchmarkSection, LatencySection, SearchSection
 from raynas.config.train_section import AlphasSection, TrainSection
-from raynas.members import Need
+from raynas.members import Need, is_own
 from raynas.messages import echo
 from raynas.options import Execution, Location, Options, OptionsType, Processes, Seed, marked_keys
 from raynas.supernet.routes import GATES, SAMPLINGS
@@ -185,6 +186,25 @@ def _filled(section: OptionsType, entries: Mapping[str, object], *keys: str, **o
 
 def _absolute(location: str) -> str:
     return location if is_url(location) else str(Path(location).absolute())
+
+
+NAMING_KEYS = (
+    *("algorithm", "space.name", "data.name", "data.labels", "train.sampling", "alphas.gates", "alphas.gradient"),
+    *("search.name", "search.fitness"),
+)
+"""Keys that can name a member of the user's own by its dotted path. Parsing a configuration imports its module."""
+
+
+def own_members(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the keys of plain values that name members of the user's own, each with its value."""
+    flat = flatten(values)
+    found: dict[str, Any] = {}
+    for key in NAMING_KEYS:
+        names = flat.get(key)
+        listed = names if isinstance(names, list) else [names]
+        if any(isinstance(name, str) and is_own(name) for name in listed):
+            found[key] = names
+    return found
 
 
 EXECUTION_KEYS = frozenset(key for key, _ in marked_keys(RunConfig))

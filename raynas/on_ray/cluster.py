@@ -17,8 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from raynas.config.run_config import RunConfig
-from raynas.members import is_own
+from raynas.config.run_config import RunConfig, own_members
 from raynas.on_ray.nodes import Needs, times
 from raynas.own_modules import IMPORT_PATH, extend_search_path
 from raynas.storage.temporary_folder import temporary_folder
@@ -153,9 +152,7 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
 
 def names_own_modules(config: RunConfig) -> bool:
     """Returns whether a configuration names a member of the user's own by its dotted path, which workers import."""
-    search = config.search
-    names = (config.algorithm, config.space.name, config.data.name, search.name or "", *search.fitnesses)
-    return any(is_own(name) for name in names)
+    return bool(own_members(config.model_dump()))
 
 
 def _search_path_of_workers(config: RunConfig, local: bool) -> dict[str, Any]:
@@ -178,7 +175,8 @@ def _search_path_of_workers(config: RunConfig, local: bool) -> dict[str, Any]:
     if not config.address.startswith("ray://"):  # whose server could not unpickle it
         options["job_config"] = InstalledOnly(_py_driver_sys_path=[] if installed else [str(home)])
     job = os.environ.get("RAY_JOB_CONFIG_JSON_ENV_VAR", "")
-    if names_own_modules(config) and not local and "working_dir" not in job and IMPORT_PATH not in job:
+    named = IMPORT_PATH in os.environ  # by the configuration, or by the sweep that its trials are of
+    if named and not local and "working_dir" not in job and IMPORT_PATH not in job:
         options["runtime_env"] = {"env_vars": {IMPORT_PATH: os.environ[IMPORT_PATH]}}
     return options
 

@@ -26,6 +26,7 @@ All of it is JSON, JSON lines, safetensors, text or events: raynas is not needed
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -40,8 +41,8 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from raynas import __version__
-from raynas.config.nested import flatten
-from raynas.config.run_config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, parse_config
+from raynas.config.nested import flatten, set_key
+from raynas.config.run_config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, own_members, parse_config
 from raynas.messages import echo, shortened
 from raynas.records.record import Line, Record, text_of
 from raynas.records.run_record import RunRecord
@@ -160,6 +161,12 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
     """
     remedy = "put it back, or give this run another name"
     stored_config = RunRecord.read(file, remedy).config
+    foreign = _foreign_members(stored_config, config)
+    compared = [key for key in foreign if key.partition(".")[0] not in ignore]
+    if compared:
+        wanted = flatten(config.model_dump())
+        return ", ".join(f"{key} {echo(foreign[key])} there, {echo(wanted.get(key))} here" for key in compared[:3])
+    stored_config = _without_foreign_members(stored_config, config)
     try:
         there = parse_config(stored_config)  # keys that are newer than the run have their defaults
     except ValueError as error:
@@ -172,9 +179,28 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
     return f"{changes} and {len(different) - 3} more" if len(different) > 3 else changes
 
 
+def _foreign_members(stored: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
+    """Returns the members of a user's own that a stored configuration names and the one at hand does not, by key.
+
+    A folder that somebody else wrote may name any module: what only it names is compared as text, and not imported.
+    """
+    here = own_members(config.model_dump())
+    return {key: names for key, names in own_members(stored).items() if names != here.get(key)}
+
+
+def _without_foreign_members(stored: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
+    """Returns a stored configuration with the names at hand in the place of members that only it names."""
+    values = copy.deepcopy(dict(stored))
+    wanted = flatten(config.model_dump())
+    for key in _foreign_members(stored, config):
+        set_key(values, key, wanted.get(key), key)
+    return values
+
+
 def rounding_change(config: RunConfig) -> str | None:
     """Returns, in one line, which keys make a resumed run differ from its beginning by rounding; None if none does."""
-    stored = parse_config(RunRecord.read(config.folder / "config.json").config)
+    stored_config = RunRecord.read(config.folder / "config.json").config
+    stored = parse_config(_without_foreign_members(stored_config, config))
     differing = {}
     for key in sorted(ROUNDING_KEYS):
         there, here = flatten(stored.model_dump())[key], flatten(config.model_dump())[key]

@@ -19,8 +19,13 @@ def test_every_row_names_parts_that_exist(name):
     assert row.name == name
     for entry, family in PARTS.items():
         assert getattr(row, entry) in (*family.names(), *([None] if entry == "gates" else []))
-    assert row.search in SEARCHERS.names()
-    assert row.fitness in FITNESSES.names()
+
+
+def test_an_entry_can_be_the_row_itself_and_is_then_named():
+    words = ALGORITHMS.row("gdas")
+    rows = replace(words, **{entry: family.row(getattr(words, entry)) for entry, family in PARTS.items()})
+    assert (rows.search, rows.fitness) == (SEARCHERS.row("derive"), FITNESSES.row("one_shot_accuracy"))
+    assert rows.in_words() == words.in_words() == vars(words)
 
 
 def test_rlnas_trains_uniform_paths_on_random_labels_and_evolves_by_the_angle():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import torch
 from raynas.cli import main
 from raynas.config.reading import load_config
 from raynas.spaces.nasbench201 import NasBench201
+from raynas.storage.run_folder import open_run, rounding_change
 from raynas.supernet.gates import Turn
 from raynas.supernet.routes import GATES, SAMPLINGS, Routing
 from tests.drill.conftest import Added
@@ -103,3 +105,24 @@ def test_inside_the_package_it_is_one_file_too(tmp_path: Path, inside: Callable[
     assert "concrete" in SAMPLINGS.names() and "concrete" in GATES.names()
     config = load_config(small_run(tmp_path, alphas={"gates": "concrete"}, train={"sampling": "concrete"}))
     assert (config.train.sampling, config.alphas.gates) == ("concrete", "concrete")
+
+
+def test_a_module_that_only_a_folder_names_is_compared_and_not_imported(tmp_path: Path, beside: Added) -> None:
+    path = beside("own_gates")
+    config = load_config(small_run(tmp_path, algorithm=f"{path}SNAS", **SMALL))
+    open_run(config)
+    file = tmp_path / "runs/small/config.json"
+    (tmp_path / "strange.py").write_text("raise SystemExit('executed')\n")
+    stored = json.loads(file.read_text())
+    for section, key in (("alphas", "gates"), ("data", "labels")):
+        changed = json.loads(json.dumps(stored))
+        changed["config"][section][key] = "strange.ROW"
+        file.write_text(json.dumps(changed))
+        with pytest.raises(ValueError, match=rf"another configuration \({section}.{key} 'strange.ROW' there, '") as no:
+            open_run(config)
+        assert "executed" not in str(no.value) and "strange" not in sys.modules
+    stored["config"]["search"]["fitness"] = "strange.ROW"
+    file.write_text(json.dumps(stored))
+    open_run(config, ignore=("search",))
+    assert rounding_change(config) is None
+    assert "strange" not in sys.modules
