@@ -100,7 +100,8 @@ def rank_statistics(
     for _ in range(bootstrap):
         drawn = rng.integers(len(fitness), size=len(fitness))
         resampled.append(_tau_and_rho(fitness[drawn], truth[drawn]))
-    tau_interval, rho_interval = (_interval([pair[which] for pair in resampled], confidence) for which in (0, 1))
+    tau_interval = _interval([tau for tau, _ in resampled], confidence)
+    rho_interval = _interval([rho for _, rho in resampled], confidence)
     best_first = np.argsort(-fitness, kind="stable")
     tops = {str(k): truth[best_first[:k]] for k in TOP if k <= len(truth)}
     strata = None if sizes is None else _strata(np.asarray(sizes))

@@ -15,7 +15,6 @@ from raynas.search_space import AdditiveTable, Architecture, SearchSpace
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from raynas.fitness.benchmark_table import BenchmarkTable
 
 FITNESS = "fitness"
 """The quantity that architectures are ranked by."""
@@ -65,8 +64,8 @@ class FitnessContext(Protocol):
         """What architectures cost."""
 
     @property
-    def benchmark(self) -> BenchmarkTable:
-        """The benchmark that the run file names."""
+    def benchmark(self) -> Fitness:
+        """The benchmark that the run file names: its accuracies as a fitness."""
 
     def initial_weights(self, base_seed: int) -> Mapping[str, Tensor]:
         """Returns the weights of a supernet before its training, by name."""

@@ -26,11 +26,8 @@ import json
 import math
 import os
 import shutil
-import statistics
 import time
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,10 +36,15 @@ from rich.console import Console
 from raynas.config.locations import within
 from raynas.config.nested import flatten
 from raynas.config.run_config import EXECUTION_KEYS
-from raynas.config.sweeps import Point, Sweep, Trial
+from raynas.config.sweeps import Sweep
 from raynas.on_ray.cluster import Cluster
-from raynas.on_ray.nodes import Needs, missing
+from raynas.on_ray.nodes import missing
+from raynas.on_ray.sampled_points import optuna_search
 from raynas.on_ray.stopping import Stopped, make_board, save_and_stop, stopped_by
+from raynas.on_ray.sweep_plan import Plan, plans
+from raynas.on_ray.sweep_progress import SweepProgress
+from raynas.on_ray.sweep_results import summary
+from raynas.on_ray.sweep_states import STATES, state_file, states_of
 from raynas.on_ray.trainer import SAVE_SECONDS
 from raynas.on_ray.trial import (
     SUPERNETS,
@@ -66,7 +68,7 @@ from raynas.storage.run_folder import is_new, write_record
 if TYPE_CHECKING:
     from raynas.on_ray.admission import Candidate
 
-RESULTS, STATES = "results.json", "states"
+RESULTS = "results.json"
 
 OWN = (SWEEP, STATES, RESULTS, "results.csv", "results.md", "report")
 """What the process that leads a sweep works on; the rest is its runs'."""
@@ -74,42 +76,11 @@ OWN = (SWEEP, STATES, RESULTS, "results.csv", "results.md", "report")
 OF_REPORT = ("config.json", "supernet")
 """What the report of a sweep is of, beside its results: in the folder of a trial, how its supernets were trained."""
 
-ENDED = ("done", "stopped")
-
 LEADER_MEMORY = 64 * 2**20
 """Bytes that Tune counts for a trial that leads workers. It must count something, and the workers may take all CPUs."""
 
 PENDING = 16
 """Trials that may wait for Tune to place them at a time: demand that an autoscaler sees."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Trials for Tune to carry out at once.
-
-    Attributes:
-        sweep: The sweep.
-        points: Point and seed by name, of trials that are known beforehand, in the order to start them.
-        drawn: How many to draw as it goes, and none of `points`.
-        told: Points that were drawn before, and what came of them.
-        shared: Which trainings are carried out once for several trials.
-        needs: The most that one of the trials takes.
-    """
-
-    sweep: Sweep
-    points: dict[str, tuple[Point, int | None]]
-    drawn: int
-    told: list[tuple[Point, float]]
-    shared: frozenset[str]
-    needs: Needs
-
-    def trial(self, chosen: Mapping[str, Any]) -> Trial:
-        """Returns the trial that Tune has chosen: by name, or a point that was drawn, of choices by their positions."""
-        if self.points:
-            return self.sweep.trial(*self.points[chosen["trial"]])
-        axes = self.sweep.drawn
-        drawn = {key: value if (of := axes[key].choice) is None else of[value] for key, value in chosen.items()}
-        return self.sweep.trial(drawn, None)
 
 
 def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
@@ -128,7 +99,7 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
         # Ray frees the workers of a trial that was stopped or lost only where it has a dashboard.
         leads = any(not is_alone(trial.config) for trial in sweep.examples())
         with Cluster(sweep.base, dashboard=leads) as cluster, Progress(console, "starting") as progress:
-            for plan in _plans(sweep, folder):
+            for plan in plans(sweep, folder):
                 _carry_out(plan, mirror, cluster, progress)
         results = _write_results(sweep, folder)
         runs = [trial["folder"] for trial in results["trials"]]
@@ -164,73 +135,6 @@ def _open(sweep: Sweep) -> Path:
     return folder
 
 
-# --- What is left to do -----------------------------------------------------------------------------------------------
-
-
-def _plans(sweep: Sweep, folder: Path) -> Iterator[Plan]:
-    """Yields what is left of a sweep, as its folder says at that time."""
-    if sweep.settings.searcher == "random":
-        trials = sweep.trials()
-        ended = {state["name"] for state in _states(folder) if state["status"] in ENDED}
-        left = [trial for trial in trials if trial.name not in ended]
-        if left:  # asha compares with those that have ended: they run through what they did before
-            yield _plan(sweep, trials if sweep.settings.scheduler == "asha" else left, shared_trainings(sweep, trials))
-        return
-    examples = sweep.examples()
-    names = {training_name(trial.config, sweep.base) for trial in examples}
-    shared = {name for name in names if name is not None} if len(names) == 1 else set()
-    begun = [state for state in _states(folder) if state["status"] not in ENDED]
-    if begun:
-        yield _plan(sweep, [sweep.trial(state["point"], None) for state in begun], shared)
-    states, metric = _states(folder), sweep.settings.metric
-    if len(states) < sweep.settings.samples:
-        told = [(state["point"], state["metrics"][metric]) for state in states if metric in state["metrics"]]
-        drawn = sweep.settings.samples - len(states)
-        yield replace(_plan(sweep, examples, shared), points={}, drawn=drawn, told=told)
-
-
-def _plan(sweep: Sweep, trials: Sequence[Trial], shared: set[str]) -> Plan:
-    return Plan(
-        sweep,
-        {trial.name: (trial.point, trial.seed) for trial in trials},
-        drawn=0,
-        told=[],
-        shared=frozenset(shared),
-        needs=_largest([trial_needs(trial.config) for trial in trials]),
-    )
-
-
-def shared_trainings(sweep: Sweep, trials: Sequence[Trial]) -> set[str]:
-    """Returns the names of the trainings that more than one trial wants."""
-    counts = Counter(training_name(trial.config, sweep.base) for trial in trials)
-    return {name for name, count in counts.items() if name is not None and count > 1}
-
-
-def _largest(several: Sequence[Needs]) -> Needs:
-    """Returns the most that any of them takes of each kind."""
-    kinds = sorted({kind for needs in several for kind in needs.resources})
-    return replace(several[0], resources={k: max(needs.resources.get(k, 0.0) for needs in several) for k in kinds})
-
-
-def _states(folder: Path) -> list[dict[str, Any]]:
-    """Returns what all trials that have begun say of themselves, the earliest first.
-
-    Raises:
-        ValueError: If a file is damaged, or speaks of another trial than its own.
-    """
-    states = []
-    for file in (folder / STATES).glob("*.json"):
-        state = TrialState.read(file)
-        if state.name != file.stem:
-            raise ValueError(f"{file}: expected the state of the trial {file.stem}; remove it to run that trial again")
-        states.append(dict(state))
-    return sorted(states, key=lambda state: (state["begun"], state["name"]))
-
-
-def _state_file(folder: Path, name: str) -> Path:
-    return folder / STATES / f"{name}.json"
-
-
 # --- Tune -------------------------------------------------------------------------------------------------------------
 
 
@@ -251,7 +155,12 @@ def _wait_for_tune(plan: Plan, mirror: Mirror, progress: Progress, signal: signa
 
     board = make_board()
     task = ray.remote(num_cpus=0, max_retries=0)(run_tuner).remote(plan, board)
-    shown = _Shown(plan.sweep, mirror, progress)
+
+    def write() -> None:
+        _write_results(plan.sweep, mirror.folder)
+        mirror.push(RESULTS, every=10)
+
+    shown = SweepProgress(plan.sweep, mirror, progress, write)
     spoke = time.monotonic()
     while not ray.wait([task], timeout=0.5)[0]:
         if signal.number is not None:
@@ -273,25 +182,25 @@ def _wait_for_tune(plan: Plan, mirror: Mirror, progress: Progress, signal: signa
         shutil.rmtree(mirror.folder / RAY, ignore_errors=True)
         mirror.remove(RAY)
     mirror.pull(STATES)
-    _end_states(mirror.folder, lost)
+    _endstates_of(mirror.folder, lost)
     mirror.push(STATES)
     shown.refresh()
 
 
-def _end_states(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
+def _endstates_of(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
     """Writes down of trials that did not say how they ended: they were given up, or Tune has stopped them.
 
     Args:
         folder: The sweep's folder.
         lost: The states of those that were given up, as `run_tuner` returns them.
     """
-    states = {state["name"]: state for state in _states(folder)}
+    states = {state["name"]: state for state in states_of(folder)}
     given_up = {state["name"]: state for state in lost}
     for name, state in {**given_up, **states}.items():
         if state["status"] == "running":
             reason = given_up[name]["error"] if name in given_up else None
             ended = {"status": "stopped" if reason is None else "failed", "error": reason}
-            write_record(_state_file(folder, name), TrialState(**{**state, **ended}))
+            write_record(state_file(folder, name), TrialState(**{**state, **ended}))
 
 
 def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
@@ -320,7 +229,7 @@ def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
             search_alg=Admission(
                 functools.partial(_candidate, plan),
                 listed=[{"trial": name} for name in plan.points],
-                drawing=_optuna(plan) if plan.drawn else None,
+                drawing=optuna_search(plan) if plan.drawn else None,
             ),
             num_samples=plan.drawn or len(plan.points),
             max_concurrent_trials=settings.concurrent,
@@ -379,57 +288,6 @@ def _asha(sweep: Sweep) -> Any:
     )
 
 
-def _optuna(plan: Plan) -> Any:
-    """Returns Optuna's searcher, told of what was drawn before.
-
-    Raises:
-        ValueError: If Optuna is not installed.
-    """
-    try:
-        import optuna
-    except ImportError as error:
-        raise ValueError("sweep.searcher: optuna is not installed; pip install 'raynas[optuna]'") from error
-    from ray.tune.search.optuna import OptunaSearch
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space: dict[str, Any] = {}
-    for key, axis in plan.sweep.drawn.items():
-        if axis.choice is not None:
-            # By position: optuna takes neither lists nor mappings.
-            space[key] = optuna.distributions.CategoricalDistribution(range(len(axis.choice)))
-        else:
-            least, greatest = axis.values
-            space[key] = optuna.distributions.FloatDistribution(least, greatest, log=axis.loguniform is not None)
-    told = [(encoded, value) for point, value in plan.told if (encoded := _encoded(plan.sweep, point)) is not None]
-    return OptunaSearch(
-        space,
-        metric=plan.sweep.settings.metric,
-        mode=plan.sweep.settings.better,
-        seed=plan.sweep.base.seed + len(plan.told),  # else it would draw again what it drew before
-        points_to_evaluate=[point for point, _ in told] or None,
-        evaluated_rewards=[value for _, value in told] or None,
-    )
-
-
-def _encoded(sweep: Sweep, point: Point) -> Point | None:
-    """Returns a point as Optuna is told of it, choices by their positions; None if the axes no longer hold it."""
-    encoded: Point = {}
-    for key, axis in sweep.drawn.items():
-        if key not in point:
-            return None
-        if axis.choice is not None:
-            written = [json.dumps(value, sort_keys=True) for value in axis.choice]
-            value = json.dumps(point[key], sort_keys=True)
-            if value not in written:
-                return None
-            encoded[key] = written.index(value)
-        elif isinstance(point[key], float) and axis.values[0] <= point[key] <= axis.values[1]:
-            encoded[key] = point[key]
-        else:
-            return None
-    return encoded
-
-
 def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
     """Carries out one trial, keeps how it went, and tells Tune of its epochs and its end; what Tune starts.
 
@@ -442,7 +300,7 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
 
     trial, sweep = plan.trial(chosen), plan.sweep
     with mirror_at(sweep.base.location, f"trial-{trial.name}", wait=60) as mirror:
-        file = _state_file(mirror.folder, trial.name)
+        file = state_file(mirror.folder, trial.name)
         mirror.pull(file)
         begun = TrialState.read(file).begun if file.exists() else time.time()
         state: dict[str, Any] = {"name": trial.name, "point": trial.point, "seed": trial.seed, "begun": begun}
@@ -488,123 +346,10 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
     tune.report({sweep.settings.metric: math.nan, **metrics, "epoch": feed.epochs})
 
 
-# --- What came of it --------------------------------------------------------------------------------------------------
-
-
-class _Shown:
-    """Says how far a sweep is: a bar of its trials, and a line for each that ends or waits for another process."""
-
-    def __init__(self, sweep: Sweep, mirror: Mirror, progress: Progress) -> None:
-        """Takes the sweep, its files, and where to show it; what has ended before is not said again."""
-        self._sweep, self._mirror, self._progress = sweep, mirror, progress
-        self._number = sweep.number
-        self._said = {state["name"] for state in _states(mirror.folder) if state["status"] in ENDED}
-        self._waits: set[tuple[str, str]] = set()
-
-    def refresh(self) -> None:
-        """Says what is new, and brings the results up to date with it."""
-        states = _states(self._mirror.folder)
-        self._say_waits(states)
-        ended = [state for state in states if state["status"] != "running"]
-        new = [state for state in ended if state["name"] not in self._said]
-        for state in new:
-            self._said.add(state["name"])
-            self._progress.note(f"{len(self._said)}/{self._number}  {state['name']}: {self._told(state)}")
-        if new:
-            _write_results(self._sweep, self._mirror.folder)
-            self._mirror.push(RESULTS, every=10)
-        metric, values = self._sweep.settings.metric, _values(states, self._sweep.settings.metric)
-        best = f"  best {metric} {_extreme(values, self._sweep):.5g}" if values else ""
-        running = [state for state in states if state["status"] == "running"]
-        epochs = f"  at epochs {', '.join(str(state['epochs']) for state in running[:8])}" if running else ""
-        self._progress.show("sweep", len(ended), self._number, f"{len(running)} running{epochs}{best}")
-
-    def _say_waits(self, states: Sequence[Mapping[str, Any]]) -> None:
-        """Says, once each, whom running trials wait for."""
-        for state in states:
-            wait = (state["name"], str(state["waits"]))
-            if state["status"] == "running" and state["waits"] is not None and wait not in self._waits:
-                self._waits.add(wait)
-                self._progress.note(f"{state['name']}: {state['waits']}")
-
-    def _told(self, state: Mapping[str, Any]) -> str:
-        """Returns how a trial ended, in a line."""
-        metric = self._sweep.settings.metric
-        if state["status"] == "failed":
-            return f"failed: {state['error']}"
-        if state["status"] == "stopped":
-            return f"stopped after {state['epochs']} epochs"
-        known = f"{state['metrics'][metric]:.5g}" if metric in state["metrics"] else "unknown"
-        return f"{metric} {known}  {state['seconds']:.0f} s"
-
-
-def _values(states: Sequence[Mapping[str, Any]], metric: str) -> list[float]:
-    return [state["metrics"][metric] for state in states if state["status"] == "done" and metric in state["metrics"]]
-
-
-def _extreme(values: Sequence[float], sweep: Sweep) -> float:
-    return max(values) if sweep.settings.better == "max" else min(values)
+# --- Results ---------------------------------------------------------------------------------------------------------
 
 
 def _write_results(sweep: Sweep, folder: Path) -> dict[str, Any]:
-    results = summary(sweep, _states(folder))
+    results = summary(sweep, states_of(folder))
     write_record(folder / RESULTS, ResultsRecord.checked(results, f"{folder / RESULTS}"))
     return results
-
-
-def summary(sweep: Sweep, states: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns the results of a sweep: its trials, and each setting over its seeds.
-
-    A setting's figures are means, and deviations of a sample (n - 1), over its trials that are done.
-
-    Args:
-        sweep: The sweep.
-        states: What its trials say of themselves.
-    """
-    by_name = {state["name"]: state for state in states}
-    waiting: dict[str, Any] = {"status": "waiting", "error": None, "epochs": 0, "seconds": 0.0, "metrics": {}}
-    known = [{"name": trial.name, "point": trial.point, "seed": trial.seed} for trial in sweep.trials()]
-    about = known or [{key: state[key] for key in ("name", "point", "seed")} for state in states]
-    trials = [
-        {**one, "folder": f"trials/{one['name']}"}
-        | {key: by_name.get(one["name"], waiting)[key] for key in ("status", "error", "epochs", "seconds", "metrics")}
-        for one in about
-    ]
-    settings = sweep.settings
-    by_point: dict[str, list[dict[str, Any]]] = {}
-    for trial in trials:
-        by_point.setdefault(json.dumps(trial["point"]), []).append(trial)
-    return {
-        "name": sweep.base.name,
-        "metric": settings.metric,
-        "mode": settings.better,
-        "also": settings.also,
-        "quantities": {
-            name: {"title": row.title, "unit": row.unit, "decimals": row.decimals}
-            for name, row in settings.metrics.items()
-        },
-        "source": settings.source,
-        "quick": sweep.quick,
-        "axes": [{"name": key, "kind": axis.kind, "values": axis.values} for key, axis in settings.keys.items()],
-        "trials": trials,
-        "rows": [_row(sweep, several) for several in by_point.values()],
-    }
-
-
-def _row(sweep: Sweep, trials: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Returns what one setting came to."""
-    done = [trial for trial in trials if trial["status"] == "done"]
-    names = dict.fromkeys(name for trial in done for name in trial["metrics"])
-    metrics = {}
-    for name in names:
-        values = [trial["metrics"][name] for trial in done if name in trial["metrics"]]
-        deviation = statistics.stdev(values) if len(values) > 1 else None
-        metrics[name] = {"mean": statistics.fmean(values), "deviation": deviation, "values": values}
-    point = trials[0]["point"]
-    return {
-        "point": point,
-        "seeds": len(done),
-        "of": len(trials),
-        "metrics": metrics,
-        "published": sweep.published(point),
-    }

@@ -8,6 +8,7 @@ import errno
 import functools
 import math
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -284,8 +285,8 @@ def _failure(error: TrainingFailedError) -> Failure:
         if isinstance(cause, Busy):  # whoever works there may have ended by the next attempt
             return Failure(str(cause))
     # What a worker meets whose peer is gone: Ray's own checks, or an exchange that breaks off.
-    signs = ("health check failed", "gloo", "NCCL")
-    if any(isinstance(cause, RayActorError) or any(sign in str(cause) for sign in signs) for cause in causes):
+    signs = re.compile("health check failed|gloo|NCCL")
+    if any(isinstance(cause, RayActorError) or signs.search(str(cause)) for cause in causes):
         return Failure("a training worker was lost")
     line = (str(causes[0]).strip() or type(causes[0]).__name__).splitlines()[0]
     return Failure(f"a training worker failed: {line}")

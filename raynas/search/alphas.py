@@ -141,7 +141,7 @@ class AlphaSampling:
         self.options = options
         self.seed = check_whole("seed", seed, 0)
         self.limits = limits
-        self._sums = [[np.cumsum(row) for row in probabilities] for probabilities in trained]
+        self._sums = [list(map(np.cumsum, probabilities)) for probabilities in trained]
         self._turns = Turns()
         self._proposed: set[Architecture] = set()
 

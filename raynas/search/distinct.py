@@ -97,10 +97,10 @@ def bring_in(
         rng: Source of all randomness.
         excluded: Names of candidates that are not drawn, where a choice has others.
     """
-    allowed = [
-        [k for k, name in enumerate(choice.candidates) if name not in excluded] or list(range(len(choice.candidates)))
-        for choice in space.choices
-    ]
+    allowed = []
+    for choice in space.choices:
+        kept = [number for number, name in enumerate(choice.candidates) if name not in excluded]
+        allowed.append(kept or list(range(len(choice.candidates))))
     now = list(architectures)
     excess = limits.excess(as_array(now))
     for turn in range(SWEEPS * len(allowed)):

@@ -150,7 +150,11 @@ def _maximised(points: np.ndarray) -> np.ndarray:
 
 def trade_offs(searcher: Pareto, lines: Sequence[Line]) -> dict[str, Any]:
     """Returns the objectives, how far the front had advanced after each generation, and the lines on the front."""
-    points = np.array([[line["fitness"], *(line[name] for name in searcher.objectives)] for line in lines])
+    names = ("fitness", *searcher.objectives)
+    rows = []
+    for line in lines:
+        rows.append([line[name] for name in names])
+    points = np.array(rows)
     on_front = np.flatnonzero(front(points)).tolist()
     on_front.sort(key=lambda number: (*points[number, 1:], -points[number, 0]))
     return {

@@ -191,8 +191,9 @@ def epoch_folder(folder: Path, epochs: int, steps: int = 0) -> Path:
 
 def checkpoint_folders(folder: Path) -> list[Path]:
     """Returns the checkpoints of a training, the oldest first: between two epochs, and in the middle of one."""
-    found = folder.iterdir() if folder.exists() else ()
-    names = ((re.fullmatch(r"epoch_(\d{5,})(?:_step_(\d{5,}))?", path.name), path) for path in found)
-    return [
-        path for _, path in sorted((tuple(int(n or 0) for n in name.groups()), path) for name, path in names if name)
-    ]
+    positions: dict[Path, tuple[int, int]] = {}
+    for path in folder.iterdir() if folder.exists() else ():
+        name = re.fullmatch(r"epoch_(\d{5,})(?:_step_(\d{5,}))?", path.name)
+        if name is not None:
+            positions[path] = (int(name[1]), int(name[2] or 0))
+    return sorted(positions, key=lambda path: (positions[path], path))

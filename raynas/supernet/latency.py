@@ -31,6 +31,11 @@ WHOLE = 8
 """Whole networks that the constant is measured on."""
 
 
+def _shapes(module: nn.Module) -> tuple[torch.Size, ...]:
+    """Returns the shapes of a module's parameters."""
+    return tuple(parameter.shape for parameter in module.parameters())
+
+
 def latency_table(
     space: SearchSpace,
     resolution: int,
@@ -58,7 +63,7 @@ def latency_table(
     with _measuring(threads) as folding:
         images = _random((batch_size, 3, resolution, resolution), device)
         calls = traced_calls(space, _ready(union_of(space, num_classes), device, folding), images)
-        keys = [(repr(c.module), tuple(tuple(p.shape) for p in c.module.parameters()), c.shape) for c in calls]
+        keys = [(repr(call.module), _shapes(call.module), call.shape) for call in calls]
         alike = dict(zip(keys, calls, strict=True))  # timed once: cells of a kind hold the same many times over
         runs = {key: _run(call.module, call.shape, device) for key, call in alike.items()}
         rng = np.random.default_rng(0)

@@ -22,7 +22,11 @@ from rich.console import Console
 from raynas.config.reading import load_config
 from raynas.config.sweeps import Sweep, load_sweep
 from raynas.on_ray import sweep as sweeping
-from raynas.on_ray.sweep import shared_trainings, summary
+from raynas.on_ray.sampled_points import encoded_point
+from raynas.on_ray.sweep_plan import Plan, shared_trainings
+from raynas.on_ray.sweep_progress import SweepProgress
+from raynas.on_ray.sweep_results import summary
+from raynas.on_ray.sweep_states import states_of
 from raynas.on_ray.trial import (
     ROOM,
     TRAINED,
@@ -86,7 +90,7 @@ def test_a_sweep_says_whom_a_trial_waits_for(tmp_path: Path, monkeypatch: pytest
         with owning(FolderRegister(trial.config.folder)):
             began.set()
             with Progress(Console(file=out, width=200), "sweep") as progress:
-                shown = sweeping._Shown(sweep, Mirror(sweep.folder), progress)
+                shown = SweepProgress(sweep, Mirror(sweep.folder), progress, lambda: None)
                 deadline = time.monotonic() + 60
                 while "waiting" not in out.getvalue() and time.monotonic() < deadline:
                     shown.refresh()
@@ -365,8 +369,8 @@ def test_optuna_is_told_of_the_points_that_the_axes_still_hold_and_of_choices_by
         {"alphas.temperature": [5.0, 0.1]},
     ]
     encoded = {"alphas.temperature": 1, "train.learning_rate": 0.5}
-    assert [sweeping._encoded(sweep, point) for point in points] == [encoded, None, None, None]
-    plan = sweeping.Plan(sweep, {}, 1, [], frozenset(), trial_needs(sweep.base))
+    assert [encoded_point(sweep, point) for point in points] == [encoded, None, None, None]
+    plan = Plan(sweep, {}, 1, [], frozenset(), trial_needs(sweep.base))
     assert plan.trial(encoded).point == points[0]
 
 
@@ -375,7 +379,7 @@ def test_a_trial_that_left_no_word_is_stopped_or_given_up_with_the_reason(tmp_pa
         write_json(tmp_path / f"states/{name}.json", state(name, {"x": name}, None, "running", train_loss=2.0))
     lost = [{**state(name, {"x": name}, None, "running"), "error": "given up after OSError"} for name in ("b", "c")]
     sweeping._end_states(tmp_path, lost)
-    found = {one["name"]: (one["status"], one["error"], one["metrics"]) for one in sweeping._states(tmp_path)}
+    found = {one["name"]: (one["status"], one["error"], one["metrics"]) for one in states_of(tmp_path)}
     assert found == {
         "a": ("stopped", None, {"train_loss": 2.0}),
         "b": ("failed", "given up after OSError", {"train_loss": 2.0}),

@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from raynas.cli import main
-from raynas.on_ray.sweep import _states
+from raynas.on_ray.sweep_states import states_of
 from raynas.records.cells import csv_cell, markdown_text
 from raynas.report.page import write_comparison, write_report
 from raynas.report.run_files import read_run
@@ -191,7 +191,7 @@ def test_the_state_of_a_trial_speaks_of_its_own_trial(tmp_path: Path) -> None:
     (tmp_path / "states").mkdir()
     (tmp_path / "states/a.json").write_text(json.dumps({"name": "../../evil", "begun": 0}))
     with pytest.raises(ValueError, match="expected the state of the trial a"):
-        _states(tmp_path)
+        states_of(tmp_path)
 
 
 @pytest.mark.parametrize("parts", [["../../x"], ["weights", "/etc/x"], ["other"]])
