@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard, cast
 
 import numpy as np
 
+from raynas.errors import InputError
 from raynas.search_space import Architecture, Choice, SearchSpace, Terms, WeightVector
 
 if TYPE_CHECKING:
@@ -63,10 +64,10 @@ def weight_vector_of(space: SearchSpace, definition: str) -> WeightVector:
     """Returns the weight vector of a space under a definition of the angle: ``paper`` or ``official``.
 
     Raises:
-        ValueError: If the space states none, or does not know the definition.
+        InputError: If the space states none, or does not know the definition.
     """
     if not has_weight_vector(space):
-        raise ValueError(f"{type(space).__name__} states no weight vector: override `weight_vector` to rank by angle")
+        raise InputError(f"{type(space).__name__} states no weight vector: override `weight_vector` to rank by angle")
     return cast(HasWeightVector, space).weight_vector(definition)
 
 
@@ -214,7 +215,7 @@ def derived_space_of(space: SearchSpace, rule: str) -> SearchSpace:
     """Returns the space of the architectures that `derive` returns under a rule: by default, the space itself.
 
     Raises:
-        ValueError: If the space does not have the rule.
+        InputError: If the space does not have the rule.
     """
     if _has_derivation(space):
         return space.derived_space(rule)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from raynas.arguments import JOB_VERBS, parse_arguments
+from raynas.errors import InputError, RunError
 from raynas.output import failure_line, patient_output
 from raynas.report.text_tables import aligned_lines, profile_lines, ranking_lines, result_lines
 from raynas.stages import signals
@@ -106,7 +107,7 @@ def _run_config(options: argparse.Namespace) -> RunConfig:
     """Returns the resolved configuration of a run file that is to be carried out.
 
     Raises:
-        ValueError: If it is not as it should be, or the file is a sweep.
+        InputError: If it is not as it should be, or the file is a sweep.
     """
     with signals.imports():
         from raynas.config.reading import read_run_file
@@ -114,7 +115,7 @@ def _run_config(options: argparse.Namespace) -> RunConfig:
 
     values, sweep = read_run_file(options.file, options.overrides, options.quick)
     if sweep is not None:
-        raise ValueError(f"sweep: {options.file} is a sweep; give `raynas sweep` with it, or take that section out")
+        raise InputError(f"sweep: {options.file} is a sweep; give `raynas sweep` with it, or take that section out")
     config = options.config = parse_config(values)
     _check_job(config)
     return config
@@ -197,12 +198,12 @@ def _check_job(config: RunConfig) -> None:
     """Checks that what a job of a Ray cluster leaves does not lie in the folder that the cluster removes.
 
     Raises:
-        ValueError: If `storage_path` is relative in a job.
+        InputError: If `storage_path` is relative in a job.
     """
     if "RAY_JOB_CONFIG_JSON_ENV_VAR" not in os.environ:  # which Ray sets for the command of a job
         return
     if "://" not in config.storage_path and not config.storage_path.startswith(("/", "~")):
-        raise ValueError(
+        raise InputError(
             f"storage_path: {config.storage_path!r} lies in {os.getcwd()}, the job's own folder, which is lost with "
             "the cluster; give --set storage_path=/FOLDER that all machines see"
         )
@@ -224,7 +225,7 @@ def _sweep(options: argparse.Namespace) -> int:
     print(f"report: {sweep.folder / 'report/index.html'}")
     print(f"sweep folder: {sweep.base.location}")
     if failed:
-        raise RuntimeError(
+        raise RunError(
             f"{len(failed)} of {len(results['trials'])} trials failed; the first, {failed[0]['name']}: "
             f"{failed[0]['error']}; give the same command again to try them again"
         )
@@ -266,7 +267,7 @@ def _location(run: str) -> tuple[str, list[str]]:
     """Returns the folder or URL of a run that is named by it or by its run file, and what the run file reuses.
 
     Raises:
-        ValueError: If there is nothing of that name, or it is a file and no run file.
+        InputError: If there is nothing of that name, or it is a file and no run file.
     """
     from pathlib import Path
 
@@ -278,7 +279,7 @@ def _location(run: str) -> tuple[str, list[str]]:
     if is_url(run) or Path(run).is_dir():
         return run, []
     if not Path(run).exists():
-        raise ValueError(
+        raise InputError(
             f"{shortened(run, 300)}: there is neither a folder nor a file of that name; give the folder that `raynas "
             "run` named at its end, or the run file"
         )
@@ -356,7 +357,7 @@ def _jobs(options: argparse.Namespace) -> int:
         print(job, flush=True)
         return jobs.follow(client, job, write) if options.follow else 0
     if options.verb == "jobs" and options.follow and options.job is None:
-        raise ValueError("--follow: give the ID of a job; `raynas jobs` lists them")
+        raise InputError("--follow: give the ID of a job; `raynas jobs` lists them")
     client = jobs.connect(options.address)
     if options.verb == "stop":
         print(f"{options.job}: {jobs.stop(client, options.job)}")

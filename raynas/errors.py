@@ -12,3 +12,7 @@ class InputError(ValueError):
 
 class RunError(RuntimeError):
     """Something failed although the input is right, and the message says what helps; exit status 1."""
+
+
+class StorageError(RunError, ConnectionError):
+    """A place where runs are kept cannot be reached, or keeps changing."""

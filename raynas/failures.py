@@ -1,20 +1,20 @@
 """What went wrong, for people: the exit status and one line, never a traceback unless it is asked for.
 
-A ValueError or RuntimeError that raynas or the user's own code raised on purpose says what to do in its own words. Any
-other exception is a mistake in the code that it came from, whose place the line names.
+An `InputError` or `RunError` says what to do in its own words. Any other exception is a mistake in the code that it
+came from, whose place the line names.
 """
 
 from __future__ import annotations
 
-import dis
 import errno
 import os
 import sysconfig
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from types import CodeType, TracebackType
+from types import CodeType
 
+from raynas.errors import InputError, RunError
 from raynas.messages import printable_text, shortened
 
 INVALID_INPUT, FAILURE = 2, 1
@@ -60,9 +60,10 @@ def outcome(error: BaseException, places: Mapping[str, str]) -> tuple[int, str]:
             f"out of memory ({_first_line(error)}); lower train.batch_size, search.evaluation_batch_size, "
             "data.resolution or the size of the space"
         )
-    code, position, _ = _raised_at(error.__traceback__)
-    if isinstance(error, ValueError | RuntimeError | OSError) and _on_purpose(code, position):
-        return INVALID_INPUT if isinstance(error, ValueError) else FAILURE, str(error)
+    if isinstance(error, InputError):
+        return INVALID_INPUT, str(error)
+    if isinstance(error, RunError):
+        return FAILURE, str(error)
     return FAILURE, _unexpected(error)
 
 
@@ -95,24 +96,6 @@ def _unexpected(error: BaseException) -> str:
 
 def _first_line(error: BaseException) -> str:
     return shortened(next(iter(str(error).strip().splitlines()), ""), 300)
-
-
-def _raised_at(traceback: TracebackType | None) -> tuple[CodeType | None, int, int]:
-    """Returns the code, the position in it and the line where an exception came up."""
-    if traceback is None:
-        return None, 0, 0
-    while traceback.tb_next is not None:
-        traceback = traceback.tb_next
-    return traceback.tb_frame.f_code, traceback.tb_lasti, traceback.tb_lineno
-
-
-def _on_purpose(code: CodeType | None, position: int) -> bool:
-    """Returns whether an exception came up in a ``raise`` statement of raynas' or the user's code.
-
-    Those of numpy, torch or of Python's own functions come up in a library's file, or where one of its functions is
-    called. One that has come from another process has no traceback but of where it is raised again.
-    """
-    return code is None or (not _is_library(code) and dis.opname[code.co_code[position]] == "RAISE_VARARGS")
 
 
 def _is_library(code: CodeType) -> bool:

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from raynas.errors import InputError, RunError
 from raynas.failures import described
 from raynas.messages import echo, shortened
 from raynas.own_modules import extend_search_path
@@ -81,7 +82,7 @@ class Family(Generic[RowType]):
         Importing a dotted path executes its module. It may lie in the folder that raynas was started in.
 
         Raises:
-            ValueError: If there is no such member.
+            InputError: If there is no such member.
         """
         rows = self.rows()
         if name in rows:
@@ -89,15 +90,15 @@ class Family(Generic[RowType]):
         if "." not in name:
             close = difflib.get_close_matches(name, rows, n=1)
             hint = f"did you mean {close[0]}?" if close else "or give the dotted path of your own"
-            raise ValueError(f"{self.key}: expected one of {', '.join(rows)}, got {echo(name)}; {hint}")
+            raise InputError(f"{self.key}: expected one of {', '.join(rows)}, got {echo(name)}; {hint}")
         found = load(name, self.key)
         if not isinstance(found, self.kind):
-            raise ValueError(
+            raise InputError(
                 f"{self.key}: expected {echo(name)} to be a {self.kind.__module__}.{self.kind.__name__}, got "
                 f"{type(found).__name__}; name the row, not what it makes"
             )
         if not self.accepts(found):
-            raise ValueError(f"{self.key}: {echo(name)} does not serve this key; name another row, or extend this one")
+            raise InputError(f"{self.key}: {echo(name)} does not serve this key; name another row, or extend this one")
         return found
 
     def path_of(self, row: RowType, module: str = "") -> str:
@@ -108,17 +109,18 @@ class Family(Generic[RowType]):
             module: The module to look in first, by its dotted name.
 
         Raises:
-            ValueError: If no module that can be imported states the row under a name.
+            InputError: If no module that can be imported states the row under a name.
         """
         if self.rows().get(row.name) is row:
             return row.name
         for path in (module, *sorted(sys.modules)):
-            if path == "__main__":  # which other processes cannot import
+            found = sys.modules.get(path)
+            if found is sys.modules["__main__"]:  # other processes cannot import it, by whatever name it goes here
                 continue
-            for name, value in list(getattr(sys.modules.get(path), "__dict__", {}).items()):
+            for name, value in list(getattr(found, "__dict__", {}).items()):
                 if value is row:
                     return f"{path}.{name}"
-        raise ValueError(
+        raise InputError(
             f"{self.key}: expected a row that a module states under a name, got {echo(row)}; assign it in a module"
         )
 
@@ -136,19 +138,19 @@ def load(path: str, key: str) -> Any:
         key: The key of the run file that names it.
 
     Raises:
-        ValueError: If it cannot be imported.
+        InputError: If it cannot be imported.
     """
     extend_search_path()
     module_name, _, name = path.rpartition(".")
     try:
         return getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
-        raise ValueError(
+        raise InputError(
             f"{key}: cannot import {echo(path)} ({shortened(str(error), 300)}); it must be importable where raynas "
             "runs, for example from the directory it is started in"
         ) from error
     except (Exception, SystemExit) as error:  # of code that is not ours
-        raise ValueError(f"{key}: importing {echo(path)} ends in {described(error)}; correct that module") from error
+        raise InputError(f"{key}: importing {echo(path)} ends in {described(error)}; correct that module") from error
 
 
 @functools.cache
@@ -167,10 +169,10 @@ def by_name(package: str, members: Iterable[NamedType]) -> dict[str, NamedType]:
     """Returns the members of a package by their names, sorted.
 
     Raises:
-        RuntimeError: If two different members have one name.
+        RunError: If two different members have one name.
     """
     found: dict[str, NamedType] = {}
     for member in members:
         if found.setdefault(member.name, member) is not member:
-            raise RuntimeError(f"{package} states two members called {member.name}")
+            raise RunError(f"{package} states two members called {member.name}")
     return dict(sorted(found.items()))

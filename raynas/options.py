@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core import core_schema
 
+from raynas.errors import InputError
 from raynas.messages import echo, shortened
 
 MOST = 10**9
@@ -34,20 +35,20 @@ def _expanded(location: str) -> str:
     """Returns a path or URL with ``~`` and variables such as ``$HOME`` or ``${HOME}`` replaced by what they stand for.
 
     Raises:
-        ValueError: If a variable is not set, or there is no such user.
+        InputError: If a variable is not set, or there is no such user.
     """
     for name in re.findall(r"\$(\w+)|\$\{([^}]*)\}", location):
         variable = "".join(name)
         if variable not in os.environ:
-            raise ValueError(
+            raise InputError(
                 f"expected variables that are set, got {echo(location)}, and {shortened(variable)} is not; set it, or "
                 "write the path out"
             )
     expanded = os.path.expanduser(os.path.expandvars(location))
     if expanded.startswith("~"):
-        raise ValueError(f"expected a user's home, got {echo(location)}; write the path out, or ./ before the name")
+        raise InputError(f"expected a user's home, got {echo(location)}; write the path out, or ./ before the name")
     if not expanded:
-        raise ValueError(f"expected a path, got {echo(location)}; leave the key out for the default")
+        raise InputError(f"expected a path, got {echo(location)}; leave the key out for the default")
     return expanded
 
 

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
 
+from raynas.errors import InputError
+
 if TYPE_CHECKING:
     from torch import nn
 
@@ -145,17 +147,17 @@ class SearchSpace(ABC):
         """Returns `architecture` as a tuple of ints if it belongs to the space.
 
         Raises:
-            ValueError: If the number of choices or a candidate's index is wrong.
+            InputError: If the number of choices or a candidate's index is wrong.
         """
         choices = self.choices
         if len(architecture) != len(choices):
-            raise ValueError(
+            raise InputError(
                 f"architecture has {len(architecture)} choices but {type(self).__name__} has {len(choices)} "
                 f"({choices[0].name} ... {choices[-1].name})"
             )
         for choice, candidate in zip(choices, architecture, strict=True):
             if candidate not in range(len(choice.candidates)):
-                raise ValueError(
+                raise InputError(
                     f"architecture takes candidate {candidate} at {choice.name} but there are "
                     f"{len(choice.candidates)}, 0 to {len(choice.candidates) - 1} ({', '.join(choice.candidates)})"
                 )
@@ -174,10 +176,10 @@ class SearchSpace(ABC):
                 ``without_none``: they do not.
 
         Raises:
-            ValueError: If the space has no such rule.
+            InputError: If the space has no such rule.
         """
         if rule not in ("with_none", "without_none"):
-            raise ValueError(
+            raise InputError(
                 f"search.derivation: {type(self).__name__} has with_none and without_none, got {rule}; take one of them"
             )
 
@@ -198,17 +200,17 @@ class SearchSpace(ABC):
         """Returns the architecture that `describe` wrote.
 
         Raises:
-            ValueError: If the text is not of that form or names an unknown candidate.
+            InputError: If the text is not of that form or names an unknown candidate.
         """
         parts = [part.partition("=") for part in text.split(",")]
         if [key for key, _, _ in parts] != [choice.name for choice in self.choices]:
             example = self.describe((0,) * len(self.choices))
-            raise ValueError(f"expected an architecture such as {example!r}, got {text!r}")
+            raise InputError(f"expected an architecture such as {example!r}, got {text!r}")
 
         architecture = []
         for choice, (_, _, name) in zip(self.choices, parts, strict=True):
             if name not in choice.candidates:
-                raise ValueError(f"{choice.name} is one of {', '.join(choice.candidates)}, got {name!r} in {text!r}")
+                raise InputError(f"{choice.name} is one of {', '.join(choice.candidates)}, got {name!r} in {text!r}")
             architecture.append(choice.candidates.index(name))
         return tuple(architecture)
 

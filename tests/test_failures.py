@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from raynas.cli import main
 from raynas.data import split_indices
+from raynas.errors import InputError, RunError, StorageError
 from raynas.failures import FAILURE, INVALID_INPUT, MOST_LINES, lines_of, outcome
 from raynas.search_space import as_array
 from tests.stages.runs import ROOT, small_run
@@ -26,8 +28,12 @@ def caught(function: Any, *arguments: Any) -> Exception:
     return info.value
 
 
+def refuse() -> None:
+    raise InputError("data.path: mine")
+
+
 def raise_value_error() -> None:
-    raise ValueError("data.path: mine")
+    raise ValueError("of the user's own space")
 
 
 def divide(by: int) -> float:
@@ -38,9 +44,16 @@ def divide(by: int) -> float:
     ("error", "status", "message"),
     [
         (lambda: caught(split_indices, 10, 2.0, 0), INVALID_INPUT, "data.train_portion: expected a share"),
-        (lambda: caught(raise_value_error), INVALID_INPUT, "data.path: mine"),
-        (lambda: ValueError("from another process"), INVALID_INPUT, "from another process"),
-        (lambda: RuntimeError("from another process"), FAILURE, "from another process"),
+        (lambda: caught(refuse), INVALID_INPUT, "data.path: mine"),
+        (lambda: InputError("from another process"), INVALID_INPUT, "from another process"),
+        (lambda: RunError("from another process"), FAILURE, "from another process"),
+        (lambda: StorageError("storage_path: keeps failing"), FAILURE, "storage_path: keeps failing"),
+        (lambda: pickle.loads(pickle.dumps(InputError("sent"))), INVALID_INPUT, "sent"),
+        (
+            lambda: caught(raise_value_error),
+            FAILURE,
+            "internal error: ValueError: of the user's own space (" + __file__,
+        ),
         (lambda: caught(np.ones(2).__add__, np.ones(3)), FAILURE, "internal error: ValueError: operands could not be"),
         (lambda: caught(np.reshape, np.ones(2), (3,)), FAILURE, "internal error: ValueError: cannot reshape"),
         (lambda: caught(json.loads, "{"), FAILURE, "internal error: JSONDecodeError: Expecting property name"),
@@ -52,7 +65,7 @@ def divide(by: int) -> float:
         (lambda: SystemExit(3), FAILURE, "internal error: SystemExit: 3"),
     ],
 )
-def test_only_what_is_raised_on_purpose_speaks_for_itself(error: Any, status: int, message: str) -> None:
+def test_only_what_raynas_raises_on_purpose_speaks_for_itself(error: Any, status: int, message: str) -> None:
     found = outcome(error(), {})
     assert found[0] == status
     assert found[1].startswith(message)

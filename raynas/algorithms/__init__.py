@@ -60,7 +60,7 @@ class Algorithm:
             module: The module that states this algorithm, if it is of the user's own.
 
         Raises:
-            ValueError: If an entry is a row that no module states under a name.
+            InputError: If an entry is a row that no module states under a name.
         """
         words = dict(vars(self))
         for entry, family in PARTS.items():

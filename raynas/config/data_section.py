@@ -12,6 +12,7 @@ from raynas.config.named import named
 from raynas.data.augmentation import AugmentationOptions
 from raynas.data.image_source import DATASETS, ImageSource
 from raynas.data.labels import LABELS
+from raynas.errors import InputError
 from raynas.options import Execution, Location, Options, Positive, Share
 
 
@@ -75,12 +76,12 @@ class DataSection(AugmentationOptions):
     @model_validator(mode="after")
     def _one_way_to_crop(self) -> DataSection:
         if self.source.reads_files and self.crop_padding is not None:
-            raise ValueError("crop_padding: files are cropped to a random area; leave it out (see data.crop_ratio)")
+            raise InputError("crop_padding: files are cropped to a random area; leave it out (see data.crop_ratio)")
         if not self.source.reads_files and self.crop_ratio is not None:
-            raise ValueError(
+            raise InputError(
                 f"crop_ratio: only image files are cropped to a random area, not {self.name}; leave it out (see "
                 "data.crop_padding)"
             )
         if self.crop_ratio is not None and self.crop_ratio[0] > self.crop_ratio[1]:
-            raise ValueError(f"crop_ratio: expected [least, most] with least <= most, got {self.crop_ratio}")
+            raise InputError(f"crop_ratio: expected [least, most] with least <= most, got {self.crop_ratio}")
         return self

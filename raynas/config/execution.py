@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator
 
+from raynas.errors import InputError
 from raynas.messages import echo
 from raynas.options import MOST, Count, Execution, Options, Positive, Processes
 
@@ -48,7 +49,7 @@ class WorkerOptions(Options):
     @classmethod
     def _of_their_own(cls, value: str | None) -> str | None:
         if value in RAYS_OWN:
-            raise ValueError(f"expected a name of your own such as raynas_train, got Ray's own {echo(value)}")
+            raise InputError(f"expected a name of your own such as raynas_train, got Ray's own {echo(value)}")
         return value
 
     @property

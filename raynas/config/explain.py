@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from raynas.errors import InputError
 from raynas.members import Family
 from raynas.messages import echo, shortened
 from raynas.options import Options, OptionsType
@@ -63,19 +64,19 @@ def parse_section(values: Any, section: type[OptionsType], key: str) -> OptionsT
         key: Its name, which leads those of its keys in messages.
 
     Raises:
-        ValueError: If a key or value is not what it should be; one line for each.
+        InputError: If a key or value is not what it should be; one line for each.
     """
     try:
         return section.model_validate(values)
     except ValidationError as error:
-        raise ValueError(explain(error, section, key)) from error
+        raise InputError(explain(error, section, key)) from error
 
 
 def check_arguments(function: Callable[..., object], arguments: Mapping[str, Any], section: str) -> dict[str, Any]:
     """Returns `arguments` checked against the names and types of a function's or class's parameters.
 
     Raises:
-        ValueError: If one is unknown, missing or of the wrong type; `section` leads the key's name.
+        InputError: If one is unknown, missing or of the wrong type; `section` leads the key's name.
     """
     parameters = inspect.signature(function).parameters
     hints = typing.get_type_hints(function.__init__ if inspect.isclass(function) else function)
@@ -87,7 +88,7 @@ def check_arguments(function: Callable[..., object], arguments: Mapping[str, Any
     try:
         return {key: value for key, value in model.model_validate(dict(arguments)) if key in arguments}
     except ValidationError as error:
-        raise ValueError(explain(error, model, section)) from error
+        raise InputError(explain(error, model, section)) from error
 
 
 def explain(error: ValidationError, model: type[BaseModel], section: str = "") -> str:

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from raynas.errors import InputError
 from raynas.messages import echo, shortened
 
 OPTIONS = {
@@ -62,7 +63,7 @@ def staging(url: str, role: str) -> Path:
     It is in ``$XDG_CACHE_HOME/raynas``, by default ``~/.cache/raynas``.
 
     Raises:
-        ValueError: If the last part of the URL is no name of a folder.
+        InputError: If the last part of the URL is no name of a folder.
     """
     name = urlsplit(url).path.rstrip("/").rpartition("/")[2] or "run"
     return inside(cache_folder(), f"{name}-{hashlib.sha256(url.encode()).hexdigest()[:12]}/{role}/{name}")
@@ -78,7 +79,7 @@ def checked_url(location: str) -> str:
     """Returns a folder or URL as it came.
 
     Raises:
-        ValueError: If it is a URL without a bucket, with a part that is no name, or with a credential. The message does
+        InputError: If it is a URL without a bucket, with a part that is no name, or with a credential. The message does
             not repeat the credential.
     """
     if not is_url(location):
@@ -86,12 +87,12 @@ def checked_url(location: str) -> str:
     refuse_credentials(location)
     url = urlsplit(location)
     if url.scheme == "file":
-        raise ValueError(f"expected a folder or the URL of an object store, got {echo(location)}; give {url.path}")
+        raise InputError(f"expected a folder or the URL of an object store, got {echo(location)}; give {url.path}")
     if not url.netloc:
-        raise ValueError(f"expected a URL such as s3://bucket/path, got {echo(location)}")
+        raise InputError(f"expected a URL such as s3://bucket/path, got {echo(location)}")
     for part in unquote(url.path).strip("/").split("/"):
         if part in (".", "..") or _WRONG.search(part):
-            raise ValueError(f"expected a URL of plain names, got the part {echo(part)}; give s3://bucket/path")
+            raise InputError(f"expected a URL of plain names, got the part {echo(part)}; give s3://bucket/path")
     return location
 
 
@@ -99,7 +100,7 @@ def refuse_credentials(location: str) -> None:
     """Checks that a URL holds nothing but its place and the options of `OPTIONS`.
 
     Raises:
-        ValueError: If it does.
+        InputError: If it does.
     """
     url = urlsplit(location)
     scheme = SAME_SCHEME.get(url.scheme, url.scheme)
@@ -115,7 +116,7 @@ def refuse_credentials(location: str) -> None:
             return
         found = f"the option {echo(wrong[0])}"
     options = ", ".join(sorted(OPTIONS.get(scheme, ()))) or "none"
-    raise ValueError(
+    raise InputError(
         f"expected a URL without credentials, which run folders and reports would show, got {found} (allowed options "
         f"are {options}); set the environment variables of the store, such as AWS_ACCESS_KEY_ID and "
         "AWS_SECRET_ACCESS_KEY"
@@ -134,15 +135,15 @@ def inside(root: Path, name: str) -> Path:
         name: A relative path with ``/`` between its parts.
 
     Raises:
-        ValueError: If the name is absolute, has a part ``.`` or ``..``, a backslash, a control character or a drive
+        InputError: If the name is absolute, has a part ``.`` or ``..``, a backslash, a control character or a drive
             letter, or if a link that exists leads it out of the folder.
     """
     for part in name.split("/"):
         if part in ("", ".", "..") or len(part.encode("utf-8", "surrogatepass")) > 255 or _WRONG.search(part):
-            raise ValueError(f"{echo(name)}: expected the name of something below {root}; rename or remove it")
+            raise InputError(f"{echo(name)}: expected the name of something below {root}; rename or remove it")
     path = root / name
     if not _is_below(path, root):
-        raise ValueError(f"{echo(name)}: a link leads it out of {root}; replace the link by what it leads to")
+        raise InputError(f"{echo(name)}: a link leads it out of {root}; replace the link by what it leads to")
     return path
 
 
@@ -152,11 +153,11 @@ def refuse_links(folder: Path) -> None:
     The folder itself may be a link, and links may lead from one place in it to another.
 
     Raises:
-        ValueError: If one does.
+        InputError: If one does.
     """
     for link in _links(folder):
         if not _is_below(Path(link), folder):
-            raise ValueError(
+            raise InputError(
                 f"{link}: expected files and folders, got a link out of {folder} to {echo(os.path.realpath(link))}; "
                 "replace the link by what it leads to"
             )
@@ -239,7 +240,7 @@ def reused_folder(folder: Path, reused: str) -> Path | None:
         reused: What the run names.
 
     Raises:
-        ValueError: If links lead out of that folder.
+        InputError: If links lead out of that folder.
     """
     sweep = sweep_of(folder)
     name = reused.partition("?")[0].rpartition("/")[2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from raynas.errors import InputError
 from raynas.messages import shortened
 
 
@@ -36,11 +37,11 @@ def set_key(values: dict[str, Any], key: str, value: Any, source: str) -> None:
     """Sets one dotted key in nested values, in place.
 
     Raises:
-        ValueError: If a part of the key is no section; `source`, who sets it, leads the message.
+        InputError: If a part of the key is no section; `source`, who sets it, leads the message.
     """
     *sections, last = key.split(".")
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise ValueError(f"{source}: {shortened(section)} is a value, not a section")
+            raise InputError(f"{source}: {shortened(section)} is a value, not a section")
     values[last] = value

@@ -19,6 +19,7 @@ from raynas.config.explain import explain
 from raynas.config.nested import flatten, is_nested, merge, set_key
 from raynas.config.run_config import LONGEST_NAME, NAME, RunConfig, parse_config
 from raynas.config.yaml_text import LARGEST, read_yaml
+from raynas.errors import InputError
 from raynas.messages import echo, shortened
 
 
@@ -32,7 +33,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), quick: bool = F
             only checked.
 
     Raises:
-        ValueError: If the file is missing or no YAML, or a key or value is not what it should be.
+        InputError: If the file is missing or no YAML, or a key or value is not what it should be.
     """
     return parse_config(read_run_file(path, overrides, quick)[0])
 
@@ -46,7 +47,7 @@ def read_run_file(path: str | Path, overrides: Sequence[str], quick: bool) -> tu
         quick: As `load_config` takes it.
 
     Raises:
-        ValueError: As `load_config` does, but for what only parsing finds.
+        InputError: As `load_config` does, but for what only parsing finds.
     """
     path = Path(path)
     try:
@@ -54,28 +55,28 @@ def read_run_file(path: str | Path, overrides: Sequence[str], quick: bool) -> tu
             text = stream.read(LARGEST + 1)
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise ValueError(f"{path}: cannot read the run file: {reason}; give the path of a YAML file") from error
+        raise InputError(f"{path}: cannot read the run file: {reason}; give the path of a YAML file") from error
     values = read_yaml(text, str(path))
     if not isinstance(values, dict):
-        raise ValueError(f"{path}: expected keys such as `space:` and `data:`, got {type(values).__name__}")
+        raise InputError(f"{path}: expected keys such as `space:` and `data:`, got {type(values).__name__}")
     named = "name" in values
     values.setdefault("name", path.stem)
     block = values.pop("quick", {})
     if not isinstance(block, dict):
-        raise ValueError(f"quick: expected keys that override those of the file, got {echo(block)}")
+        raise InputError(f"quick: expected keys that override those of the file, got {echo(block)}")
     if quick and not block:
-        raise ValueError(f"--quick: {path} has no `quick:` block; write one, or leave --quick out")
+        raise InputError(f"--quick: {path} has no `quick:` block; write one, or leave --quick out")
     small = merge({**values, "name": f"{values['name']}-quick"}, block)
     block = {key: value for key, value in block.items() if key != "sweep"}
     if not quick and (lines := [line for line in _mistakes(small, block) if line.startswith("quick.")]):
-        raise ValueError("\n".join(lines))
+        raise InputError("\n".join(lines))
     values = small if quick else values
     for override in overrides:
         _override(values, override)
     if not named and values["name"] in (path.stem, f"{path.stem}-quick"):
         _check_file_name(path)
     if quick and (lines := _mistakes(values, block, {override.partition("=")[0] for override in overrides})):
-        raise ValueError("\n".join(lines))
+        raise InputError("\n".join(lines))
     return values, values.pop("sweep", None)
 
 
@@ -83,11 +84,11 @@ def _check_file_name(path: Path) -> None:
     """Checks that a run can be named after its file.
 
     Raises:
-        ValueError: If not.
+        InputError: If not.
     """
     if re.search(NAME, path.stem) is None:
         safe = re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:LONGEST_NAME] or "run"
-        raise ValueError(
+        raise InputError(
             f"name: the file's own name {echo(path.stem)} cannot be that of a run, which has letters, digits, dots, "
             f"dashes and underscores; write `name: {safe}` into the file, or give --set name={safe}"
         )
@@ -116,9 +117,9 @@ def _override(values: dict[str, Any], override: str) -> None:
     """Sets one ``dotted.key=value`` in place."""
     key, equals, text = override.partition("=")
     if not equals or not key:
-        raise ValueError(f"--set: expected key=value such as train.epochs=10, got {echo(override)}")
+        raise InputError(f"--set: expected key=value such as train.epochs=10, got {echo(override)}")
     if key.startswith("quick."):
-        raise ValueError(
+        raise InputError(
             f"--set {shortened(override)}: overrides win over the block; give --quick --set {shortened(override[6:])}"
         )
     source = f"--set {shortened(override)}"

@@ -16,6 +16,7 @@ from raynas.config.named import named
 from raynas.config.nested import flatten
 from raynas.config.search_section import BenchmarkSection, LatencySection, SearchSection
 from raynas.config.train_section import AlphasSection, TrainSection
+from raynas.errors import InputError
 from raynas.members import Need, is_own
 from raynas.messages import echo
 from raynas.options import Execution, Location, Options, OptionsType, Processes, Seed, marked_keys
@@ -116,7 +117,7 @@ class RunConfig(Options):
     def _one_table(self) -> RunConfig:
         one = self.search.name is not None and self.search.searcher.only_one_supernet
         if one and len(self.base_seeds) > 1:
-            raise ValueError(
+            raise InputError(
                 f"search.name: {self.search.name} is exact for one supernet, got train.base_seeds: {self.base_seeds}; "
                 "name one"
             )
@@ -126,7 +127,7 @@ class RunConfig(Options):
         """Returns the configuration with what is left open filled in by the row of its algorithm.
 
         Raises:
-            ValueError: If something needs alphas and there are none, or they could not be trained or derived from.
+            InputError: If something needs alphas and there are none, or they could not be trained or derived from.
         """
         row = ALGORITHMS.row(self.algorithm)
         entries = row.in_words(self.algorithm.rpartition(".")[0])
@@ -143,28 +144,28 @@ class RunConfig(Options):
         """Checks that what needs alphas has them, and that the alphas have what they need.
 
         Raises:
-            ValueError: If not.
+            InputError: If not.
         """
         if self.alphas.gates is None:
             for key, name in self._in_need_of_alphas():
                 *most, last = GATES.names()
-                raise ValueError(
+                raise InputError(
                     f"{key}: {name} needs alphas, which {self.algorithm} has none of; set alphas.gates to "
                     f"{', '.join(most)} or {last}"
                 )
         if self.alphas.idle and (self.alphas.gates is None or not GATES.row(self.alphas.gates).has_idle):
-            raise ValueError(
+            raise InputError(
                 f"alphas.idle: only samples leave candidates idle, got alphas.gates: {self.alphas.gates}; leave it out"
             )
         if self.alphas.gates is not None and self.data.train_portion == 1:
-            raise ValueError("data.train_portion: alphas follow the search split, which is empty at 1; lower it")
+            raise InputError("data.train_portion: alphas follow the search split, which is empty at 1; lower it")
         if self.alphas.gates is not None and self.alphas.first_epoch >= self.train.epochs:
-            raise ValueError(
+            raise InputError(
                 f"alphas.first_epoch: expected less than train.epochs ({self.train.epochs}), got "
                 f"{self.alphas.first_epoch}: the alphas would rest to the end"
             )
         if self.search.searcher.no_limits is not None and self.search.bounds():
-            raise ValueError(f"search.limits: {self.search.searcher.no_limits}")
+            raise InputError(f"search.limits: {self.search.searcher.no_limits}")
 
     def _in_need_of_alphas(self) -> Iterator[tuple[str, str]]:
         """Yields the keys that name a member which needs alphas, each with the name."""
@@ -220,14 +221,14 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
     """Returns the resolved configuration of plain values, such as a run stored.
 
     Raises:
-        ValueError: If a key or value is not what it should be; one line for each.
+        InputError: If a key or value is not what it should be; one line for each.
     """
     try:
         config = RunConfig.model_validate(values).resolve()
     except ValidationError as error:
-        raise ValueError(explain(error, RunConfig)) from error
+        raise InputError(explain(error, RunConfig)) from error
     if not _is_utf8(config.location):
-        raise ValueError(
+        raise InputError(
             f"storage_path: expected a path in UTF-8, which TensorBoard and safetensors need, got "
             f"{echo(config.location)}; name another folder"
         )

@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import InitErrorDetails
 
 from raynas.config.explain import name_of, own_words, raised_again
+from raynas.errors import InputError
 from raynas.fitness import FITNESSES, EvaluationOptions, FitnessRow
 from raynas.fitness.angle import AngleOptions
 from raynas.members import Family, Need
@@ -173,7 +174,7 @@ class SearchSection(
     def _only_fitness(self) -> SearchSection:
         only = None if self.name is None else self.searcher.only_fitness
         if only is not None and self.fitness not in (None, only):
-            raise ValueError(
+            raise InputError(
                 f"name: {self.name} finds the largest {only}; set search.fitness to {only}, got {self.fitness}"
             )
         return self

@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, field_validator, model_validator
 
 from raynas.config.run_config import RunConfig
+from raynas.errors import InputError
 from raynas.messages import echo
 from raynas.options import Options
 
@@ -89,14 +90,14 @@ class Axis(Options):
     def _one_way(self) -> Axis:
         given = [kind for kind in (*CROSSED, *DRAWN) if getattr(self, kind) is not None]
         if len(given) != 1:
-            raise ValueError(f"expected one of {', '.join((*CROSSED, *DRAWN))}, got {' and '.join(given) or 'none'}")
+            raise InputError(f"expected one of {', '.join((*CROSSED, *DRAWN))}, got {' and '.join(given) or 'none'}")
         for kind in ("uniform", "loguniform"):
             bounds = getattr(self, kind)
             if bounds is not None and bounds[0] >= bounds[1]:
-                raise ValueError(f"{kind}: expected [least, greatest], got {bounds}")
+                raise InputError(f"{kind}: expected [least, greatest], got {bounds}")
         listed = self.grid or self.choice
         if listed is not None and len({json.dumps(value, sort_keys=True) for value in listed}) < len(listed):
-            raise ValueError(f"expected different values, got {echo(listed)}")
+            raise InputError(f"expected different values, got {echo(listed)}")
         return self
 
     @property
@@ -135,14 +136,14 @@ class Axis(Options):
         """Returns the dotted keys that the axis sets, each once.
 
         Raises:
-            ValueError: If one of its values sets a key twice.
+            InputError: If one of its values sets a key twice.
         """
         keys: list[str] = []
         for value in self.values if self.kind not in ("uniform", "loguniform") else [0.0]:
             of_value = [changed for changed, _ in self.changes(key, value)]
             twice = first_overlap(of_value, of_value)
             if twice is not None:
-                raise ValueError(f"keys.{key}: {value} sets {twice} twice; name it once")
+                raise InputError(f"keys.{key}: {value} sets {twice} twice; name it once")
             keys += [changed for changed in of_value if changed not in keys]
         return keys
 

@@ -29,6 +29,7 @@ from raynas.config.nested import set_key
 from raynas.config.reading import read_run_file
 from raynas.config.run_config import RunConfig, parse_config
 from raynas.config.sweep_axes import CROSSED, DRAWN, MOST_TRIALS, Axis, dotted_axes, first_overlap, overlap
+from raynas.errors import InputError
 from raynas.messages import shortened
 from raynas.options import Options, Positive
 from raynas.sweep_metrics import SWEEP_METRICS, SweepMetric
@@ -70,12 +71,12 @@ class Published(Options):
             or not math.isfinite(value)
         ):
             came = " and ".join(f"{name} {figure}" for name, figure in figures.items()) or "no metric"
-            raise ValueError(f"expected when, deviation and one metric with its figure, got {shortened(came)}")
+            raise InputError(f"expected when, deviation and one metric with its figure, got {shortened(came)}")
         name = next(iter(figures))
         try:
             SWEEP_METRICS.row(name)
         except ValueError as error:
-            raise ValueError(f"{name}: no metric; {str(error).removeprefix('sweep.metric: ')}") from error
+            raise InputError(f"{name}: no metric; {str(error).removeprefix('sweep.metric: ')}") from error
         return self
 
     @property
@@ -131,53 +132,53 @@ class SweepSection(Options):
     def _consistent(self) -> SweepSection:
         for key, name in [("metric", self.metric), *(("also", name) for name in self.also)]:
             if SWEEP_METRICS.row(name).needs_ranking and not self.rank:
-                raise ValueError(f"{key}: {name} is known by ranking; set sweep.rank to true")
+                raise InputError(f"{key}: {name} is known by ranking; set sweep.rank to true")
         for key, axis in self.keys.items():
             if axis.seeds is not None and key != "seed":
-                raise ValueError(f"keys.{key}: seeds are values of the key seed; call it that")
+                raise InputError(f"keys.{key}: seeds are values of the key seed; call it that")
         drawn = [key for key, axis in self.keys.items() if axis.kind in DRAWN]
         trials = self.samples * math.prod(len(axis.values) for axis in self.keys.values() if axis.kind in CROSSED)
         if trials > MOST_TRIALS:
-            raise ValueError(f"keys: expected at most {MOST_TRIALS:,} trials, got {trials:,}; name fewer values")
+            raise InputError(f"keys: expected at most {MOST_TRIALS:,} trials, got {trials:,}; name fewer values")
         if self.samples > 1 and not drawn:
-            raise ValueError("samples: nothing is drawn; leave it out, or vary a key by choice, uniform or loguniform")
+            raise InputError("samples: nothing is drawn; leave it out, or vary a key by choice, uniform or loguniform")
         crossed = [key for key, axis in self.keys.items() if axis.kind in CROSSED]
         if self.searcher == "optuna" and crossed:
-            raise ValueError(
+            raise InputError(
                 f"searcher: optuna draws every value, got {self.keys[crossed[0]].kind} for {crossed[0]}; vary it by "
                 "choice, uniform or loguniform"
             )
         self._check_changes()
         if self.searcher == "optuna" and self.scheduler == "asha" and SWEEP_METRICS.row(self.metric).of_epoch is None:
             of_epochs = [name for name, row in SWEEP_METRICS.rows().items() if row.of_epoch is not None]
-            raise ValueError(
+            raise InputError(
                 f"scheduler: asha with optuna stops by what optuna looks for, expected {' or '.join(of_epochs)} as "
                 f"sweep.metric, got {self.metric}"
             )
         for number, published in enumerate(self.published):
             unknown = [key for key in published.when if key not in self.keys]
             if unknown:
-                raise ValueError(f"published.{number}.when: {unknown[0]} is none of sweep.keys")
+                raise InputError(f"published.{number}.when: {unknown[0]} is none of sweep.keys")
         return self
 
     def _check_changes(self) -> None:
         """Checks which keys of the run file the axes set.
 
         Raises:
-            ValueError: If a key is the same for all trials, or set by two axes.
+            InputError: If a key is the same for all trials, or set by two axes.
         """
         before: list[str] = []
         for key, axis in self.keys.items():
             changed = axis.changed(key)
             for one in changed:
                 if any(overlap(one, fixed) for fixed in FIXED):
-                    raise ValueError(f"keys.{key}: {one} is the same for all trials; leave it out")
+                    raise InputError(f"keys.{key}: {one} is the same for all trials; leave it out")
             twice = first_overlap(changed, before)
             if twice is not None:
-                raise ValueError(f"keys: {twice} is varied by more than one of them; name it in one")
+                raise InputError(f"keys: {twice} is varied by more than one of them; name it in one")
             before += changed
         if self.has_seeds and first_overlap(["train.base_seeds"], before):
-            raise ValueError(f"keys.seed: {SEEDS_FIXED}")
+            raise InputError(f"keys.seed: {SEEDS_FIXED}")
 
     @property
     def has_seeds(self) -> bool:
@@ -261,7 +262,7 @@ class Sweep:
         """Returns the trial at a point.
 
         Raises:
-            ValueError: If a key is unknown or takes no such value.
+            InputError: If a key is unknown or takes no such value.
         """
         values = copy.deepcopy(dict(self.values))
         for key, value in point.items():
@@ -274,13 +275,13 @@ class Sweep:
         try:
             return Trial(name, point, seed, parse_config(values))
         except ValueError as error:
-            raise ValueError("\n".join(f"sweep.keys, at {name}: {line}" for line in str(error).splitlines())) from error
+            raise InputError("\n".join(f"sweep.keys, at {name}: {line}" for line in str(error).splitlines())) from error
 
     def trials(self) -> list[Trial]:
         """Returns the trials that are known beforehand, without repetitions.
 
         Raises:
-            ValueError: If one of them is not as it should be.
+            InputError: If one of them is not as it should be.
         """
         found = (self.trial(point, seed) for point, seed in self.points())
         return list({trial.name: trial for trial in found}.values())
@@ -346,15 +347,15 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = (), quick: bool = Fa
         quick: As `load_config` takes it.
 
     Raises:
-        ValueError: If it is no sweep, or a key or value is not what it should be; one line for each.
+        InputError: If it is no sweep, or a key or value is not what it should be; one line for each.
     """
     values, section = read_run_file(path, overrides, quick)
     if section is None:
-        raise ValueError(f"sweep: {path} has no such section; write one, or give `raynas run` with this file")
+        raise InputError(f"sweep: {path} has no such section; write one, or give `raynas run` with this file")
     settings = parse_section(section, SweepSection, "sweep")
     base = parse_config(values)
     if settings.has_seeds and base.train.base_seeds != [base.seed]:
-        raise ValueError(f"sweep.keys.seed: {SEEDS_FIXED}")
+        raise InputError(f"sweep.keys.seed: {SEEDS_FIXED}")
     sweep = Sweep(base, values, settings, quick)
     sweep.trials()
     return sweep

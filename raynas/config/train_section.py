@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from raynas.config.execution import TrainingExecution
 from raynas.config.locations import checked_url
 from raynas.config.named import named
+from raynas.errors import InputError
 from raynas.options import Execution, Location, OneOf, Seed
 from raynas.supernet.alpha_recipe import AlphaRecipe
 from raynas.supernet.architecture_gradients import GRADIENTS
@@ -47,13 +48,13 @@ class TrainSection(Recipe, TrainingExecution):
     def _workers_and_seeds(self) -> TrainSection:
         least, most = self.worker_range
         if least > most:
-            raise ValueError(f"workers: expected [min, max] with min <= max, got {self.workers}")
+            raise InputError(f"workers: expected [min, max] with min <= max, got {self.workers}")
         if most > self.batch_size:
-            raise ValueError(
+            raise InputError(
                 f"workers: {most} workers cannot share batches of {self.batch_size} images; raise train.batch_size"
             )
         if self.base_seeds is not None and len(set(self.base_seeds)) < len(self.base_seeds):
-            raise ValueError(f"base_seeds: expected different seeds, got {self.base_seeds}")
+            raise InputError(f"base_seeds: expected different seeds, got {self.base_seeds}")
         return self
 
 

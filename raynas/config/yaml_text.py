@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from raynas.errors import InputError
 from raynas.messages import echo, shortened
 
 LARGEST = 1_000_000
@@ -95,18 +96,18 @@ def read_yaml(text: str, source: str) -> Any:
         source: Its file or option, which leads messages.
 
     Raises:
-        ValueError: If it is no YAML, repeats a key, has a key that is no text, holds a number that is not finite or a
+        InputError: If it is no YAML, repeats a key, has a key that is no text, holds a number that is not finite or a
             value of a kind that JSON does not have, or is too large.
     """
     if len(text) > LARGEST:
-        raise ValueError(
+        raise InputError(
             f"{source}: expected at most {LARGEST:,} characters of YAML, got {len(text):,}; give a run file"
         )
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
     except yaml.YAMLError as error:
-        raise ValueError(f"{source}: not YAML: {_reason(error)}") from error
+        raise InputError(f"{source}: not YAML: {_reason(error)}") from error
     if node is None:
         return None
     _check_size(node, source)
@@ -115,9 +116,9 @@ def read_yaml(text: str, source: str) -> Any:
     try:
         return loader.construct_document(node)
     except yaml.YAMLError as error:
-        raise ValueError(f"{source}: not YAML: {_reason(error)}") from error
+        raise InputError(f"{source}: not YAML: {_reason(error)}") from error
     except (ValueError, LookupError) as error:  # a tag that its value does not fit, or an integer of too many digits
-        raise ValueError(f"{source}: not YAML: {shortened(str(error))}") from error
+        raise InputError(f"{source}: not YAML: {shortened(str(error))}") from error
 
 
 def _reason(error: yaml.YAMLError) -> str:
@@ -139,7 +140,7 @@ def _check_size(root: yaml.Node, source: str) -> None:
     def size(node: yaml.Node, depth: int, above: tuple[int, ...]) -> int:
         if depth > DEEPEST or id(node) in above:
             what = "an alias within what it stands for" if id(node) in above else f"more than {DEEPEST} levels"
-            raise ValueError(
+            raise InputError(
                 f"{source}, line {_line(node)}: expected sections, values and lists, got {what}; flatten it"
             )
         if id(node) not in sizes:
@@ -147,7 +148,7 @@ def _check_size(root: yaml.Node, source: str) -> None:
         return sizes[id(node)]
 
     if (values := size(root, 0, ())) > MOST_VALUES:
-        raise ValueError(
+        raise InputError(
             f"{source}: expected at most {MOST_VALUES:,} keys and values, got {values:,}; use fewer aliases"
         )
 
@@ -178,7 +179,7 @@ def _check(key: str, node: yaml.Node, source: str) -> None:
     """Raises a ValueError if a run file may not have a node; the message names its key and line."""
     where = f"{source}, line {_line(node)}: " + (f"{shortened(key)}: " if key else "")
     if node.tag not in _KINDS:
-        raise ValueError(
+        raise InputError(
             f"{where}expected a text, number, list or section, got {shortened(node.tag)}; leave the tag out"
         )
     if isinstance(node, yaml.MappingNode):
@@ -186,9 +187,9 @@ def _check(key: str, node: yaml.Node, source: str) -> None:
     elif node.tag == f"{_TAG}float":
         number = node.value.replace("_", "").lower().replace(".inf", "inf").replace(".nan", "nan")
         if not _is_finite(number):
-            raise ValueError(f"{where}expected a finite number, got {shortened(node.value)}; write the number out")
+            raise InputError(f"{where}expected a finite number, got {shortened(node.value)}; write the number out")
     elif node.tag == f"{_TAG}str" and re.search("[\x00\ud800-\udfff]", node.value):
-        raise ValueError(f"{where}expected text, got {echo(node.value)}; leave the unprintable characters out")
+        raise InputError(f"{where}expected text, got {echo(node.value)}; leave the unprintable characters out")
 
 
 def _is_finite(number: str) -> bool:
@@ -206,12 +207,12 @@ def _check_keys(key: str, node: yaml.MappingNode, source: str) -> None:
             continue
         if name.tag != f"{_TAG}str":
             quoted = f"{name.value}" if isinstance(name, yaml.ScalarNode) else f"a {name.id}"
-            raise ValueError(
+            raise InputError(
                 f"{source}, line {_line(name)}: expected a text as key, got {shortened(quoted)}; put it in quotes"
             )
         whole = shortened(".".join(filter(None, (key, name.value))))
         if name.value in lines:
-            raise ValueError(
+            raise InputError(
                 f"{source}, line {_line(name)}: {whole}: given twice, first in line {lines[name.value]}; leave one out"
             )
         lines[name.value] = _line(name)

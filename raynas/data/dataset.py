@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from raynas.data.hashing import Stream, hash_bits
+from raynas.errors import InputError
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,7 @@ def split_images(images: ImageSet, train_portion: float, seed: int) -> tuple[np.
         seed: as `split_indices` takes it.
 
     Raises:
-        ValueError: as `split_indices` does.
+        InputError: as `split_indices` does.
     """
     num_images = len(images) + len(images.skipped)
     train, search = split_indices(num_images, train_portion, seed)
@@ -104,11 +105,11 @@ def split_indices(num_images: int, train_portion: float, seed: int) -> tuple[np.
         seed: which of the many splits.
 
     Raises:
-        ValueError: if the portion is outside (0, 1], or so small that no image is left to train on.
+        InputError: if the portion is outside (0, 1], or so small that no image is left to train on.
     """
     num_train = round(num_images * train_portion) if 0 < train_portion <= 1 else 0
     if num_train == 0:
-        raise ValueError(
+        raise InputError(
             f"data.train_portion: expected a share in (0, 1] that leaves at least 1 of {num_images} images to "
             f"train on, got {train_portion}; set it to 0.5 for halves or to 1 for all"
         )

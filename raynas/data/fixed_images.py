@@ -94,7 +94,7 @@ class ImagesOnDisk:
         """Returns the images, read by the first process of this machine that asks and mapped by the others.
 
         Raises:
-            ValueError: if an image file is unreadable.
+            InputError: if an image file is unreadable.
             OSError: if the temporary folder has no room for the pixels.
         """
         return FixedImages(shared_pixels(self.token, self.shape, self.fill), self.labels, self.mean, self.std)
@@ -110,7 +110,7 @@ def fix_images(dataset: Dataset, images: ImageSet, positions: np.ndarray, labels
         labels: (len(images),) the labels of all of ``images``.
 
     Raises:
-        ValueError: if an image file is unreadable.
+        InputError: if an image file is unreadable.
     """
     if isinstance(images.images, tuple):
         pixels = np.empty((len(positions), dataset.resolution, dataset.resolution, 3), np.uint8)
@@ -148,7 +148,7 @@ def read_files(paths: Sequence[str], pixels: np.ndarray) -> None:
     """Writes image files, cropped to the centre, into (n, resolution, resolution, 3) uint8, in several threads.
 
     Raises:
-        ValueError: if a file is unreadable.
+        InputError: if a file is unreadable.
     """
     crop = centre_crop(pixels.shape[1])
 

@@ -12,6 +12,7 @@ from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from raynas.data.image_source import FilePart, ImageFiles
 from raynas.data.messages import one_line, some_of
+from raynas.errors import InputError
 
 _OF_THE_SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")
 HIDDEN = "hidden or of the operating system"
@@ -26,7 +27,7 @@ def list_folder(root: Path) -> ImageFiles:
     that torchvision does not read as an image (in upper or lower case), among them GIF.
 
     Raises:
-        ValueError: If the folder is laid out in another way, a class has no image, the two parts have different
+        InputError: If the folder is laid out in another way, a class has no image, the two parts have different
             classes, or links lead to one folder twice.
     """
     ignored = _Ignored(root)
@@ -34,7 +35,7 @@ def list_folder(root: Path) -> ImageFiles:
     test, test_classes = _list_part(root / "val" if (root / "val").is_dir() else root / "test", ignored)
     if classes != test_classes:
         odd = some_of(sorted(set(classes) ^ set(test_classes)), 5)
-        raise ValueError(
+        raise InputError(
             f"data.path: expected the same classes for training and for testing in {root}, but only one of the two has "
             f"{odd}; add the missing folders"
         )
@@ -84,7 +85,7 @@ class _IsImage:
         """Returns whether the file is an image to read.
 
         Raises:
-            ValueError: If links lead to its folder twice.
+            InputError: If links lead to its folder twice.
         """
         folder, name = os.path.split(path)
         if folder not in self._hidden:
@@ -102,7 +103,7 @@ class _IsImage:
     def _check_new(self, folder: str) -> None:
         real = os.path.realpath(folder)
         if real in self._seen:
-            raise ValueError(
+            raise InputError(
                 f"data.path: expected each folder once in {self._part}, but links lead to {real} as "
                 f"{self._seen[real]} and as {folder}; remove one of them"
             )
@@ -117,13 +118,13 @@ def _list_part(part: Path, ignored: _Ignored) -> tuple[FilePart, tuple[str, ...]
     """Returns the image files below ``part/<class>/`` and the names of the classes, sorted.
 
     Raises:
-        ValueError: If there are no class folders, or one of them holds no image.
+        InputError: If there are no class folders, or one of them holds no image.
     """
     try:
         found = _ClassFolders(str(part), is_valid_file=_IsImage(part, ignored), allow_empty=True)
         beside = [entry for entry in os.scandir(part) if not entry.is_dir() or _is_hidden(entry.name)]
     except OSError as error:
-        raise ValueError(
+        raise InputError(
             f"data.path: expected one folder of images a class in {part}, but {one_line(error)}; "
             "lay the images out as train/<class>/* and val/<class>/*"
         ) from error
@@ -132,7 +133,7 @@ def _list_part(part: Path, ignored: _Ignored) -> tuple[FilePart, tuple[str, ...]
     labels = np.array(found.targets, np.int64)
     counts = np.bincount(labels, minlength=len(found.classes))
     if empty := [name for name, count in zip(found.classes, counts, strict=True) if not count]:
-        raise ValueError(
+        raise InputError(
             f"data.path: expected images in every class folder of {part}, but there are none in {some_of(empty, 5)}; "
             "add images, or remove the folders; lay the images out as train/<class>/* and val/<class>/*"
         )

@@ -28,6 +28,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from raynas.data.messages import one_line
+from raynas.errors import InputError
 
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -66,13 +67,13 @@ def read_rgb(path: str) -> Image.Image:
     """Returns the image of a file in mode ``RGB``, upright.
 
     Raises:
-        ValueError: If the file is no image, damaged, or of a kind without a known white.
+        InputError: If the file is no image, damaged, or of a kind without a known white.
     """
     try:
         with _opened(path) as file:
             return _to_rgb(file)
     except _Unreadable as error:
-        raise ValueError(
+        raise InputError(
             f"data.path: expected {path} to be an image, but it was not read: {error}; replace or remove the file"
         ) from error
 
@@ -136,7 +137,7 @@ def _to_rgb(file: Image.Image) -> Image.Image:
     """Returns the decoded image in mode ``RGB``, upright.
 
     Raises:
-        ValueError: If the pixels are of a kind without a known white.
+        InputError: If the pixels are of a kind without a known white.
     """
     file.load()
     turn = _UPRIGHT.get(_orientation(file))
@@ -152,12 +153,12 @@ def _scaled(file: Image.Image) -> np.ndarray:
     """Returns deep grey values scaled to 8 bits, (height, width) uint8.
 
     Raises:
-        ValueError: If no value is known to be white.
+        InputError: If no value is known to be white.
     """
     white = _white(file)
     values = np.asarray(file).astype(np.int64)
     if white is None or values.min() < 0 or values.max() > white:
-        raise ValueError(
+        raise InputError(
             f"its pixels are of mode {file.mode}, of which no value is known to be white; save it with 8 or 16 bits"
         )
     grey: np.ndarray = (values * 255 + white // 2) // white

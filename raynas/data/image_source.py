@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from raynas.errors import InputError
 from raynas.members import Family
 from raynas.options import Options
 
@@ -131,10 +132,10 @@ def given_path(path: str | None, name: str) -> Path:
     """Returns the path that a data set without a default place is read from.
 
     Raises:
-        ValueError: If none is given.
+        InputError: If none is given.
     """
     if path is None:
-        raise ValueError(f"data.path: data set '{name}' is read from your disk, got no path; say where it lies")
+        raise InputError(f"data.path: data set '{name}' is read from your disk, got no path; say where it lies")
     return Path(path).expanduser()
 
 
@@ -149,35 +150,35 @@ def check_part(key: str, source: object, part: str, images: np.ndarray, labels: 
         labels: (n,) integers, 0 or more.
 
     Raises:
-        ValueError: If they are not.
+        InputError: If they are not.
     """
     expected = f"{key}: expected {part}_images of {source} as"
     if images.dtype != np.uint8:
-        raise ValueError(f"{expected} uint8, got {images.dtype}; scale the pixels to 0..255 and convert them")
+        raise InputError(f"{expected} uint8, got {images.dtype}; scale the pixels to 0..255 and convert them")
     if images.ndim != 4 or images.shape[3] not in (1, 3) or images.shape[1] != images.shape[2] or not images.size:
-        raise ValueError(
+        raise InputError(
             f"{expected} (images, size, size, 3 or 1) with at least one image, got {images.shape}; make them square "
             "and put the channels last"
         )
     expected = f"{key}: expected {part}_labels of {source} as"
     if labels.dtype.kind not in "iu" or labels.shape != (len(images),):
-        raise ValueError(
+        raise InputError(
             f"{expected} {len(images)} integers, one for each image, got {labels.dtype} {labels.shape}; "
             "give each image the number of its class"
         )
     if labels.min() < 0:
-        raise ValueError(f"{expected} 0 or more, got {labels.min()}; number the classes from 0")
+        raise InputError(f"{expected} 0 or more, got {labels.min()}; number the classes from 0")
 
 
 def check_sizes(key: str, source: object, train_images: np.ndarray, test_images: np.ndarray) -> None:
     """Checks that training and test images are of one size.
 
     Raises:
-        ValueError: If they are not.
+        InputError: If they are not.
     """
     train_size, test_size = train_images.shape[1], test_images.shape[1]
     if train_size != test_size:
-        raise ValueError(
+        raise InputError(
             f"{key}: expected train_images and test_images of {source} in one size, got {train_size} and {test_size} "
             "pixels; resize one of them"
         )

@@ -13,6 +13,7 @@ from raynas.data.dataset import Dataset, ImageSet
 from raynas.data.hashing import Stream, hash_bits
 from raynas.data.lighting import draw_lights
 from raynas.data.normalisation import Normalisation
+from raynas.errors import InputError
 
 _CPU = torch.device("cpu")
 _RATIO = [3 / 4, 4 / 3]
@@ -61,16 +62,16 @@ class Loader:
             num_workers: Processes that read image files, 0 for the caller's own. In-memory images need none.
 
         Raises:
-            ValueError: If there is nothing to load, ``drop_last`` would drop everything, or the square that is cut out
+            InputError: If there is nothing to load, ``drop_last`` would drop everything, or the square that is cut out
                 is larger than an image.
         """
         if not len(positions):
-            raise ValueError(
+            raise InputError(
                 "data.train_portion: expected a split that leaves at least 1 image to load here, got 0; lower it "
                 "below 1 for images to search on"
             )
         if drop_last and len(positions) < batch_size:
-            raise ValueError(
+            raise InputError(
                 f"train.batch_size: expected at most {len(positions)} (the images there are to train on), got "
                 f"{batch_size}; lower it, or load more images"
             )
@@ -117,17 +118,17 @@ class Loader:
             world: how many ranks share a global batch.
 
         Raises:
-            ValueError: if a batch has fewer images than ranks, an image file is unreadable, or the labels do not match.
+            InputError: if a batch has fewer images than ranks, an image file is unreadable, or the labels do not match.
         """
         if self._batch_size < world:
-            raise ValueError(
+            raise InputError(
                 f"train.batch_size: expected at least 1 image for each of {world} workers, got {self._batch_size}; "
                 "raise it, or use fewer workers"
             )
         assert 0 <= rank < world
         epoch_labels = np.asarray(self._labels(epoch))
         if epoch_labels.shape != (self._num_images,):
-            raise ValueError(
+            raise InputError(
                 f"expected one label for each of {self._num_images} images, got shape {epoch_labels.shape}"
             )
         labels = torch.from_numpy(epoch_labels[self._positions].astype(np.int64)).to(self._device)
@@ -156,10 +157,10 @@ def _checked_cutout(side: int, dataset: Dataset) -> int:
     """Returns the side of the square that is cut out.
 
     Raises:
-        ValueError: If it is larger than an image.
+        InputError: If it is larger than an image.
     """
     if side > dataset.resolution:
-        raise ValueError(
+        raise InputError(
             f"data.cutout: expected at most {dataset.resolution} (the height and width of an image), got {side}; "
             "lower it"
         )

@@ -15,6 +15,7 @@ from raynas.data.dataset import Dataset, ImageSet
 from raynas.data.hashing import Stream, hash_bits
 from raynas.data.image_source import DATASETS, Arrays, ImageFiles, check_part, check_sizes
 from raynas.data.messages import some_of
+from raynas.errors import InputError
 from raynas.failures import described
 from raynas.members import is_own
 from raynas.messages import echo
@@ -75,12 +76,12 @@ def load_dataset(
         reading: Called while image files are opened.
 
     Raises:
-        ValueError: If an argument or a file is not as described. The message begins with the key to change:
+        InputError: If an argument or a file is not as described. The message begins with the key to change:
             ``data.name``, ``data.path``, ``data.resolution``, ``data.max_images`` or ``data.on_damaged``.
     """
     source = DATASETS.row(name)
     if resolution is not None and resolution < 1:
-        raise ValueError(f"data.resolution: expected at least 1 pixel, got {resolution}; raise it or leave it out")
+        raise InputError(f"data.resolution: expected at least 1 pixel, got {resolution}; raise it or leave it out")
     found = _read(name, path, further or {})
     keep = _draw_subset(found.num_images, max_images, seed)
     resolution = resolution or source.resolution
@@ -104,20 +105,20 @@ def _read(name: str, path: str | None, further: Mapping[str, Any]) -> Arrays | I
     """Returns what the row of a data set reads, checked.
 
     Raises:
-        ValueError: If it is not what the row says, or reading fails.
+        InputError: If it is not what the row says, or reading fails.
     """
     source = DATASETS.row(name)
     try:
         found = source.read(path, source.options.model_validate(dict(further)))
-    except ValueError:
+    except InputError:
         raise
     except (Exception, SystemExit) as error:
         if not is_own(name):
             raise
-        raise ValueError(f"data.name: reading {echo(name)} ends in {described(error)}; correct its function") from error
+        raise InputError(f"data.name: reading {echo(name)} ends in {described(error)}; correct its function") from error
     expected = ImageFiles if source.reads_files else Arrays
     if not isinstance(found, expected):
-        raise ValueError(
+        raise InputError(
             f"data.name: expected {echo(name)} to return {expected.__name__}, got {type(found).__name__}; correct its "
             "function, or reads_files of its row"
         )
@@ -128,7 +129,7 @@ def _checked(arrays: Arrays, name: str) -> Arrays:
     """Returns the arrays with three channels and int64 labels.
 
     Raises:
-        ValueError: If they are not as `Arrays` says.
+        InputError: If they are not as `Arrays` says.
     """
     for part, images, labels in (
         ("train", arrays.train_images, arrays.train_labels),
@@ -136,7 +137,7 @@ def _checked(arrays: Arrays, name: str) -> Arrays:
     ):
         check_part("data.name", name, part, images, labels)
         if labels.max() >= arrays.num_classes:
-            raise ValueError(
+            raise InputError(
                 f"data.name: expected {part}_labels of {name} below num_classes ({arrays.num_classes}), got "
                 f"{labels.max()}; number the classes from 0, or raise num_classes"
             )
@@ -198,7 +199,7 @@ def _of_files(
             notes = (f"the index of images was not stored, so that every start reads them all: {index.not_stored}",)
         if damaged and on_damaged == "refuse":
             reasons = some_of([f"{file} ({reason})" for file, reason in damaged.items()], 10)
-            raise ValueError(
+            raise InputError(
                 f"data.path: expected image files in {folder.root}, but {len(damaged):,} of "
                 f"{len(sampled.images) + len(folder.test.files):,} cannot be read: {reasons}; replace or remove them, "
                 "or set data.on_damaged to skip"
@@ -221,7 +222,7 @@ def _of_files(
     )
     for part in (dataset.train, dataset.test):
         if not len(part):
-            raise ValueError(f"data.path: none of the images of a part of {folder.root} can be read; replace them")
+            raise InputError(f"data.path: none of the images of a part of {folder.root} can be read; replace them")
     return dataset
 
 
@@ -243,7 +244,7 @@ def _draw_subset(num_images: int, max_images: int | None, seed: int) -> np.ndarr
     if max_images is None:
         return everything
     if not 1 <= max_images <= num_images:
-        raise ValueError(
+        raise InputError(
             f"data.max_images: expected 1 to {num_images} (the training images there are), got {max_images}; "
             "lower it, or leave it out to take all"
         )

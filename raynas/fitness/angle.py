@@ -20,6 +20,7 @@ import numpy as np
 from torch import Tensor
 
 from raynas.capabilities import path_counts_of, weight_vector_of
+from raynas.errors import InputError
 from raynas.fitness.mean import mean_of
 from raynas.fitness.row import Fitness, FitnessContext, FitnessRow
 from raynas.members import Need
@@ -54,7 +55,7 @@ def angle_table(
         definition: Which weights count, as the space's `weight_vector` names it: ``paper`` or ``official``.
 
     Raises:
-        ValueError: If weights are missing or not finite, or have another shape before than after.
+        InputError: If weights are missing or not finite, or have another shape before than after.
     """
     vector = weight_vector_of(space, definition)
     terms = np.zeros((len(vector.candidates), max(map(len, vector.candidates)), 3))
@@ -68,13 +69,13 @@ def _sums(term: WeightTerm, initial: Mapping[str, Tensor], trained: Mapping[str,
     sums = np.full(3, term.fixed_squared_norm)
     for name in term.parameters:
         if name not in initial or name not in trained:
-            raise ValueError(f"the weights hold no {name!r}: they are not of this space's supernet")
+            raise InputError(f"the weights hold no {name!r}: they are not of this space's supernet")
         before, after = (weights[name].detach().double().cpu().flatten() for weights in (initial, trained))
         if before.shape != after.shape:
-            raise ValueError(f"{name!r} has {before.numel()} weights before training and {after.numel()} after")
+            raise InputError(f"{name!r} has {before.numel()} weights before training and {after.numel()} after")
         sums += (float(before @ after), float(before @ before), float(after @ after))
         if not np.isfinite(sums).all():
-            raise ValueError(f"{name!r} holds weights that are not finite: the training diverged")
+            raise InputError(f"{name!r} holds weights that are not finite: the training diverged")
     return sums
 
 
@@ -145,14 +146,14 @@ def sums_under_angle(context: FitnessContext, options: AngleOptions, base_seed: 
     """Returns the sums under the angle of a supernet, at the epoch that the options ask for.
 
     Raises:
-        ValueError: If the supernet is not trained, or the sums of that epoch were not recorded.
+        InputError: If the supernet is not trained, or the sums of that epoch were not recorded.
     """
     trained = context.trained_weights(base_seed)
     if options.angle_epoch is None:
         return angle_table(context.space, context.initial_weights(base_seed), trained, options.angle)
     recorded = context.recorded_sums(base_seed, options.angle)
     if options.angle_epoch not in recorded:
-        raise ValueError(
+        raise InputError(
             f"search.angle_epoch: the training of base seed {base_seed} recorded no {options.angle} angle after "
             f"{options.angle_epoch} epochs; leave it out, or train this run anew"
         )

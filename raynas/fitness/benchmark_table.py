@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from raynas.data.messages import one_line
+from raynas.errors import InputError
 from raynas.fitness.row import FitnessRow
 from raynas.members import Need
 from raynas.messages import echo, shortened
@@ -83,13 +84,13 @@ class BenchmarkTable:
         """Returns the accuracy of each architecture, ``(n, 1)`` float64 percent.
 
         Raises:
-            ValueError: If the table has none of one of them.
+            InputError: If the table has none of one of them.
         """
         accuracies = self.accuracies(architectures)
         unknown = np.flatnonzero(np.isnan(accuracies))
         if len(unknown):
             architecture = self._space.check(architectures[unknown[0]])
-            raise ValueError(
+            raise InputError(
                 f"benchmark.path: {self.path} holds {self.column} of {len(self):,} of {self._space.size:,} "
                 f"architectures, but not of {self._space.describe(architecture)} {architecture}; take a whole table"
             )
@@ -124,17 +125,17 @@ def read_table(
         dataset: Which of NATS-Bench's data sets: cifar10, cifar100 or imagenet16-120. Of a CSV there is no choice.
 
     Raises:
-        ValueError: If the files are not as described. The message begins with the key to mend: ``benchmark.path``,
+        InputError: If the files are not as described. The message begins with the key to mend: ``benchmark.path``,
             ``benchmark.column`` or ``benchmark.dataset``.
     """
     path = Path(path).expanduser()
     if not path.exists():
-        raise ValueError(
+        raise InputError(
             f"benchmark.path: {path} does not exist; expected a CSV with the columns arch and {column}, or the folder "
             f"{_NATS_FOLDER} of NATS-Bench ({_WHERE})"
         )
     if path.suffix == ".pth":
-        raise ValueError(
+        raise InputError(
             f"benchmark.path: {path} is of NAS-Bench-201's first format, which is read through its package nas_201_api "
             f"(pip install nas-bench-201) only: write a CSV with the columns arch and {column} by it, or take the "
             f"folder {_NATS_FOLDER} of NATS-Bench, which has the same architectures ({_WHERE})"
@@ -142,7 +143,7 @@ def read_table(
     if path.is_dir() or path.name.endswith(_NATS_FILE):
         place, rows = "architecture", _nats_rows(path, column, dataset)
     elif dataset != "cifar10":
-        raise ValueError(
+        raise InputError(
             f"benchmark.dataset: {path} is a CSV, which knows one data set, got {dataset}; leave it out where the file "
             "is of the data that are searched on, or give NATS-Bench's files"
         )
@@ -157,14 +158,14 @@ def _check_percent(path: Path, column: str, accuracies: Mapping[Architecture, fl
     """Checks that there are accuracies, and in percent.
 
     Raises:
-        ValueError: If there are none, or fractions.
+        InputError: If there are none, or fractions.
     """
     if not accuracies:
-        raise ValueError(
+        raise InputError(
             f"benchmark.column: {path} has no {column} of any architecture; fill the column or name another one"
         )
     if max(accuracies.values()) <= 1:
-        raise ValueError(
+        raise InputError(
             f"benchmark.column: expected {column} of {path} in percent, got {len(accuracies):,} values from "
             f"{min(accuracies.values()):g} to {max(accuracies.values()):g}, which are fractions: multiply them by 100"
         )
@@ -179,7 +180,7 @@ def _collect(
     strange: tuple[int, ValueError] | None = None
     for number, text, accuracy in rows:
         if not (math.isnan(accuracy) or 0 <= accuracy <= 100):
-            raise ValueError(
+            raise InputError(
                 f"benchmark.path: {path}, {place} {number}: expected an accuracy from 0 to 100 percent, got "
                 f"{accuracy}; mend it, or name a column of accuracies in benchmark.column"
             )
@@ -190,7 +191,7 @@ def _collect(
             continue
         first = places.setdefault(architecture, number)
         if first != number and repr(accuracies[architecture]) != repr(accuracy):
-            raise ValueError(
+            raise InputError(
                 f"benchmark.path: {path}, {place} {number}: {shortened(text)} has accuracy {_or_none(accuracy)} here "
                 f"but {_or_none(accuracies[architecture])} at {place} {first}; leave one of the two"
             )
@@ -198,7 +199,7 @@ def _collect(
     if strange:
         number, mistake = strange
         whole = "" if places else "the table is of another space: "
-        raise ValueError(
+        raise InputError(
             f"benchmark.path: {path}, {place} {number}: {whole}no architecture of {type(space).__name__}: "
             f"{one_line(mistake)}"
         ) from mistake
@@ -217,7 +218,7 @@ def _csv_rows(path: Path, column: str) -> Iterator[tuple[int, str, float]]:
             header = [name.strip() for name in next(reader, [])]
             for key, name in (("path", "arch"), ("column", column)):
                 if name not in header:
-                    raise ValueError(
+                    raise InputError(
                         f"benchmark.{key}: {path} has no column {name}; its first line should name it, and has "
                         f"{' '.join(', '.join(header).split())[:300] or 'nothing'}"
                     )
@@ -226,13 +227,13 @@ def _csv_rows(path: Path, column: str) -> Iterator[tuple[int, str, float]]:
                 if not row:
                     continue
                 if len(row) != len(header):
-                    raise ValueError(
+                    raise InputError(
                         f"benchmark.path: {path}, line {reader.line_num}: expected {len(header)} cells as in the first "
                         f"line, got {len(row)}; mend the line"
                     )
                 yield reader.line_num, row[architecture], _number(path, reader.line_num, column, row[accuracy])
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
-        raise ValueError(
+        raise InputError(
             f"benchmark.path: expected {path} to be a CSV in UTF-8 (compressed if it ends in .gz), or NATS-Bench's "
             f"folder {_NATS_FOLDER} unpacked; {one_line(error)}"
         ) from error
@@ -242,7 +243,7 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
     try:
         return float(cell) if cell.strip() else math.nan
     except ValueError as error:
-        raise ValueError(
+        raise InputError(
             f"benchmark.path: {path}, line {line}: expected a number or nothing in column {column}, got {echo(cell)}; "
             "mend the cell"
         ) from error
@@ -252,12 +253,12 @@ def _nats_rows(path: Path, column: str, dataset: str) -> Iterator[tuple[int, str
     """Yields the index, the architecture as text and its accuracy, NaN where the files do not tell it."""
     found = re.fullmatch(r"(test|valid)_accuracy_(200|12)", column)
     if not found:
-        raise ValueError(
+        raise InputError(
             "benchmark.column: NATS-Bench has test_accuracy_200, test_accuracy_12, valid_accuracy_200 and "
             f"valid_accuracy_12, got {column!r}; name one of them"
         )
     if dataset not in NATS_DATASETS:
-        raise ValueError(
+        raise InputError(
             f"benchmark.dataset: NATS-Bench has {', '.join(NATS_DATASETS)}, got {dataset!r}; name one of them"
         )
     part, epochs = found.groups()
@@ -284,7 +285,7 @@ def _open_nats(path: Path) -> Any:
     try:
         import nats_bench
     except ModuleNotFoundError as error:
-        raise ValueError(
+        raise InputError(
             f"benchmark.path: {path} is read by the package nats_bench, which is not installed; "
             "pip install 'raynas[nats-bench]'"
         ) from error

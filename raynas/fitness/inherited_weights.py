@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from raynas.data import FixedImages
+from raynas.errors import RunError
 from raynas.fitness.prefix_sharing import BATCH_NORMS, Stage, prefix_tree
 from raynas.fitness.row import FITNESS, FitnessRow
 from raynas.search_space import Architecture
@@ -66,7 +67,7 @@ class WithInheritedWeights:
         In a chain, architectures that begin alike share that part of the work (`prefix_sharing`): ask for many at once.
 
         Raises:
-            RuntimeError: If a quantity is not finite.
+            RunError: If a quantity is not finite.
         """
         if isinstance(self._supernet, ChainNetwork):
             sums = self._evaluate_chain(self._supernet, architectures)
@@ -80,7 +81,7 @@ class WithInheritedWeights:
         values = list(self._measure.values(sums, len(self._evaluation), self._options))
         for quantity, value in zip(self._measure.quantities, values, strict=True):
             if not np.isfinite(value):
-                raise RuntimeError(
+                raise RunError(
                     f"the {quantity.title} of {tuple(architecture)} is {value}: the supernet's weights diverged"
                 )
         return [self._sign * values[self._column], *values]

@@ -25,6 +25,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.stats import kendalltau, rankdata
 
+from raynas.errors import InputError
+
 TOP = (1, 10, 100)
 """The numbers of best architectures whose accuracy is told."""
 
@@ -88,12 +90,12 @@ def rank_statistics(
         confidence: Of the intervals, such as 0.95.
 
     Raises:
-        ValueError: If fitness and truth differ in length or are not finite.
+        InputError: If fitness and truth differ in length or are not finite.
     """
     fitness, truth = _finite("fitness", fitness), _finite("truth", truth)
     for name, values in (("truth", truth), ("sizes", sizes)):
         if values is not None and np.shape(values) != fitness.shape:
-            raise ValueError(f"{name}: expected one for each fitness, shape {fitness.shape}, got {np.shape(values)}")
+            raise InputError(f"{name}: expected one for each fitness, shape {fitness.shape}, got {np.shape(values)}")
     tau, rho = _tau_and_rho(fitness, truth)
     rng = np.random.default_rng(seed)
     resampled = []
@@ -120,7 +122,7 @@ def rank_statistics(
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all():
-        raise ValueError(
+        raise InputError(
             f"{name}: expected one finite number an architecture, got shape {values.shape} with "
             f"{np.count_nonzero(~np.isfinite(values))} that are not finite; rank what was measured"
         )

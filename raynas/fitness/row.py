@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from raynas.errors import InputError
 from raynas.members import Need
 from raynas.options import Images, Options, Positive
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace
@@ -180,16 +181,16 @@ class FitnessRow:
         quantities = () if self.measure is None else tuple(quantity.name for quantity in self.measure.quantities)
         for name in (self.name, *quantities):
             if not name.isidentifier() or name in RESERVED:
-                raise ValueError(
+                raise InputError(
                     f"{what}: expected names of letters, digits and underscores other than "
                     f"{', '.join(sorted(RESERVED))}, got {name!r}"
                 )
         if (self.make is None) == (self.measure is None):
-            raise ValueError(f"{what}: expected either `make` or `measure`; state one of them")
+            raise InputError(f"{what}: expected either `make` or `measure`; state one of them")
         if self.measure is None:
             return
         if self.quantity not in quantities:
-            raise ValueError(f"{what}: expected a quantity of {', '.join(quantities)}, got {self.quantity!r}")
+            raise InputError(f"{what}: expected a quantity of {', '.join(quantities)}, got {self.quantity!r}")
         object.__setattr__(self, "needs", self.needs | {Need.SUPERNETS, Need.NETWORKS})
 
     @property

@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from raynas.config.run_config import RunConfig, own_members
+from raynas.errors import InputError, RunError
 from raynas.on_ray.nodes import Needs, times
 from raynas.own_modules import IMPORT_PATH, extend_search_path
 from raynas.storage.temporary_folder import temporary_folder
@@ -80,7 +81,7 @@ class Cluster:
         """Connects to Ray, unless this process, such as an actor, is connected.
 
         Raises:
-            ValueError: If there is no cluster at the address, or a local Ray could never hold the resources.
+            InputError: If there is no cluster at the address, or a local Ray could never hold the resources.
         """
         if is_local(self._config):
             check_fits(self._config, needs)
@@ -117,7 +118,7 @@ def _connected(config: RunConfig, dashboard: bool) -> Iterator[None]:
     """Holds a connection to Ray for the time of the block; a local Ray ends with it.
 
     Raises:
-        ValueError: If there is no cluster at the address.
+        InputError: If there is no cluster at the address.
     """
     local = is_local(config)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -189,7 +190,7 @@ def _local_ray(**options: Any) -> Iterator[None]:
     """Holds a local Ray for the time of the block; on a busy machine it may start at the second attempt.
 
     Raises:
-        RuntimeError: If it does not start.
+        RunError: If it does not start.
     """
     import ray
 
@@ -205,7 +206,7 @@ def _local_ray(**options: Any) -> Iterator[None]:
                 _end(_children() - before)
                 if attempt < STARTS:
                     continue
-                raise RuntimeError(
+                raise RunError(
                     f"Ray did not start on this machine in {STARTS} attempts ({_first_line(error)}); give the same "
                     "command again when the machine has less to do"
                 ) from error
@@ -241,7 +242,7 @@ def _join(address: str, key: str, options: Mapping[str, Any]) -> None:
         options: Further options of `ray.init`.
 
     Raises:
-        ValueError: If there is none, or it does not accept this process.
+        InputError: If there is none, or it does not accept this process.
     """
     import ray
 
@@ -251,12 +252,12 @@ def _join(address: str, key: str, options: Mapping[str, Any]) -> None:
             ray.init(address=address, **options, **QUIET)
     except OSError as error:
         remedy = "unset it" if key == "RAY_ADDRESS" else "say `address: local`"
-        raise ValueError(
+        raise InputError(
             f"{key}: there is no Ray cluster at {address!r}; start one (ray start --head), name another address, or "
             f"{remedy}"
         ) from error
     except RuntimeError as error:
-        raise ValueError(f"{key}: cannot join {address!r}: {' '.join(str(error).split())}") from error
+        raise InputError(f"{key}: cannot join {address!r}: {' '.join(str(error).split())}") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -311,12 +312,12 @@ def check_fits(config: RunConfig, needs: Needs) -> None:
     """Checks that this machine holds the resources: a local Ray does not grow.
 
     Raises:
-        ValueError: If it cannot.
+        InputError: If it cannot.
     """
     have = _resources_here(config)
     for kind, amount in needs.resources.items():
         if amount > have.get(kind, 0.0):
-            raise ValueError(
+            raise InputError(
                 f"{needs.key}: {needs.who} {amount:g} {kind} but this machine offers {have.get(kind, 0.0):g}; "
                 f"{needs.mends[kind]}, or give the address of a larger cluster"
             )

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from raynas.errors import InputError, RunError
 from raynas.fitness import Fitness
 from raynas.search_space import Architecture
 
@@ -46,8 +47,8 @@ class Evaluator:
             architectures: The candidates.
 
         Raises:
-            ValueError: If the fitness raises one.
-            RuntimeError: If it fails in any other way.
+            InputError: If the fitness raises one.
+            RunError: If it fails in any other way.
         """
         if version != self._version:
             import ray
@@ -81,11 +82,11 @@ def evaluate_some(fitness: Fitness, architectures: Sequence[Architecture]) -> np
 
 @contextlib.contextmanager
 def _in_one_line(doing: str) -> Iterator[None]:
-    """Turns an error of the block into one of a single line: a ValueError stays one, others become a RuntimeError."""
+    """Turns an error of the block into one of a single line: an InputError stays one, others become a RunError."""
     try:
         yield
     except Exception as error:
         message = " ".join(str(error).partition("\ntraceback: ")[0].split())  # Ray's own errors end with one
-        if isinstance(error, ValueError):
-            raise ValueError(f"{doing} failed: {message}") from error
-        raise RuntimeError(f"{doing} failed: {type(error).__name__}: {message}") from error
+        if isinstance(error, InputError):
+            raise InputError(f"{doing} failed: {message}") from error
+        raise RunError(f"{doing} failed: {type(error).__name__}: {message}") from error

@@ -29,6 +29,7 @@ from rich.console import Console
 from raynas.config.reading import load_config
 from raynas.config.run_config import RunConfig
 from raynas.config.sweeps import load_sweep
+from raynas.errors import InputError, RunError
 from raynas.on_ray.packing import LEFT_OUT, Package
 from raynas.stages import signals
 
@@ -57,7 +58,7 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
         sent: What the job takes along.
 
     Raises:
-        ValueError: If the run file is not as it should be, is not sent, or its results would be lost.
+        InputError: If the run file is not as it should be, is not sent, or its results would be lost.
     """
     with signals.imports():  # here, since only this needs torch
         from raynas.stages.prepare import Purpose, prepare
@@ -69,12 +70,12 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
     for setting in settings:
         prepare(setting, Console(stderr=True), Purpose.ELSEWHERE)
     if file.resolve() not in sent.files.values():
-        raise ValueError(
+        raise InputError(
             f"{file}: is not sent with {sent.folder}; give the command in a folder that holds it, outside of "
             f"{', '.join(LEFT_OUT)}, hidden folders and what .gitignore or .rayignore names"
         )
     if "://" not in config.storage_path and not config.storage_path.startswith(("/", "~")):
-        raise ValueError(
+        raise InputError(
             f"storage_path: {config.storage_path!r} lies in the job's own folder, which is lost with the cluster; give "
             "--set storage_path=/FOLDER that all machines see"
         )
@@ -99,14 +100,14 @@ def environment(given: Sequence[str]) -> dict[str, str]:
     A job that is stopped has `GRACE_SECONDS` from SIGTERM to SIGKILL, in which training saves; Ray's default is 3.
 
     Raises:
-        ValueError: If one is not ``KEY=VALUE``.
+        InputError: If one is not ``KEY=VALUE``.
     """
     variables = {"PYTHONUNBUFFERED": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_SECONDS)}
     variables |= {key: os.environ[key] for key in VARIABLES if key in os.environ}
     for one in given:
         key, equals, value = one.partition("=")
         if not key.isidentifier() or not equals:
-            raise ValueError(f"--env: expected KEY=VALUE such as NCCL_DEBUG=INFO, got {one!r}")
+            raise InputError(f"--env: expected KEY=VALUE such as NCCL_DEBUG=INFO, got {one!r}")
         variables[key] = value
     return variables
 
@@ -118,7 +119,7 @@ def connect(address: str | None) -> JobSubmissionClient:
         address: ``http://HOST:PORT`` of the cluster's dashboard; by default RAY_API_SERVER_ADDRESS, else `ADDRESS`.
 
     Raises:
-        ValueError: If no cluster answers there, one of another version does, or it does not accept the token.
+        InputError: If no cluster answers there, one of another version does, or it does not accept the token.
     """
     address = _url(address or os.environ.get("RAY_API_SERVER_ADDRESS") or ADDRESS)
     _check_answers(address)
@@ -132,7 +133,7 @@ def connect(address: str | None) -> JobSubmissionClient:
         try:
             client = JobSubmissionClient(address)
         except (RuntimeError, ValueError, KeyError) as error:  # no page of that name, or not what Ray says on it
-            raise ValueError(f"--address: what answers at {address} is no dashboard of Ray") from error
+            raise InputError(f"--address: what answers at {address} is no dashboard of Ray") from error
     _check_version(address, str(client._server_ray_version))
     return client
 
@@ -141,12 +142,12 @@ def _url(address: str) -> str:
     """Returns an address with its scheme.
 
     Raises:
-        ValueError: If it is none of a Job API.
+        InputError: If it is none of a Job API.
     """
     url = address if "://" in address else f"http://{address}"
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"--address: expected http://HOST:8265, where the cluster's dashboard is, got {address!r}")
+        raise InputError(f"--address: expected http://HOST:8265, where the cluster's dashboard is, got {address!r}")
     return url.rstrip("/")
 
 
@@ -161,14 +162,14 @@ def _check_answers(address: str) -> None:
     """Checks that something answers, soon: Ray's client would wait for minutes.
 
     Raises:
-        ValueError: If nothing does.
+        InputError: If nothing does.
     """
     try:
         urllib.request.urlopen(f"{address}/api/version", timeout=ANSWER_SECONDS).close()
     except urllib.error.HTTPError:
         pass  # an answer: without a token most are refused
     except (OSError, http.client.HTTPException) as error:
-        raise ValueError(
+        raise InputError(
             f"--address: there is no dashboard of Ray at {address}; give the address of one, or start one (ray start "
             "--head)"
         ) from error
@@ -178,11 +179,11 @@ def _check_version(address: str, there: str) -> None:
     """Checks that a cluster's Ray is the one here, but for a last figure.
 
     Raises:
-        ValueError: If not.
+        InputError: If not.
     """
     here = version("ray")
     if there.split(".")[:2] != here.split(".")[:2]:
-        raise ValueError(f"--address: the cluster at {address} has Ray {there}, here is Ray {here}; install that one")
+        raise InputError(f"--address: the cluster at {address} has Ray {there}, here is Ray {here}; install that one")
 
 
 @contextlib.contextmanager
@@ -190,8 +191,8 @@ def answers(address: str, job: str | None = None) -> Iterator[None]:
     """Turns what the Job API refuses into one line that says what to mend.
 
     Raises:
-        ValueError: If the cluster is gone, the token is wrong, there is no such job, or there is one already.
-        RuntimeError: If the request fails in another way.
+        InputError: If the cluster is gone, the token is wrong, there is no such job, or there is one already.
+        RunError: If the request fails in another way.
     """
     from ray.exceptions import AuthenticationError
 
@@ -199,19 +200,19 @@ def answers(address: str, job: str | None = None) -> Iterator[None]:
         yield
     except AuthenticationError as error:
         missing = "required" in str(error)
-        raise ValueError(
+        raise InputError(
             f"--address: the cluster at {address} "
             + ("wants a token" if missing else "does not accept this token")
             + "; give its own: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=..."
         ) from error
     except OSError as error:  # as Ray's own and those of its client are
-        raise ValueError(f"--address: the cluster at {address} does not answer any more") from error
+        raise InputError(f"--address: the cluster at {address} does not answer any more") from error
     except RuntimeError as error:
         if job is not None and "does not exist" in str(error):
-            raise ValueError(f"{job}: there is no such job at {address}; `raynas jobs` lists them") from error
+            raise InputError(f"{job}: there is no such job at {address}; `raynas jobs` lists them") from error
         if job is not None and "already exists" in str(error):
-            raise ValueError(f"--id: there is a job {job} at {address} already; give another one") from error
-        raise RuntimeError(f"the cluster at {address}: {' '.join(str(error).split())[-200:]}") from error
+            raise InputError(f"--id: there is a job {job} at {address} already; give another one") from error
+        raise RunError(f"the cluster at {address}: {' '.join(str(error).split())[-200:]}") from error
 
 
 def submit(
@@ -233,7 +234,7 @@ def submit(
         say: Told how large the upload is.
 
     Raises:
-        ValueError: If it is larger than Ray takes, or there is a job of this id.
+        InputError: If it is larger than Ray takes, or there is a job of this id.
     """
     from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE
 
@@ -243,7 +244,7 @@ def submit(
         size = archive.stat().st_size
         if size >= GCS_STORAGE_MAX_SIZE:
             largest = max(sent.files, key=lambda name: sent.files[name].stat().st_size)
-            raise ValueError(
+            raise InputError(
                 f"{sent.folder}: {megabytes(size)} to send, but Ray takes less than {megabytes(GCS_STORAGE_MAX_SIZE)}; "
                 f"move what is no code out of it (largest: {largest}, {megabytes(sent.files[largest].stat().st_size)})"
             )
@@ -271,8 +272,8 @@ def follow(client: JobSubmissionClient, job: str, write: Callable[[str], object]
     A job that was stopped counts as terminated; one that a signal killed as a shell counts it.
 
     Raises:
-        ValueError: If there is no such job, or the cluster does not answer any more.
-        RuntimeError: If the job failed before its command began or could end.
+        InputError: If there is no such job, or the cluster does not answer any more.
+        RunError: If the job failed before its command began or could end.
         KeyboardInterrupt: If Ctrl-C or SIGTERM came, which end the following, not the job.
     """
     written = 0
@@ -294,7 +295,7 @@ def follow(client: JobSubmissionClient, job: str, write: Callable[[str], object]
         return 128 + signal.SIGTERM
     code: int | None = details.driver_exit_code
     if code is None and details.status == "FAILED":
-        raise RuntimeError(f"{job}: {' '.join(str(details.message).split())}")
+        raise RunError(f"{job}: {' '.join(str(details.message).split())}")
     return 128 - code if code and code < 0 else code or 0
 
 
@@ -302,15 +303,15 @@ def stop(client: JobSubmissionClient, job: str) -> str:
     """Returns how a job ended, after stopping it unless it had.
 
     Raises:
-        ValueError: If there is no such job.
-        RuntimeError: If it does not end.
+        InputError: If there is no such job.
+        RunError: If it does not end.
     """
     with answers(client.get_address(), job):
         client.stop_job(job)
         deadline = time.monotonic() + STOP_SECONDS
         while not (status := client.get_job_status(job)).is_terminal():
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{job} is {status.value} {STOP_SECONDS:.0f} s after it was stopped; try again")
+                raise RunError(f"{job} is {status.value} {STOP_SECONDS:.0f} s after it was stopped; try again")
             time.sleep(POLL_SECONDS)
     return str(status.value)
 
@@ -319,7 +320,7 @@ def listed(client: JobSubmissionClient, job: str | None = None) -> dict[str, lis
     """Returns the jobs of a cluster, or one of them, the newest first, as columns of text.
 
     Raises:
-        ValueError: If there is no such job.
+        InputError: If there is no such job.
     """
     with answers(client.get_address(), job):
         found = client.list_jobs() if job is None else [client.get_job_info(job)]

@@ -18,6 +18,8 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from raynas.errors import InputError
+
 LEFT_OUT = ("data", "datasets", "runs", "build", "dist", "wandb", "mlruns")
 """Folders that are not sent from any depth, unless they are Python packages."""
 
@@ -87,7 +89,7 @@ def package(folder: Path) -> Package:
     """Returns what a job needs of a folder.
 
     Raises:
-        ValueError: If a file looks like a secret, a link leads out of the folder, or a module takes the place of one of
+        InputError: If a file looks like a secret, a link leads out of the folder, or a module takes the place of one of
             Python or of a package.
     """
     files = _files(folder)
@@ -104,7 +106,7 @@ def _files(folder: Path) -> dict[str, Path]:
     """Returns the files of a folder that are sent, by their path in it.
 
     Raises:
-        ValueError: If a link leads to something that is not sent.
+        InputError: If a link leads to something that is not sent.
     """
     files: dict[str, Path] = {}
     links: dict[Path, bool] = {}
@@ -135,7 +137,7 @@ def _linked(folder: Path, files: dict[str, Path], links: dict[Path, bool]) -> di
         links: The links in it, and whether each is one to a file.
 
     Raises:
-        ValueError: If one leads out of the folder, or to a file that is not sent.
+        InputError: If one leads out of the folder, or to a file that is not sent.
     """
     real = folder.resolve()
     sent = {file.resolve() for file in files.values()}
@@ -143,11 +145,11 @@ def _linked(folder: Path, files: dict[str, Path], links: dict[Path, bool]) -> di
     for link, is_file in links.items():
         name, target = link.relative_to(folder).as_posix(), Path(os.path.realpath(link))
         if not target.is_relative_to(real):
-            raise ValueError(
+            raise InputError(
                 f"{name}: expected files of {folder}, got a link to {target}; copy that, or add /{name} to .rayignore"
             )
         if is_file and target.exists() and target not in sent:
-            raise ValueError(
+            raise InputError(
                 f"{name}: expected a link to a file that is sent, got one to {target}; add /{name} to .rayignore"
             )
         if is_file and target.exists():
@@ -211,7 +213,7 @@ def _check_file(name: str, file: Path) -> None:
     """Checks that a file does not look like a secret.
 
     Raises:
-        ValueError: If its name or its beginning does.
+        InputError: If its name or its beginning does.
     """
     last = name.rpartition("/")[2].lower()
     found = "a name of secrets" if any(fnmatch.fnmatchcase(last, pattern) for pattern in SECRET_NAMES) else None
@@ -223,7 +225,7 @@ def _check_file(name: str, file: Path) -> None:
         if pattern.search(beginning):
             found = what
     if found is not None:
-        raise ValueError(
+        raise InputError(
             f"{name}: expected files that a cluster may see, got {found}; move it away, or add /{name} to .rayignore"
         )
 
@@ -232,14 +234,14 @@ def _check_modules(files: dict[str, Path]) -> None:
     """Checks that no module at the top takes the place of one of Python or of a package.
 
     Raises:
-        ValueError: If one does.
+        InputError: If one does.
     """
     for name in files:
         module = name.removesuffix(".py") if "/" not in name and name.endswith(".py") else None
         if name.count("/") == 1 and name.endswith("/__init__.py"):
             module = name.partition("/")[0]
         if module in OWN_NAMES:
-            raise ValueError(
+            raise InputError(
                 f"{name}: would be imported in the place of the module {module} on the cluster; rename it, or add "
                 f"/{name} to .rayignore"
             )

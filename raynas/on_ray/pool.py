@@ -33,6 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from raynas.errors import RunError
 from raynas.fitness import Fitness
 from raynas.on_ray.batches import IN_FLIGHT, Work, worthwhile_actors
 from raynas.on_ray.evaluator import Evaluator
@@ -172,7 +173,7 @@ class Pool:
         import ray
 
         if not self._entered:
-            raise RuntimeError("the pool evaluates only inside its `with` block")
+            raise RunError("the pool evaluates only inside its `with` block")
         # Without a strategy, what a trial of a sweep starts has to fit into the placement group of the trial.
         actor = ray.remote(
             num_cpus=self._takes["CPU"], num_gpus=self._takes["GPU"], max_restarts=0, scheduling_strategy="DEFAULT"
@@ -199,7 +200,7 @@ class Pool:
         """Removes a lost actor, unless another stream has done so before.
 
         Raises:
-            RuntimeError: If it could not start, and another actor could not either.
+            RunError: If it could not start, and another actor could not either.
         """
         import ray
 
@@ -210,9 +211,9 @@ class Pool:
         if member.coming is not None:
             self._failed_starts += 1
             if getattr(error, "actor_init_failed", False):
-                raise RuntimeError(f"evaluators cannot start: {str(error).splitlines()[-1]}")
+                raise RunError(f"evaluators cannot start: {str(error).splitlines()[-1]}")
             if self._failed_starts >= self.max_failures:
-                raise RuntimeError(f"evaluators cannot start: {type(error).__name__}; {MEND}")
+                raise RunError(f"evaluators cannot start: {type(error).__name__}; {MEND}")
         self._note("an evaluator was lost; its candidates are evaluated again")
 
     def needs(self) -> Needs:
@@ -319,7 +320,7 @@ class _Call:
         """Lets the batches of a lost actor wait again.
 
         Raises:
-            RuntimeError: If the actor could not start, or one candidate was lost too often.
+            RunError: If the actor could not start, or one candidate was lost too often.
         """
         self._pool.lose(member, error)
         mine = [ref for ref, (owner, _) in self._in_flight.items() if owner is member]
@@ -328,7 +329,7 @@ class _Call:
             return
         times = self._work.lost(batches)
         if times >= self._pool.max_failures and len(batches[0]) == 1:
-            raise RuntimeError(
+            raise RunError(
                 f"an evaluator was lost {times} times in a row while evaluating "
                 f"{self._architectures[batches[0][0]]} ({type(error).__name__}); {MEND}"
             ) from None
@@ -354,8 +355,8 @@ class PooledFitness:
         for which the next stream waits. (Ray cannot interrupt an actor, and is slow to cancel its tasks.)
 
         Raises:
-            ValueError: If the fitness raises one; it names the architecture.
-            RuntimeError: If it fails in any other way, is not finite or of a wrong shape; it names the architecture.
+            InputError: If the fitness raises one; it names the architecture.
+            RunError: If it fails in any other way, is not finite or of a wrong shape; it names the architecture.
                 If actors are lost again and again.
         """
         work = Work(len(architectures), len(self.quantities), together=self._task[-1])

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from raynas.config.sweeps import Point, Sweep
+from raynas.errors import InputError
 from raynas.on_ray.sweep_plan import Plan
 
 
@@ -13,12 +14,12 @@ def optuna_search(plan: Plan) -> Any:
     """Returns Optuna's searcher, which knows the points that were sampled before and their results.
 
     Raises:
-        ValueError: If Optuna is not installed.
+        InputError: If Optuna is not installed.
     """
     try:
         import optuna
     except ImportError as error:
-        raise ValueError("sweep.searcher: optuna is not installed; pip install 'raynas[optuna]'") from error
+        raise InputError("sweep.searcher: optuna is not installed; pip install 'raynas[optuna]'") from error
     from ray.tune.search.optuna import OptunaSearch
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+from raynas.errors import RunError
 from raynas.on_ray.mailbox import on_this_node
 from raynas.stages import signals
 
@@ -23,7 +24,7 @@ END_SECONDS = 60.0
 """Seconds for which a trial that has saved waits for the end of its sweep."""
 
 
-class Stopped(RuntimeError):
+class Stopped(RunError):
     """A trial was stopped together with its sweep, after it saved."""
 
 

@@ -37,6 +37,7 @@ from raynas.config.locations import within
 from raynas.config.nested import flatten
 from raynas.config.run_config import EXECUTION_KEYS
 from raynas.config.sweeps import Sweep
+from raynas.errors import InputError, RunError
 from raynas.on_ray.cluster import Cluster
 from raynas.on_ray.nodes import missing
 from raynas.on_ray.sampled_points import optuna_search
@@ -88,8 +89,8 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
 
     Raises:
         Busy: If another process carries out the sweep.
-        ValueError: If something of the user's is not as it should be.
-        RuntimeError: If Tune fails; a trial that fails is among the results.
+        InputError: If something of the user's is not as it should be.
+        RunError: If Tune fails; a trial that fails is among the results.
     """
     for config in sweep.settings_to_prepare():
         prepare(config, Console(quiet=True))
@@ -123,13 +124,13 @@ def _open(sweep: Sweep) -> Path:
         there, here = flatten(known.base), flatten(base)
         keys = [key for key in {**there, **here} if key not in EXECUTION_KEYS and there.get(key) != here.get(key)]
         if keys:
-            raise ValueError(
+            raise InputError(
                 f"name: {location} holds a sweep of another configuration ({keys[0]} {there.get(keys[0])!r} there, "
                 f"{here.get(keys[0])!r} here); give this one its own folder (--set name={sweep.base.name}-2) or remove "
                 "that one"
             )
     elif not is_new(folder):
-        raise ValueError(f"name: {location} exists and is not a sweep of raynas; choose another name or storage_path")
+        raise InputError(f"name: {location} exists and is not a sweep of raynas; choose another name or storage_path")
     if known is None or known.content() != about.content():
         write_record(file, about)
     return folder
@@ -142,7 +143,7 @@ def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress)
     """Has Tune carry out a plan, in a Ray task, so that this process only waits.
 
     Raises:
-        RuntimeError: If Tune fails.
+        RunError: If Tune fails.
         KeyboardInterrupt: If a signal came. Trials in training save first, unless a second signal comes.
     """
     cluster.join(plan.needs)
@@ -175,7 +176,7 @@ def _wait_for_tune(plan: Plan, mirror: Mirror, progress: Progress, signal: signa
         lost: list[dict[str, Any]] = ray.get(task)
     except ray.exceptions.RayError as error:
         reason = str(getattr(error, "cause", error)).splitlines()[0]
-        raise RuntimeError(f"the sweep failed: {reason}; give the same command again to continue") from error
+        raise RunError(f"the sweep failed: {reason}; give the same command again to continue") from error
     finally:
         with contextlib.suppress(ray.exceptions.RayError):  # it went with the cluster
             ray.kill(board)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from raynas.errors import InputError
 from raynas.records.sweep_record import TrialState
 
 STATES = "states"
@@ -18,13 +19,13 @@ def states_of(folder: Path) -> list[dict[str, Any]]:
     """Returns what all trials that have begun say of themselves, the earliest first.
 
     Raises:
-        ValueError: If a file is damaged, or speaks of another trial than its own.
+        InputError: If a file is damaged, or speaks of another trial than its own.
     """
     states = []
     for file in (folder / STATES).glob("*.json"):
         state = TrialState.read(file)
         if state.name != file.stem:
-            raise ValueError(f"{file}: expected the state of the trial {file.stem}; remove it to run that trial again")
+            raise InputError(f"{file}: expected the state of the trial {file.stem}; remove it to run that trial again")
         states.append(dict(state))
     return sorted(states, key=lambda state: (state["begun"], state["name"]))
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from raynas.config.locations import within
 from raynas.config.run_config import RunConfig, parse_config
+from raynas.errors import InputError, RunError
 from raynas.on_ray import cluster
 from raynas.on_ray.mailbox import make_mailbox
 from raynas.on_ray.room import Room, training_room
@@ -51,7 +52,7 @@ class Failure:
     """
 
     reason: str | None
-    mistake: ValueError | OSError | None = None
+    mistake: InputError | OSError | None = None
     counts: bool = True
     position: str | None = None
 
@@ -72,9 +73,9 @@ def fit(config: RunConfig, trainings: Trainings, mirror: Mirror, progress: Progr
         watch: Called twice a second.
 
     Raises:
-        ValueError: If the configuration, the data or the folder is not as it should be.
+        InputError: If the configuration, the data or the folder is not as it should be.
         OSError: If the disk is full, or the folder cannot be written.
-        RuntimeError: If training keeps failing.
+        RunError: If training keeps failing.
         KeyboardInterrupt: If a signal came. The workers save first, unless a second signal comes.
     """
     import ray
@@ -97,7 +98,7 @@ def fit(config: RunConfig, trainings: Trainings, mirror: Mirror, progress: Progr
                 if failure.counts:
                     failures = 1 if _position(plans, mirror.folder) != position else failures + 1
                 if failures > config.train.max_failures:
-                    raise RuntimeError(
+                    raise RunError(
                         f"training was tried {failures} times without a new checkpoint; the last time "
                         f"{failure.reason}; give the same command again to continue"
                     )
@@ -278,8 +279,8 @@ def _failure(error: TrainingFailedError) -> Failure:
     if isinstance(error, PreemptionError) or any(getattr(cause, "preempted", False) for cause in causes):
         return Failure("the machine of a training worker was taken back", counts=False)
     for cause in causes:
-        if isinstance(cause, ValueError):
-            return Failure(str(cause), ValueError(str(cause)))
+        if isinstance(cause, InputError):
+            return Failure(str(cause), InputError(str(cause)))
         if isinstance(cause, OSError) and cause.errno in UNWRITABLE:
             return Failure(str(cause), cause)
         if isinstance(cause, Busy):  # whoever works there may have ended by the next attempt

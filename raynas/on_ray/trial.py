@@ -14,6 +14,7 @@ from raynas.config.locations import within
 from raynas.config.nested import flatten
 from raynas.config.run_config import ROUNDING_KEYS, RunConfig
 from raynas.config.sweeps import Sweep, Trial
+from raynas.errors import InputError
 from raynas.failures import described
 from raynas.members import is_own
 from raynas.on_ray.cluster import worker_resources
@@ -179,8 +180,8 @@ def carry_out(
         say: Takes a line about another process that the trial waits for.
 
     Raises:
-        ValueError: If something of the user's is not as it should be.
-        RuntimeError: If training keeps failing, or an evaluation fails.
+        InputError: If something of the user's is not as it should be.
+        RunError: If training keeps failing, or an evaluation fails.
     """
     config, silent = as_trial(trial.config), Console(file=io.StringIO())
     training, digest = config, training_name(trial.config, sweep.base)
@@ -242,7 +243,7 @@ def metrics_of(outcome: TrialOutcome, metrics: Mapping[str, SweepMetric]) -> dic
     """Returns the metrics that a trial has, by the names that the sweep file gives them.
 
     Raises:
-        ValueError: If a metric of the user's own fails.
+        InputError: If a metric of the user's own fails.
     """
     found: dict[str, float] = {}
     for name, metric in metrics.items():
@@ -251,7 +252,7 @@ def metrics_of(outcome: TrialOutcome, metrics: Mapping[str, SweepMetric]) -> dic
         except Exception as error:
             if not is_own(name):
                 raise
-            raise ValueError(f"sweep.metric: {name} ends in {described(error)}; correct its function") from error
+            raise InputError(f"sweep.metric: {name} ends in {described(error)}; correct its function") from error
         if value is not None:
             found[name] = float(value)
     return found

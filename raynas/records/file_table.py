@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from raynas import records
+from raynas.errors import InputError
 from raynas.records.record import Line, OtherFile, Part, Record
 
 BEGIN, END = "<!-- files: made by raynas.records.file_table -->", "<!-- /files -->"
@@ -72,12 +73,12 @@ def with_tables(text: str, tables: Mapping[str, str]) -> str:
         tables: The tables by a line before each.
 
     Raises:
-        ValueError: If the text has no marks.
+        InputError: If the text has no marks.
     """
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"expected the marks {BEGIN} and {END}")
+        raise InputError(f"expected the marks {BEGIN} and {END}")
     parts = [f"{title}\n\n{table}" for title, table in tables.items()]
     return f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}"
 

@@ -7,6 +7,8 @@ from typing import Annotated, Any, TypeAlias
 
 from pydantic import AfterValidator
 
+from raynas.errors import InputError
+
 Edge: TypeAlias = tuple[str, str, str]
 """Source, target and operation."""
 
@@ -15,7 +17,7 @@ def depths(edges: Sequence[Sequence[str]]) -> dict[str, int]:
     """Returns how many edges the longest path to each node has.
 
     Raises:
-        ValueError: If the edges run in a circle.
+        InputError: If the edges run in a circle.
     """
     depth: dict[str, int] = {}
     for source, target, _ in edges:
@@ -26,7 +28,7 @@ def depths(edges: Sequence[Sequence[str]]) -> dict[str, int]:
             depth[target] = max(depth[target], depth[source] + 1)
         if depth == before:
             return depth
-    raise ValueError(f"the edges run in a circle among the nodes {', '.join(depth)}")
+    raise InputError(f"the edges run in a circle among the nodes {', '.join(depth)}")
 
 
 def _is_edge(edge: object) -> bool:
@@ -37,7 +39,7 @@ def _checked(edges: Any) -> Any:
     """Returns the edges of a graph without a circle, as they are."""
     listed = [list(edge) if isinstance(edge, tuple) else edge for edge in edges]
     if not all(_is_edge(edge) for edge in listed):
-        raise ValueError("expected edges [source, target, operation]")
+        raise InputError("expected edges [source, target, operation]")
     depths(listed)
     return listed
 

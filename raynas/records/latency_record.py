@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import AfterValidator, ConfigDict
 
+from raynas.errors import InputError
 from raynas.records.record import Listed, Number, Part, Record
 
 
@@ -52,7 +53,7 @@ class ProfiledNetwork(Part):
 
 def _some_networks(networks: list[ProfiledNetwork]) -> list[ProfiledNetwork]:
     if not networks:
-        raise ValueError("is empty, expected what was measured")
+        raise InputError("is empty, expected what was measured")
     return networks
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
+from raynas.errors import InputError
 from raynas.records.columns import Columns
 from raynas.records.page_text import printable
 from raynas.records.record import RERUN, Line, Listed, Number, OtherFile, Part, Record, decoded
@@ -87,7 +88,7 @@ class EpochCorrelation(Part):
 
 def _some_rows(rows: list[RankRowRecord]) -> list[RankRowRecord]:
     if not rows:
-        raise ValueError("is empty, expected the fitness and its baselines")
+        raise InputError("is empty, expected the fitness and its baselines")
     return rows
 
 
@@ -162,7 +163,7 @@ def read_scores_table(file: Path, remedy: str = RERUN) -> tuple[list[tuple[int, 
     """Returns the architectures of a ranking and its columns of numbers; nothing if there is no file.
 
     Raises:
-        ValueError: If a line is damaged.
+        InputError: If a line is damaged.
     """
     if not file.exists():
         return [], {}
@@ -171,7 +172,7 @@ def read_scores_table(file: Path, remedy: str = RERUN) -> tuple[list[tuple[int, 
     reader = csv.reader(text.splitlines())
     header = next(reader, [])
     if not {"architecture", "fitness", "true"} <= set(header):
-        raise ValueError(
+        raise InputError(
             f"{where} at line 1: expected the columns architecture, fitness and true, got "
             f"{', '.join(header) or 'none'}; {remedy}"
         )
@@ -185,7 +186,7 @@ def read_scores_table(file: Path, remedy: str = RERUN) -> tuple[list[tuple[int, 
             architectures.append(_architecture(row[header.index("architecture")]))
             rows.append([float(row[position] or "nan") for position in positions])
         except (ValueError, IndexError) as error:
-            raise ValueError(f"{where} at line {reader.line_num} ({error}); {remedy}") from error
+            raise InputError(f"{where} at line {reader.line_num} ({error}); {remedy}") from error
 
     values = np.array(rows).reshape(-1, len(names))
     return architectures, {name: values[:, place] for place, name in enumerate(names)}

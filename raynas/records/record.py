@@ -18,6 +18,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
+from raynas.errors import InputError
 from raynas.messages import echo, shortened
 from raynas.records.damage import damage_of
 from raynas.records.page_text import is_printable, printable
@@ -78,13 +79,13 @@ class Part(BaseModel):
             remedy: What helps if the values are damaged.
 
         Raises:
-            ValueError: If a value is missing or of the wrong kind.
+            InputError: If a value is missing or of the wrong kind.
         """
         check_version(cls, content, where)
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise ValueError(f"{where}: {damage_of(cls, content, error)}; {remedy}") from error
+            raise InputError(f"{where}: {damage_of(cls, content, error)}; {remedy}") from error
 
 
 def _plain(value: Any) -> Any:
@@ -107,13 +108,13 @@ def check_version(cls: type[Part], content: object, where: str) -> None:
     """Checks that this raynas knows the version of a record.
 
     Raises:
-        ValueError: If it is a later one.
+        InputError: If it is a later one.
     """
     newest = getattr(cls, "newest", None)
     version = content.get("version", 1) if isinstance(content, Mapping) else 1
     if newest is not None and isinstance(version, int) and version > newest:
         place = where.replace(" is damaged", "")
-        raise ValueError(
+        raise InputError(
             f"{place}: expected version {newest} or earlier, got {echo(version)}; update raynas to read it"
         )
 
@@ -153,7 +154,7 @@ class Record(Part):
             for_page: Whether characters that a page cannot show are replaced.
 
         Raises:
-            ValueError: If the file is damaged, or of a later version.
+            InputError: If the file is damaged, or of a later version.
         """
         data = file.read_bytes()
         fast = None if for_page and not is_printable(data) else _validated(cls, data)
@@ -195,7 +196,7 @@ class Line(Part):
             for_page: Whether characters that a page cannot show are replaced.
 
         Raises:
-            ValueError: If a line is damaged, or of a later version.
+            InputError: If a line is damaged, or of a later version.
         """
         lines = []
         for number, data in enumerate(whole_lines(file), start=1):
@@ -264,13 +265,13 @@ def decoded(data: bytes, where: str, remedy: str) -> str:
     """Returns the text of bytes.
 
     Raises:
-        ValueError: If they are not UTF-8.
+        InputError: If they are not UTF-8.
     """
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as error:
         line = "" if " at line " in where else f" at line {data[: error.start].count(10) + 1}"
-        raise ValueError(f"{where}{line} (it is not UTF-8 text); {remedy}") from error
+        raise InputError(f"{where}{line} (it is not UTF-8 text); {remedy}") from error
 
 
 def _parsed(text: str, where: str, remedy: str, first_line: int | None) -> Any:
@@ -279,8 +280,8 @@ def _parsed(text: str, where: str, remedy: str, first_line: int | None) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         line = f" at line {error.lineno}" if first_line is None else ""
-        raise ValueError(f"{where}{line} ({error.msg}); {remedy}") from error
+        raise InputError(f"{where}{line} ({error.msg}); {remedy}") from error
     except RecursionError as error:
-        raise ValueError(f"{where} (lists in lists without end); {remedy}") from error
+        raise InputError(f"{where} (lists in lists without end); {remedy}") from error
     except ValueError as error:
-        raise ValueError(f"{where} ({shortened(str(error))}); {remedy}") from error
+        raise InputError(f"{where} ({shortened(str(error))}); {remedy}") from error

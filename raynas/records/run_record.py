@@ -6,12 +6,13 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator
 
+from raynas.errors import InputError
 from raynas.records.record import Listed, Number, OtherFile, Part, Record
 
 
 def _named(config: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(config.get("name"), str):
-        raise ValueError(f"expected text under name, got {config.get('name')!r}")
+        raise InputError(f"expected text under name, got {config.get('name')!r}")
     return config
 
 

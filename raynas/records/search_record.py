@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import ConfigDict, model_validator
 
+from raynas.errors import InputError
 from raynas.records.graph import Graph
 from raynas.records.record import Line, Listed, Number, Part, Record, is_number
 
@@ -125,10 +126,10 @@ class SearchRecord(Record):
         if "front" not in self.model_fields_set:
             return self
         if not self.objectives or any(name not in COST_NAMES for name in self.objectives):
-            raise ValueError(f"expected some of {', '.join(COST_NAMES)} under objectives, got {self.objectives!r}")
+            raise InputError(f"expected some of {', '.join(COST_NAMES)} under objectives, got {self.objectives!r}")
         for number, line in enumerate(self.front):
             stated = line.stated()
             for name in self.objectives:
                 if not is_number(stated.get(name)):
-                    raise ValueError(f"front[{number}]: expected a number under {name}, got {stated.get(name)!r}")
+                    raise InputError(f"front[{number}]: expected a number under {name}, got {stated.get(name)!r}")
         return self

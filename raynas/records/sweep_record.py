@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from pydantic import model_validator
 
+from raynas.errors import InputError
 from raynas.messages import echo
 from raynas.records.record import Listed, Number, OtherFile, Part, Record
 
@@ -198,5 +199,5 @@ class ResultsRecord(Record):
         for where, point in points:
             for name in names:
                 if name not in point:
-                    raise ValueError(f"{where}: expected a value of {name} under point, got {echo(point)}")
+                    raise InputError(f"{where}: expected a value of {name} under point, got {echo(point)}")
         return self

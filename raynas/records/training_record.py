@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 from pydantic import ConfigDict, Field
 
+from raynas.errors import InputError
 from raynas.records.record import RERUN, Line, Listed, Number, OtherFile, Part, Record
 
 
@@ -253,17 +254,17 @@ def read_alpha_values(file: Path, counts: Sequence[int], remedy: str = RERUN) ->
         remedy: What helps if the file is damaged.
 
     Raises:
-        ValueError: If it is damaged.
+        InputError: If it is damaged.
     """
     where = f"{file} is damaged"
     try:
         values = np.lib.format.read_array(io.BytesIO(file.read_bytes()), allow_pickle=False)
     except (ValueError, EOFError) as error:
-        raise ValueError(f"{where} ({str(error).splitlines()[0]}); {remedy}") from error
+        raise InputError(f"{where} ({str(error).splitlines()[0]}); {remedy}") from error
 
     shape = (len(counts), max(counts))
     if values.dtype.kind != "f" or values.shape != (len(values) if values.ndim else 0, *shape):
-        raise ValueError(
+        raise InputError(
             f"{where}: expected numbers of shape (epochs + 1, {shape[0]}, {shape[1]}), got {values.dtype} of shape "
             f"{values.shape}; {remedy}"
         )
@@ -273,7 +274,7 @@ def read_alpha_values(file: Path, counts: Sequence[int], remedy: str = RERUN) ->
     if len(wrong):
         row, choice, candidate = wrong[0].tolist()
         expected = "a number" if exists[choice, candidate] else "NaN"
-        raise ValueError(
+        raise InputError(
             f"{where}: expected {expected} for candidate {candidate} of choice {choice} after {row} epochs, got "
             f"{values[row, choice, candidate]}; {remedy}"
         )

@@ -94,7 +94,7 @@ def lay_out(
         width: What a chain should keep to. Other graphs take what they need.
 
     Raises:
-        ValueError: If the edges run in a circle.
+        InputError: If the edges run in a circle.
     """
     ranked = _in_ranks(edges, label_sizes, node_widths)
     chain = _as_chain(edges)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from raynas.config.locations import reused_folder
+from raynas.errors import InputError
 from raynas.report import comparison
 from raynas.report.alpha_sections import architecture_parameters
 from raynas.report.best_sections import best_architectures
@@ -31,7 +32,7 @@ def write_report(folder: Path, locate: Locate = reused_folder) -> Path:
         locate: Which folder to read the supernets from that the run reuses; by default one that lies beside the run.
 
     Raises:
-        ValueError: If the folder holds no run, or one without any result, or a damaged file, or a link that leads out
+        InputError: If the folder holds no run, or one without any result, or a damaged file, or a link that leads out
             of it.
     """
     run = read_run(folder, locate)
@@ -64,13 +65,13 @@ def write_comparison(folders: Sequence[Path], file: Path, locate: Locate = reuse
         locate: As `write_report` takes it.
 
     Raises:
-        ValueError: If there are fewer than two folders, one holds no run or no result, a file is damaged, a link leads
+        InputError: If there are fewer than two folders, one holds no run or no result, a file is damaged, a link leads
             out of a run, or the page is a link.
     """
     if file.is_symlink():
-        raise ValueError(f"--out: expected the name of a page to write, got the link {file}; give another name")
+        raise InputError(f"--out: expected the name of a page to write, got the link {file}; give another name")
     if len(folders) < 2:
-        raise ValueError(f"a comparison takes two run folders or more, got {len(folders)}")
+        raise InputError(f"a comparison takes two run folders or more, got {len(folders)}")
     runs = [read_run(folder, locate) for folder in folders]
     named = list(zip(comparison.distinct_names(runs), runs, strict=True))
     looks = looks_of(name for name, _ in named)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias, TypeVar
 
 from raynas.config.locations import refuse_links, reused_folder
+from raynas.errors import InputError
 from raynas.records.columns import Columns, columns, columns_of
 from raynas.records.latency_record import ProfileRecord
 from raynas.records.rank_record import RankRecord, RankRowRecord, TopAccuracy, read_scores_table
@@ -42,11 +43,11 @@ def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
         locate: Which folder to read the supernets from that the run reuses; by default one that lies beside the run.
 
     Raises:
-        ValueError: If it holds no run, or one that has no result yet, or a damaged file, or a link out of it.
+        InputError: If it holds no run, or one that has no result yet, or a damaged file, or a link out of it.
     """
     refuse_links(folder)
     if not (folder / "config.json").is_file():
-        raise ValueError(
+        raise InputError(
             f"{folder} holds no run (there is no config.json); give the folder that `raynas run` named at its end"
         )
     about = RunRecord.read(folder / "config.json", REMEDY, for_page=True)
@@ -63,7 +64,7 @@ def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
     ranks.sort(key=lambda rank: rank.label != own)
     profile = _if_there(ProfileRecord, folder / "profile.json")
     if not (training or lines or result or ranks or profile):
-        raise ValueError(f"{folder} holds no result yet; run `raynas run FILE.yaml` first")
+        raise InputError(f"{folder} holds no result yet; run `raynas run FILE.yaml` first")
     return Run(
         folder=folder,
         about=about,
@@ -161,7 +162,7 @@ def _alphas(place: Path, epochs: int) -> Alphas | None:
     for number, line in enumerate(DerivedLine.read_all(lines, REMEDY, for_page=True)):
         derived.append(_derived(f"{lines} is damaged at line {number + 1}", line, number, counts))
     if not epochs <= len(derived) <= len(values):
-        raise ValueError(
+        raise InputError(
             f"{lines} is damaged: expected a line for each of the {epochs:,} epochs of metrics.jsonl and no more than "
             f"the {len(values):,} rows of {file.name}, got {len(derived):,}; {REMEDY}"
         )
@@ -178,12 +179,12 @@ def _alphas(place: Path, epochs: int) -> Alphas | None:
 def _derived(where: str, line: DerivedLine, epochs: int, counts: Sequence[int]) -> Derived:
     """Returns a line of what was derived, checked against its place and the choices of the supernet."""
     if line.epochs != epochs:
-        raise ValueError(f"{where}: expected {epochs} under epochs, got {line.epochs}; {REMEDY}")
+        raise InputError(f"{where}: expected {epochs} under epochs, got {line.epochs}; {REMEDY}")
     choices = line.taken()
     if choices is None:  # the architecture is of another space
         choices = [-1] * len(counts)
     elif not _is_choice_of_each(choices, counts):
-        raise ValueError(f"{where}: expected a candidate of each choice under architecture, got {choices!r}; {REMEDY}")
+        raise InputError(f"{where}: expected a candidate of each choice under architecture, got {choices!r}; {REMEDY}")
     taken = tuple(k for k, count in zip(choices, counts, strict=True) if count > 1)
     return Derived(tuple(line.architecture), taken, line.operations)
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from raynas.config.locations import inside, refuse_links, reused_folder
+from raynas.errors import InputError
 from raynas.records.run_record import RunRecord
 from raynas.records.sweep_record import AxisRecord, MeanRecord, PublishedRecord, ResultsRecord, TrialRecord
 from raynas.records.training_record import EpochLine
@@ -214,12 +215,12 @@ def read_sweep(folder: Path) -> Sweep:
     """Returns the results in a sweep's folder.
 
     Raises:
-        ValueError: If there are none, or they are damaged, or a name or link in the folder leads out of it.
+        InputError: If there are none, or they are damaged, or a name or link in the folder leads out of it.
     """
     refuse_links(folder)
     file = folder / "results.json"
     if not file.is_file():
-        raise ValueError(
+        raise InputError(
             f"{folder} holds no results of a sweep (there is no results.json); give the folder that `raynas sweep` "
             "named at its end"
         )
@@ -228,7 +229,7 @@ def read_sweep(folder: Path) -> Sweep:
         try:
             inside(folder, trial.folder)
         except ValueError as error:
-            raise ValueError(f"{file} is damaged ({error}); {REMEDY}") from error
+            raise InputError(f"{file} is damaged ({error}); {REMEDY}") from error
     return sweep
 
 
@@ -236,7 +237,7 @@ def parse_results(content: Mapping[str, Any]) -> Sweep:
     """Returns the results that results.json holds.
 
     Raises:
-        ValueError: If a part is missing or of the wrong kind.
+        InputError: If a part is missing or of the wrong kind.
     """
     return sweep_of(ResultsRecord.checked(content, "results.json is damaged", REMEDY))
 

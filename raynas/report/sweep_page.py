@@ -52,7 +52,7 @@ def write_sweep_report(folder: Path) -> Path:
         folder: The sweep's folder.
 
     Raises:
-        ValueError: If the folder holds no results, or damaged ones, or a name or link in it leads out of it.
+        InputError: If the folder holds no results, or damaged ones, or a name or link in it leads out of it.
     """
     sweep = read_sweep(folder)
     gallery = Gallery()

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 
 from raynas.capabilities import derived_space_of, drawing_of
+from raynas.errors import InputError
 from raynas.members import Need
 from raynas.options import Options, Positive
 from raynas.search.limits import Limits
@@ -91,10 +92,10 @@ class Derive:
             limits: Must be None: alphas stand for one architecture, inside the limits or not.
 
         Raises:
-            ValueError: If there are limits.
+            InputError: If there are limits.
         """
         if limits is not None:
-            raise ValueError(f"search.limits: {NO_LIMITS}")
+            raise InputError(f"search.limits: {NO_LIMITS}")
         assert options.derivation is not None, "the algorithm fills it in"
         self.space = space
         self.seed = check_whole("seed", seed, 0)
@@ -135,7 +136,7 @@ class AlphaSampling:
             limits: Bounds on the costs of an architecture; a sample outside them is left out.
 
         Raises:
-            ValueError: If the seed is negative.
+            InputError: If the seed is negative.
         """
         self.space = space
         self.options = options
@@ -153,7 +154,7 @@ class AlphaSampling:
             if self.limits is not None:
                 admitted = self.limits.admits(np.array(drawn))
                 if generation == 0 and not admitted.any():
-                    raise ValueError(self.limits.explain(np.array(drawn)))
+                    raise InputError(self.limits.explain(np.array(drawn)))
                 drawn = [one for one, inside in zip(drawn, admitted, strict=True) if inside]
             new = [one for one in drawn if one not in self._proposed]
             if new:

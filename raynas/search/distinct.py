@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
+from raynas.errors import InputError
 from raynas.search.limits import Limits
 from raynas.search_space import Architecture, SearchSpace, as_array, sample
 
@@ -132,7 +133,7 @@ def sample_distinct(
     They are fewer where the space within the limits is nearly exhausted: `PATIENCE` draws at least were in vain.
 
     Raises:
-        ValueError: If the limits admit not even a first one, naming the limit to change.
+        InputError: If the limits admit not even a first one, naming the limit to change.
     """
     drawn: list[Architecture] = []
 
@@ -151,5 +152,5 @@ def sample_distinct(
             break
         found += new
     if limits is not None and not taken:
-        raise ValueError(limits.explain(as_array(drawn)))
+        raise InputError(limits.explain(as_array(drawn)))
     return found

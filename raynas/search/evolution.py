@@ -8,6 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import Field
 
+from raynas.errors import InputError
 from raynas.options import Positive
 from raynas.search.distinct import draw_distinct, sample_distinct
 from raynas.search.limits import Limits
@@ -49,11 +50,11 @@ def check_breeding(space: SearchSpace, options: BreedingOptions) -> None:
     """Checks that children fit into a generation, and that the excluded candidates exist.
 
     Raises:
-        ValueError: If they do not.
+        InputError: If they do not.
     """
     children = options.mutations + options.crossovers
     if children > options.population:
-        raise ValueError(
+        raise InputError(
             f"search.mutations: {options.mutations} and search.crossovers: {options.crossovers} make {children} "
             f"children, more than search.population: {options.population}; lower them or raise the population"
         )
@@ -62,7 +63,7 @@ def check_breeding(space: SearchSpace, options: BreedingOptions) -> None:
         candidates.update(dict.fromkeys(choice.candidates))
     for name in options.mutation_excludes:
         if name not in candidates:
-            raise ValueError(
+            raise InputError(
                 f"search.mutation_excludes lists candidates of {type(space).__name__} ({', '.join(candidates)}), "
                 f"got {name!r} in {options.mutation_excludes!r}"
             )
@@ -72,10 +73,10 @@ def check_evolution(space: SearchSpace, options: EvolutionOptions) -> None:
     """Checks the children as `check_breeding` does, and that a generation holds all parents.
 
     Raises:
-        ValueError: If something does not go together.
+        InputError: If something does not go together.
     """
     if options.select > options.population:
-        raise ValueError(
+        raise InputError(
             f"search.select: expected at most search.population, {options.population}, got {options.select}; lower it "
             "or raise the population"
         )
@@ -97,7 +98,7 @@ class Breeding:
             limits: Bounds on the costs of an architecture.
 
         Raises:
-            ValueError: If the options do not go together, or the seed is negative.
+            InputError: If the options do not go together, or the seed is negative.
         """
         check_breeding(space, options)
         self.space = space

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from raynas.capabilities import is_chain
+from raynas.errors import InputError
 from raynas.members import Need
 from raynas.options import Images, Options
 from raynas.search.angle_bounds import Best, Relaxation, Sums, explore, explore_obtuse
@@ -34,10 +35,10 @@ def check_independent(space: SearchSpace) -> None:
     """Checks that a space is a chain of independent choices.
 
     Raises:
-        ValueError: If it is not.
+        InputError: If it is not.
     """
     if not is_chain(space):
-        raise ValueError(
+        raise InputError(
             f"search.name: exact_angle is for chains of independent choices, which {type(space).__name__} is not; "
             f"take {'exhaustive' if space.size <= 1_000_000 else 'evolution'}"
         )
@@ -75,7 +76,7 @@ class ExactAngle:
             max_size: The most partial architectures to go through.
 
         Raises:
-            ValueError: If a value is out of range or the choices of the space are not independent.
+            InputError: If a value is out of range or the choices of the space are not independent.
         """
         check_independent(space)
         self.space = space
@@ -91,8 +92,8 @@ class ExactAngle:
         """Returns the architectures of largest angle, best first.
 
         Raises:
-            RuntimeError: If they have not been told.
-            ValueError: If the limits admit nothing, or `max_size` is too little to find anything.
+            RunError: If they have not been told.
+            InputError: If the limits admit nothing, or `max_size` is too little to find anything.
         """
         if self._turns.start():
             return []
@@ -102,7 +103,7 @@ class ExactAngle:
         if best.cosine < 0:
             unseen = explore_obtuse(sums, best, left)
         if not best.architectures:
-            raise ValueError(self._explain(proven=unseen == 1))
+            raise InputError(self._explain(proven=unseen == 1))
         self.missed = 0.0 if unseen == 1 else max(0.0, math.acos(unseen) - float(best.angles[-1]))
         return self._turns.asked(best.architectures)
 

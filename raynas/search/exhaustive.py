@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raynas.errors import InputError
 from raynas.search.limits import Limits
 from raynas.search.row import GenerationOptions, SearcherRow
 from raynas.search.searcher import Turns, check_whole
@@ -23,10 +24,10 @@ def check_size(space: SearchSpace, most: int) -> None:
     """Checks that a space is not too large to be evaluated whole.
 
     Raises:
-        ValueError: If it has more than `most` combinations of candidates.
+        InputError: If it has more than `most` combinations of candidates.
     """
     if space.size > most:
-        raise ValueError(
+        raise InputError(
             f"search.name: exhaustive goes through at most {most:,} architectures but "
             f"{type(space).__name__} has {space.size:,}; take evolution or random"
         )
@@ -57,7 +58,7 @@ class Exhaustive:
             max_size: The most combinations of candidates to go through.
 
         Raises:
-            ValueError: If the seed is negative or the space is larger than `max_size`.
+            InputError: If the seed is negative or the space is larger than `max_size`.
         """
         check_size(space, max_size)
         self.space = space
@@ -78,7 +79,7 @@ class Exhaustive:
             proposed += architectures[:wanted]
             self._next = numbers[wanted] if wanted < len(numbers) else stop
         if generation == 0 and not proposed and self.limits is not None:
-            raise ValueError(self.limits.explain(self._legal(0, self.space.size)[1]))
+            raise InputError(self.limits.explain(self._legal(0, self.space.size)[1]))
         return self._turns.asked(proposed)
 
     def tell(self, architectures: Sequence[Architecture], fitness: np.ndarray) -> None:

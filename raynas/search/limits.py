@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 
+from raynas.errors import InputError
 from raynas.search_space import AdditiveTable
 
 
@@ -31,13 +32,13 @@ class Limits:
                 is the mobile setting); None for no bound.
 
         Raises:
-            ValueError: If a bound is no number, a minimum exceeds its maximum, or the table lacks the cost.
+            InputError: If a bound is no number, a minimum exceeds its maximum, or the table lacks the cost.
         """
         self.table = table
         given = {key: bound for key, bound in bounds.items() if bound is not None}
         for key, bound in given.items():
             if isinstance(bound, bool) or not isinstance(bound, int | float) or not 0 <= bound < math.inf:
-                raise ValueError(f"search.limits.{key} is a number of at least 0, got {bound!r}")
+                raise InputError(f"search.limits.{key} is a number of at least 0, got {bound!r}")
         self._stated: dict[str, tuple[str, float]] = {}
         for cost in table.quantities:
             highest, lowest = limit_keys(cost)
@@ -45,13 +46,13 @@ class Limits:
                 if key in given:
                     self._stated[key] = cost, given[key]
             if highest in given and lowest in given and given[lowest] > given[highest]:
-                raise ValueError(
+                raise InputError(
                     f"search.limits.{lowest}: {_short(given[lowest])} exceeds search.limits.{highest}: "
                     f"{_short(given[highest])}"
                 )
         for key in given:
             if key not in self._stated:
-                raise ValueError(
+                raise InputError(
                     f"search.limits.{key} bounds {key[len('max_') :]}, but the space states only "
                     f"{', '.join(table.quantities) or 'nothing'}"
                 )

@@ -15,6 +15,7 @@ import moocore
 import numpy as np
 from pydantic import Field
 
+from raynas.errors import InputError
 from raynas.search.evolution import Breeding, BreedingOptions, check_breeding
 from raynas.search.limits import Limits
 from raynas.search.row import Line, SearcherRow
@@ -61,11 +62,11 @@ class Pareto(Breeding):
             limits: Bounds on the costs of an architecture.
 
         Raises:
-            ValueError: If the options do not go together or an objective is no cost in the table.
+            InputError: If the options do not go together or an objective is no cost in the table.
         """
         super().__init__(space, options, seed=seed, limits=limits)
         if any(name not in costs.quantities for name in options.objectives):
-            raise ValueError(
+            raise InputError(
                 f"search.objectives lists one or more of the costs of an architecture "
                 f"({', '.join(costs.quantities) or 'none is known'}), got {options.objectives!r}"
             )

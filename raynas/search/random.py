@@ -28,7 +28,7 @@ class RandomSearch:
             limits: Bounds on the costs of an architecture.
 
         Raises:
-            ValueError: If the seed is negative.
+            InputError: If the seed is negative.
         """
         self.space = space
         self.options = options

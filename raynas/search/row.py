@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from raynas.errors import InputError
 from raynas.members import Need
 from raynas.options import Images, Options
 from raynas.search.limits import Limits
@@ -103,7 +104,7 @@ class SearcherRow:
     def __post_init__(self) -> None:
         """Checks that the number of evaluations can be known."""
         if self.planned is _evaluations and not issubclass(self.options, PopulationOptions):
-            raise ValueError(
+            raise InputError(
                 f"the row of searcher {self.name}: expected options with population and generations, got "
                 f"{self.options.__name__}; derive them from PopulationOptions, or state `planned`"
             )

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from raynas.errors import InputError, RunError
 from raynas.search_space import Architecture, as_array
 
 
@@ -23,8 +24,8 @@ class Searcher(Protocol):
         """Returns the next generation, each architecture at most once over the whole search; empty when it is over.
 
         Raises:
-            RuntimeError: If the last generation has not been told.
-            ValueError: If the limits leave nothing to propose in the first generation.
+            RunError: If the last generation has not been told.
+            InputError: If the limits leave nothing to propose in the first generation.
         """
         ...
 
@@ -36,8 +37,8 @@ class Searcher(Protocol):
             fitness: One finite number each, larger is better, ``(n,)``.
 
         Raises:
-            RuntimeError: If other architectures were asked, or none.
-            ValueError: If a fitness is missing or not finite.
+            RunError: If other architectures were asked, or none.
+            InputError: If a fitness is missing or not finite.
         """
         ...
 
@@ -58,10 +59,10 @@ def check_whole(key: str, value: int, least: int) -> int:
     """Returns `value` if it is a whole number of at least `least`; `key` is its name in the configuration.
 
     Raises:
-        ValueError: If it is not.
+        InputError: If it is not.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"{key} is a whole number of at least {least}, got {value!r}")
+        raise InputError(f"{key} is a whole number of at least {least}, got {value!r}")
     return int(value)
 
 
@@ -81,10 +82,10 @@ class Turns:
         """Returns the number of the generation to be proposed now.
 
         Raises:
-            RuntimeError: If the last one has not been told.
+            RunError: If the last one has not been told.
         """
         if self._asked:
-            raise RuntimeError(
+            raise RunError(
                 f"ask was called twice: tell the fitness of the {len(self._asked)} architectures of generation "
                 f"{self.generation} first"
             )
@@ -99,25 +100,25 @@ class Turns:
         """Returns the generation asked and its fitness, ``(n,)`` float64, and ends its turn.
 
         Raises:
-            RuntimeError: If other architectures were asked, or none.
-            ValueError: If a fitness is missing or not finite. The turn goes on: it may be told again.
+            RunError: If other architectures were asked, or none.
+            InputError: If a fitness is missing or not finite. The turn goes on: it may be told again.
         """
         if not self._asked:
-            raise RuntimeError(f"tell was called before ask: generation {self.generation} has not been asked")
+            raise RunError(f"tell was called before ask: generation {self.generation} has not been asked")
         if [tuple(architecture) for architecture in architectures] != self._asked:
-            raise RuntimeError(
+            raise RunError(
                 f"tell takes the {len(self._asked)} architectures of generation {self.generation} in the order asked, "
                 f"got {len(architectures)} that are not these; to resume a search keep its space, seed and settings"
             )
         fitness = np.asarray(fitness, dtype=np.float64)
         if fitness.shape != (len(self._asked),):
-            raise ValueError(
+            raise InputError(
                 f"fitness is one number for each of the {len(self._asked)} architectures of generation "
                 f"{self.generation}, got shape {fitness.shape}"
             )
         if not np.isfinite(fitness).all():
             worst = int(np.flatnonzero(~np.isfinite(fitness))[0])
-            raise ValueError(
+            raise InputError(
                 f"fitness of architecture {self._asked[worst]} is {fitness[worst]}, expected a finite number: "
                 "an evaluation that failed is an error, not a score"
             )

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Mapping
 from typing import TypeGuard
 
+from raynas.errors import InputError
 from raynas.members import by_name, load, stated_in
 from raynas.messages import echo
 from raynas.search_space import SearchSpace
@@ -37,16 +38,16 @@ def load_space_class(name: str) -> type[SearchSpace]:
     Importing a class of the user's own executes its module. It may lie in the folder that raynas was started in.
 
     Raises:
-        ValueError: If there is no such space.
+        InputError: If there is no such space.
     """
     if name.rpartition(".")[0]:  # a dotted path
         found = load(name, "space.name")
         if not _is_space(found):
-            raise ValueError(f"space.name: {echo(name)} is not a subclass of raynas.search_space.SearchSpace")
+            raise InputError(f"space.name: {echo(name)} is not a subclass of raynas.search_space.SearchSpace")
         return found
     classes = space_classes()
     if name not in classes:
-        raise ValueError(
+        raise InputError(
             f"space.name: expected one of {', '.join(classes)} or the dotted path of your own class "
             f"(package.module.Class), got {echo(name)}"
         )

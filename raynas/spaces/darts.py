@@ -18,6 +18,7 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 
+from raynas.errors import InputError
 from raynas.search_space import Architecture, Choice, SearchSpace, WeightVector
 from raynas.spaces.darts_networks import DartsNetwork
 from raynas.spaces.darts_operations import OPERATIONS, PRIMITIVES
@@ -75,7 +76,7 @@ class Darts(SearchSpace):
         """Checks the values and keeps the operations as a tuple.
 
         Raises:
-            ValueError: If one is not accepted.
+            InputError: If one is not accepted.
         """
         object.__setattr__(self, "operations", tuple(self.operations))
         _ = self.skeleton  # which checks its own values
@@ -97,13 +98,13 @@ class Darts(SearchSpace):
         """Returns `architecture` as a tuple of ints if it belongs to the space.
 
         Raises:
-            ValueError: If the number of choices or a candidate's index is wrong, or a node has not two inputs.
+            InputError: If the number of choices or a candidate's index is wrong, or a node has not two inputs.
         """
         checked = super().check(architecture)
         for edges in self.skeleton.edges_into_nodes:
             live = sum(self._passes(checked[edge]) for edge in edges)
             if live != 2:
-                raise ValueError(
+                raise InputError(
                     f"architecture gives a node {live} inputs that are not none but a node keeps 2 "
                     f"(edges {', '.join(self.choices[edge].name for edge in edges)})"
                 )
@@ -169,7 +170,7 @@ class Darts(SearchSpace):
             rule: ``with_none``, ``without_none`` or ``pairs``.
 
         Raises:
-            ValueError: If there is no such rule, or pairs cannot be written in another space.
+            InputError: If there is no such rule, or pairs cannot be written in another space.
         """
         passes = np.array([operation != "none" for operation in self.operations])
         every = np.stack(list(probabilities))
@@ -177,7 +178,7 @@ class Darts(SearchSpace):
         if rule == "pairs":
             return self._strongest_pairs(others)
         if rule not in ("with_none", "without_none"):
-            raise ValueError(f"search.derivation: expected with_none, without_none or pairs, got {rule!r}")
+            raise InputError(f"search.derivation: expected with_none, without_none or pairs, got {rule!r}")
 
         operations = others.argmax(axis=1)
         if self.edges == "fixed":
@@ -207,12 +208,12 @@ class Darts(SearchSpace):
         """Returns the space of what `derive` returns: under ``pairs``, the space of nodes as quadruples.
 
         Raises:
-            ValueError: If there are pairs that quadruples cannot express.
+            InputError: If there are pairs that quadruples cannot express.
         """
         if rule != "pairs":
             return self
         if self.edges == "fixed" or not self.share_cells or self.auxiliary:
-            raise ValueError(
+            raise InputError(
                 "search.derivation: pairs is for space.edges: all, share_cells: true and auxiliary: false; take "
                 "without_none"
             )
@@ -258,7 +259,7 @@ class Darts(SearchSpace):
         writes them.
 
         Raises:
-            ValueError: If the text has none of these forms or is no architecture of this space.
+            InputError: If the text has none of these forms or is no architecture of this space.
         """
         if re.fullmatch(r"[\s\[\](),\d]*\d[\s\[\](),\d]*", text):
             return self.check([int(digits) for digits in re.findall(r"\d+", text)])
@@ -275,12 +276,12 @@ class Darts(SearchSpace):
             for operation, source in pairs:
                 if operation not in self.operations:
                     known = ", ".join(self.operations)
-                    raise ValueError(f"{kind} {target}<-{source}: expected one of {known}, got {operation!r}")
+                    raise InputError(f"{kind} {target}<-{source}: expected one of {known}, got {operation!r}")
                 if (source, target) not in edges:
                     sources = ", ".join(str(s) for s, t in edges if t == target)
-                    raise ValueError(f"{kind}: node {target} has edges from {sources}, got one from {source}")
+                    raise InputError(f"{kind}: node {target} has edges from {sources}, got one from {source}")
                 if (source, target) in taken:
-                    raise ValueError(f"{kind}: node {target} takes both inputs from {source}; expected two sources")
+                    raise InputError(f"{kind}: node {target} takes both inputs from {source}; expected two sources")
                 taken[source, target] = self.operations.index(operation)
         return [taken[edge] if edge in taken else self.operations.index("none") for edge in edges]
 
@@ -304,10 +305,10 @@ class Darts(SearchSpace):
         See `weights_of_cells` for what each operation counts as.
 
         Raises:
-            ValueError: If the definition is neither ``paper`` nor ``official``.
+            InputError: If the definition is neither ``paper`` nor ``official``.
         """
         if definition not in ("paper", "official"):
-            raise ValueError(f"search.angle: expected paper or official, got {definition!r}")
+            raise InputError(f"search.angle: expected paper or official, got {definition!r}")
         with torch.device("meta"):
             supernet = replace(self, auxiliary=False).build_supernet(num_classes=2)
         return weights_of_cells(supernet, self.operations, len(self.choices), definition == "official", self.stem)

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from raynas.errors import InputError
 from raynas.search_space import Choice
 from raynas.spaces.cell_graph import CellGraph
 from raynas.spaces.genotype import NODES, Cell, read_genotype
@@ -56,20 +57,20 @@ class Skeleton:
         """Checks the values.
 
         Raises:
-            ValueError: If one is not accepted.
+            InputError: If one is not accepted.
         """
         for key, values in WORDS.items():
             if getattr(self, key) not in values:
-                raise ValueError(f"space.{key}: expected {' or '.join(values)}, got {getattr(self, key)!r}")
+                raise InputError(f"space.{key}: expected {' or '.join(values)}, got {getattr(self, key)!r}")
         if not 2 <= self.channels <= 10_000:
-            raise ValueError(f"space.channels: expected 2 to 10,000, got {self.channels}")
+            raise InputError(f"space.channels: expected 2 to 10,000, got {self.channels}")
         if self.reduction == "fixed" and self.channels % 4:
-            raise ValueError(
+            raise InputError(
                 "space.channels: expected a multiple of 4, since the fixed reduction cell convolves twice as many in "
                 f"8 groups, got {self.channels}"
             )
         if not 3 <= self.cells <= 1_000:
-            raise ValueError(f"space.cells: expected 3 to 1,000, of which two are reduction cells, got {self.cells}")
+            raise InputError(f"space.cells: expected 3 to 1,000, of which two are reduction cells, got {self.cells}")
 
     @property
     def graph(self) -> CellGraph:
@@ -122,13 +123,13 @@ class Skeleton:
         """Returns the cell of each kind that a ``Genotype`` text states.
 
         Raises:
-            ValueError: If it is no such text, or states other kinds of cells.
+            InputError: If it is no such text, or states other kinds of cells.
         """
         cells = read_genotype(text)
         wanted = {"normal": 1, "reduce": len(self.kinds) - 1} if self.share_cells else {"cells": len(self.kinds)}
         found = {name: len(cells.get(name, ())) for name in {**wanted, **cells}}
         if found != wanted:
-            raise ValueError(
+            raise InputError(
                 f"expected {', '.join(f'{name} of {number} cells' for name, number in wanted.items())}, got "
                 f"{', '.join(f'{name} of {number}' for name, number in found.items())} in {text!r}"
             )
@@ -147,14 +148,14 @@ def check_operations(operations: Sequence[str], known: Sequence[str], edges: str
         edges: A key of `GRAPHS`. ``none`` is a candidate where a node keeps two of its edges, and only there.
 
     Raises:
-        ValueError: If one is not known or repeated, or ``none`` is missing or given where it should not be.
+        InputError: If one is not known or repeated, or ``none`` is missing or given where it should not be.
     """
     given = ", ".join(operations)
     for operation in operations:
         if operation not in known:
-            raise ValueError(f"space.operations: expected names of {', '.join(known)}, got {operation!r}")
+            raise InputError(f"space.operations: expected names of {', '.join(known)}, got {operation!r}")
     if len(set(operations)) < max(2, len(operations)):
-        raise ValueError(f"space.operations: expected two or more different ones, got {given}")
+        raise InputError(f"space.operations: expected two or more different ones, got {given}")
     if ("none" in operations) != (edges == "all"):
         need = "none among them, which drops an edge" if edges == "all" else "no none where edges are fixed"
-        raise ValueError(f"space.operations: expected {need}, got {given}")
+        raise InputError(f"space.operations: expected {need}, got {given}")

@@ -14,6 +14,8 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias
 
+from raynas.errors import InputError
+
 Pair: TypeAlias = tuple[str, int]
 """Operation and predecessor."""
 
@@ -49,14 +51,14 @@ def read_genotype(text: str) -> dict[str, list[Cell]]:
     the reduction cell. Each may be assigned to a name. Operations are returned under DARTS' names.
 
     Raises:
-        ValueError: If the text has none of these forms, or its cells are not four nodes of two inputs each.
+        InputError: If the text has none of these forms, or its cells are not four nodes of two inputs each.
     """
     cells: dict[str, list[Cell]] = {}
     for key, value in _parts(text).items():
         if key not in _KEYS:
-            raise ValueError(f"{_FORM}, got the key {key!r} in {text!r}")
+            raise InputError(f"{_FORM}, got the key {key!r} in {text!r}")
         if key.endswith("_concat") and not (_is_row(value) and len(value) == 4 and list(value) == list(NODES)):
-            raise ValueError(f"{key}: a cell concatenates its nodes 2 to 5, got {value!r}")
+            raise InputError(f"{key}: a cell concatenates its nodes 2 to 5, got {value!r}")
         if key in _CELLS:
             several = key == "cells" and _is_row(value)
             cells[key] = [] if value is None else [_cell(cell, key) for cell in (value if several else [value])]
@@ -73,8 +75,8 @@ def _parts(text: str) -> dict[object, Any]:
         if isinstance(tree, ast.Dict):
             return {_value(key): _value(value) for key, value in zip(tree.keys, tree.values, strict=True)}
     except (SyntaxError, ValueError, TypeError) as error:
-        raise ValueError(f"{_FORM}, got {text!r}") from error
-    raise ValueError(f"{_FORM}, got {text!r}")
+        raise InputError(f"{_FORM}, got {text!r}") from error
+    raise InputError(f"{_FORM}, got {text!r}")
 
 
 def _value(tree: ast.expr | None) -> Any:
@@ -88,10 +90,10 @@ def _cell(value: Any, key: str) -> Cell:
     in_a_row = _is_row(value) and len(value) > 0 and _is_pair(value[0])
     nodes = [value[start : start + 2] for start in range(0, len(value), 2)] if in_a_row else value
     if not (_is_row(nodes) and len(nodes) == 4 and all(_is_row(node) and len(node) == 2 for node in nodes)):
-        raise ValueError(f"{key}: expected 4 nodes with two pairs (operation, predecessor) each, got {value!r}")
+        raise InputError(f"{key}: expected 4 nodes with two pairs (operation, predecessor) each, got {value!r}")
     for pair in itertools.chain(*nodes):
         if not _is_pair(pair):
-            raise ValueError(f"{key}: expected a pair (operation, predecessor), got {pair!r}")
+            raise InputError(f"{key}: expected a pair (operation, predecessor), got {pair!r}")
     cell = []
     for node in nodes:
         cell.append([(ALIASES.get(pair[0], pair[0]), pair[1]) for pair in node])

@@ -18,6 +18,7 @@ from typing import ClassVar, TypeVar
 
 from torch import nn
 
+from raynas.errors import InputError
 from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, WeightVector
 from raynas.spaces.operations import ConvBnRelu6, MBConv
 from raynas.supernet.chain import ChainNetwork
@@ -63,12 +64,12 @@ class MobileNet(SearchSpace):
         """Checks the sizes.
 
         Raises:
-            ValueError: If one is out of range.
+            InputError: If one is out of range.
         """
         if not 0 < self.width <= 100:
-            raise ValueError(f"space.width: expected more than 0 and at most 100, got {self.width}")
+            raise InputError(f"space.width: expected more than 0 and at most 100, got {self.width}")
         if not 1 <= self.depth <= 100:
-            raise ValueError(f"space.depth: expected 1 to 100, got {self.depth}")
+            raise InputError(f"space.depth: expected 1 to 100, got {self.depth}")
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -88,19 +89,19 @@ class MobileNet(SearchSpace):
         The integers are those of RLNAS' code. Bars, commas and brackets separate blocks as spaces do.
 
         Raises:
-            ValueError: If the text has another number of candidates, or a block does not have its candidate.
+            InputError: If the text has another number of candidates, or a block does not have its candidate.
         """
         words = re.findall(r"[^\s,|()\[\]]+", text)
         if len(words) != len(self.choices):
             example = self.describe((0,) * len(self.choices))
-            raise ValueError(
+            raise InputError(
                 f"expected {len(self.choices)} candidates such as {example!r}, or as many integers from -1 (skip) to "
                 f"{SKIP - 1}, got {len(words)} in {text!r}"
             )
         for choice, word in zip(self.choices, words, strict=True):
             if READINGS.get(word, len(CANDIDATES)) >= len(choice.candidates):
                 integers = f"0 to {SKIP - 1}" + (", or -1 for skip" if SKIP < len(choice.candidates) else "")
-                raise ValueError(
+                raise InputError(
                     f"{choice.name} is one of {', '.join(choice.candidates)} ({integers}), got {word!r} in {text!r}"
                 )
         return tuple(READINGS[word] for word in words)
@@ -137,10 +138,10 @@ class MobileNet(SearchSpace):
         MBConv and head, without their normalisations and biases.
 
         Raises:
-            ValueError: If the definition is neither ``paper`` nor ``official``.
+            InputError: If the definition is neither ``paper`` nor ``official``.
         """
         if definition not in ("paper", "official"):
-            raise ValueError(f"search.angle: expected paper or official, got {definition!r}")
+            raise InputError(f"search.angle: expected paper or official, got {definition!r}")
         official = definition == "official"
         convolutions = ["expand.conv.weight", "depthwise.conv.weight", "project.conv.weight"]
         norms = ["expand.bn.weight", "expand.bn.bias", "depthwise.bn.weight", "depthwise.bn.bias"]

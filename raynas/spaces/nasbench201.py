@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from raynas.errors import InputError
 from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, WeightVector
 from raynas.search_space import all_architectures as every_architecture
 from raynas.spaces.cell_graph import CellGraph
@@ -78,11 +79,11 @@ class NasBench201(SearchSpace):
         """Checks the sizes.
 
         Raises:
-            ValueError: If one is out of range.
+            InputError: If one is out of range.
         """
         for key, most in (("channels", 10_000), ("cells", 1_000)):
             if not 1 <= getattr(self, key) <= most:
-                raise ValueError(f"space.{key}: expected 1 to {most:,}, got {getattr(self, key)}")
+                raise InputError(f"space.{key}: expected 1 to {most:,}, got {getattr(self, key)}")
 
     @property
     def choices(self) -> tuple[Choice, ...]:
@@ -102,7 +103,7 @@ class NasBench201(SearchSpace):
         Six integers are read as RLNAS' code writes them: indices of `OPERATIONS` in the order of the edges here.
 
         Raises:
-            ValueError: If the text has none of these forms.
+            InputError: If the text has none of these forms.
         """
         form = "expected |op~0|+|op~0|op~1|+|op~0|op~1|op~2| or six integers"
         if INTEGERS.fullmatch(text.strip()):
@@ -110,15 +111,15 @@ class NasBench201(SearchSpace):
         pairs = PAIR.findall(text)
         skeleton = re.sub(r"[\s'\"]", "", PAIR.sub("P", text)).replace("[", "(").replace("]", ")")
         if not any(known.fullmatch(skeleton) for known in SKELETONS):
-            raise ValueError(f"{form}, got {text!r}")
+            raise InputError(f"{form}, got {text!r}")
         architecture = []
         for node, found in zip((1, 2, 3), (pairs[:1], pairs[1:3], pairs[3:]), strict=True):
             operations = {int(source): ALIASES.get(operation, operation) for operation, source in found}
             if sorted(operations) != list(range(node)):
-                raise ValueError(f"{form}; node {node} takes inputs {sorted(operations)} in {text!r}")
+                raise InputError(f"{form}; node {node} takes inputs {sorted(operations)} in {text!r}")
             for source in range(node):
                 if operations[source] not in OPERATIONS:
-                    raise ValueError(f"an operation is one of {', '.join(OPERATIONS)}, got {operations[source]!r}")
+                    raise InputError(f"an operation is one of {', '.join(OPERATIONS)}, got {operations[source]!r}")
                 architecture.append(OPERATIONS.index(operations[source]))
         return tuple(architecture)
 
@@ -174,10 +175,10 @@ class NasBench201(SearchSpace):
         ``official`` adds, once, the stem, the two reduction blocks and the head.
 
         Raises:
-            ValueError: If the definition is neither ``paper`` nor ``official``.
+            InputError: If the definition is neither ``paper`` nor ``official``.
         """
         if definition not in ("paper", "official"):
-            raise ValueError(f"search.angle: expected paper or official, got {definition!r}")
+            raise InputError(f"search.angle: expected paper or official, got {definition!r}")
         channels_of_cell = np.repeat([channels for channels, _ in self._stages], self.cells).tolist()
         pool = sum(c**2 / 9 if definition == "paper" else c / 9 for c in channels_of_cell)
         candidates = []

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from raynas.errors import InputError
 from raynas.search_space import Architecture, Choice, SearchSpace
 from raynas.spaces.darts_networks import DartsNetwork
 from raynas.spaces.darts_operations import OPERATIONS
@@ -72,11 +73,11 @@ class Quadruples(SearchSpace):
         """Checks the values and keeps the operations as a tuple.
 
         Raises:
-            ValueError: If one is not accepted.
+            InputError: If one is not accepted.
         """
         object.__setattr__(self, "operations", tuple(self.operations))
         if "none" in self.operations or len(self.operations) < 2:
-            raise ValueError(
+            raise InputError(
                 "space.operations: expected two or more and no none, since a node has two inputs, got "
                 f"{', '.join(self.operations)}"
             )
@@ -113,12 +114,12 @@ class Quadruples(SearchSpace):
         """Returns `architecture` as a tuple of ints if it belongs to the space.
 
         Raises:
-            ValueError: If the number of choices or a candidate's index is wrong, or inputs are not in order.
+            InputError: If the number of choices or a candidate's index is wrong, or inputs are not in order.
         """
         checked = super().check(architecture)
         ordered = self._ordered(checked)
         if checked != ordered:
-            raise ValueError(f"architecture {checked} has inputs of equal operations out of order, expected {ordered}")
+            raise InputError(f"architecture {checked} has inputs of equal operations out of order, expected {ordered}")
         return checked
 
     def repair(self, architecture: Architecture, rng: np.random.Generator) -> Architecture:
@@ -160,7 +161,7 @@ class Quadruples(SearchSpace):
         """Returns the architecture of a ``Genotype`` text in the spellings of `read_genotype`.
 
         Raises:
-            ValueError: If the text has none of these forms or is no architecture of this space.
+            InputError: If the text has none of these forms or is no architecture of this space.
         """
         candidates: list[int] = []
         for kind, cell in zip(self.skeleton.kinds, self.skeleton.read(text), strict=True):
@@ -173,7 +174,7 @@ class Quadruples(SearchSpace):
             for pair in slots:
                 if pair[0] not in self.operations or pair[1] not in range(node):
                     known = ", ".join(self.operations)
-                    raise ValueError(f"{kind} {node}: expected one of {known} of one of 0 to {node - 1}, got {pair}")
+                    raise InputError(f"{kind} {node}: expected one of {known} of one of 0 to {node - 1}, got {pair}")
             (f1, first), (f2, second) = sorted((-self.operations.index(name), source) for name, source in slots)
             yield from (first, second, self.pairs.index((-f1, -f2)))
 

@@ -32,8 +32,8 @@ class Backend(Protocol):
             watch: Called twice a second.
 
         Raises:
-            ValueError: If the configuration, the data or the folder is not as it should be.
-            RuntimeError: If training keeps failing.
+            InputError: If the configuration, the data or the folder is not as it should be.
+            RunError: If training keeps failing.
             KeyboardInterrupt: If a signal came.
         """
         ...

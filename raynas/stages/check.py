@@ -30,7 +30,7 @@ def check_sweep(sweep: Sweep, console: Console) -> None:
     """Prepares the settings of a sweep, as each of its trials will.
 
     Raises:
-        ValueError: If one of them is not as it should be.
+        InputError: If one of them is not as it should be.
     """
     for config in sweep.settings_to_prepare():
         prepare(config, console, Purpose.CHECK)
@@ -45,7 +45,7 @@ def describe(config: RunConfig, console: Console, has_folder: bool = True) -> st
         has_folder: Whether the run will be in its folder; False of what a sweep varies.
 
     Raises:
-        ValueError: If something of the user's is not as it should be, as `prepare` says.
+        InputError: If something of the user's is not as it should be, as `prepare` says.
     """
     prepared = prepare(config, console, Purpose.CHECK, has_folder=has_folder)
     values = yaml.safe_dump(config.model_dump(), sort_keys=False, width=120).rstrip()

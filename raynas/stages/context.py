@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
+from raynas.errors import InputError
 from raynas.fitness.angle import SUMS, AngleOptions, sums_under_angle
 from raynas.fitness.benchmark_table import BenchmarkTable
 from raynas.search.alphas import before_skips, evenly
@@ -23,13 +24,13 @@ def trained_supernet(task: Task, base_seed: int) -> Checkpoint:
     """Returns the trained supernet of a base seed.
 
     Raises:
-        ValueError: If it is not trained.
+        InputError: If it is not trained.
         DamagedCheckpoint: If its file is not what was written.
     """
     folder = task.config.supernets
     place = seed_folder(folder, base_seed)
     if not is_trained(folder, base_seed):
-        raise ValueError(
+        raise InputError(
             f"{folder} holds no trained supernet of base seed {base_seed}; run `raynas train` with this file first"
         )
     try:
@@ -82,7 +83,7 @@ class RunContext:
         """Returns the weights of a supernet after its training, by name.
 
         Raises:
-            ValueError: If it is not trained.
+            InputError: If it is not trained.
             DamagedCheckpoint: If its file is not what was written.
         """
         return trained_supernet(self._task, base_seed).weights
@@ -100,7 +101,7 @@ class RunContext:
         """Returns the sums under the angle of a supernet, at the epoch that the run file asks for.
 
         Raises:
-            ValueError: If the supernet is not trained, or the sums of that epoch were not recorded.
+            InputError: If the supernet is not trained, or the sums of that epoch were not recorded.
         """
         return sums_under_angle(self, self._task.config.search.options_of(AngleOptions), base_seed)
 
@@ -108,7 +109,7 @@ class RunContext:
         """Returns softmax(alpha) of every choice as training left it, or before `search.most_skips` skips took over.
 
         Raises:
-            ValueError: If the supernet is not trained.
+            InputError: If the supernet is not trained.
         """
         search = self._task.config.search
         checkpoint = trained_supernet(self._task, base_seed)

@@ -9,6 +9,7 @@ import numpy as np
 
 from raynas.data import split_images
 from raynas.data.messages import some_of
+from raynas.errors import InputError
 from raynas.records.run_record import DataRecord, IgnoredFiles
 from raynas.stages.task import Task
 from raynas.storage.run_folder import write_record
@@ -49,7 +50,7 @@ def record_data(folder: Path, task: Task) -> None:
     """Writes the record into a run's folder, unless it is there.
 
     Raises:
-        ValueError: If the record there skipped other files than are skipped now.
+        InputError: If the record there skipped other files than are skipped now.
     """
     file = folder / DATA
     if not file.exists():
@@ -57,7 +58,7 @@ def record_data(folder: Path, task: Task) -> None:
         return
     changed = sorted(set(skipped_files(folder) or ()) ^ set(task.dataset.damaged))
     if changed:
-        raise ValueError(
+        raise InputError(
             f"data.path: {len(changed):,} image files can be read now and could not when this run began, or the other "
             f"way round: {some_of(changed, 5)}; put them back as they were, or give this run another name"
         )
@@ -67,7 +68,7 @@ def skipped_files(folder: Path) -> list[str] | None:
     """Returns the files that a run skips, by their paths below the folder of images; None if it has no record.
 
     Raises:
-        ValueError: If the record is damaged.
+        InputError: If the record is damaged.
     """
     file = folder / DATA
     if not file.exists():

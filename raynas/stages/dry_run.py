@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from raynas.data import split_images
+from raynas.errors import InputError
 from raynas.stages.evaluation import runs_networks
 from raynas.stages.task import Task
 from raynas.supernet.gates import Gate
@@ -18,7 +19,7 @@ def check_batches(task: Task) -> list[str]:
     Batch normalisation cannot train on a single value of a channel: one image that has shrunk to one pixel.
 
     Raises:
-        ValueError: If a batch is too small, or the images are.
+        InputError: If a batch is too small, or the images are.
     """
     config = task.config
     with torch.device("meta"):
@@ -51,10 +52,10 @@ def _check_values(features: Tensor) -> Tensor:
     """Stands in the place of a batch normalisation that trains.
 
     Raises:
-        ValueError: If there is a single value of each channel, over which there is no deviation.
+        InputError: If there is a single value of each channel, over which there is no deviation.
     """
     if features.numel() // features.shape[1] < 2:
-        raise ValueError(f"it sees one value of each of {features.shape[1]} channels")
+        raise InputError(f"it sees one value of each of {features.shape[1]} channels")
     return features
 
 
@@ -62,18 +63,18 @@ def _try(task: Task, supernet: nn.Module, images: int, key: str, where: str, rem
     """Runs all candidates on a batch without data.
 
     Raises:
-        ValueError: If that fails, with `key` if a larger batch would not fail.
+        InputError: If that fails, with `key` if a larger batch would not fail.
     """
     reason = _failure(task, supernet, images)
     if reason is None:
         return
     size = task.dataset.resolution
     if images < 2 and _failure(task, supernet, 2) is None:
-        raise ValueError(
+        raise InputError(
             f"{key}: a batch of {images} image {where}, of {size} x {size} pixels, is too small for the batch "
             f"normalisation of {type(task.space).__name__}: {reason}; {remedy} or raise data.resolution"
         )
-    raise ValueError(
+    raise InputError(
         f"data.resolution: images of {size} x {size} pixels are too small for {type(task.space).__name__}: {reason}; "
         "raise it"
     )

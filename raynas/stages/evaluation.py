@@ -17,6 +17,7 @@ import torch
 
 from raynas.capabilities import has_weight_vector
 from raynas.config.search_section import SearchSection
+from raynas.errors import InputError
 from raynas.fitness import Fitness, FitnessRow
 from raynas.fitness.remarks import accuracy_remarks
 from raynas.fitness.row import FITNESS, SPREAD, described
@@ -100,7 +101,7 @@ def check_evaluation(task: Task) -> None:
     """Says before anything is trained what would keep the run's fitness from being evaluated, or alphas from training.
 
     Raises:
-        ValueError: If there are too few images or epochs, no table to read, or no cost to rank by.
+        InputError: If there are too few images or epochs, no table to read, or no cost to rank by.
     """
     search = task.config.search
     if task.config.alphas.gates is not None and needs_training(search):
@@ -110,16 +111,16 @@ def check_evaluation(task: Task) -> None:
             check_images(task)
             _check_names(row)
         if Need.WEIGHT_VECTOR in row.needs and not has_weight_vector(task.space):
-            raise ValueError(
+            raise InputError(
                 f"search.fitness: {row.name} needs a space that states its weight vector, and "
                 f"{type(task.space).__name__} does not; override `weight_vector`, or take another fitness"
             )
         if Need.BENCHMARK in row.needs and task.table is None:
-            raise ValueError(f"benchmark.path: search.fitness: {row.name} reads a table; say where its file lies")
+            raise InputError(f"benchmark.path: search.fitness: {row.name} reads a table; say where its file lies")
         if row.make is not None and not row.needs:
             row.make(RunContext(task), search.options_of(row.options))
     if search.angle_epoch is not None and search.angle_epoch > task.config.train.epochs:
-        raise ValueError(
+        raise InputError(
             f"search.angle_epoch: expected at most train.epochs ({task.config.train.epochs}), got {search.angle_epoch}"
         )
 
@@ -128,11 +129,11 @@ def _check_names(row: FitnessRow) -> None:
     """Checks that what is measured is not called as a cost, which is recorded beside it.
 
     Raises:
-        ValueError: If a quantity has the name of a cost.
+        InputError: If a quantity has the name of a cost.
     """
     taken = [quantity.name for quantity in row.quantities[1:] if quantity.name in COSTS.names()]
     if taken:
-        raise ValueError(
+        raise InputError(
             f"search.fitness: expected {row.name} to measure quantities other than costs, got {taken[0]}; give it "
             "another name"
         )
@@ -143,8 +144,8 @@ def evaluating(task: Task, backend: Backend, progress: Progress) -> Iterator[Eva
     """Holds the evaluation that `search.fitness` names; Ray actors end with the block.
 
     Raises:
-        ValueError: If the supernets are not trained, or what the fitness needs is missing or not as it should be.
-        RuntimeError: If an evaluation fails.
+        InputError: If the supernets are not trained, or what the fitness needs is missing or not as it should be.
+        RunError: If an evaluation fails.
     """
     search = task.config.search
     evaluations: dict[str, Evaluation] = {}
@@ -181,7 +182,7 @@ def consensus(space: SearchSpace, evaluations: Mapping[str, Evaluation]) -> Eval
     fitnesses by their names, then what else the evaluations measure, but for spreads, which are not the mean's.
 
     Raises:
-        ValueError: If a fitness is the same for all of the sample.
+        InputError: If a fitness is the same for all of the sample.
     """
     scales = _scales(space, evaluations)
     names = sorted(evaluations, key=lambda name: not evaluations[name].takes_time)
@@ -211,7 +212,7 @@ def _scales(space: SearchSpace, evaluations: Mapping[str, Evaluation]) -> list[t
     """Returns mean and deviation of each fitness over a sample of the space.
 
     Raises:
-        ValueError: If a fitness is the same for all of the sample.
+        InputError: If a fitness is the same for all of the sample.
     """
     rng = np.random.default_rng(0)
     sampled = [sample(space, rng) for _ in range(REFERENCE)]
@@ -219,6 +220,6 @@ def _scales(space: SearchSpace, evaluations: Mapping[str, Evaluation]) -> list[t
     for name, evaluation in evaluations.items():
         values = np.concatenate(list(evaluation.stream(sampled)))[:, 0]
         if values.std() == 0:
-            raise ValueError(f"search.fitness: {name} is {values[0]:g} for all of {REFERENCE} sampled architectures")
+            raise InputError(f"search.fitness: {name} is {values[0]:g} for all of {REFERENCE} sampled architectures")
         scales.append((values.mean(), values.std()))
     return scales

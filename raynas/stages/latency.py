@@ -18,6 +18,7 @@ from raynas.capabilities import cost_terms_of
 from raynas.config.locations import is_url
 from raynas.config.run_config import RunConfig
 from raynas.config.search_section import LatencySection
+from raynas.errors import InputError
 from raynas.messages import echo
 from raynas.records.latency_record import LatencyRecord, ProfiledNetwork, ProfileRecord
 from raynas.search.limits import limit_keys
@@ -52,7 +53,7 @@ def check_latency_device(config: RunConfig) -> None:
     """Checks that this machine has the device on which latency is to be measured, unless it may have been already.
 
     Raises:
-        ValueError: If not.
+        InputError: If not.
     """
     may_be_measured = is_url(config.location) or (config.folder / LATENCY).exists()
     if needs_latency(config) and not may_be_measured:
@@ -63,7 +64,7 @@ def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
     """Returns the task with the latency of its candidates among the costs, from the run's folder or measured now.
 
     Raises:
-        ValueError: If it was measured for other networks, or is to be measured on a device that is not here.
+        InputError: If it was measured for other networks, or is to be measured on a device that is not here.
     """
     config, file = task.config.latency, folder / LATENCY
     about = {
@@ -84,20 +85,20 @@ def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
     for key, value in about.items():
         if settings.get(key) != value:
             measured_for = f"{key} {echo(settings.get(key))}"
-            raise ValueError(
+            raise InputError(
                 f"latency: {file} was measured for {measured_for}, now it is {echo(value)}; remove the file"
             )
     try:
         always = np.array(stored.always, dtype=np.float64)
         candidates = np.array(stored.candidates, dtype=np.float64)
     except (ValueError, TypeError) as error:
-        raise ValueError(f"{file} is damaged (expected numbers); {remedy}") from error
+        raise InputError(f"{file} is damaged (expected numbers); {remedy}") from error
     if (
         always.shape != (1,)
         or candidates.ndim != 3
         or not (np.isfinite(candidates).all() and np.isfinite(always).all())
     ):
-        raise ValueError(
+        raise InputError(
             f"{file} is damaged (expected seconds of every candidate, got shape {candidates.shape}); {remedy}"
         )
     table = AdditiveTable((LATENCY_COST.name,), always, candidates, terms_of=cost_terms_of(task.space))
@@ -115,7 +116,7 @@ def profile(task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
         progress: Told how far it is.
 
     Raises:
-        ValueError: If the device is not here.
+        InputError: If the device is not here.
     """
     assert task.latency is not None
     rng = np.random.default_rng(1)
@@ -156,7 +157,7 @@ def _measurement(task: Task, progress: Progress, doing: str) -> dict[str, Any]:
 
 def _check_device(config: LatencySection) -> None:
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise ValueError("latency.device: this machine has no CUDA device; set it to cpu")
+        raise InputError("latency.device: this machine has no CUDA device; set it to cpu")
 
 
 def _device_name(device: str) -> str:

@@ -13,6 +13,7 @@ import torch
 
 from raynas.config.run_config import parse_config
 from raynas.data import FixedImages, ImagesOnDisk, fix_images, images_to_send, split_images
+from raynas.errors import InputError
 from raynas.fitness import FITNESSES, Fitness, FitnessRow, mean_of
 from raynas.fitness.inherited_weights import WithInheritedWeights
 from raynas.fitness.row import FITNESS, SPREAD
@@ -167,36 +168,36 @@ def check_images(task: Task) -> None:
     """Checks that there are images to run networks on, and a GPU where one is asked for without Ray.
 
     Raises:
-        ValueError: If there are not.
+        InputError: If there are not.
     """
     image_positions(task)
     search = task.config.search
     if search.evaluators == 0 and search.gpus_per_evaluator and not torch.cuda.is_available():
-        raise ValueError("search.gpus_per_evaluator: this machine has no CUDA device; set it to 0")
+        raise InputError("search.gpus_per_evaluator: this machine has no CUDA device; set it to 0")
 
 
 def image_positions(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Returns which images to calibrate on, of the train split, and which to evaluate on, of the search split.
 
     Raises:
-        ValueError: If there are fewer than are asked for, or than a batch.
+        InputError: If there are fewer than are asked for, or than a batch.
     """
     config = task.config
     train, search = split_images(task.dataset.train, config.data.train_portion, config.seed)
     if not len(search):
         names = " + ".join(row.name for row in config.search.fitness_rows)
-        raise ValueError(
+        raise InputError(
             f"data.train_portion: {names} is evaluated on the search split, which is empty at "
             f"{config.data.train_portion:g}; lower it"
         )
     wanted = config.search.evaluation_images or len(search)
     if wanted > len(search):
-        raise ValueError(f"search.evaluation_images: expected at most {len(search)} (the search split), got {wanted}")
+        raise InputError(f"search.evaluation_images: expected at most {len(search)} (the search split), got {wanted}")
     counts = {"calibrate on": min(config.search.calibration_images, len(train)), "evaluate on": wanted}
     batch = config.search.evaluation_batch_size
     for purpose, count in counts.items():
         if count < batch:
-            raise ValueError(
+            raise InputError(
                 f"search.evaluation_batch_size: a batch of {batch} images is more than the {count} there are to "
                 f"{purpose}; lower it to {count} or less, or give more images"
             )

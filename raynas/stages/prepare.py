@@ -15,6 +15,7 @@ from rich.console import Console
 from raynas.config.locations import is_url
 from raynas.config.run_config import RunConfig
 from raynas.data import LABELS
+from raynas.errors import InputError
 from raynas.search_space import AdditiveTable
 from raynas.stages.data_record import data_lines
 from raynas.stages.dry_run import check_batches
@@ -70,7 +71,7 @@ def prepare(
         has_folder: Whether the run will be in the folder that the configuration names; False of what a sweep varies.
 
     Raises:
-        ValueError: If something of the user's is not as it should be.
+        InputError: If something of the user's is not as it should be.
         OSError: If a file cannot be read.
     """
     if purpose is not Purpose.ELSEWHERE:
@@ -97,7 +98,7 @@ def _check_reuse(config: RunConfig, weights: bool) -> None:
     """Checks the run that is reused, downloaded first if it is at a URL, with its weights or without.
 
     Raises:
-        ValueError: If it is no run, or trained other supernets.
+        InputError: If it is no run, or trained other supernets.
     """
     if config.train.reuse is not None and is_url(config.train.reuse):
         parts = ("config.json", "supernet") if weights else ("config.json",)
@@ -109,7 +110,7 @@ def _task(config: RunConfig, console: Console, purpose: Purpose) -> tuple[Task, 
     """Returns the task, and what was read or assumed.
 
     Raises:
-        ValueError: If the space or the data is not as the configuration says.
+        InputError: If the space or the data is not as the configuration says.
     """
     data = config.data
     reads = purpose is Purpose.EXECUTION or (is_readable(data) if purpose is Purpose.ELSEWHERE else is_here(data))
@@ -145,18 +146,18 @@ def check_labels(task: Task) -> None:
     """Checks that there is something to tell apart.
 
     Raises:
-        ValueError: If all training images have the same label.
+        InputError: If all training images have the same label.
     """
     data, dataset = task.config.data, task.dataset
     assert data.labels is not None
     if LABELS.row(data.labels).free_categories:
         if task.num_categories < 2:
-            raise ValueError(
+            raise InputError(
                 f"data.num_label_categories: expected at least 2 categories of random labels, got "
                 f"{task.num_categories}, the number of classes; set it"
             )
     elif len(np.unique(dataset.train.labels)) < 2:
-        raise ValueError(
+        raise InputError(
             f"data.path: expected training images of at least 2 classes, got 1 of {dataset.num_classes}, which any "
             "network learns to 100 %; add images of others, or set data.labels to random and "
             "data.num_label_categories to 2 or more"
@@ -167,11 +168,11 @@ def check_devices(config: RunConfig) -> None:
     """Checks that this machine has a GPU where the run is to use one without Ray.
 
     Raises:
-        ValueError: If not.
+        InputError: If not.
     """
     if torch.cuda.is_available():
         return
     trains_here = config.train.workers == 0 and config.train.reuse is None and needs_training(config.search)
     if trains_here and config.train.use_gpu:
-        raise ValueError("train.use_gpu: this machine has no CUDA device; set it to false")
+        raise InputError("train.use_gpu: this machine has no CUDA device; set it to false")
     check_latency_device(config)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from raynas.config.search_section import SearchSection
+from raynas.errors import InputError
 from raynas.fitness import FITNESSES, mean_of
 from raynas.fitness.baselines import BASELINES
 from raynas.fitness.benchmark_table import BenchmarkTable
@@ -67,9 +68,9 @@ def rank(
         every_epoch: Whether to rank after every epoch of training too, by a fitness that is known then.
 
     Raises:
-        ValueError: If something that this needs is missing (trained supernets, a table for `every_epoch`), or there is
+        InputError: If something that this needs is missing (trained supernets, a table for `every_epoch`), or there is
             nothing to order in a sample of one.
-        RuntimeError: If an evaluation fails.
+        RunError: If an evaluation fails.
     """
     search, table = task.config.search, task.table
     _check_request(search, table, size, every_epoch)
@@ -108,20 +109,20 @@ def _check_request(search: SearchSection, table: BenchmarkTable | None, size: in
     """Checks what the command line asks for.
 
     Raises:
-        ValueError: If it cannot be had.
+        InputError: If it cannot be had.
     """
     if size is not None and size < 2:
-        raise ValueError(f"--sample: expected 2 or more, got {size}")
+        raise InputError(f"--sample: expected 2 or more, got {size}")
     if not every_epoch:
         return
     if len(search.fitnesses) > 1 or search.fitness_rows[0].of_sums is None:
         known = [row.name for row in FITNESSES.rows().values() if row.of_sums is not None]
-        raise ValueError(
+        raise InputError(
             f"--every-epoch: the weights of every epoch are not kept, only what {' and '.join(known)} need, got "
             f"search.fitness: {fitness_name(search)}; give --set search.fitness={known[0]}"
         )
     if table is None:
-        raise ValueError("--every-epoch: needs benchmark accuracies to rank against; give --set benchmark.path=FILE")
+        raise InputError("--every-epoch: needs benchmark accuracies to rank against; give --set benchmark.path=FILE")
 
 
 def _rows(
@@ -239,7 +240,7 @@ def _by_epoch(
     """Yields how well the fitness ranks after each epoch, from the sums that training recorded.
 
     Raises:
-        ValueError: If training recorded none.
+        InputError: If training recorded none.
     """
     context, definition = RunContext(task), task.config.search.angle
     make = task.config.search.fitness_rows[0].of_sums
@@ -247,7 +248,7 @@ def _by_epoch(
     tables = [context.recorded_sums(base_seed, definition) for base_seed in context.base_seeds]
     epochs = sorted(set.intersection(*map(set, tables)))
     if not epochs:
-        raise ValueError(
+        raise InputError(
             f"--every-epoch: {task.config.supernets} holds no {definition} angle of every epoch; train this run anew"
         )
     for epoch in epochs:

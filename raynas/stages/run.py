@@ -16,6 +16,7 @@ import torch
 from rich.console import Console
 
 from raynas.config.run_config import RunConfig
+from raynas.errors import InputError
 from raynas.search_space import Architecture
 from raynas.stages import signals
 from raynas.stages.backend import Backend, OpenBackend
@@ -60,7 +61,7 @@ def opened(
 
     Raises:
         Busy: If another process works on the run.
-        ValueError: If the configuration, the data or the folder is not as it should be.
+        InputError: If the configuration, the data or the folder is not as it should be.
     """
     prepared = prepare(config, console, ignore=ignore)  # before the folder is made: a mistake leaves nothing behind
     task = prepared.task
@@ -164,8 +165,8 @@ def run(
 
     Raises:
         Busy: If another process works on the run.
-        ValueError: If something of the user's is not as it should be.
-        RuntimeError: If training keeps failing, or an evaluation fails.
+        InputError: If something of the user's is not as it should be.
+        RunError: If training keeps failing, or an evaluation fails.
     """
     with opened(config, console, wait, say=say) as (task, mirror), open_backend(config) as backend:
         if "search" in stages and needs_latency(config):
@@ -218,8 +219,8 @@ def train_shared(
 
     Raises:
         Busy: If another process works on the run.
-        ValueError: If something of the user's is not as it should be.
-        RuntimeError: If training keeps failing.
+        InputError: If something of the user's is not as it should be.
+        RunError: If training keeps failing.
     """
     with opened(config, console, math.inf, BESIDE_TRAINING, say) as (task, mirror), open_backend(config) as backend:
         train(task, mirror, backend, console, watch)
@@ -231,7 +232,7 @@ def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
 
     Raises:
         Busy: If another process works on the run.
-        ValueError: If something of the user's is not as it should be.
+        InputError: If something of the user's is not as it should be.
     """
     prepared = prepare(config, console)
     task = prepared.task
@@ -270,15 +271,15 @@ def rank_run(
 
     Raises:
         Busy: If another process works on the run.
-        ValueError: If something of the user's is not as it should be.
-        RuntimeError: If an evaluation fails.
+        InputError: If something of the user's is not as it should be.
+        RunError: If an evaluation fails.
     """
     prepared = prepare(config, console, ignore=RANKED_DIFFERENTLY)
     task, table = prepared.task, prepared.task.table
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))
         if needs_training(config.search) and is_new(config.folder):
-            raise ValueError(f"name: there is no run {config.location}; give `raynas train` with this file first")
+            raise InputError(f"name: there is no run {config.location}; give `raynas train` with this file first")
         _print(console, prepared.lines)
         record_data(open_run(config, ignore=RANKED_DIFFERENTLY), task)
         backend = stack.enter_context(open_backend(config))

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from raynas.capabilities import canonical_of, drawing_of
+from raynas.errors import InputError
 from raynas.fitness.remarks import ranking_remarks
 from raynas.messages import echo, shortened
 from raynas.search import Limits, PopulationOptions, RandomSearch, SearchContext, Searcher, order
@@ -54,8 +55,8 @@ def search(
         progress: Told how far the search is.
 
     Raises:
-        ValueError: If the supernets are not trained, limits admit nothing, or the history is of another search.
-        RuntimeError: If an evaluation fails.
+        InputError: If the supernets are not trained, limits admit nothing, or the history is of another search.
+        RunError: If an evaluation fails.
     """
     file = mirror.folder / "search" / "result.json"
     searched = as_searched(task)
@@ -76,7 +77,7 @@ class _Searching:
         """Reads the history of the run.
 
         Raises:
-            ValueError: If it is damaged.
+            InputError: If it is damaged.
         """
         self._began = time.perf_counter()
         self._task, self._mirror, self._searcher, self._progress = task, mirror, searcher, progress
@@ -97,8 +98,8 @@ class _Searching:
         """Carries the search to its end.
 
         Raises:
-            ValueError: If limits admit nothing, or the history is of another search.
-            RuntimeError: If an evaluation fails.
+            InputError: If limits admit nothing, or the history is of another search.
+            RunError: If an evaluation fails.
         """
         while asked := self._searcher.ask():
             architectures = sorted(asked)  # neighbours begin alike, which the evaluation of a chain makes use of
@@ -116,11 +117,11 @@ class _Searching:
         """Takes what is recorded of this generation, and returns how many lines that are.
 
         Raises:
-            ValueError: If other architectures are recorded.
+            InputError: If other architectures are recorded.
         """
         recorded = self._recorded.get(self._generation, [])
         if [tuple(line["architecture"]) for line in recorded] != list(architectures[: len(recorded)]):
-            raise ValueError(
+            raise InputError(
                 f"{self._history} is not the history of this search: generation {self._generation} differs; remove "
                 "the file to search anew"
             )
@@ -231,7 +232,7 @@ def make_searcher(task: Task) -> Searcher:
     """Returns the searcher of a run, at its beginning.
 
     Raises:
-        ValueError: If its settings do not go together, or it needs supernets that are not trained. Limits that admit
+        InputError: If its settings do not go together, or it needs supernets that are not trained. Limits that admit
             nothing show when it is asked.
     """
     return _build(task, RunContext(task))
@@ -241,7 +242,7 @@ def check_search(task: Task) -> None:
     """Says before anything is trained what would keep the run's search from beginning.
 
     Raises:
-        ValueError: If its settings do not go together, or limits admit nothing.
+        InputError: If its settings do not go together, or limits admit nothing.
     """
     if not task.config.search.searcher.needs:
         make_searcher(task).ask()
@@ -294,7 +295,7 @@ def _read_result(task: Task, file: Path) -> Result:
     """Returns what a search left.
 
     Raises:
-        ValueError: If the file is damaged.
+        InputError: If the file is damaged.
     """
     remedy = "remove it to search again from the history beside it"
     keys: dict[str, Kind] = {"fitness": str, "name": str, "evaluations": int, "functions": int, "seconds": NUMBER}
@@ -305,7 +306,7 @@ def _read_result(task: Task, file: Path) -> Result:
             if damage is None and not _is_architecture(task, line["architecture"]):
                 damage = f"expected an architecture of the space, got {echo(line['architecture'])}"
             if damage is not None:
-                raise ValueError(f"{file} is damaged ({listed}.{number}: {damage}); {remedy}")
+                raise InputError(f"{file} is damaged ({listed}.{number}: {damage}); {remedy}")
     return result
 
 
@@ -321,7 +322,7 @@ def _read_history(history: Path) -> dict[int, list[dict[str, Any]]]:
     """Returns the recorded lines by generation; a last line that was not written to its end is left out.
 
     Raises:
-        ValueError: If a line is not JSON.
+        InputError: If a line is not JSON.
     """
     by_generation: dict[int, list[dict[str, Any]]] = defaultdict(list)
     for number, text_line in enumerate(whole_lines(history), start=1):
@@ -331,6 +332,6 @@ def _read_history(history: Path) -> dict[int, list[dict[str, Any]]]:
         except (ValueError, RecursionError) as error:
             damage = shortened(str(error))
         if damage is not None:
-            raise ValueError(f"{history} is damaged at line {number} ({damage}); remove the file to search anew")
+            raise InputError(f"{history} is damaged at line {number} ({damage}); remove the file to search anew")
         by_generation[line["generation"]].append(line)
     return by_generation

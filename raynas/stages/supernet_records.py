@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from raynas.capabilities import derived_space_of, drawing_of, has_weight_vector
+from raynas.errors import InputError
 from raynas.fitness.angle import SUMS, angle_table
 from raynas.messages import shortened
 from raynas.search_space import AdditiveTable, SearchSpace
@@ -85,7 +86,7 @@ def read_alphas(file: Path) -> np.ndarray:
     """Returns the alphas before the first epoch and after each, ``(epochs + 1, choices, candidates)``.
 
     Raises:
-        ValueError: If the file is not what was written.
+        InputError: If the file is not what was written.
     """
     try:
         rows = np.lib.format.read_array(io.BytesIO(file.read_bytes()), allow_pickle=False)
@@ -93,7 +94,7 @@ def read_alphas(file: Path) -> np.ndarray:
     except (OSError, EOFError, ValueError) as error:
         damage = shortened(str(error))
     if damage is not None:
-        raise ValueError(f"{file} is damaged ({damage}); put it back, or remove {file.parent} to train anew")
+        raise InputError(f"{file} is damaged ({damage}); put it back, or remove {file.parent} to train anew")
     return np.asarray(rows)
 
 

@@ -15,6 +15,7 @@ import torch
 from raynas.config.explain import check_arguments
 from raynas.config.run_config import RunConfig
 from raynas.data import Dataset, Loader, draw_labels, load_dataset, split_images
+from raynas.errors import InputError
 from raynas.failures import described
 from raynas.fitness.benchmark_table import BenchmarkTable, read_table
 from raynas.messages import shortened
@@ -121,15 +122,15 @@ def make_space(config: RunConfig) -> SearchSpace:
     """Returns the space of a run.
 
     Raises:
-        ValueError: If there is no such space or it does not take the given keys.
+        InputError: If there is no such space or it does not take the given keys.
     """
     space_class = load_space_class(config.space.name)
     try:
         return space_class(**check_arguments(space_class, config.space.arguments, "space"))
-    except ValueError:
+    except InputError:
         raise
     except (Exception, SystemExit) as error:  # of code that is not ours
-        raise ValueError(
+        raise InputError(
             f"space: {shortened(config.space.name)} cannot be made: {described(error)}; correct its keys or its class"
         ) from error
 
@@ -138,7 +139,7 @@ def read_benchmark(config: RunConfig, space: SearchSpace) -> BenchmarkTable | No
     """Returns the benchmark that a run file names; None if it names none.
 
     Raises:
-        ValueError: If it cannot be read, or is not of this space.
+        InputError: If it cannot be read, or is not of this space.
     """
     benchmark = config.benchmark
     if benchmark.path is None:
@@ -169,7 +170,7 @@ def make_task(config: RunConfig, *, skip: Collection[str] | None = None, reading
         reading: Called while image files are opened.
 
     Raises:
-        ValueError: If one of them is not as the configuration says.
+        InputError: If one of them is not as the configuration says.
     """
     space = make_space(config)  # before the images, which may take minutes to read
     dataset = load_dataset(**dataset_arguments(config), on_damaged=config.data.on_damaged, skip=skip, reading=reading)
@@ -180,7 +181,7 @@ def task_of(config: RunConfig, space: SearchSpace, dataset: Dataset) -> Task:
     """Returns the task of a space and images.
 
     Raises:
-        ValueError: If the categories that the supernet tells apart do not hold the labels.
+        InputError: If the categories that the supernet tells apart do not hold the labels.
     """
     task = Task(config, space, dataset, config.data.num_label_categories or dataset.num_classes)
     task.labels(config.base_seeds[0], epoch=0)  # says if they do not

@@ -16,6 +16,7 @@ import torch
 
 from raynas.config.execution import TrainingExecution
 from raynas.config.run_config import RunConfig
+from raynas.errors import RunError
 from raynas.stages.checkpoint_clock import CheckpointClock, Reason
 from raynas.stages.logbook import Logbook, Turn, numbered_lines
 from raynas.stages.requests import NO_REQUESTS, Requests, Stop
@@ -53,7 +54,7 @@ class Trainings:
     make: Callable[[RunConfig, Path], Sequence[Training]]
 
 
-class SavedAndStopped(RuntimeError):
+class SavedAndStopped(RunError):
     """Training was asked to stop: it saved first, and no step is repeated.
 
     Attributes:
@@ -103,8 +104,8 @@ def train_all(
 
     Raises:
         SavedAndStopped: If somebody did. The checkpoint is of that step, so no step is repeated.
-        ValueError: If the folder holds another run's weights, or the data are not as the configuration says.
-        RuntimeError: If the training diverges or the workers disagree.
+        InputError: If the folder holds another run's weights, or the data are not as the configuration says.
+        RunError: If the training diverges or the workers disagree.
     """
     torch.set_num_threads(execution.cpus_per_worker)
     with deterministic_algorithms(execution.deterministic):

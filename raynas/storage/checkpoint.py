@@ -16,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from raynas.errors import InputError, RunError
 from raynas.messages import shortened
 from raynas.storage.run_folder import drop_unfinished, lacking, write_json, written_at_once
 
@@ -53,7 +54,7 @@ PART = r"[a-z][a-z_]*"
 """What a part may be called: it is the file ``PART.safetensors``."""
 
 
-class DamagedCheckpoint(RuntimeError):
+class DamagedCheckpoint(RunError):
     """A part of a checkpoint is missing or not what was written."""
 
 
@@ -98,7 +99,7 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
     """Returns the checkpoint that lies in `folder`.
 
     Raises:
-        ValueError: If it belongs to another training than `about` says.
+        InputError: If it belongs to another training than `about` says.
         DamagedCheckpoint: If a part of it is missing or not what was written.
     """
     try:
@@ -120,7 +121,7 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
         raise DamagedCheckpoint(f"{folder} is damaged ({error})") from error
     for key, wanted in about.items():
         if stored.get(key) != wanted:
-            raise ValueError(
+            raise InputError(
                 f"{folder} holds weights of {key} {json.dumps(stored.get(key))}, this run has {json.dumps(wanted)}; "
                 "give this run its own name"
             )
@@ -145,7 +146,7 @@ def latest_checkpoint(
         recorded: The epochs of which there are records; going on from a later checkpoint would lose the others'.
 
     Raises:
-        ValueError: If it belongs to another training than `about` says, or every checkpoint is later than the records.
+        InputError: If it belongs to another training than `about` says, or every checkpoint is later than the records.
     """
     later = None
     for candidate in reversed(checkpoint_folders(folder)):
@@ -159,7 +160,7 @@ def latest_checkpoint(
         later = candidate
         say(f"{candidate} is later than the records, cut off after epoch {recorded}; the checkpoint before it is used")
     if later is not None:
-        raise ValueError(
+        raise InputError(
             f"{folder}: its records were cut off after epoch {recorded}, before its first checkpoint {later.name}; put "
             "metrics.jsonl and the files beside it back, or remove the checkpoints to train from the beginning"
         )

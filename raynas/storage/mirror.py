@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING
 
 from raynas.config.locations import inside, is_url, refuse_credentials, refuse_links, staging
 from raynas.config.run_config import RunConfig
+from raynas.errors import InputError, StorageError
 from raynas.storage.object_store import ObjectStore, Stamp, one_line
 from raynas.storage.ownership import Ownership, owning
 from raynas.storage.registers import OWNER, FolderRegister, Register, StoreRegister
@@ -100,7 +101,7 @@ class Mirror:
             weights: Whether to download weights too.
 
         Raises:
-            ValueError: If the URL holds something else than a run.
+            InputError: If the URL holds something else than a run.
             OSError: If the URL keeps failing.
         """
 
@@ -148,13 +149,13 @@ class UrlMirror(Mirror):
             with contextlib.suppress(FileNotFoundError):  # an object was removed since it was listed: list again
                 self._pull(self._selection(parts), weights)
                 return
-        raise ConnectionError(f"storage_path: {self._url} keeps changing; wait for whoever else works on it to end")
+        raise StorageError(f"storage_path: {self._url} keeps changing; wait for whoever else works on it to end")
 
     def _pull(self, selected: Callable[[str], bool], weights: bool) -> None:
         there = self._list()
         stands = {path: there[path] for path in (CONFIG, SWEEP) if path in there}
         if there and not stands:
-            raise ValueError(
+            raise InputError(
                 f"name: {self._url} exists and is not a run of raynas; choose another name or storage_path"
             )
         stood = {path: self._known[path][0] for path in (CONFIG, SWEEP) if path in self._known}
@@ -216,7 +217,7 @@ class UrlMirror(Mirror):
 
         Raises:
             Busy: If another process works on it.
-            ValueError: If the URL cannot be written.
+            InputError: If the URL cannot be written.
         """
         with contextlib.ExitStack() as stack:
             try:
@@ -224,7 +225,7 @@ class UrlMirror(Mirror):
             except OSError as error:
                 if part is not None:
                     raise
-                raise ValueError(
+                raise InputError(
                     f"storage_path: {self._url} cannot be written ({one_line(error)}); check the bucket's name, the "
                     "credentials in the environment and the network"
                 ) from error
@@ -237,7 +238,7 @@ class UrlMirror(Mirror):
         """Returns size and time of the run's files at the URL, without those of incomplete checkpoints.
 
         Raises:
-            ValueError: If an object has a name that leads out of the run.
+            InputError: If an object has a name that leads out of the run.
         """
         of_run = {path: stamp for path, stamp in self._store.stamps().items() if _is_of_run(path)}
         for path in of_run:
@@ -251,12 +252,12 @@ class UrlMirror(Mirror):
         """Returns the local path of a file of the run.
 
         Raises:
-            ValueError: If its name leads out of the folder.
+            InputError: If its name leads out of the folder.
         """
         try:
             return inside(self.folder, path)
         except ValueError as error:
-            raise ValueError(f"storage_path: {self._url} holds an object that is no file of a run: {error}") from error
+            raise InputError(f"storage_path: {self._url} holds an object that is no file of a run: {error}") from error
 
     def _here(self) -> dict[str, Stamp]:
         """Returns size and time of the run's local files, without hidden ones and old locks."""
@@ -297,7 +298,7 @@ def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
         wait: Seconds to wait for another process of the same role.
 
     Raises:
-        ValueError: If the URL cannot be opened, or holds a credential.
+        InputError: If the URL cannot be opened, or holds a credential.
         Busy: If another process of the same role works there.
     """
     if not is_url(location):
@@ -309,7 +310,7 @@ def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
     try:
         store, root = FileSystem.from_uri(location)
     except (ValueError, OSError) as error:
-        raise ValueError(
+        raise InputError(
             f"storage_path: {location} cannot be opened ({one_line(error)}); give a folder, or a URL such as "
             "s3://bucket/path or gs://bucket/path"
         ) from error
@@ -334,7 +335,7 @@ def mirrored(
 
     Raises:
         Busy: If another process works on the run.
-        ValueError: If the URL cannot be opened or written, or is no run, or a link leads out of the folder.
+        InputError: If the URL cannot be opened or written, or is no run, or a link leads out of the folder.
         OSError: If the folder cannot be written.
     """
     with contextlib.ExitStack() as stack:
@@ -350,14 +351,14 @@ def pulled(location: str, *parts: str, weights: bool = True) -> Path:
     """Returns the folder of a run or sweep that is only read, after pulling it if `location` is a URL.
 
     Raises:
-        ValueError: If there is no run, or a name or link in it leads out of it.
+        InputError: If there is no run, or a name or link in it leads out of it.
         OSError: If the URL keeps failing.
     """
     with mirror_at(location, "reader", wait=600) as mirror:
         refuse_links(mirror.folder)
         mirror.pull(*parts, weights=weights)
         if mirror.carries and not mirror.folder.exists():
-            raise ValueError(f"{location} holds no run; check the URL and the credentials in the environment")
+            raise InputError(f"{location} holds no run; check the URL and the credentials in the environment")
         return mirror.folder
 
 

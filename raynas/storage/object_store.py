@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
+from raynas.errors import StorageError
+
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
 
@@ -105,7 +107,7 @@ class ObjectStore:
                 if error.errno in (errno.ENOSPC, errno.EDQUOT):
                     raise OSError(error.errno, os.strerror(error.errno), str(self._folder)) from error
                 if wait is None:
-                    raise ConnectionError(
+                    raise StorageError(
                         f"storage_path: {self.url} keeps failing ({one_line(error)}); what is not there yet is kept in "
                         f"{self._folder}; mend that and give the same command again to continue"
                     ) from error

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from raynas.errors import RunError
 from raynas.storage.owner import Owner
 from raynas.storage.registers import Lost, Register
 
@@ -33,7 +34,7 @@ REMINDER = 300.0
 """Seconds between two lines that name the process that is waited for."""
 
 
-class Busy(RuntimeError):
+class Busy(RunError):
     """Another process works on a folder or URL. It may have ended when the same is tried again."""
 
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raynas.errors import RunError
 from raynas.storage.owner import Owner
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EM
 """Errors of a file system without links."""
 
 
-class Lost(RuntimeError):
+class Lost(RunError):
     """Another process has taken over what this one was working on."""
 
 

@@ -43,6 +43,7 @@ from typing import Any, TypeAlias
 from raynas import __version__
 from raynas.config.nested import flatten, set_key
 from raynas.config.run_config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, own_members, parse_config
+from raynas.errors import InputError
 from raynas.messages import echo, shortened
 from raynas.records.record import Line, Record, text_of
 from raynas.records.run_record import RunRecord
@@ -73,7 +74,7 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
         ignore: Sections of it that may differ.
 
     Raises:
-        ValueError: If the folder holds a run of another configuration, or something else altogether.
+        InputError: If the folder holds a run of another configuration, or something else altogether.
         OSError: If it cannot be written.
     """
     folder = config.folder
@@ -97,20 +98,20 @@ def check_folder(config: RunConfig, ignore: tuple[str, ...] = ()) -> bool:
         ignore: Sections of it that may differ.
 
     Raises:
-        ValueError: If the folder holds a run of another configuration, or something else altogether.
+        InputError: If the folder holds a run of another configuration, or something else altogether.
         OSError: If it cannot be read.
     """
     file = config.folder / "config.json"
     if file.exists():
         changes = _changes(file, config, ignore)
         if changes:
-            raise ValueError(
+            raise InputError(
                 f"name: {config.location} holds a run of another configuration ({changes}); "
                 f"give this one its own folder (--set name={config.name}-2) or remove that one"
             )
         return True
     if not is_new(config.folder):
-        raise ValueError(
+        raise InputError(
             f"name: {config.location} exists and is not a run of raynas; choose another name or storage_path"
         )
     return False
@@ -135,18 +136,18 @@ def check_reuse(config: RunConfig) -> None:
     """Checks that the run of `train.reuse`, if there is one, trained the supernets that this run would train.
 
     Raises:
-        ValueError: If it is no run, or one of another space, data or training.
+        InputError: If it is no run, or one of another space, data or training.
     """
     if config.train.reuse is None:
         return
     file = config.supernets / "config.json"
     if not file.exists():
-        raise ValueError(
+        raise InputError(
             f"train.reuse: {config.supernets_location} is no run of raynas; give the folder of one, or leave it out"
         )
     changes = _changes(file, config, BESIDE_TRAINING)
     if changes:
-        raise ValueError(
+        raise InputError(
             f"train.reuse: {config.supernets_location} trained other supernets ({changes}); leave it out to train"
         )
 
@@ -171,7 +172,7 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
         there = parse_config(stored_config)  # keys that are newer than the run have their defaults
     except ValueError as error:
         reason = "; ".join(str(error).splitlines()[:2])
-        raise ValueError(f"name: {file} is not of this version of raynas: {reason}; {remedy}") from error
+        raise InputError(f"name: {file} is not of this version of raynas: {reason}; {remedy}") from error
     stored, wanted = flatten(there.model_dump()), flatten(config.model_dump())
     keys = sorted({key for key in {*stored, *wanted} - EXECUTION_KEYS if key.partition(".")[0] not in ignore})
     different = [key for key in keys if stored.get(key) != wanted.get(key)]
@@ -234,14 +235,14 @@ def read_json(
         remedy: What helps if it is damaged.
 
     Raises:
-        ValueError: If it is not JSON, or not of these keys.
+        InputError: If it is not JSON, or not of these keys.
     """
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{file} is damaged ({shortened(str(error))}); {remedy}") from error
+        raise InputError(f"{file} is damaged ({shortened(str(error))}); {remedy}") from error
     if (lack := lacking(content, keys)) is not None:
-        raise ValueError(f"{file} is damaged ({lack}); {remedy}")
+        raise InputError(f"{file} is damaged ({lack}); {remedy}")
     return content
 
 

@@ -19,6 +19,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from raynas.errors import RunError
 from raynas.storage.owner import Owner, boot_id
 
 OWNER_FILE = "owner.json"
@@ -37,7 +38,7 @@ def temporary_folder() -> Iterator[Path]:
     It is not the one that every Ray shares: the address file of a cluster there costs each training 12 s.
 
     Raises:
-        RuntimeError: If the folder above it is not this user's alone, or its path is too long for sockets.
+        RunError: If the folder above it is not this user's alone, or its path is too long for sockets.
     """
     parent = _private_parent()
     for folder in parent.iterdir():
@@ -58,13 +59,13 @@ def _private_parent() -> Path:
     """Returns the folder of this user's Rays, made if it is new.
 
     Raises:
-        RuntimeError: If it is not this user's alone, or its path is too long.
+        RunError: If it is not this user's alone, or its path is too long.
     """
     place = Path(os.environ.get("RAY_TMPDIR") or ("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir()))
     parent = place / f"raynas-{os.getuid()}"
     length = len(str(parent)) + len("/12345678") + BELOW
     if length > SOCKET_PATH:
-        raise RuntimeError(
+        raise RunError(
             f"RAY_TMPDIR: expected a path of at most {len(str(place)) - length + SOCKET_PATH} characters, since the "
             f"sockets of Ray lie below it, got {len(str(place))}; set it to a shorter one"
         )
@@ -79,7 +80,7 @@ def _private_parent() -> Path:
     elif stat.S_IMODE(status.st_mode) & 0o077:
         found = f"one with mode {stat.S_IMODE(status.st_mode):04o}"
     if found is not None:
-        raise RuntimeError(
+        raise RunError(
             f"temporary folder: expected {parent} to be a folder of yours with mode 0700, found {found}; remove it, or "
             "set RAY_TMPDIR to a folder of your own"
         )

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from raynas.errors import RunError
 from raynas.search_space import SearchSpace
 from raynas.supernet.alpha_recipe import AlphaRecipe
 from raynas.supernet.architecture_gradients import (
@@ -208,10 +209,10 @@ class AlphaTraining:
         """Returns what the steps since the last call come to; None if there were none.
 
         Raises:
-            RuntimeError: If a gradient was too large for its square, or not a number: Adam would stand still from then.
+            RunError: If a gradient was too large for its square, or not a number: Adam would stand still from then.
         """
         if not all(state["exp_avg_sq"].isfinite().all() for state in self.optimizer.state.values()):
-            raise RuntimeError(
+            raise RunError(
                 f"training diverged: the gradient of the alphas overflows in epoch "
                 f"{self._last_epoch}; lower alphas.eta, or raise alphas.first_epoch"
             )

@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
 
+from raynas.errors import RunError
 from raynas.members import Family
 from raynas.supernet.curvature import Loss, Summed, Weights, curvature_of, gradient_of_alphas, gradients_of
 from raynas.supernet.gates import Route
@@ -117,10 +118,10 @@ def loss_on(
         watch: Told the logits of each evaluation, ``(batch, labels)``.
 
     Raises:
-        RuntimeError: If the supernet is not in training mode.
+        RunError: If the supernet is not in training mode.
     """
     if not supernet.training:
-        raise RuntimeError("architecture gradients go through batch statistics: call supernet.train() first")
+        raise RunError("architecture gradients go through batch statistics: call supernet.train() first")
     buffers = {name: buffer.clone() for name, buffer in supernet.named_buffers()}
 
     def loss(weights: Weights, alphas: Sequence[Tensor]) -> Tensor:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from raynas.capabilities import cost_choices_of, cost_terms_of, union_of
+from raynas.errors import InputError
 from raynas.members import Family
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.supernet.choice_block import ChoiceBlock
@@ -82,7 +83,7 @@ def cost_table(space: SearchSpace, resolution: int, num_classes: int) -> Additiv
         num_classes: Classes to tell apart.
 
     Raises:
-        ValueError: If images of that resolution do not fit the network, or a choice has no choice block.
+        InputError: If images of that resolution do not fit the network, or a choice has no choice block.
     """
     with torch.device("meta"):
         union = union_of(space, num_classes)
@@ -113,7 +114,7 @@ def traced_calls(
         multiply_adds: Says how many have been spent so far.
 
     Raises:
-        ValueError: If the images do not fit the network, or a choice has no choice block.
+        InputError: If the images do not fit the network, or a choice has no choice block.
     """
     choices = cost_choices_of(space)
     gates = tuple(Gate(tuple(range(len(choice.candidates)))) for choice in choices)
@@ -123,14 +124,14 @@ def traced_calls(
             union.eval()(images, gates)
         except (RuntimeError, NotImplementedError) as error:
             size = "x".join(map(str, images.shape[2:]))
-            raise ValueError(
+            raise InputError(
                 f"data.resolution: the network of {type(space).__name__} cannot run on an image of {size}: "
                 f"{str(error).splitlines()[0]}"
             ) from error
     routed = {call.choice for call in trace.calls}
     for number, choice in enumerate(choices):
         if number not in routed:
-            raise ValueError(
+            raise InputError(
                 f"{type(space).__name__}: no ChoiceBlock is called with the gate of {choice.name}; route every choice "
                 "through one, so that its candidates can be told apart"
             )
@@ -163,7 +164,7 @@ class _Trace:
 
     def _enter_block(self, block: nn.Module, arguments: tuple[Any, ...]) -> None:
         if id(arguments[1]) not in self.choices:
-            raise ValueError(
+            raise InputError(
                 "a ChoiceBlock is called with a gate of the network's own; pass on that of a choice as it is"
             )
         self._choice_of[id(block)] = self.choices[id(arguments[1])]

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from raynas.errors import InputError
 from raynas.members import Need
 from raynas.search_space import Architecture, SearchSpace
 
@@ -221,10 +222,10 @@ def per_cell(gates: Route, num_cells: int) -> Sequence[Gates]:
     """Returns the gates of each cell, `num_cells` of them: one route for all cells, or a route given for each.
 
     Raises:
-        ValueError: If routes are given for another number of cells.
+        InputError: If routes are given for another number of cells.
     """
     if isinstance(gates[0], Gate):
         return [gates] * num_cells  # type: ignore[list-item]
     if len(gates) != num_cells:
-        raise ValueError(f"expected gates of one route or of {num_cells} (one per cell), got {len(gates)} routes")
+        raise InputError(f"expected gates of one route or of {num_cells} (one per cell), got {len(gates)} routes")
     return gates  # type: ignore[return-value]

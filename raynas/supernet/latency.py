@@ -58,7 +58,7 @@ def latency_table(
         report: Told the rounds done, and of how many.
 
     Raises:
-        ValueError: If images of that resolution do not fit the network, or a choice has no choice block.
+        InputError: If images of that resolution do not fit the network, or a choice has no choice block.
     """
     with _measuring(threads) as folding:
         images = _random((batch_size, 3, resolution, resolution), device)

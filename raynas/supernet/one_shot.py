@@ -10,6 +10,7 @@ from dataclasses import asdict
 import torch
 from torch import Tensor, nn
 
+from raynas.errors import RunError
 from raynas.supernet.alphas import AlphaTraining
 from raynas.supernet.choice_block import set_drop_path
 from raynas.supernet.gates import Route
@@ -69,7 +70,7 @@ class OneShot(Learner):
         """Trains the weights on a batch, and the alphas before or after them.
 
         Raises:
-            RuntimeError: If workers train different routes.
+            RunError: If workers train different routes.
         """
         images, labels = batch
         if self.alphas is not None and self.alphas.before_weights:
@@ -102,16 +103,14 @@ class OneShot(Learner):
         """Checks that all workers are about to train the same routes at the same step, and hold the same alphas.
 
         Raises:
-            RuntimeError: If they are not.
+            RunError: If they are not.
         """
         if self.workers.world == 1:
             return
         values = [alpha.tolist() for alpha in self.alphas.alphas] if self.alphas else []
         content = repr((step, [actives(route) for route in routes], values))
         if not self.workers.agree(content, self.device):
-            raise RuntimeError(
-                f"the workers train different paths at step {step}: are they of one version and one seed?"
-            )
+            raise RunError(f"the workers train different paths at step {step}: are they of one version and one seed?")
 
     def state(self) -> State:
         """Returns weights, momentum, and the alphas with the state of their optimiser."""
@@ -134,13 +133,11 @@ class OneShot(Learner):
         """Returns what the alphas' steps report; nothing of an epoch in which they rest.
 
         Raises:
-            RuntimeError: If an alpha or its gradient is not finite.
+            RunError: If an alpha or its gradient is not finite.
         """
         if self.alphas is None:
             return {}
         if not all(bool(torch.isfinite(alpha).all()) for alpha in self.alphas.alphas):
-            raise RuntimeError(
-                f"the alphas diverged in epoch {epoch}; lower alphas.learning_rate or set alphas.clip_norm"
-            )
+            raise RunError(f"the alphas diverged in epoch {epoch}; lower alphas.learning_rate or set alphas.clip_norm")
         metrics = self.alphas.take_metrics(self.workers)
         return {} if metrics is None else {"alphas": asdict(metrics)}

@@ -14,6 +14,7 @@ import numpy as np
 from torch import Tensor
 
 from raynas.capabilities import path_to_train
+from raynas.errors import InputError
 from raynas.members import Family
 from raynas.search_space import Architecture, SearchSpace, sample
 from raynas.supernet.gates import MIXTURE, Gate, Gates, Route, RoutedStep, RouteRule, Turn, as_route, single_path
@@ -121,11 +122,11 @@ class Routing:
         """Returns the route of a step of the alphas, which its gradient follows; the same whenever it is asked.
 
         Raises:
-            ValueError: If the gates have more than one route, or none.
+            InputError: If the gates have more than one route, or none.
         """
         routes = self.gates.routes(self._step(self.gates, step, Turn.ALPHAS), alphas)
         if len(routes) != 1:
-            raise ValueError(
+            raise InputError(
                 f"alphas.gates: expected one route in a step of the alphas, got {len(routes)} from {self.gates.name}; "
                 "return a list of one route"
             )

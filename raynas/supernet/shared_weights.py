@@ -38,7 +38,7 @@ def supernet_on(
         device: Where it computes.
 
     Raises:
-        RuntimeError: If the arrays are not those of the space's supernet.
+        RunError: If the arrays are not those of the space's supernet.
     """
     with torch.random.fork_rng(devices=[]):  # the initial weights are not used
         supernet = space.build_supernet(num_classes)

@@ -104,7 +104,7 @@ class Learner(abc.ABC):
         """Returns further figures of an epoch. Every worker calls this when the epoch ends.
 
         Raises:
-            RuntimeError: If the training has diverged.
+            RunError: If the training has diverged.
         """
         return {}
 

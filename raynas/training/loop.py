@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from raynas.errors import RunError
 from raynas.training.learner import Figures, Learner, Position, Sums
 from raynas.training.plan import Plan
 from raynas.training.recipe import Recipe
@@ -121,7 +122,7 @@ def train(
         report_epoch: Called after every epoch, and so is one there.
 
     Raises:
-        RuntimeError: If the loss is not finite.
+        RunError: If the loss is not finite.
     """
     recipe, batches, workers = plan.recipe, learner.batches, learner.workers
     update = functools.partial(take_step, list(learner.module.parameters()), learner, recipe)
@@ -159,11 +160,11 @@ def _finished(learner: Learner, plan: Plan, sums: EpochSums, position: Position,
     """Returns the report of an epoch that has ended.
 
     Raises:
-        RuntimeError: If the training has diverged.
+        RunError: If the training has diverged.
     """
     *values, count, _ = sums.totals(learner.workers).tolist()
     if not math.isfinite(values[0]):
-        raise RuntimeError(
+        raise RunError(
             f"training diverged: the loss of epoch {position.epoch} is {values[0] / count}; lower "
             f"{plan.section}.learning_rate or set {plan.section}.clip_norm"
         )

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
+from raynas.errors import InputError
 from raynas.options import Images, OneOf, Options
 from raynas.training.decay import DECAYED
 from raynas.training.schedules import SCHEDULES
@@ -60,14 +61,14 @@ class Recipe(Options):
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         if self.nesterov and self.momentum == 0:
-            raise ValueError("nesterov: needs a momentum above 0; set train.nesterov to false")
+            raise InputError("nesterov: needs a momentum above 0; set train.nesterov to false")
         if self.min_learning_rate > self.learning_rate:
-            raise ValueError(
+            raise InputError(
                 f"min_learning_rate: expected at most train.learning_rate ({self.learning_rate}), "
                 f"got {self.min_learning_rate}"
             )
         if self.clip_norm is not None and self.clip_value is not None:
-            raise ValueError("clip_value: the gradient is clipped in one way; leave out this or train.clip_norm")
+            raise InputError("clip_value: the gradient is clipped in one way; leave out this or train.clip_norm")
         return self
 
     def rate(self, epoch: int, step: int, steps_per_epoch: int) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from raynas.data.image_source import Arrays, ImageSource, KnownSize
 from raynas.data.messages import one_line
+from raynas.errors import InputError
 from raynas.options import Options
 
 
@@ -20,7 +21,7 @@ def read_cifar(path: str | None, options: Options, *, variant: str, num_classes:
     try:
         train, test = (getattr(datasets, variant)(root, train=part, download=True) for part in (True, False))
     except (OSError, RuntimeError) as error:
-        raise ValueError(
+        raise InputError(
             f"data.path: expected {variant} as torchvision stores it in {root}, where it is missing or damaged, and "
             f"the download failed ({one_line(error)}); put it there, or point data.path at where it is"
         ) from error

@@ -8,6 +8,7 @@ import numpy as np
 
 from raynas.data.image_source import Arrays, ImageSource, KnownSize, given_path
 from raynas.data.messages import one_line
+from raynas.errors import InputError
 from raynas.options import Options
 
 NUM_CLASSES = 120
@@ -42,28 +43,28 @@ def _read_batch(file: Path) -> tuple[np.ndarray, np.ndarray]:
     expected = f"data.path: expected {file} to be a batch of ImageNet16 (a pickled dict of arrays)"
     remedy = "download the ImageNet16 files of NAS-Bench-201 again"
     if not file.is_file():
-        raise ValueError(f"{expected}, but there is no such file; point data.path at the folder that holds it")
+        raise InputError(f"{expected}, but there is no such file; point data.path at the folder that holds it")
     try:
         with file.open("rb") as stream:
             batch = _ArrayUnpickler(stream, encoding="latin1").load()
     except Exception as error:  # a damaged pickle may raise anything
-        raise ValueError(
+        raise InputError(
             f"{expected}, but it was not read: {type(error).__name__}: {one_line(error)}; {remedy}"
         ) from error
     if not isinstance(batch, dict) or not {"data", "labels"} <= batch.keys():
-        raise ValueError(f"{expected} with the keys 'data' and 'labels', but they are missing; {remedy}")
+        raise InputError(f"{expected} with the keys 'data' and 'labels', but they are missing; {remedy}")
     pixels, given = batch["data"], batch["labels"]
     if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.shape != (len(pixels), _NUM_PIXELS):
         came = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else type(pixels).__name__
-        raise ValueError(f"{expected} with 'data' of uint8 (n, {_NUM_PIXELS}), got {came}; {remedy}")
+        raise InputError(f"{expected} with 'data' of uint8 (n, {_NUM_PIXELS}), got {came}; {remedy}")
     try:
         labels = np.asarray(given)
     except ValueError:  # lists within the list
         labels = np.empty(0)
     if labels.shape != (len(pixels),) or labels.dtype.kind not in "iu":
-        raise ValueError(f"{expected} with one integer in 'labels' for each of its {len(pixels)} images; {remedy}")
+        raise InputError(f"{expected} with one integer in 'labels' for each of its {len(pixels)} images; {remedy}")
     if len(labels) and not 1 <= labels.min() <= labels.max() <= 1000:
-        raise ValueError(f"{expected} with 'labels' from 1 to 1000, got {labels.min()} to {labels.max()}; {remedy}")
+        raise InputError(f"{expected} with 'labels' from 1 to 1000, got {labels.min()} to {labels.max()}; {remedy}")
     kept = labels <= NUM_CLASSES
     images = pixels[kept].reshape(-1, 3, RESOLUTION, RESOLUTION).transpose(0, 2, 3, 1)
     return np.ascontiguousarray(images), labels[kept].astype(np.int64) - 1
@@ -79,7 +80,7 @@ def read_imagenet16(folder: Path, part: str) -> tuple[np.ndarray, np.ndarray]:
         part: ``"train"`` or ``"test"``; the latter is ImageNet's validation set.
 
     Raises:
-        ValueError: if a file is missing, damaged, holds something else, or asks to import anything but numpy's arrays.
+        InputError: if a file is missing, damaged, holds something else, or asks to import anything but numpy's arrays.
 
     Reference: Dong & Yang 2020 (NAS-Bench-201) for the subset, Chrabaszcz et al. 2017 for the files.
     """

@@ -10,6 +10,7 @@ import numpy as np
 
 from raynas.data.image_source import Arrays, ImageSource, check_part, check_sizes, given_path
 from raynas.data.messages import one_line, some_of
+from raynas.errors import InputError
 from raynas.options import Options
 
 _ARRAYS = ("train_images", "train_labels", "test_images", "test_labels")
@@ -23,13 +24,13 @@ def read_npz(path: str | None, options: Options) -> Arrays:
         with file.open("rb") as stream:
             archive = np.load(stream, allow_pickle=False)
             if isinstance(archive, np.ndarray):
-                raise ValueError("it holds a single array without a name")
+                raise InputError("it holds a single array without a name")
             arrays = {name: archive[name] for name in _ARRAYS}
             names = archive["class_names"] if "class_names" in archive else None
     except KeyError as error:
-        raise ValueError(f"data.path: expected {file} to be {what}; {error.args[0]}; add the array") from error
+        raise InputError(f"data.path: expected {file} to be {what}; {error.args[0]}; add the array") from error
     except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
+        raise InputError(
             f"data.path: expected {file} to be {what}, but it was not read: {one_line(error)}; "
             "write it with numpy.savez"
         ) from error
@@ -45,12 +46,12 @@ def _class_names(file: Path, names: np.ndarray | None) -> tuple[str, ...] | None
     """Returns the class names in an .npz file; None if there are none.
 
     Raises:
-        ValueError: If they are no list of different texts.
+        InputError: If they are no list of different texts.
     """
     if names is None:
         return None
     if names.dtype.kind != "U" or names.ndim != 1 or len(set(names.tolist())) < len(names):
-        raise ValueError(
+        raise InputError(
             f"data.path: expected class_names of {file} as a list of different texts, got {names.dtype} {names.shape}; "
             "write them as numpy.array([...]) of strings, or leave them out"
         )
@@ -66,18 +67,18 @@ def _count_classes(file: Path, labels: np.ndarray, classes: tuple[str, ...] | No
         classes: The names of the classes, if the file has them.
 
     Raises:
-        ValueError: If a label has no name, or if most of the numbers up to the greatest label do not occur.
+        InputError: If a label has no name, or if most of the numbers up to the greatest label do not occur.
     """
     num_classes = int(labels[-1]) + 1
     if classes is not None:
         if num_classes > len(classes):
-            raise ValueError(
+            raise InputError(
                 f"data.path: expected labels of {file} below {len(classes)}, the number of its class_names, got "
                 f"{labels[-1]}; number the classes from 0, or name all of them"
             )
         return len(classes)
     if 2 * len(labels) < num_classes:
-        raise ValueError(
+        raise InputError(
             f"data.path: expected labels of {file} numbered from 0 without large gaps, but only {len(labels):,} of the "
             f"{num_classes:,} numbers up to {labels[-1]} occur ({some_of(map(str, labels), 5)}); number the classes "
             "that there are from 0, or name all of them in class_names"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from raynas.errors import InputError
 from raynas.members import Family
 from raynas.messages import echo
 
@@ -69,7 +70,7 @@ def draw_labels(
         epoch: The epoch, counted from 0; only methods with `each_epoch` look at it.
 
     Raises:
-        ValueError: If there is no such method, `num_categories` does not hold the labels, or a method of your own
+        InputError: If there is no such method, `num_categories` does not hold the labels, or a method of your own
             returns something else.
 
     Reference: Zhang et al. 2021 (RLNAS), sections 3.2.1 and 4.3.
@@ -77,12 +78,12 @@ def draw_labels(
     row = LABELS.row(method)
     labels = np.asarray(true_labels).astype(np.int64)
     if row.free_categories and num_categories < 1:
-        raise ValueError(
+        raise InputError(
             f"data.num_label_categories: expected at least 1 category to draw labels from, got {num_categories}; "
             "raise it, or leave it out to draw from the data set's number of classes"
         )
     if not row.free_categories and labels.size and num_categories <= labels.max():
-        raise ValueError(
+        raise InputError(
             f"data.num_label_categories: labels '{method}' are the data set's own and reach {labels.max()}, so at "
             f"least {labels.max() + 1} categories are needed, got {num_categories}; raise it, or leave it out"
         )
@@ -94,13 +95,13 @@ def _checked(labels: np.ndarray, method: str, num_images: int, num_categories: i
     """Returns the labels of a method as int64.
 
     Raises:
-        ValueError: If they are not one integer in [0, num_categories) for each image.
+        InputError: If they are not one integer in [0, num_categories) for each image.
     """
     expected = (
         f"data.labels: expected {echo(method)} to return {num_images:,} integers from 0 to {num_categories - 1:,}"
     )
     if labels.shape != (num_images,) or labels.dtype.kind not in "iu":
-        raise ValueError(f"{expected}, got {labels.dtype} {labels.shape}; correct its function")
+        raise InputError(f"{expected}, got {labels.dtype} {labels.shape}; correct its function")
     if labels.size and not 0 <= labels.min() <= labels.max() < num_categories:
-        raise ValueError(f"{expected}, got {labels.min()} to {labels.max()}; correct its function")
+        raise InputError(f"{expected}, got {labels.min()} to {labels.max()}; correct its function")
     return labels.astype(np.int64, copy=False)
