@@ -167,6 +167,19 @@ def _blocks(alphas: Alphas) -> list[_Block]:
     return blocks
 
 
+def _lines_of_blocks(alphas: Alphas) -> list[list[_Block]]:
+    """Returns the parts of a map in lines that are not too wide."""
+    lines: list[list[_Block]] = [[]]
+    for block in _blocks(alphas):
+        if lines[-1] and sum(one.width for one in lines[-1]) + block.width > MAP_WIDTH:
+            lines.append([])
+        lines[-1].append(block)
+    return lines
+
+
+SHADES = LinearSegmentedColormap.from_list("weights", ["white", SERIES[0]])
+
+
 @style()
 def weight_map(alphas: Alphas) -> Figure:
     """Returns the weights of the candidates at each choice after the last epoch, the derived candidates framed.
@@ -176,11 +189,7 @@ def weight_map(alphas: Alphas) -> Figure:
     """
     weights, taken = alphas.weights[-1], alphas.derived[-1].taken
     most = max(float(np.nanmax(weights)), 2 / weights.shape[1])
-    lines: list[list[_Block]] = [[]]
-    for block in _blocks(alphas):
-        if lines[-1] and sum(one.width for one in lines[-1]) + block.width > MAP_WIDTH:
-            lines.append([])
-        lines[-1].append(block)
+    lines = _lines_of_blocks(alphas)
     width, heights = WIDTH, []
     for line in lines:
         width = max(width, sum(block.width for block in line))
@@ -188,7 +197,6 @@ def weight_map(alphas: Alphas) -> Figure:
     height = sum(heights)
     figure = Figure(figsize=(width, height))
     numbered = np.isfinite(weights).sum() <= MAP_NUMBERS
-    shades = LinearSegmentedColormap.from_list("weights", ["white", SERIES[0]])
     top = height
     for line, taller in zip(lines, heights, strict=True):
         above, x = max(block.above for block in line), 0.0
@@ -196,11 +204,12 @@ def weight_map(alphas: Alphas) -> Figure:
             size = CELL[0] * len(block.heads) / width, block.height / height
             axes = figure.add_axes(((x + block.left) / width, (top - above - block.height) / height, *size))
             values = weights[block.rows][:, : len(block.heads)]
-            axes.imshow(values, cmap=shades, vmin=0, vmax=most, aspect="auto", interpolation="nearest")
+            axes.imshow(values, cmap=SHADES, vmin=0, vmax=most, aspect="auto", interpolation="nearest")
             _frame_map(axes, block, values, [taken[row] for row in block.rows], most, numbered)
             if block.kind:
-                higher = top - above + block.above - 0.06
-                figure.text(x / width, higher / height, block.kind, size=8, color=INK, va="top")
+                figure.text(
+                    x / width, (top - above + block.above - 0.06) / height, block.kind, size=8, color=INK, va="top"
+                )
             x += block.width
         top -= taller
     return figure

@@ -136,24 +136,35 @@ def _in_rows(
     margin = max(node_width, label_width) / 2
     columns = max(2, int((width - 2 * margin) / column) + 1)
     row_height = NODE_HEIGHT + BEFORE_LABEL + label_height + AFTER_LABEL
-    rows = -(-len(names) // columns)
-    top = (rows - 1) * row_height + NODE_HEIGHT / 2
+    top = (-(-len(names) // columns) - 1) * row_height + NODE_HEIGHT / 2
     nodes = {}
+    for name, (row, place) in _to_and_fro(names, columns).items():
+        nodes[name] = Box(margin + place * column, top - row * row_height, node_widths[name], NODE_HEIGHT)
+    labels, routes = [], []
+    for (source, target, _), size in zip(edges, label_sizes, strict=True):
+        label, route = _arrow(nodes[source], nodes[target], size)
+        labels.append(label)
+        routes.append(route)
+    return Layout(2 * margin + (columns - 1) * column, top + NODE_HEIGHT / 2, nodes, labels, routes)
+
+
+def _to_and_fro(names: Sequence[str], columns: int) -> dict[str, tuple[int, int]]:
+    """Returns row and column of each name, every other row from right to left."""
+    places = {}
     for position, name in enumerate(names):
         row, place = divmod(position, columns)
-        x = margin + (place if row % 2 == 0 else columns - 1 - place) * column
-        nodes[name] = Box(x, top - row * row_height, node_widths[name], NODE_HEIGHT)
-    labels, routes = [], []
-    for (source, target, _), (wide, high) in zip(edges, label_sizes, strict=True):
-        a, b = nodes[source], nodes[target]
-        ahead = (b.x > a.x) - (b.x < a.x)  # 0 where the line runs down
-        start = (a.x + ahead * a.width / 2, a.y - (not ahead) * a.height / 2)
-        end = (b.x - ahead * b.width / 2, b.y + (not ahead) * b.height / 2)
-        shift = (AFTER_LABEL - BEFORE_LABEL) / 2  # the arrow's head needs the larger room
-        middle = ((start[0] + end[0]) / 2 - ahead * shift, (start[1] + end[1]) / 2 + (not ahead) * shift)
-        labels.append(Box(*middle, wide, high))
-        routes.append(_straight(start, end))
-    return Layout(2 * margin + (columns - 1) * column, top + NODE_HEIGHT / 2, nodes, labels, routes)
+        places[name] = row, place if row % 2 == 0 else columns - 1 - place
+    return places
+
+
+def _arrow(source: Box, target: Box, size: Size) -> tuple[Box, list[Point]]:
+    """Returns the label and the line of an edge to the next node of a row, or straight down to the next row."""
+    ahead = (target.x > source.x) - (target.x < source.x)  # 0 where the line runs down
+    start = (source.x + ahead * source.width / 2, source.y - (not ahead) * source.height / 2)
+    end = (target.x - ahead * target.width / 2, target.y + (not ahead) * target.height / 2)
+    shift = (AFTER_LABEL - BEFORE_LABEL) / 2  # the arrow's head needs the larger room
+    middle = ((start[0] + end[0]) / 2 - ahead * shift, (start[1] + end[1]) / 2 + (not ahead) * shift)
+    return Box(*middle, *size), _straight(start, end)
 
 
 def _straight(start: Point, end: Point) -> list[Point]:
@@ -185,37 +196,56 @@ def _in_ranks(edges: Sequence[Edge], label_sizes: Sequence[Size], node_widths: M
         ranks[item.rank].append(index)
     ranks = _ordered(ranks, items)
     _place(ranks, items)
-    lefts, widths, x = [], [], 0.0
-    for rank, members in enumerate(ranks):
-        widths.append(max(items[index].size[0] for index in members))
-        lefts.append(x)
-        rises = []
-        for index in members:
-            rises += [abs(items[after].y - items[index].y) for after in _onward(index, items)]
-        x += widths[-1] + max(AFTER_LABEL if rank % 2 else BEFORE_LABEL, STEEP * max(rises, default=0.0))
-    bottom = min(item.y - item.size[1] / 2 for item in items)
-    height = max(item.y + item.size[1] / 2 for item in items) - bottom
+    placed = _Placed(ranks, items)
+    nodes = {node: placed.box(index) for node, index in of_node.items()}
+    routes = _routes(edges, ways, placed)
+    return Layout(placed.width, placed.height, nodes, [placed.box(index) for index in label_items], routes)
 
-    def box(index: int) -> Box:
-        item = items[index]
-        return Box(lefts[item.rank] + widths[item.rank] / 2, item.y - bottom, *item.size)
 
-    nodes = {node: box(index) for node, index in of_node.items()}
+class _Placed:
+    """Items with their places, ranks from left to right."""
+
+    def __init__(self, ranks: Sequence[Sequence[int]], items: Sequence[_Item]) -> None:
+        """Takes the ranks and the items, whose heights are known, and places the ranks beside each other."""
+        self.items = items
+        self.lefts: list[float] = []
+        self.widths: list[float] = []
+        x = 0.0
+        for rank, members in enumerate(ranks):
+            self.widths.append(max(items[index].size[0] for index in members))
+            self.lefts.append(x)
+            rises = []
+            for index in members:
+                rises += [abs(items[after].y - items[index].y) for after in _onward(index, items)]
+            x += self.widths[-1] + max(AFTER_LABEL if rank % 2 else BEFORE_LABEL, STEEP * max(rises, default=0.0))
+        self.width = self.lefts[-1] + self.widths[-1]
+        self.bottom = min(item.y - item.size[1] / 2 for item in items)
+        self.height = max(item.y + item.size[1] / 2 for item in items) - self.bottom
+
+    def box(self, index: int) -> Box:
+        """Returns where an item lies."""
+        item = self.items[index]
+        return Box(self.lefts[item.rank] + self.widths[item.rank] / 2, item.y - self.bottom, *item.size)
+
+
+def _routes(edges: Sequence[Edge], ways: Sequence[Sequence[int]], placed: _Placed) -> list[list[Point]]:
+    """Returns the line of each edge along its way."""
+    items, lefts, widths = placed.items, placed.lefts, placed.widths
     starts, ends = _ports(edges, ways, items), _ports(edges, [way[::-1] for way in ways], items)
     routes = []
     for edge, way in enumerate(ways):
-        source, target = box(way[0]), box(way[-1])
-        y = source.y + starts[edge]
-        start = (source.x + _half_chord(source, starts[edge]), y)
+        source, target = placed.box(way[0]), placed.box(way[-1])
+        start = (source.x + _half_chord(source, starts[edge]), source.y + starts[edge])
         rank = items[way[0]].rank
         route = _level([start], lefts[rank] + widths[rank])
         for index in way[1:-1]:
-            rank, y = items[index].rank, items[index].y - bottom
+            rank = items[index].rank
             if widths[rank]:  # where nothing stands, a line need not be level
-                route = _level(_bend(route, (lefts[rank], y)), lefts[rank] + widths[rank])
+                route = _bend(route, (lefts[rank], items[index].y - placed.bottom))
+                route = _level(route, lefts[rank] + widths[rank])
         route = _bend(route, (lefts[items[way[-1]].rank], target.y + ends[edge]))
         routes.append(_level(route, target.x - _half_chord(target, ends[edge])))
-    return Layout(lefts[-1] + widths[-1], height, nodes, [box(index) for index in label_items], routes)
+    return routes
 
 
 def _ways(
