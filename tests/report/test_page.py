@@ -191,16 +191,16 @@ def test_every_key_of_the_configuration_is_shown(page: Page, folder: Path) -> No
         entries = value.items() if isinstance(value, dict) else [(key, value)]
         for inner, shown in entries:
             if isinstance(shown, dict):
-                assert all(f"{inner}.{k}{json.dumps(v)}" in section for k, v in shown.items())
+                assert all(f"{inner}.{k} {json.dumps(v)}" in section for k, v in shown.items())
             else:
-                assert f"{inner}{shown if isinstance(shown, str) else json.dumps(shown)}" in section
+                assert f"{inner} {shown if isinstance(shown, str) else json.dumps(shown)}" in section
 
 
 def test_times_seeds_and_versions_close_the_page(page: Page) -> None:
     section = page.section("Time, seeds, versions").replace(SPACE, " ")
-    assert "training25 ssearch12 srank6.5 stogether44 s" in section
-    assert "seed0base seeds0" in section
-    assert "raynas0.2.0python3.11.7torch2.15.0" in section
+    assert "training 25 s search 12 s rank 6.5 s together 44 s" in section
+    assert "seed 0 base seeds 0" in section
+    assert "raynas 0.2.0 python 3.11.7 torch 2.15.0" in section
     assert "Begun 2026-11-22T00:05:12+0000." in section
 
 
@@ -367,7 +367,7 @@ def test_the_page_of_an_exact_search_has_its_sentence_and_no_histogram(tmp_path:
     assert "Fitness of all judged architectures" in Page(write_report(tmp_path)).text
     runs.add_to_result(tmp_path, missed=0.0)
     page = Page(write_report(tmp_path))
-    assert page.section("Search").startswith("SearchThe 10 largest angles of the space, proven.")
+    assert page.section("Search").startswith("Search The 10 largest angles of the space, proven.")
     assert "Fitness of all judged architectures" not in page.text
 
 
@@ -468,7 +468,7 @@ def test_one_sentence_says_how_far_the_parameters_are_decided(tmp_path: Path) ->
         "After 2 epochs the largest weight of a choice is 0.57 on average and skip_connect has 50 percent of the "
         "weight; 1 of 2 edges of the derived architecture is skip_connect."
     )
-    assert Page(write_report(tmp_path)).section(HEADING).startswith(HEADING + sentence)
+    assert Page(write_report(tmp_path)).section(HEADING).startswith(f"{HEADING} {sentence}")
 
     def about(**options: Any) -> str:
         runs.write_alphas(tmp_path, **options)

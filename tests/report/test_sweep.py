@@ -269,8 +269,8 @@ def test_the_page_says_what_was_swept_how_trials_ended_and_what_is_best(eta_page
 @pytest.mark.slow
 def test_the_page_says_which_trials_are_not_done_and_why(eta_page: Page) -> None:
     section = eta_page.section("Trials that are not done")
-    assert "point-4_seed-1failedRuntimeError: <b> & xxx" in section
-    assert "point-4_seed-2stoppedstopped early after 5 epochs, as its training was behind" in section
+    assert "point-4_seed-1 failed RuntimeError: <b> & xxx" in section
+    assert "point-4_seed-2 stopped stopped early after 5 epochs, as its training was behind" in section
 
 
 @pytest.mark.slow
