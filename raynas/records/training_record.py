@@ -15,13 +15,13 @@ from raynas.records.record import RERUN, Line, Listed, Number, OtherFile, Part, 
 
 
 class EpochLine(Line):
-    """An epoch of the training of a supernet.
+    """An epoch of a training.
 
     Attributes:
         epoch: Number of the epoch, from 0.
         step: Steps since the training began.
         loss: Mean cross-entropy in nats.
-        accuracy: Mean accuracy on the training labels in percent.
+        accuracy: Mean accuracy on the training labels in percent; other trainings have other metrics in its place.
         learning_rate: Learning rate at the end of the epoch.
         images_per_second: Images of all workers a second.
         seconds: Duration of the epoch.
@@ -174,31 +174,35 @@ class ProgressRecord(Record):
     """Where a training is now.
 
     Attributes:
-        base_seed: Seed of the supernet.
+        base_seed: Seed of the supernet, in files of version 0.1.0.
+        training: Name of the training among those of its stage, such as ``seed 0``.
         workers: Number of workers.
         epoch: Number of the epoch, from 0.
-        epochs: Epochs of each supernet.
-        step: Steps done, of all supernets.
-        steps: Steps of all supernets.
+        epochs: Epochs of each training.
+        step: Steps done, of all trainings of the stage.
+        steps: Steps of all trainings of the stage.
         loss: Mean loss of the epoch so far.
-        accuracy: Mean accuracy of the epoch so far, in percent.
+        accuracy: Mean accuracy of the epoch so far, in percent; other trainings have other metrics in its place.
         learning_rate: Learning rate of the last step.
         images_per_second: Images of all workers a second.
     """
+
+    model_config = ConfigDict(extra="allow")
 
     file: ClassVar[str] = "progress.json"
     holds: ClassVar[str] = "where the training is now"
 
     base_seed: int | None = None
+    training: str | None = None
     workers: int | None = None
     epoch: int
     epochs: int | None = None
     step: int
     steps: int
     loss: Number
-    accuracy: Number
+    accuracy: Number | None = None
     learning_rate: Number
-    images_per_second: Number
+    images_per_second: Number | None = None
 
 
 class CheckpointRecord(Record):

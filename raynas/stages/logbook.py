@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch.utils.tensorboard import SummaryWriter
 
+from raynas.records.record import text_of
+from raynas.records.training_record import EpochLine, ProgressRecord
 from raynas.storage.checkpoint import Checkpoint
 from raynas.storage.mirror import Mirror
 from raynas.storage.run_folder import METRICS, PROGRESS, append_text, records, whole_lines, write_json, write_text
@@ -94,10 +95,10 @@ class Logbook:
         if now < self._next_note:
             return
         self._next_note = now + NOTE_SECONDS
-        write_json(self._mirror.folder / PROGRESS, self._note(report, now))
+        write_json(self._mirror.folder / PROGRESS, self._note(report, now).content())
         self._mirror.push(PROGRESS, every=10)
 
-    def _note(self, report: StepReport, now: float) -> dict[str, Any]:
+    def _note(self, report: StepReport, now: float) -> ProgressRecord:
         """Returns the progress note of a step."""
         plan, sums = self._plan, report.sums
         steps = plan.recipe.epochs * self._steps_per_epoch
@@ -113,7 +114,7 @@ class Logbook:
             note[metric.name] = metric.value(total, sums.count)
         note["learning_rate"] = report.learning_rate
         note[plan.speed] = self._world * (sums.count - self._samples_before) / (now - self._epoch_began)
-        return note
+        return ProgressRecord(**note)
 
     def write_epoch(self, report: EpochReport) -> None:
         """Adds an epoch's line and events."""
@@ -123,7 +124,7 @@ class Logbook:
         line: dict[str, Any] = {"epoch": report.epoch, "step": report.step, **shown, "seconds": report.seconds}
         for figures in report.further.values():
             line |= figures
-        append_text(self._metrics, json.dumps(line) + "\n")
+        append_text(self._metrics, text_of([EpochLine(**line)]))
         for group, figures in {"train": shown, **report.further}.items():
             self.show({f"{group}/{key}": value for key, value in figures.items() if value is not None}, report.step)
         self._events.flush()

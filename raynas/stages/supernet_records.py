@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,8 @@ from raynas.capabilities import derived_space_of, drawing_of, has_weight_vector
 from raynas.errors import InputError
 from raynas.fitness.angle import SUMS, angle_table
 from raynas.messages import shortened
+from raynas.records.record import text_of
+from raynas.records.training_record import AlphaNames, AngleLine, ChoiceNames, DerivedLine, SumsTable
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.stages.logbook import keep_lines, numbered_lines
 from raynas.stages.task import Task
@@ -135,15 +136,16 @@ class SupernetRecords(Records):
             return {}
         self._write_alphas(epochs, learner.alphas.alphas)
         line = derived_line(epochs, self._space, self._derivation, learner.alphas.alphas)
-        append_text(self._derived, json.dumps(line) + "\n")
-        return {f"alphas/{key}": line[key] for key in SHARES if line[key] is not None}
+        append_text(self._derived, text_of([line]))
+        figures = {key: getattr(line, key) for key in SHARES}
+        return {f"alphas/{key}": value for key, value in figures.items() if value is not None}
 
     def _write_angles(self, epochs: int, initial: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> None:
         """Adds the sums under the angle: to rank by it later, the weights of this epoch need not be kept."""
-        line: dict[str, Any] = {"epochs": epochs}
+        sums: dict[str, Any] = {}
         for definition, table in angle_tables(self._space, initial, trained).items():
-            line[definition] = {"always": table.fixed.tolist(), "candidates": table.terms.tolist()}
-        append_text(self._angles, json.dumps(line) + "\n")
+            sums[definition] = SumsTable(always=table.fixed.tolist(), candidates=table.terms.tolist())
+        append_text(self._angles, text_of([AngleLine(epochs=epochs, **sums)]))
 
     def _write_alphas(self, epochs: int, alphas: Sequence[Tensor]) -> None:
         """Adds the alphas, each choice a row that is filled up with NaN."""
@@ -156,8 +158,10 @@ class SupernetRecords(Records):
         np.save(content, np.stack(self._alphas))
         write_bytes(self._file, content.getvalue())
         if epochs == 0:
-            choices = [{"name": c.name, "candidates": list(c.candidates)} for c in self._space.choices]
-            write_json(self._file.with_suffix(".json"), {"choices": choices})
+            names = [
+                ChoiceNames(name=choice.name, candidates=list(choice.candidates)) for choice in self._space.choices
+            ]
+            write_json(self._file.with_suffix(".json"), AlphaNames(choices=names).content())
 
 
 def angle_tables(
@@ -169,7 +173,7 @@ def angle_tables(
     return {definition: angle_table(space, initial, trained, definition) for definition in DEFINITIONS}
 
 
-def derived_line(epochs: int, space: SearchSpace, derivation: str | None, alphas: Sequence[Tensor]) -> dict[str, Any]:
+def derived_line(epochs: int, space: SearchSpace, derivation: str | None, alphas: Sequence[Tensor]) -> DerivedLine:
     """Returns the architecture that alphas stand for after so many epochs, and figures of the alphas.
 
     `choices` are the candidates that it takes at each choice, null where it is of another space than the alphas;
@@ -183,16 +187,16 @@ def derived_line(epochs: int, space: SearchSpace, derivation: str | None, alphas
     operations: Counter[str] = Counter()
     for graph in drawing_of(derived_space, derived).values():
         operations.update(operation for _, _, operation in graph if operation)
-    return {
-        "epochs": epochs,
-        "architecture": list(derived),
-        "choices": list(derived) if derived_space is space else None,
-        "description": derived_space.describe(derived),
-        "operations": dict(operations),
-        "dominance": float(np.mean([row.max() for row in probabilities])),
-        "skip_share": _share("skip_connect", space, probabilities),
-        "none_share": _share("none", space, probabilities),
-    }
+    return DerivedLine(
+        epochs=epochs,
+        architecture=list(derived),
+        choices=list(derived) if derived_space is space else None,
+        description=derived_space.describe(derived),
+        operations=dict(operations),
+        dominance=float(np.mean([row.max() for row in probabilities])),
+        skip_share=_share("skip_connect", space, probabilities),
+        none_share=_share("none", space, probabilities),
+    )
 
 
 def _share(candidate: str, space: SearchSpace, probabilities: Sequence[np.ndarray]) -> float | None:

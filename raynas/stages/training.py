@@ -17,6 +17,7 @@ import torch
 from raynas.config.execution import TrainingExecution
 from raynas.config.run_config import RunConfig
 from raynas.errors import RunError
+from raynas.records.training_record import TrainedRecord
 from raynas.stages.checkpoint_clock import CheckpointClock, Reason
 from raynas.stages.logbook import Logbook, Turn, numbered_lines
 from raynas.stages.requests import NO_REQUESTS, Requests, Stop
@@ -171,7 +172,8 @@ class _Run:
         )
         if self._workers.rank == 0:
             epochs = self._plan.recipe.epochs
-            write_json(self._place / "result.json", {"epochs": epochs, "steps": epochs * self._steps_per_epoch})
+            trained = TrainedRecord(epochs=epochs, steps=epochs * self._steps_per_epoch)
+            write_json(self._place / "result.json", trained.content())
             self._mirror.push()
 
     # From a checkpoint on

@@ -14,6 +14,7 @@ from raynas.errors import RunError
 from raynas.search_space import SearchSpace
 from raynas.supernet.alpha_recipe import AlphaRecipe
 from raynas.supernet.architecture_gradients import (
+    FIRST,
     GRADIENTS,
     ArchitectureGradient,
     GradientProblem,
@@ -43,7 +44,7 @@ def gradient_of(
     summed: Summed = list,
 ) -> ArchitectureGradient:
     """Returns the gradient that a recipe names; `step` says which step of SGD the weights would take."""
-    rule = GRADIENTS.row(recipe.gradient or "first")
+    rule = GRADIENTS.row(recipe.gradient) if recipe.gradient is not None else FIRST
     return rule.gradient(GradientProblem(train_loss, search_loss, weights, alphas, recipe, step, summed))
 
 

@@ -31,7 +31,7 @@ class TemperatureOptions(Options):
     """How the temperature falls.
 
     Attributes:
-        temperature: Of gumbel: from the first number in the first epoch to the second in the last.
+        temperature: Of gates that have one: the first number in the first epoch, the second in the last.
         temperature_schedule: How it gets there: by the same difference every epoch, or by the same factor.
     """
 

@@ -209,7 +209,9 @@ def plain_training(supernet, alphas, recipe, alpha_recipe, routing):
         (Routing(Toy(), 5, GUMBEL, 1, GUMBEL), {"gradient": "second"}),
         (Routing(Toy(), 5, MIXTURE, 2, GUMBEL), {"gradient": "amended"}),
     ],
-    ids=lambda one: ",".join(map(str, one.values())) if isinstance(one, dict) else f"{one.sampling} {one.gates}",
+    ids=lambda one: (
+        ",".join(map(str, one.values())) if isinstance(one, dict) else f"{one.sampling.name} {one.gates.name}"
+    ),
 )
 def test_training_is_sgd_and_adam_written_out(routing, changes, before_weights):
     recipe = replace(RECIPE, label_smoothing=0.2)
