@@ -167,7 +167,7 @@ class Trainer:
         monkeypatch.setattr("ray.wait", lambda tasks, timeout: ([], tasks))
         monkeypatch.setattr("ray.get", lambda answer, timeout: answer)
         monkeypatch.setattr("ray.cancel", lambda task, force: self.cancelled.append((task, force)))
-        monkeypatch.setattr(ray_train.cluster, "missing", lambda needs: "")
+        monkeypatch.setattr("raynas.on_ray.nodes.missing", lambda needs: "")
         self.post = self
 
     def remote(self, *arguments: object) -> bool:
@@ -217,7 +217,7 @@ def test_a_larger_trainer_is_asked_for_until_the_workers_stop(tmp_path: Path, mo
 def test_a_trial_that_tune_stops_takes_its_trainer_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tune ends a trial by SystemExit out of its next report, and its process goes on with another trial."""
     trainer, config = Trainer(monkeypatch, trains=True), load_config(small_run(tmp_path))
-    attempt = _Attempt(config, Mirror(tmp_path), Progress(Console(), "-"), Room(config, 1), trainer, Noted())
+    attempt = _Attempt(config, SUPERNETS, Mirror(tmp_path), Progress(Console(), "-"), Room(config, 1), trainer, Noted())
     assert trainer.cancelled == []
 
     def watch() -> None:
