@@ -79,7 +79,7 @@ TABLE = {
     ),
     "records": (("messages",), ("pydantic", "numpy")),
     "sweep_metrics": (("members",), ()),
-    "report": (("search_space", "config.locations", "records"), ("matplotlib", "numpy", "jinja2")),
+    "report": (("search_space", "config.locations", "records", "sweep_metrics"), ("matplotlib", "numpy", "jinja2")),
     "cli": ANYTHING,
 }
 

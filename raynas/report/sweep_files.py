@@ -16,33 +16,14 @@ from raynas.errors import InputError
 from raynas.records.run_record import RunRecord
 from raynas.records.sweep_record import AxisRecord, MeanRecord, PublishedRecord, ResultsRecord, TrialRecord
 from raynas.records.training_record import EpochLine
-from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, Quantity
-
-NUMBERS = {
-    "true_accuracy": Quantity("true accuracy", "percent", 2),
-    "one_shot_accuracy": Quantity("one-shot accuracy", "percent", 2),
-    "train_accuracy": Quantity("training accuracy", "percent", 2),
-    "train_loss": Quantity("training loss", "nats", 4),
-    "loss": Quantity("one-shot loss", "nats", 4),
-    **{key: cost for key, cost in COSTS.items() if key != "latency"},
-    "tau": Quantity("τ", "", CORRELATION.decimals),
-    "tau_within": Quantity("τ, equal parameters", "", CORRELATION.decimals),
-    "rho": Quantity("ρ", "", CORRELATION.decimals),
-    "top_1": Quantity("accuracy of the first ranked", "percent", ACCURACY.decimals),
-    "skips": Quantity("skip connections", "", 2),
-    "poolings": Quantity("poolings", "", 2),
-    "dominance": Quantity("largest weight", "", 3),
-    "skip_share": Quantity("share of skip_connect", "", 3),
-    "none_share": Quantity("share of none", "", 3),
-    "train_seconds": Quantity("training", "s", 1),
-    "search_seconds": Quantity("search", "s", 1),
-}
-"""What a sweep measures, by its name in results.json; another's own name stands for itself."""
+from raynas.report.quantities import Quantity
+from raynas.sweep_metrics import SWEEP_METRICS
 
 
 def quantity(metric: str) -> Quantity:
-    """Returns what a metric measures in results that do not state it."""
-    return NUMBERS.get(metric, Quantity(metric.replace("_", " ")))
+    """Returns what a metric measures in results of earlier versions, which do not state it."""
+    row = SWEEP_METRICS.rows().get(metric)
+    return Quantity(metric.replace("_", " ")) if row is None else Quantity(row.title, row.unit, row.decimals)
 
 
 def value_text(value: object) -> str:

@@ -13,7 +13,9 @@ import yaml
 from raynas.cli import main
 from raynas.config.sweeps import Sweep, load_sweep
 from raynas.on_ray.sweep import _asha
+from raynas.on_ray.sweep_results import summary
 from raynas.on_ray.trial import EpochFeed, metrics_of
+from raynas.report.sweep_page import write_sweep_report
 from raynas.sweep_metrics import SWEEP_METRICS, TrialOutcome
 from tests.drill.conftest import Added
 from tests.stages.runs import small_run
@@ -62,6 +64,19 @@ def test_asha_stops_by_it_as_it_is_known_after_every_epoch(tmp_path: Path, besid
     assert (other.metric, other._mode) == ("train_loss", "min")
 
 
+def test_the_report_of_its_results_says_its_unit(tmp_path: Path, beside: Added) -> None:
+    path = beside("own_metric")
+    sweep = settings_of(tmp_path, path)
+    measured = {f"{path}TRAINING_ERROR": 12.5, "fitness": 1.0}
+    state = {"status": "done", "error": None, "epochs": 2, "seconds": 1.0, "metrics": measured}
+    folder = tmp_path / "runs/small"
+    folder.mkdir(parents=True)
+    states = [{"name": trial.name, "point": trial.point, "seed": trial.seed, **state} for trial in sweep.trials()]
+    (folder / "results.json").write_text(json.dumps(summary(sweep, states)))
+    page = write_sweep_report(folder).read_text()
+    assert "training error (percent)" in page and "12.50" in page
+
+
 @pytest.mark.slow
 @pytest.mark.ray
 def test_a_sweep_is_compared_by_it_and_says_its_unit(tmp_path: Path, beside: Added) -> None:
@@ -76,6 +91,8 @@ def test_a_sweep_is_compared_by_it_and_says_its_unit(tmp_path: Path, beside: Add
         assert numbers[f"{path}TRAINING_ERROR"] == pytest.approx(100.0 - numbers["train_accuracy"])
     stated = results["quantities"][f"{path}TRAINING_ERROR"]
     assert stated == {"title": "training error", "unit": "percent", "decimals": 2}
+    page = (tmp_path / "runs/small/report/index.html").read_text()
+    assert "training error (percent)" in page
 
 
 @pytest.mark.parametrize(
