@@ -72,6 +72,8 @@ class QuantityRecord(Part):
         unit: Its unit; empty for none.
         digits: Decimals to show.
         of: Of a fitness: the quantity that it is, or whose negative it is.
+        negated: Of a fitness: whether it is the negative of `of`.
+        benchmark: Of a fitness: whether it reads a benchmark.
     """
 
     name: str
@@ -79,6 +81,8 @@ class QuantityRecord(Part):
     unit: str
     digits: int
     of: str | None = None
+    negated: bool | None = None
+    benchmark: bool | None = None
 
 
 class SearchRecord(Record):

@@ -23,7 +23,7 @@ def numbers_of(run: Run, architecture: Judged, *, short: bool = False) -> list[s
             value = count(numbers[key]) if short and not cost.unit else cost.write_with_unit(numbers[key])
             texts.append(f"{value} {cost.name}")
     true = run.true_accuracy(architecture.architecture)
-    if true is not None and run.fitness != "benchmark_table":
+    if true is not None and not run.is_by_benchmark:
         texts.append(f"true accuracy {true:.2f} percent")
     return texts
 
@@ -110,7 +110,7 @@ def architectures_table(
 ) -> Table:
     """Returns a table of architectures: the columns' numbers, the true accuracy if any is known, and the text."""
     true = [run.true_accuracy(one.architecture) for one in architectures]
-    has_true = any(value is not None for value in true) and run.fitness != "benchmark_table"
+    has_true = any(value is not None for value in true) and not run.is_by_benchmark
     head = ["", *(of.title for _, of in columns), *(["true accuracy (percent)"] if has_true else []), "architecture"]
     rows: list[list[Text]] = []
     for place, (one, accuracy) in enumerate(zip(architectures, true, strict=True), start=1):

@@ -112,6 +112,18 @@ class Run:
         return self.result.quantities if self.result else []
 
     @property
+    def is_by_benchmark(self) -> bool:
+        """Whether the fitness is the benchmark accuracy itself."""
+        recorded = self.recorded_quantities
+        return bool(recorded[0].benchmark) if recorded else self.fitness == "benchmark_table"
+
+    @property
+    def is_by_accuracy(self) -> bool:
+        """Whether the fitness is the accuracy with the supernet's weights."""
+        recorded = self.recorded_quantities
+        return recorded[0].of == "accuracy" if recorded else self.fitness == "one_shot_accuracy"
+
+    @property
     def objectives(self) -> Sequence[str]:
         """Costs that were to be small while the fitness is large; empty unless the search is for trade-offs."""
         search = self.section("search")
@@ -172,7 +184,7 @@ class Run:
                 value = float(rank.columns["true"][rank.architectures.index(architecture)])
                 if math.isfinite(value):
                     return value
-        if self.fitness == "benchmark_table":
+        if self.is_by_benchmark:
             return next((b.numbers["fitness"] for b in self.best if b.architecture == architecture), None)
         return None
 

@@ -91,7 +91,7 @@ def _search_figures(run: Run, history: History, gallery: Gallery) -> list[Figure
 
     shown = []
     # The histogram of accuracies below says the same as that of the fitness.
-    is_told_below = generations == 1 and run.fitness == "one_shot_accuracy" and accuracies is not None
+    is_told_below = generations == 1 and run.is_by_accuracy and accuracies is not None
     if run.missed is None and not is_told_below:
         shown.append(gallery.show("search", search_by_generation(history, quantity), caption))
     if run.hypervolumes:

@@ -69,7 +69,8 @@ def label(search: SearchSection) -> str:
 def recorded_quantities(search: SearchSection) -> list[dict[str, Any]]:
     """Returns what records say of the fitness, the first, and of every quantity beside it.
 
-    That is name, title, unit and digits; and ``of`` for a fitness that is a quantity of a measure, or minus that.
+    That is name, title, unit and digits. Of a fitness, ``of`` is the quantity of a measure that it is, ``negated``
+    whether it is minus that, and ``benchmark`` whether it reads a benchmark.
     """
     rows = search.fitness_rows
     consensus_of = " and ".join(row.title for row in rows)
@@ -79,8 +80,10 @@ def recorded_quantities(search: SearchSection) -> list[dict[str, Any]]:
     for row in rows:
         for quantity in row.quantities:
             recorded.append({key: getattr(quantity, key) for key in ("name", "title", "unit", "digits")})
-            if quantity.name == row.name and row.quantity:
-                recorded[-1]["of"] = row.quantity
+            if quantity.name == row.name:
+                recorded[-1]["benchmark"] = Need.BENCHMARK in row.needs
+            if quantity.name == row.name and row.measure is not None:
+                recorded[-1] |= {"of": row.quantity, "negated": row.negated}
     if len(rows) > 1:
         return recorded
     return [{**recorded[1], "name": FITNESS}, *recorded[2:]]

@@ -168,7 +168,7 @@ def test_architectures_that_the_table_does_not_know_are_left_out_and_it_is_said(
     [
         (["--set", "name=never"], "there is no run"),
         (["--every-epoch", "--set", "search.fitness=num_parameters"], "--every-epoch: the weights of every epoch are"),
-        (["--every-epoch", "--set", "benchmark.path=null"], "--every-epoch: needs the truth to rank against"),
+        (["--every-epoch", "--set", "benchmark.path=null"], "--every-epoch: needs benchmark accuracies to rank"),
         (["--set", "train.epochs=4"], "holds a run of another configuration (train.epochs 3 there, 4 here)"),
         (["--sample", "1"], "--sample: expected 2 or more, got 1"),
         (["--set", "benchmark.path=/none.csv"], "benchmark.path: /none.csv does not exist"),
