@@ -173,7 +173,7 @@ def test_a_fitness_that_runs_networks_gives_the_same_bits_on_actors(beside: Adde
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         assert done.returncode == 0, done.stderr
         histories.append(history(tmp_path / "runs" / name))
