@@ -52,13 +52,15 @@ class CheckpointClock:
         """
         self._workers, self._device, self._minutes, self._requests, self._now = workers, device, minutes, requests, now
         self._interval = INTERVAL if requests.seconds is None else requests.seconds
-        self._steps, self._wait = 0, 1
+        self._steps = 0  # since the time `_asked`
+        self._wait = self._left = 1  # steps between two questions, and until the next one
         self._asked = self._saved = now()
 
     def reason(self) -> Reason | None:
         """Returns why to save now, or None; to be called after every step."""
         self._steps += 1
-        if self._steps < self._wait:
+        self._left -= 1
+        if self._left > 0:
             return None
         now = self._now()
         late = self._minutes is not None and now - self._saved >= 60 * self._minutes
@@ -69,7 +71,8 @@ class CheckpointClock:
         agreed = torch.tensor(own, dtype=torch.float64, device=self._device)
         self._workers.add_up(agreed)
         late, wait, is_asked = agreed.tolist()
-        self._steps, self._wait = 0, int(wait)
+        self._steps = 0
+        self._wait = self._left = int(wait)
         warning = self._requests.warning()
         self._asked = self._now()
         if warning is not None:
@@ -79,6 +82,6 @@ class CheckpointClock:
         return Reason() if late else None
 
     def saved(self) -> None:
-        """Notes that there is a checkpoint of now."""
+        """Notes that there is a checkpoint of now. The next question comes after as many steps as without it."""
         self._saved = self._asked = self._now()
         self._steps = 0

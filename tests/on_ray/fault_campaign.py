@@ -346,6 +346,8 @@ class Campaign:
             run.process.kill()
         texts = "\n".join(file.read_text(errors="replace") for file in saids)
         report.untidy += [f"not said: {line}" for line in run.expected if line not in texts]
+        if "not saved within" in texts:
+            report.untidy.append("a signal was not heard by the workers")
         if "Traceback" in texts:
             report.untidy.append("a traceback was shown: " + texts[texts.index("Traceback") :][:2000])
 

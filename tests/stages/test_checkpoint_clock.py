@@ -84,6 +84,19 @@ def test_a_checkpoint_between_two_epochs_counts_too() -> None:
     assert next(iter(training.take(10))) <= 4
 
 
+@pytest.mark.parametrize("steps", [1, 7, 29, 31])
+def test_checkpoints_that_come_more_often_than_questions_do_not_put_these_off(steps: int) -> None:
+    """A question is due every 30 steps; the time that checkpoints take is no time of steps."""
+    training = Steps(lambda step: 0.1, minutes=None)
+    training.take(120)
+    training.asked.clear()
+    for _ in range(600 // steps):
+        assert not training.take(steps)
+        training.time += 0.5
+        training.clock.saved()
+    assert len(training.asked) == pytest.approx(600 / 30, abs=1)
+
+
 def test_without_minutes_only_a_warning_is_a_reason() -> None:
     training = Steps(lambda step: 0.5, minutes=None, warned_at=1000.0)
     reasons = training.take(2200)
