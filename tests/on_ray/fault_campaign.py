@@ -337,7 +337,7 @@ class Campaign:
             while goes_on():
                 time.sleep(0.1)
             for strike in [strike for strike in strikes if strike.stage == "after"]:
-                self._strike(run, strike, report)
+                strike.again = int(self._strike(run, strike, report))  # the strike itself gives its command again
             found = outcome(run.folder, self._size.epochs)
             report.lost += [key for key in expected if found[key] != expected[key]] + run.lost
         except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
