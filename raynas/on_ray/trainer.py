@@ -197,15 +197,19 @@ class _Attempt:
         """Asks the workers to save and stop, if a signal came or there is room for more of them."""
         now = time.monotonic()
         if self._signal.number is not None:
+            stop = Stop("a signal came", noted=False)
             if self._deadline == math.inf:
-                self._deadline = now + SAVE_SECONDS
-                if not self._post(Stop("a signal came", noted=False)):
+                self._deadline, self._asked = now + SAVE_SECONDS, now
+                if not self._post(stop):
                     raise KeyboardInterrupt  # no step was taken since the last checkpoint
             elif now > self._deadline:
                 raise KeyboardInterrupt(
                     f"not saved within {SAVE_SECONDS:.0f} s; give the same command again to continue from the last "
                     "checkpoint"
                 )
+            elif now > self._asked + 5:  # a mailbox that was lost has started again, empty
+                self._asked = now
+                self._post(stop)
             return
         workers = self._room.watch()
         if workers and now > self._asked + 5:
