@@ -1,17 +1,20 @@
 """What a user meets: help, wrong inputs in one line with exit status 2, and a second run over the first."""
 
+import errno
 import json
 import os
 import pickle
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from raynas.arguments import VERBS
 from raynas.cli import main
@@ -436,8 +439,6 @@ def test_a_folder_in_use_is_a_failure_and_leaves_it_alone(tmp_path: Path, capsys
 def test_a_full_disk_is_named_and_the_run_continues(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import errno
-
     file = small_run(tmp_path)
     write = Path.write_bytes
     written: list[str] = []
@@ -564,3 +565,24 @@ def test_a_check_refuses_a_folder_that_holds_something_else_unless_a_sweep_is_ch
     assert f"name: {tmp_path}/runs/mine exists and is not a run of raynas; choose another name" in err
     file.write_text(file.read_text() + "sweep: {keys: {seed: {grid: [0, 1]}}}\n")
     assert answer(capsys, "check", file, "--set", "name=mine")[0] == 0
+
+
+def test_events_that_cannot_be_written_end_a_training_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """TensorBoard writes in a thread, whose traceback Python would print."""
+    written, write = [], RecordWriter.write
+    file = f"{tmp_path}/runs/small/tensorboard/events"
+
+    def refuse(self: RecordWriter, data: bytes) -> None:
+        written.append(data)
+        if len(written) > 4:
+            raise OSError(errno.EROFS, "Read-only file system", file)
+        write(self, data)
+
+    monkeypatch.setattr(RecordWriter, "write", refuse)
+    before = threading.excepthook
+    status, _, err = answer(capsys, "train", small_run(tmp_path, train={"epochs": 200}))
+    assert (status, err.count("\n")) == (1, 1)
+    assert err.startswith(f"raynas: storage_path: Read-only file system: {file}; choose a place that can be written")
+    assert threading.excepthook is before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -75,6 +76,8 @@ class Logbook:
         self._metrics = mirror.folder / plan.folder / METRICS
         keep_lines(self._metrics, last.epochs)
         steps_done = last.epochs * steps_per_epoch + last.steps
+        self._excepthook = threading.excepthook
+        threading.excepthook = self._thread_failed
         self._events = SummaryWriter(
             str(mirror.folder / "tensorboard" / (plan.events or plan.folder)),
             purge_step=steps_done + 1 if steps_done else 0,
@@ -87,7 +90,16 @@ class Logbook:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._events.close()
+        try:
+            self._events.close()
+        finally:
+            threading.excepthook = self._excepthook
+
+    def _thread_failed(self, failure: threading.ExceptHookArgs) -> None:
+        """Reports that a thread failed, except the writer of events: it raises its error again at the next event."""
+        of_events = type(failure.thread).__module__.startswith("tensorboard.")
+        if not (of_events and isinstance(failure.exc_value, OSError)):
+            self._excepthook(failure)
 
     def write_step(self, report: StepReport) -> None:
         """Notes where training is, twice a second at most, for whoever shows progress."""
