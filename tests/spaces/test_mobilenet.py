@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from raynas.capabilities import drawing_of
 from raynas.fitness.angle import Angle, angle_table
 from raynas.search_space import all_architectures, sample
 from raynas.spaces.mobilenet import MobileNet
@@ -136,7 +137,7 @@ def test_a_block_is_not_moved_out_of_its_stage(space):
 
 
 def test_an_architecture_is_drawn_as_a_chain_of_all_its_blocks(space):
-    ((_, edges),) = space.drawing(space.parse(WRITTEN)).items()
+    ((_, edges),) = drawing_of(space, space.parse(WRITTEN)).items()
     assert [source for source, _, _ in edges] == ["in", *map(str, range(1, 21))]
     assert [target for _, target, _ in edges] == [*map(str, range(1, 21)), "out"]
     assert [candidate for _, _, candidate in edges] == WRITTEN.replace("|", "").split()
