@@ -332,7 +332,7 @@ OWN: list[tuple[str, tuple[int, ...], str]] = [
     ),
     (SPACE + "    @property\n    def choices(self): return [][0]\n", FAILED, "IndexError"),
     (SPACE + "    def repair(self, *_): return {}['a']\n", FAILED, "KeyError"),
-    (SPACE + "    def repair(self, *_): raise ValueError('mine')\n", REFUSED, "mine"),
+    (SPACE + "    def repair(self, *_): raise ValueError('mine')\n", FAILED, "mine"),
     (SPACE + "    def describe(self, architecture): raise MemoryError\n", FAILED, "out of memory"),
     (SPACE + "    def describe(self, architecture): raise KeyboardInterrupt\n", (130,), "interrupted"),
 ]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from raynas.errors import InputError
 from raynas.search_space import Architecture
 
 
@@ -70,7 +71,7 @@ class Troubled(Weighted):
         if self.architecture not in architectures:
             return rows
         if self.trouble == "mistake":
-            raise ValueError("data.path: no images\nthere")
+            raise InputError("data.path: no images\nthere")
         if self.trouble == "error":
             raise KeyError("what")
         if self.trouble == "killed":

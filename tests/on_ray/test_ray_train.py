@@ -16,6 +16,7 @@ from ray.train.v2.api.exceptions import ControllerError, PreemptionError, Worker
 from rich.console import Console
 
 from raynas.config.reading import load_config
+from raynas.errors import InputError
 from raynas.on_ray import trainer as ray_train
 from raynas.on_ray.mailbox import Mailbox
 from raynas.on_ray.room import Room
@@ -52,8 +53,8 @@ def test_other_failures_count() -> None:
     lost = Failure("a training worker was lost")
     assert _failure(worker_failure(RayActorError("ab", "killed"))) == lost
     assert lost.counts and lost.position is None
-    mistake = _failure(worker_failure(UserExceptionWithTraceback(ValueError("data.path: gone"), "Traceback")))
-    assert mistake.reason == "data.path: gone" and isinstance(mistake.mistake, ValueError)
+    mistake = _failure(worker_failure(UserExceptionWithTraceback(InputError("data.path: gone"), "Traceback")))
+    assert mistake.reason == "data.path: gone" and isinstance(mistake.mistake, InputError)
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM])

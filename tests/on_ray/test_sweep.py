@@ -276,6 +276,7 @@ def test_a_trial_that_this_machine_cannot_hold_is_refused_before_anything_starts
 
 @pytest.mark.slow
 @pytest.mark.ray
+@pytest.mark.long
 def test_a_killed_sweep_keeps_what_has_ended_and_ends_as_its_runs_would_alone(tmp_path: Path) -> None:
     """Two trainings and three fitnesses, of which one has no table; killed in the middle of the second training."""
     sweep = {

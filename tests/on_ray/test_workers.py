@@ -21,6 +21,7 @@ def largest_difference(curve: list[float], reference: list[float]) -> float:
     return largest
 
 
+@pytest.mark.long
 def test_weights_and_alphas_of_four_workers_are_those_of_one(tmp_path: Path) -> None:
     """Weights on random paths, whose gradients alone are exchanged; alphas by second derivatives, added up."""
     for name, workers in (("alone", 0), ("four", 4)):
