@@ -93,6 +93,8 @@ def test_what_its_keys_cannot_be_is_said_as_of_other_keys(
 BROKEN = """
 import numpy as np
 from raynas.data import Arrays, ImageSource, LabelMethod
+
+pytestmark = pytest.mark.slow
 WHITE, ONES = np.zeros((4, 8, 8, 3), np.uint8), np.ones(4, np.int64)
 DIVIDED = ImageSource("divided", "divided", lambda path, options: 1 / 0)
 LISTED = ImageSource("listed", "listed", lambda path, options: [WHITE])

@@ -21,6 +21,8 @@ from raynas.supernet.routes import GATES, SAMPLINGS, Routing
 from tests.drill.conftest import Added
 from tests.stages.runs import small_run
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, Any] = {
     "data": {"max_images": 96, "train_portion": 0.5},
     "train": {"epochs": 3, "batch_size": 24, "checkpoint_every": 1},

@@ -20,6 +20,8 @@ from raynas.sweep_metrics import SWEEP_METRICS, TrialOutcome
 from tests.drill.conftest import Added
 from tests.stages.runs import small_run
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, Any] = {
     "algorithm": "spos",
     "data": {"max_images": 64},

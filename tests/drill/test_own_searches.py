@@ -23,6 +23,8 @@ from raynas.supernet.gates import single_path
 from tests.drill.conftest import Added
 from tests.stages.runs import ROOT, small_run
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 MODULES = ("own_measure", "own_fitness", "own_searcher")
 IMAGES = {"evaluators": 0, "evaluation_images": 719, "calibration_images": 718, "evaluation_batch_size": 700}

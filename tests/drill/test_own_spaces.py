@@ -23,6 +23,8 @@ from raynas.spaces import load_space_class, space_classes
 from tests.drill.own_angle_space import CANDIDATES, ThreeLayers
 from tests.stages.runs import small_run
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 ACCURACY = {"evaluators": 0, "evaluation_images": 128, "calibration_images": 128, "evaluation_batch_size": 64}
 SMALL = {"population": 4, "generations": 2, "mutations": 1, "crossovers": 1, "select": 2}
