@@ -1,8 +1,8 @@
-"""The accuracies that a benchmark measured for the architectures of a space: the truth that other fitnesses are for.
+"""Accuracies that a benchmark measured for the architectures of a space, against which fitnesses are compared.
 
 A table is a CSV, or the files of NATS-Bench for its topology space, which are those of NAS-Bench-201 with more seeds
 (Dong, Liu, Musial and Gabrys 2021). A CSV has a header, a column ``arch`` that the space can parse, and columns of
-accuracies in percent. Nothing is ever downloaded.
+accuracies in percent. raynas never downloads a table.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from raynas.messages import echo, shortened
 from raynas.search_space import Architecture, SearchSpace, as_array
 
 NATS_DATASETS = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "ImageNet16-120"}
-"""The data sets of NATS-Bench, as raynas spells them and as the benchmark does."""
+"""The data sets of NATS-Bench: the name in raynas, and the name in the benchmark."""
 
 _NATS_FILE = ".pickle.pbz2"
 _NATS_FOLDER = "NATS-tss-v1_0-3ffb9-simple"
@@ -44,15 +44,15 @@ _DAMAGED = (
     TypeError,
     ValueError,
 )
-"""What unpickling a file that is cut short, or is something else, raises."""
+"""Exceptions that unpickling raises if a file is truncated or of another kind."""
 
 
 class BenchmarkTable:
-    """The fitness that knows: the measured accuracy, in percent.
+    """The benchmark accuracy as a fitness, in percent.
 
     Attributes:
-        path: Where the table was read from.
-        column: Which accuracy it holds.
+        path: The file or folder of the table.
+        column: Name of the accuracy.
     """
 
     quantities: tuple[str, ...] = ("fitness",)
@@ -60,7 +60,7 @@ class BenchmarkTable:
     def __init__(
         self, space: SearchSpace, accuracies: Mapping[Architecture, float], *, path: Path, column: str
     ) -> None:
-        """Takes the accuracy, in percent, of the architectures that have one; `read_table` reads them from files."""
+        """Stores the known accuracies, in percent; `read_table` reads them from files."""
         self.path = path
         self.column = column
         self._space = space
@@ -84,7 +84,7 @@ class BenchmarkTable:
         """Returns the accuracy of each architecture, ``(n, 1)`` float64 percent.
 
         Raises:
-            InputError: If the table has none of one of them.
+            InputError: If the table lacks the accuracy of an architecture.
         """
         accuracies = self.accuracies(architectures)
         unknown = np.flatnonzero(np.isnan(accuracies))
@@ -110,22 +110,22 @@ def read_table(
     any other file, ``.gz`` if compressed   a CSV of one data set
     ======================================= ==========================================================================
 
-    NATS-Bench's files are read by the package ``nats_bench``. They are pickles, which can run any code: take them from
-    the benchmark's authors only. Their accuracies are means over all seeds, after 200 epochs or after a training of 12:
+    The package ``nats_bench`` reads the files of NATS-Bench. The files are pickles, which can run any code: use only
+    those of the benchmark's authors. The accuracies are means over all seeds, after a training of 200 or of 12 epochs:
 
     - ``test_accuracy_*``: on the test images, with CIFAR-10 trained on its training and validation images together
       (``ori-test``), the others on their training images (``x-test``), as in RLNAS' rank correlations.
     - ``valid_accuracy_*``: on the validation images (``x-valid``), trained without them.
 
     Args:
-        path: Where the table lies.
-        space: The space that its architectures are of.
+        path: The file or folder of the table.
+        space: The search space of the benchmark.
         column: The CSV's column; for NATS-Bench ``test_accuracy_200``, ``test_accuracy_12``, ``valid_accuracy_200`` or
             ``valid_accuracy_12``.
-        dataset: Which of NATS-Bench's data sets: cifar10, cifar100 or imagenet16-120. Of a CSV there is no choice.
+        dataset: Data set of NATS-Bench: cifar10, cifar100 or imagenet16-120. A CSV holds one data set.
 
     Raises:
-        InputError: If the files are not as described. The message begins with the key to mend: ``benchmark.path``,
+        InputError: If the files are not as described. The message begins with the key to change: ``benchmark.path``,
             ``benchmark.column`` or ``benchmark.dataset``.
     """
     path = Path(path).expanduser()
@@ -155,10 +155,10 @@ def read_table(
 
 
 def _check_percent(path: Path, column: str, accuracies: Mapping[Architecture, float]) -> None:
-    """Checks that there are accuracies, and in percent.
+    """Checks that accuracies are present and in percent.
 
     Raises:
-        InputError: If there are none, or fractions.
+        InputError: If no accuracy is present, or if all are fractions.
     """
     if not accuracies:
         raise InputError(
@@ -174,7 +174,7 @@ def _check_percent(path: Path, column: str, accuracies: Mapping[Architecture, fl
 def _collect(
     space: SearchSpace, path: Path, place: str, rows: Iterable[tuple[int, str, float]]
 ) -> dict[Architecture, float]:
-    """Returns the accuracies that are there, of rows (number of the place, architecture as text, accuracy or NaN)."""
+    """Returns the known accuracies of rows (number of the place, architecture as text, accuracy or NaN)."""
     accuracies: dict[Architecture, float] = {}
     places: dict[Architecture, int] = {}
     strange: tuple[int, ValueError] | None = None
@@ -250,7 +250,7 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
 
 
 def _nats_rows(path: Path, column: str, dataset: str) -> Iterator[tuple[int, str, float]]:
-    """Yields the index, the architecture as text and its accuracy, NaN where the files do not tell it."""
+    """Yields the index, the architecture as text and its accuracy, NaN where the files lack it."""
     found = re.fullmatch(r"(test|valid)_accuracy_(200|12)", column)
     if not found:
         raise InputError(
@@ -279,7 +279,7 @@ def _nats_rows(path: Path, column: str, dataset: str) -> Iterator[tuple[int, str
 
 
 def _open_nats(path: Path) -> Any:
-    """Returns the interface of the package ``nats_bench`` to the files."""
+    """Returns the programming interface that the package ``nats_bench`` opens on the files."""
     if path.is_dir() and not (path / f"meta{_NATS_FILE}").is_file():
         raise _not_nats(path, f"it holds no meta{_NATS_FILE}")
     try:

@@ -1,10 +1,10 @@
-"""Architectures of a chain with the same first choices, run through those choices once.
+"""Shared evaluation of the common first choices of several chain architectures.
 
-A population becomes a tree of prefixes, its leaves the architectures. A batch of images goes through the tree depth
-first: what leaves a prefix is kept until all that follow it have had it, so that no more activations are held than the
-chain is long. Statistics of batch normalisation belong to a prefix as well, since what reaches a layer depends on
-nothing that comes after it. Every number is the one that the architecture alone would get, to the bit: the same
-operations on the same tensors, of which only repetitions are left out.
+A population becomes a tree of prefixes, whose leaves are the architectures. A batch of images passes through the tree
+depth first. The output of a prefix is kept until all its continuations have used it. The number of activations in
+memory is therefore at most the length of the chain. Batch normalisation statistics belong to a prefix too, because the
+input of a layer depends only on the layers before it. Every result equals that of the architecture alone, to the bit:
+the operations and tensors are the same, and only repetitions are omitted.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 
 
 class Stage:
-    """The last step of a prefix: what runs, the statistics of its normalisations here, and the steps that follow.
+    """The last step of a prefix: its module, the statistics of its normalisations, and the steps that follow.
 
     Attributes:
-        following: The next stages, by candidate; none after the end of a chain.
-        architectures: The positions of those that end here.
+        following: The next stages, by candidate; empty after the end of a chain.
+        architectures: Positions of the architectures that end here.
     """
 
     def __init__(self, run: Callable[[Tensor], Tensor], module: nn.Module) -> None:
-        """Takes how a tensor goes through, and the module whose normalisations have statistics of their own here."""
+        """Stores the function that runs the stage, and the module whose normalisations get separate statistics."""
         self.following: dict[int | None, Stage] = {}
         self.architectures: list[int] = []
         self._run = run
@@ -42,7 +42,7 @@ class Stage:
         ]
 
     def pass_on(self, x: Tensor, finish: Callable[[Stage, Tensor], None]) -> None:
-        """Runs this stage and all that follow it on `x`, and calls `finish` with what leaves each end."""
+        """Runs this stage and all following stages on `x`, and calls `finish` with the output of each end."""
         for norm, (mean, variance) in zip(self._norms, self._statistics, strict=True):
             norm.running_mean, norm.running_var = mean, variance
         x = self._run(x)
@@ -53,9 +53,9 @@ class Stage:
 
 
 def prefix_tree(network: ChainNetwork, architectures: Sequence[Architecture]) -> Stage:
-    """Returns the first stage of a tree of the architectures; equal ones share their end.
+    """Returns the first stage of the prefix tree; equal architectures share their end.
 
-    Once images go through it, the network's normalisations hold statistics of the tree.
+    After images pass through the tree, the network's normalisations refer to statistics of the tree.
     """
     root = Stage(network.begin, network.begin)
     for position, architecture in enumerate(architectures):

@@ -1,20 +1,20 @@
-r"""How well a fitness ranks architectures, against their true accuracy.
+r"""Rank correlation of a fitness with the benchmark accuracy.
 
-With C and D the pairs of architectures that fitness and truth order alike and contrarily, and P_f and P_t the pairs
-that fitness and that truth do not tie,
+C is the number of pairs of architectures that fitness and benchmark accuracy order alike, and D the number of pairs
+that they order in opposite ways. P_f and P_t are the numbers of pairs without a tie in fitness and in accuracy:
 
     tau-b = (C - D) / sqrt(P_f P_t),    rho = Pearson's correlation of the ranks, ties sharing their mean rank
 
-(Kendall 1945; Spearman 1904). Architectures of many parameters tend to be accurate, and many a fitness counts little
-else. What it knows beyond that is tau-b with C, D, P_f and P_t counted over pairs of equally large architectures only.
+(Kendall 1945; Spearman 1904). Large architectures tend to be accurate, and many fitnesses measure little more than the
+size. The information beyond the size is tau-b with C, D, P_f and P_t counted over pairs of equal size only.
 
-What a ranking is for is to tell the better one of two. The share of pairs that the fitness orders as the truth does is
+A ranking should identify the better of two architectures. The fraction of pairs in the order of the accuracy is
 
     agreement = (C + T / 2) / P_t = (1 + (C - D) / P_t) / 2
 
-with T the pairs that the fitness alone ties: a coin would order half of them well, so that a fitness that knows nothing
-has 50 percent, one that ties all no less. A pair that the truth ties has no order and is left out. SETN (Dong and Yang
-2019, section 5.3) counts over 1,000 pairs drawn at random and does not say what ties count; here are all pairs.
+with T the number of pairs that only the fitness ties. Each of these counts one half, so a random or a constant fitness
+has 50 percent. A pair with equal accuracy has no order and is left out. SETN (Dong and Yang 2019, section
+5.3) counts over 1,000 randomly sampled pairs and does not define the count of ties; raynas counts all pairs.
 """
 
 from __future__ import annotations
@@ -28,29 +28,29 @@ from scipy.stats import kendalltau, rankdata
 from raynas.errors import InputError
 
 TOP = (1, 10, 100)
-"""The numbers of best architectures whose accuracy is told."""
+"""Numbers of best architectures whose accuracy is reported."""
 
 MOST_SIZES = 50
-"""Distinct sizes that are a stratum each; of more, quantiles make `SIZE_BINS` strata."""
+"""Largest number of distinct sizes with one stratum each; more sizes are grouped into `SIZE_BINS` quantiles."""
 
 SIZE_BINS = 20
 
 
 @dataclass(frozen=True)
 class RankStatistics:
-    """How well a fitness ranks architectures; `dataclasses.asdict` of it is JSON without NaN.
+    """Statistics of the ranking by a fitness; its `dataclasses.asdict` is JSON without NaN.
 
     Attributes:
-        tau: Kendall's tau-b; None where it is undefined, as fitness or truth is the same everywhere.
-        tau_interval: Its confidence interval; None where it is undefined or no resamples are drawn.
-        rho: Spearman's rho, and so on.
-        rho_interval: Its confidence interval.
-        top: Mean and best true accuracy of the ``"1"``, ``"10"`` and ``"100"`` architectures of largest fitness, as
-            far as there are so many.
-        tau_within: Tau-b over the pairs within a stratum of equal size; None where no such pair differs in both.
+        tau: Kendall's tau-b; None if it is undefined because fitness or accuracy is constant.
+        tau_interval: Its confidence interval; None if it is undefined or without resamples.
+        rho: Spearman's rho; None if it is undefined.
+        rho_interval: Its confidence interval; None if it is undefined or without resamples.
+        top: Mean and best benchmark accuracy of the ``"1"``, ``"10"`` and ``"100"`` architectures of largest fitness,
+            for the numbers that the architectures suffice for.
+        tau_within: Tau-b over the pairs within a stratum of equal size; None if no such pair differs in both.
         strata: The number of strata; 0 without sizes.
-        agreement: The share of pairs that fitness orders as truth does, percent; None where truth is the same
-            everywhere.
+        agreement: Percentage of pairs that the fitness orders as the benchmark accuracy does; None if the accuracy is
+            constant.
     """
 
     tau: float | None
@@ -72,25 +72,25 @@ def rank_statistics(
     seed: int = 0,
     confidence: float = 0.95,
 ) -> RankStatistics:
-    """Returns how well `fitness` ranks architectures of accuracy `truth`.
+    """Returns how well `fitness` ranks architectures by their benchmark accuracy.
 
-    The intervals are percentiles over resamples of the architectures. They tell what another draw of architectures
-    would change, not what another supernet would. An architecture drawn twice makes a pair that is tied in both
-    rankings, which tau-b leaves out above and below the line, so that no resample is biased by its copies. Resamples
-    that make a correlation undefined are left out. The same seed draws the same architectures for every fitness.
+    The intervals are percentiles over resamples of the architectures. They show the effect of another sample of
+    architectures, but not of another supernet. An architecture that is sampled twice makes a pair with a tie in both
+    rankings. Tau-b omits such a pair from numerator and denominator, so the copies add no bias. Resamples with an
+    undefined correlation are left out. The same seed samples the same architectures for every fitness.
 
     Args:
-        fitness: Larger is better, ``(n,)``. Among equals the architecture that stands first is the better, here the
-            lexicographically smallest if the architectures are given in that order, as searchers have it.
-        truth: Their accuracy in percent, ``(n,)``.
-        sizes: Their numbers of parameters, ``(n,)``. Equal sizes are a stratum; more than `MOST_SIZES` sizes are
-            parted at their quantiles into at most `SIZE_BINS` strata, never between equals.
-        bootstrap: How many resamples; 0 for no intervals.
+        fitness: Fitness of the architectures, ``(n,)``, larger is better. Among equals the first architecture counts as
+            the best. In lexicographic order this is the smallest one, as in searchers.
+        truth: Their benchmark accuracy in percent, ``(n,)``.
+        sizes: Their numbers of parameters, ``(n,)``. Equal sizes are a stratum. More than `MOST_SIZES` sizes are split
+            at their quantiles into at most `SIZE_BINS` strata, and equal sizes share a stratum.
+        bootstrap: Number of resamples; 0 for no intervals.
         seed: Seed of the resamples.
-        confidence: Of the intervals, such as 0.95.
+        confidence: Confidence of the intervals, such as 0.95.
 
     Raises:
-        InputError: If fitness and truth differ in length or are not finite.
+        InputError: If fitness and benchmark accuracy differ in length or are not finite.
     """
     fitness, truth = _finite("fitness", fitness), _finite("truth", truth)
     for name, values in (("truth", truth), ("sizes", sizes)):
@@ -100,8 +100,8 @@ def rank_statistics(
     rng = np.random.default_rng(seed)
     resampled = []
     for _ in range(bootstrap):
-        drawn = rng.integers(len(fitness), size=len(fitness))
-        resampled.append(_tau_and_rho(fitness[drawn], truth[drawn]))
+        sampled = rng.integers(len(fitness), size=len(fitness))
+        resampled.append(_tau_and_rho(fitness[sampled], truth[sampled]))
     tau_interval = _interval([tau for tau, _ in resampled], confidence)
     rho_interval = _interval([rho for _, rho in resampled], confidence)
     best_first = np.argsort(-fitness, kind="stable")
@@ -133,31 +133,31 @@ def _defined(correlation: float) -> float | None:
     return None if math.isnan(correlation) else correlation
 
 
-def _tau_and_rho(fitness: np.ndarray, truth: np.ndarray) -> tuple[float, float]:
-    """Returns tau-b and rho, both NaN where fitness or truth is the same everywhere."""
-    if not (_untied_pairs(fitness) and _untied_pairs(truth)):
+def _tau_and_rho(fitness: np.ndarray, accuracy: np.ndarray) -> tuple[float, float]:
+    """Returns tau-b and rho, both NaN if fitness or accuracy is constant."""
+    if not (_untied_pairs(fitness) and _untied_pairs(accuracy)):
         return math.nan, math.nan
-    return _tau(fitness, truth), float(np.corrcoef(rankdata(fitness), rankdata(truth))[0, 1])
+    return _tau(fitness, accuracy), float(np.corrcoef(rankdata(fitness), rankdata(accuracy))[0, 1])
 
 
-def _tau(fitness: np.ndarray, truth: np.ndarray) -> float:
-    return float(kendalltau(fitness, truth).statistic)
+def _tau(fitness: np.ndarray, accuracy: np.ndarray) -> float:
+    return float(kendalltau(fitness, accuracy).statistic)
 
 
-def _agreement(fitness: np.ndarray, truth: np.ndarray) -> float | None:
-    """Returns the share of pairs that fitness orders as truth does, percent; None where truth orders none."""
-    ordered = _untied_pairs(truth)
-    return 50 * (1 + _surplus(fitness, truth) / ordered) if ordered else None
+def _agreement(fitness: np.ndarray, accuracy: np.ndarray) -> float | None:
+    """Returns the percentage of pairs that fitness orders as accuracy does; None if the accuracy is constant."""
+    ordered = _untied_pairs(accuracy)
+    return 50 * (1 + _surplus(fitness, accuracy) / ordered) if ordered else None
 
 
-def _surplus(fitness: np.ndarray, truth: np.ndarray) -> float:
-    """Returns C - D, by how many more pairs are ordered alike than contrarily."""
-    pairs = _untied_pairs(fitness), _untied_pairs(truth)
-    return float(round(_tau(fitness, truth) * math.sqrt(math.prod(pairs)))) if all(pairs) else 0.0
+def _surplus(fitness: np.ndarray, accuracy: np.ndarray) -> float:
+    """Returns C - D: pairs in the same order minus pairs in the opposite order."""
+    pairs = _untied_pairs(fitness), _untied_pairs(accuracy)
+    return float(round(_tau(fitness, accuracy) * math.sqrt(math.prod(pairs)))) if all(pairs) else 0.0
 
 
 def _interval(values: list[float], confidence: float) -> tuple[float, float] | None:
-    """Returns the ends between which the middle part of the values lies, NaN left out; None of none."""
+    """Returns the ends of the central interval of the values without NaN; None without values."""
     defined = [value for value in values if not math.isnan(value)]
     if not defined:
         return None
@@ -174,18 +174,18 @@ def _strata(sizes: np.ndarray) -> np.ndarray:
     return np.searchsorted(inner_edges, sizes, side="right")
 
 
-def _tau_within(fitness: np.ndarray, truth: np.ndarray, strata: np.ndarray) -> float:
-    """Returns tau-b over the pairs within a stratum; NaN where it is undefined."""
-    surplus = fitness_pairs = truth_pairs = 0.0
+def _tau_within(fitness: np.ndarray, accuracy: np.ndarray, strata: np.ndarray) -> float:
+    """Returns tau-b over the pairs within a stratum; NaN if it is undefined."""
+    surplus = fitness_pairs = accuracy_pairs = 0.0
     for stratum in np.unique(strata):
-        one, other = fitness[strata == stratum], truth[strata == stratum]
-        surplus += _surplus(one, other)
-        fitness_pairs += _untied_pairs(one)
-        truth_pairs += _untied_pairs(other)
-    return surplus / math.sqrt(fitness_pairs * truth_pairs) if fitness_pairs and truth_pairs else math.nan
+        stratum_fitness, stratum_accuracy = fitness[strata == stratum], accuracy[strata == stratum]
+        surplus += _surplus(stratum_fitness, stratum_accuracy)
+        fitness_pairs += _untied_pairs(stratum_fitness)
+        accuracy_pairs += _untied_pairs(stratum_accuracy)
+    return surplus / math.sqrt(fitness_pairs * accuracy_pairs) if fitness_pairs and accuracy_pairs else math.nan
 
 
 def _untied_pairs(values: np.ndarray) -> int:
-    """Returns how many pairs of the values differ."""
+    """Returns the number of pairs with different values."""
     _, counts = np.unique(values, return_counts=True)
     return (len(values) ** 2 - int((counts**2).sum())) // 2

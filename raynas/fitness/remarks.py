@@ -1,7 +1,7 @@
-"""When a number cannot mean anything: accuracies at chance, differences within sampling error, ties, few rows.
+"""Remarks on results without evidence: accuracies at chance, differences within sampling error, ties, few rows.
 
-An accuracy p measured on n images has the standard error sqrt(p (1 - p) / n) of a binomial share. A network that knows
-nothing has p = 1 / classes.
+An accuracy p measured on n images has the standard error sqrt(p (1 - p) / n) of a binomial share. A network that
+guesses has p = 1 / classes.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from collections.abc import Sequence
 import numpy as np
 
 FEWEST = 10
-"""Architectures below which a rank correlation is not evidence."""
+"""Number of architectures below which a rank correlation is not evidence."""
 
 MANY_TIES = 0.5
-"""Share of tied pairs above which most of a ranking is arbitrary."""
+"""Fraction of tied pairs above which most of a ranking is arbitrary."""
 
 NORMAL_95 = 1.96
-"""Standard errors to each side of a number that hold 95 percent of its samples."""
+"""Standard errors to each side of a number that cover 95 percent of its samples."""
 
 
 def accuracy_remarks(
     accuracies: Sequence[float], classes: int, images: int | None, name: str = "accuracy"
 ) -> list[str]:
-    """Returns a sentence for each reason why accuracies of the best architectures say little.
+    """Returns a sentence for each reason why the accuracies of the best architectures are no evidence.
 
     Args:
         accuracies: In percent, the best architecture's first.
-        classes: Labels that are told apart.
-        images: Images behind each of them; None if unknown, for no sampling error.
-        name: What they are, for people.
+        classes: Number of classes.
+        images: Number of images behind each accuracy; None if unknown, which omits the sampling error.
+        name: Name of the accuracies in the text.
     """
     if not accuracies:
         return []
@@ -52,12 +52,12 @@ def accuracy_remarks(
 
 
 def ranking_remarks(fitness: np.ndarray, truth: np.ndarray | None = None, name: str = "fitness") -> list[str]:
-    """Returns a sentence for each reason why an order of architectures says little.
+    """Returns a sentence for each reason why an order of architectures is no evidence.
 
     Args:
-        fitness: Of each architecture, ``(n,)``.
+        fitness: Fitness of each architecture, ``(n,)``.
         truth: Benchmark accuracy of each, ``(n,)``; None without a benchmark.
-        name: What `fitness` is, for people.
+        name: Name of the fitness in the text.
     """
     remarks = []
     if truth is not None and len(truth) < FEWEST:
@@ -65,16 +65,16 @@ def ranking_remarks(fitness: np.ndarray, truth: np.ndarray | None = None, name: 
             f"benchmark: only {len(truth):,} architectures are ranked: a correlation and its interval need {FEWEST} or "
             "more to mean anything"
         )
-    for what, values in ((name, fitness), ("benchmark accuracy", truth)):
+    for label, values in ((name, fitness), ("benchmark accuracy", truth)):
         if values is not None and len(values) > 1 and (share := tied_share(values)) > MANY_TIES:
             remarks.append(
-                f"{what}: {100 * share:.0f} % of the pairs of architectures are tied: most of their order is arbitrary"
+                f"{label}: {100 * share:.0f} % of the pairs of architectures are tied: most of their order is arbitrary"
             )
     return remarks
 
 
 def tied_share(values: np.ndarray) -> float:
-    """Returns the share of pairs of equal values."""
+    """Returns the fraction of pairs whose values are equal."""
     _, counts = np.unique(values, return_counts=True)
     return float((counts * (counts - 1)).sum() / (len(values) * (len(values) - 1)))
 

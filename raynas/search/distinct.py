@@ -1,7 +1,7 @@
-"""Drawing architectures that are new and within the limits, with a bound on how long that may take.
+"""Sampling of architectures that are new and within the limits, with a bound on the number of tries.
 
-Draws outside the limits are rejected, which leaves their distribution within the limits as it was, as long as enough
-of them are inside. Where that fails they are not wasted: each is brought in, by drawing some of its choices anew.
+Samples outside the limits are rejected. Rejection does not change the distribution within the limits, if enough samples
+lie inside. Otherwise the rejected samples are used: resampling some of their choices brings them within the limits.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from raynas.search.limits import Limits
 from raynas.search_space import Architecture, SearchSpace, as_array, sample
 
 PATIENCE = 5_000
-"""Draws in a row that may bring nothing new before random sampling gives up."""
+"""Consecutive samples without a new architecture after which random sampling gives up."""
 
 DRAWS = 100
-"""Draws for each random architecture wanted before those outside the limits are brought in."""
+"""Samples for each wanted architecture before samples outside the limits are brought in."""
 
 SWEEPS = 10
-"""How often every choice may be drawn anew to bring an architecture in."""
+"""Number of times that every choice may be resampled to bring an architecture in."""
 
 SMALLEST_BLOCK = 32
-"""Draws that are checked against the limits at once: a call of numpy costs as much for one as for a few."""
+"""Samples checked against the limits together: one numpy call costs as much for one sample as for a few."""
 
 
 def draw_distinct(
@@ -37,28 +37,28 @@ def draw_distinct(
     limits: Limits | None,
     excluded: Collection[str] = (),
 ) -> list[Architecture]:
-    """Returns up to `wanted` architectures that are not in `taken` and within the limits, and adds them to `taken`.
+    """Returns up to `wanted` architectures within the limits that are not in `taken`, and adds them to `taken`.
 
-    Those drawn within the limits come first. Only if they are too few after all tries, the others drawn are brought in,
-    in the order drawn (`bring_in`): these are not distributed as `draw` is.
+    Samples within the limits come first. If all tries give too few of them, `bring_in` changes the other samples, in
+    their order. The changed samples do not follow the distribution of `draw`.
 
     Args:
         space: The space.
         rng: Source of all randomness besides that of `draw`.
-        draw: Draws one architecture.
-        wanted: How many to return.
-        tries: How often to draw before settling for fewer.
+        draw: Samples one architecture.
+        wanted: Number of architectures to return.
+        tries: Number of samples after which fewer architectures are returned.
         taken: Architectures not to return.
         limits: Bounds on the costs of an architecture, if any.
-        excluded: Names of candidates that bringing in never draws.
+        excluded: Names of candidates that `bring_in` never samples.
     """
     found: list[Architecture] = []
     outside: dict[Architecture, None] = {}
     while len(found) < wanted and tries > 0:
         block = min(tries, max(wanted - len(found), SMALLEST_BLOCK))
         tries -= block
-        drawn = dict.fromkeys(draw() for _ in range(block))
-        new = [architecture for architecture in drawn if architecture not in taken]
+        sampled = dict.fromkeys(draw() for _ in range(block))
+        new = [architecture for architecture in sampled if architecture not in taken]
         if limits is not None and new:
             admitted = limits.admits(as_array(new))
             outside.update(dict.fromkeys(new[index] for index in np.flatnonzero(~admitted)))
@@ -86,65 +86,66 @@ def bring_in(
     rng: np.random.Generator,
     excluded: Collection[str] = (),
 ) -> list[Architecture]:
-    """Returns architectures within the limits near those given, the same or fewer.
+    """Returns architectures within the limits that are near the given ones, as many or fewer.
 
-    Of each, one choice after the other is drawn anew, in random order, and the whole repaired; what comes of it is kept
-    if it is less outside (`Limits.excess`). It ends within the limits, or is left out after `SWEEPS` of all choices.
+    The choices of each architecture are resampled one by one, in random order, and the result is repaired. A change is
+    kept if it reduces the excess over the limits (`Limits.excess`). An architecture that is still outside the limits
+    after `SWEEPS` passes over all choices is left out.
 
     Args:
         space: The space.
-        architectures: What to bring in.
+        architectures: Architectures outside the limits.
         limits: Bounds on the costs of an architecture.
         rng: Source of all randomness.
-        excluded: Names of candidates that are not drawn, where a choice has others.
+        excluded: Names of candidates that are not sampled, where a choice has others.
     """
     allowed = []
     for choice in space.choices:
         kept = [number for number, name in enumerate(choice.candidates) if name not in excluded]
         allowed.append(kept or list(range(len(choice.candidates))))
-    now = list(architectures)
-    excess = limits.excess(as_array(now))
+    current = list(architectures)
+    excess = limits.excess(as_array(current))
     for turn in range(SWEEPS * len(allowed)):
         outside = np.flatnonzero(excess > 0).tolist()
         if not outside:
             break
         if turn % len(allowed) == 0:
-            positions = rng.permuted(np.tile(np.arange(len(allowed)), (len(now), 1)), axis=1)
+            positions = rng.permuted(np.tile(np.arange(len(allowed)), (len(current), 1)), axis=1)
         changed = []
         for index in outside:
             position = int(positions[index, turn % len(allowed)])
             candidate = allowed[position][int(rng.integers(len(allowed[position])))]
-            changed.append(space.repair((*now[index][:position], candidate, *now[index][position + 1 :]), rng))
-        for index, one, less in zip(outside, changed, limits.excess(as_array(changed)).tolist(), strict=True):
-            if less < excess[index]:
-                now[index], excess[index] = one, less
-    return [architecture for architecture, outside in zip(now, excess > 0, strict=True) if not outside]
+            changed.append(space.repair((*current[index][:position], candidate, *current[index][position + 1 :]), rng))
+        for index, repaired, reduced in zip(outside, changed, limits.excess(as_array(changed)).tolist(), strict=True):
+            if reduced < excess[index]:
+                current[index], excess[index] = repaired, reduced
+    return [architecture for architecture, outside in zip(current, excess > 0, strict=True) if not outside]
 
 
 def sample_distinct(
     space: SearchSpace, rng: np.random.Generator, wanted: int, taken: set[Architecture], limits: Limits | None
 ) -> list[Architecture]:
-    """Returns up to `wanted` random architectures, not in `taken` and within the limits, and adds them to `taken`.
+    """Returns up to `wanted` random architectures within the limits, not in `taken`, and adds them to `taken`.
 
-    They are uniform among those not taken within the limits (where `sample` is uniform) as long as `DRAWS` draws for
-    each are enough, so where the limits admit well over one architecture in `DRAWS`. Beyond that the rest of them are
-    drawn at random and brought in, which favours what is near the limits.
+    They are uniform among the new architectures within the limits (where `sample` is uniform), if `DRAWS` samples for
+    each are enough. This holds if the limits admit well over one architecture in `DRAWS`. Otherwise the missing ones
+    are random samples that were brought in, which favours architectures near the limits.
 
-    They are fewer where the space within the limits is nearly exhausted: `PATIENCE` draws at least were in vain.
+    Fewer are returned if the space within the limits is nearly exhausted: at least `PATIENCE` samples were not new.
 
     Raises:
-        InputError: If the limits admit not even a first one, naming the limit to change.
+        InputError: If the limits admit no sample at all; the message names the limit to change.
     """
-    drawn: list[Architecture] = []
+    sampled: list[Architecture] = []
 
     def draw() -> Architecture:
         architecture = sample(space, rng)
-        drawn.append(architecture)
+        sampled.append(architecture)
         return architecture
 
     found: list[Architecture] = []
     while len(found) < wanted:
-        drawn.clear()
+        sampled.clear()
         left = wanted - len(found)
         tries = PATIENCE if limits is None else max(PATIENCE, DRAWS * left)
         new = draw_distinct(space, rng, draw, left, tries, taken, limits)
@@ -152,5 +153,5 @@ def sample_distinct(
             break
         found += new
     if limits is not None and not taken:
-        raise InputError(limits.explain(as_array(drawn)))
+        raise InputError(limits.explain(as_array(sampled)))
     return found

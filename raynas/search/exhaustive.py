@@ -1,4 +1,4 @@
-"""Exhaustive search, for spaces small enough to evaluate whole."""
+"""Exhaustive search, for spaces that are small enough to evaluate completely."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from raynas.search.searcher import Turns, check_whole
 from raynas.search_space import Architecture, SearchSpace
 
 SMALLEST_BLOCK = 256
-"""Combinations of candidates that are gone through at once, however few architectures make a generation."""
+"""Combinations of candidates that are enumerated together, also if a generation has fewer architectures."""
 
 
 MOST = 1_000_000
-"""The largest space, in combinations of candidates, that is gone through."""
+"""Largest number of combinations of candidates that exhaustive search enumerates."""
 
 
 def check_size(space: SearchSpace, most: int) -> None:
-    """Checks that a space is not too large to be evaluated whole.
+    """Checks that a space is small enough to evaluate every architecture.
 
     Raises:
         InputError: If it has more than `most` combinations of candidates.
@@ -36,7 +36,7 @@ def check_size(space: SearchSpace, most: int) -> None:
 class Exhaustive:
     """Every legal architecture of a space once, in lexicographic order.
 
-    Legal are the fixed points of `SearchSpace.repair`; a combination of candidates that repair would change is skipped.
+    The legal architectures are the fixed points of `SearchSpace.repair`. Other combinations of candidates are skipped.
     """
 
     def __init__(
@@ -48,14 +48,14 @@ class Exhaustive:
         limits: Limits | None = None,
         max_size: int = MOST,
     ) -> None:
-        """Sets the search up; nothing is proposed yet.
+        """Prepares the search, without proposing an architecture.
 
         Args:
-            space: Where to search.
-            options: The population changes how architectures are batched and nothing else.
-            seed: Taken so that all searchers are built alike; the search is the same under every seed.
+            space: The search space.
+            options: The population sets the number of architectures of a generation.
+            seed: Accepted as by every searcher; it does not change the search.
             limits: Bounds on the costs of an architecture.
-            max_size: The most combinations of candidates to go through.
+            max_size: Largest number of combinations of candidates to enumerate.
 
         Raises:
             InputError: If the seed is negative or the space is larger than `max_size`.
@@ -83,7 +83,7 @@ class Exhaustive:
         return self._turns.asked(proposed)
 
     def tell(self, architectures: Sequence[Architecture], fitness: np.ndarray) -> None:
-        """Takes the fitness of the architectures last asked; it changes nothing."""
+        """Receives the fitness of the last generation, which does not change the search."""
         self._turns.told(architectures, fitness)
 
     def _admitted(self, start: int, stop: int) -> tuple[list[int], list[Architecture]]:
@@ -95,12 +95,14 @@ class Exhaustive:
         return numbers.tolist(), [tuple(architecture) for architecture in architectures.tolist()]
 
     def _legal(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the legal ones of the combinations from `start` to below `stop`: numbers and architectures."""
+        """Returns numbers and architectures of the legal combinations from `start` to below `stop`."""
         shape = [len(choice.candidates) for choice in self.space.choices]
         numbers = np.arange(start, stop)
         combinations = np.stack(np.unravel_index(numbers, shape), axis=1)
         rng = np.random.default_rng(self.seed)
-        legal = [self.space.repair(one, rng) == one for one in map(tuple, combinations.tolist())]
+        legal = [
+            self.space.repair(combination, rng) == combination for combination in map(tuple, combinations.tolist())
+        ]
         return numbers[legal], combinations[legal]
 
 

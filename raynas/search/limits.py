@@ -1,4 +1,4 @@
-"""What an architecture may cost to be proposed at all."""
+"""Limits on the costs of the architectures that a searcher proposes."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from raynas.search_space import AdditiveTable
 
 def limit_keys(cost: str) -> tuple[str, str]:
     """Returns the keys of the upper and the lower limit on a cost: ``max_parameters`` of ``num_parameters``."""
-    what = cost.removeprefix("num_")
-    return f"max_{what}", f"min_{what}"
+    name = cost.removeprefix("num_")
+    return f"max_{name}", f"min_{name}"
 
 
 class Limits:
-    """Bounds on the costs of an architecture; both ends are allowed. Written in YAML under ``search.limits``.
+    """Bounds on the costs of an architecture, both inclusive; the run file sets them under ``search.limits``.
 
     Attributes:
-        table: Where the costs of an architecture are read, as `supernet/costs.py` traces them.
+        table: The costs of every candidate, as `supernet/costs.py` traces them.
     """
 
     def __init__(self, table: AdditiveTable, **bounds: float | None) -> None:
-        """Takes the costs, and bounds by their keys.
+        """Checks the bounds against the costs of the table.
 
         Args:
-            table: Where the costs of an architecture are read.
-            bounds: By the keys that `limit_keys` makes of the costs in the table, such as ``max_multiply_adds`` (600e6
-                is the mobile setting); None for no bound.
+            table: The costs of every candidate.
+            bounds: Bounds by the keys of `limit_keys` for the table's costs, such as ``max_multiply_adds`` (600e6 is
+                the mobile setting); None for no bound.
 
         Raises:
-            InputError: If a bound is no number, a minimum exceeds its maximum, or the table lacks the cost.
+            InputError: If a bound is not a number, a minimum exceeds its maximum, or the table lacks the cost.
         """
         self.table = table
         given = {key: bound for key, bound in bounds.items() if bound is not None}
@@ -58,20 +58,20 @@ class Limits:
                 )
 
     def admits(self, architectures: np.ndarray) -> np.ndarray:
-        """Returns which architectures, ``(n, num_choices)``, keep all limits, ``(n,)`` bool."""
+        """Returns which architectures, ``(n, num_choices)``, satisfy all limits, ``(n,)`` bool."""
         admitted: np.ndarray = np.all(self.kept(architectures), axis=0)
         return admitted
 
     def kept(self, architectures: np.ndarray) -> np.ndarray:
-        """Returns which limits, in the order of `stated`, which architectures keep, ``(limits, n)`` bool."""
+        """Returns which limits each architecture satisfies, ``(limits, n)`` bool, in the order of `stated`."""
         kept = [kept for kept, _ in self._kept(architectures).values()]
         return np.array(kept, dtype=bool).reshape(len(kept), len(architectures))
 
     def excess(self, architectures: np.ndarray) -> np.ndarray:
-        """Returns how far each architecture, ``(n, num_choices)``, is outside, ``(n,)``: 0 within all limits.
+        """Returns how far each architecture, ``(n, num_choices)``, exceeds the limits, ``(n,)``: 0 within all limits.
 
-        It is the sum over the limits of what an architecture is above a maximum or below a minimum, as a share of the
-        limit (of one unit, where the limit is 0).
+        The excess is a sum over the limits. Each term is the distance above a maximum or below a minimum, divided by
+        the limit (by 1 if the limit is 0).
         """
         excess = np.zeros(len(architectures))
         for key, (_, cost) in self._kept(architectures).items():
@@ -80,13 +80,13 @@ class Limits:
         return excess
 
     def explain(self, architectures: np.ndarray, described: str = "") -> str:
-        """Returns one line on why these architectures, ``(n, num_choices)``, are not admitted.
+        """Returns one line that explains why these architectures, ``(n, num_choices)``, are not admitted.
 
-        It names the limit that excludes most of them, the nearest value seen, and what to change.
+        The line names the limit that excludes most of them, the nearest value, and the remedy.
 
         Args:
-            architectures: Which.
-            described: How the line calls them; so many sampled architectures by default.
+            architectures: The architectures that were not admitted.
+            described: Name of the architectures in the line; by default their number as sampled architectures.
         """
         kept_and_costs = self._kept(architectures)
         key = min(kept_and_costs, key=lambda name: int(kept_and_costs[name][0].sum()))
@@ -102,11 +102,11 @@ class Limits:
         )
 
     def stated(self) -> dict[str, tuple[str, float]]:
-        """Returns the limits that are set: key, which begins with ``max`` or ``min``, to cost and bound."""
+        """Returns cost and bound of each limit that is set, by its key, which begins with ``max`` or ``min``."""
         return dict(self._stated)
 
     def _kept(self, architectures: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """Returns, for each limit that is set, which architectures keep it and what they cost, both ``(n,)``."""
+        """Returns, for each limit that is set, which architectures satisfy it and their cost, both ``(n,)``."""
         totals = self.table.total(architectures)
         kept = {}
         for key, (quantity, bound) in self.stated().items():

@@ -14,16 +14,16 @@ from raynas.search_space import Architecture, SearchSpace
 
 
 class RandomSearch:
-    """Random architectures, each at most once, whatever the others were worth."""
+    """Samples random architectures, each at most once, independently of the fitness."""
 
     def __init__(
         self, space: SearchSpace, options: PopulationOptions, *, seed: int, limits: Limits | None = None
     ) -> None:
-        """Sets the search up; nothing is sampled yet.
+        """Prepares the search, without sampling an architecture.
 
         Args:
-            space: Where to search.
-            options: A generation is smaller than its population where the space within the limits is nearly exhausted.
+            space: The search space.
+            options: Generations and population; a nearly exhausted space gives smaller generations.
             seed: Seed of all randomness, not negative.
             limits: Bounds on the costs of an architecture.
 
@@ -47,7 +47,7 @@ class RandomSearch:
         return self._turns.asked(sampled)
 
     def tell(self, architectures: Sequence[Architecture], fitness: np.ndarray) -> None:
-        """Takes the fitness of the architectures last asked; it changes nothing."""
+        """Receives the fitness of the last generation, which does not change the search."""
         self._turns.told(architectures, fitness)
 
 

@@ -1,4 +1,4 @@
-"""The role of a searcher, and what all searchers share: the order of calls, and the order of architectures."""
+"""The interface of searchers, with the order of calls and the order of architectures that they share."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ from raynas.search_space import Architecture, as_array
 
 
 class Searcher(Protocol):
-    """Proposes architectures in generations and hears what they were worth.
+    """Proposes architectures in generations and receives their fitness.
 
-    A generation is a pure function of (seed, generation number, everything told so far): its random numbers come from
-    ``np.random.default_rng([seed, generation])`` and no generator outlives it. So a searcher can be pickled at any
-    time, and a search is resumed by asking a new searcher and telling it the recorded fitness, generation by
-    generation.
+    A generation is a pure function of the seed, the generation number and all fitness reported before. Its random
+    numbers come from ``np.random.default_rng([seed, generation])``, which lives for one generation only. A searcher can
+    therefore be pickled at any time. To resume a search, a new searcher gets the recorded fitness through `ask` and
+    `tell`, generation by generation.
     """
 
     def ask(self) -> list[Architecture]:
-        """Returns the next generation, each architecture at most once over the whole search; empty when it is over.
+        """Returns the next generation, each architecture at most once in a search; empty when the search is over.
 
         Raises:
-            RunError: If the last generation has not been told.
+            RunError: If the fitness of the last generation has not been reported.
             InputError: If the limits leave nothing to propose in the first generation.
         """
         ...
 
     def tell(self, architectures: Sequence[Architecture], fitness: np.ndarray) -> None:
-        """Takes the fitness of the architectures last asked, in the same order.
+        """Receives the fitness of the architectures that `ask` returned last, in the same order.
 
         Args:
-            architectures: What `ask` returned.
-            fitness: One finite number each, larger is better, ``(n,)``.
+            architectures: The architectures that `ask` returned.
+            fitness: One finite number for each architecture, larger is better, ``(n,)``.
 
         Raises:
-            RunError: If other architectures were asked, or none.
+            RunError: If `ask` returned other architectures, or was not called.
             InputError: If a fitness is missing or not finite.
         """
         ...
@@ -46,9 +46,9 @@ class Searcher(Protocol):
 def order(architectures: Sequence[Architecture], fitness: np.ndarray) -> np.ndarray:
     """Returns the indices of the architectures from best to worst, ``(n,)``.
 
-    Equal fitness is common (an angle sees only the live part of a cell), so ties are broken by the architecture itself,
-    the lexicographically smaller first: the order depends on neither the history nor the sort. Candidate 0 is ``none``
-    in the cell spaces, so that of architectures that differ in dead edges the cheapest filling comes first.
+    Equal fitness is common, since an angle depends only on the live part of a cell. Among equals the lexicographically
+    smaller architecture comes first, so the order is independent of the history and of the sorting algorithm. In the
+    cell spaces candidate 0 is ``none``. Among architectures that differ in dead edges, the cheapest one comes first.
     """
     if not architectures:
         return np.empty(0, dtype=np.int64)
@@ -59,7 +59,7 @@ def check_whole(key: str, value: int, least: int) -> int:
     """Returns `value` if it is a whole number of at least `least`; `key` is its name in the configuration.
 
     Raises:
-        InputError: If it is not.
+        InputError: If it is not such a number.
     """
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
         raise InputError(f"{key} is a whole number of at least {least}, got {value!r}")
@@ -67,10 +67,10 @@ def check_whole(key: str, value: int, least: int) -> int:
 
 
 class Turns:
-    """The turns of one search: a generation is asked, then told, then the next is asked.
+    """The turns of one search: `ask` returns a generation, `tell` reports its fitness, and `ask` returns the next.
 
     Attributes:
-        generation: The number of generations told, which is the number of the next one to ask.
+        generation: Number of generations with reported fitness, which is the number of the next generation.
     """
 
     def __init__(self) -> None:
@@ -79,10 +79,10 @@ class Turns:
         self._asked: list[Architecture] = []
 
     def start(self) -> int:
-        """Returns the number of the generation to be proposed now.
+        """Returns the number of the generation to propose now.
 
         Raises:
-            RunError: If the last one has not been told.
+            RunError: If the fitness of the last generation has not been reported.
         """
         if self._asked:
             raise RunError(
@@ -92,16 +92,16 @@ class Turns:
         return self.generation
 
     def asked(self, architectures: list[Architecture]) -> list[Architecture]:
-        """Returns a copy of the generation, remembering that its fitness is due; none is due where it is empty."""
+        """Returns a copy of the generation and expects its fitness next; an empty generation expects none."""
         self._asked = architectures
         return list(architectures)
 
     def told(self, architectures: Sequence[Architecture], fitness: np.ndarray) -> tuple[list[Architecture], np.ndarray]:
-        """Returns the generation asked and its fitness, ``(n,)`` float64, and ends its turn.
+        """Returns the last generation and its fitness, ``(n,)`` float64, and ends its turn.
 
         Raises:
-            RunError: If other architectures were asked, or none.
-            InputError: If a fitness is missing or not finite. The turn goes on: it may be told again.
+            RunError: If `ask` returned other architectures, or was not called.
+            InputError: If a fitness is missing or not finite. The turn continues, and `tell` may be called again.
         """
         if not self._asked:
             raise RunError(f"tell was called before ask: generation {self.generation} has not been asked")
