@@ -1,8 +1,8 @@
 """Images and labels for a search: data sets, splits, augmentation, and the random labels of RLNAS.
 
 A data set is read once (`load_dataset`), split by seed (`split_images`), labelled by an explicit rule (`draw_labels`)
-and served in batches (`Loader`). All that is random is a hash of seed, epoch and sample (`hash_bits`), so the same run
-sees the same batches on any number of workers and after any resume.
+and served in batches (`Loader`). Every random number is a hash of seed, epoch and sample (`hash_bits`). A run therefore
+gets the same batches on any number of workers and after any resume.
 """
 
 from raynas.data.augmentation import AugmentationOptions

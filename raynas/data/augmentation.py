@@ -1,4 +1,4 @@
-"""How training images are changed at random: cropped, mirrored, lit, cut out."""
+"""Options of random augmentation of training images: crop, mirror, lighting, cutout."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from raynas.options import Options, Pixels
 
 
 class AugmentationOptions(Options):
-    """How training images are changed at random.
+    """Random augmentation of training images.
 
     Attributes:
-        crop_padding: Black pixels around an in-memory image that a random crop may shift into; by the data set by
-            default.
+        crop_padding: Black pixels around an in-memory image, into which a random crop may shift; the default depends
+            on the data set.
         crop_ratio: Range ``[least, most]`` of width over height of the random crop of an image file; 3/4 to 4/3 by
             default. The crop has 0.08 to 1 of the image's area.
-        flip: Whether images are mirrored at random; by the data set by default.
+        flip: Whether images are mirrored at random; the default depends on the data set.
         lighting: Deviation of random shifts of an image's colour along the principal components of ImageNet's.
-        cutout: Side, in pixels, of the square that is blanked in every training image, in a random place; 0 for none.
+        cutout: Side, in pixels, of a blank square at a random place of every training image; 0 for none.
     """
 
     crop_padding: Pixels | None = None

@@ -1,4 +1,4 @@
-"""Pixels of a batch, cropped and mirrored as the hash of (seed, epoch, sample) says: from memory or from files."""
+"""Pixels of a batch from memory or files, cropped and mirrored by a hash of (seed, epoch, sample)."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -19,7 +19,7 @@ class CroppedArrays:
     def __init__(
         self, images: np.ndarray, index: np.ndarray, seed: int, padding: int, flips: bool, device: torch.device
     ) -> None:
-        """Holds (n, height, width, 3) uint8 images, framed by ``padding`` black pixels, on the device."""
+        """Stores (n, height, width, 3) uint8 images on the device, with ``padding`` black pixels around them."""
         num_images, height, width, _ = images.shape
         padded = F.pad(torch.from_numpy(images), (0, 0, padding, padding, padding, padding)).contiguous().to(device)
         self._row = 3 * (width + 2 * padding)  # bytes from a pixel to the one below it
@@ -36,7 +36,9 @@ class CroppedArrays:
         flips = torch.from_numpy(self._draw_flips(epoch)).to(self._device)
         for batch in batches:
             crops = self._windows.index_select(0, offsets[batch]).view(-1, *self._shape)
-            if self._flips:  # picking from the crops and their mirror images copies runs; torch.where goes by element
+            if (
+                self._flips
+            ):  # selecting from the crops and their mirror images copies runs; torch.where works by element
                 mirrored = torch.arange(len(batch), device=self._device) + flips[batch] * len(batch)
                 crops = torch.cat((crops, crops.flip(2))).index_select(0, mirrored)
             yield crops
@@ -55,7 +57,7 @@ class CroppedArrays:
 
 
 def centre_crop(resolution: int) -> torch.nn.Module:
-    """Returns what resizes an image to 256/224 of the resolution and crops the square in its centre."""
+    """Returns the transform that resizes an image to 256/224 of the resolution and crops the central square."""
     from torchvision.transforms import v2
 
     crop: torch.nn.Module = v2.Compose([v2.Resize(round(resolution * 256 / 224)), v2.CenterCrop(resolution)])
@@ -76,7 +78,7 @@ class CroppedFiles:
         num_workers: int,
         pin_memory: bool,
     ) -> None:
-        """Prepares to read the files: an area of 0.08 to 1 in a random ``ratio``, the centre where that is None."""
+        """Stores the files and the crop: an area of 0.08 to 1 with a random ``ratio``, or the centre if it is None."""
         from torchvision.transforms import v2
 
         steps: list[torch.nn.Module] = [centre_crop(resolution)]
@@ -97,7 +99,7 @@ class CroppedFiles:
             batch_size=None,
             num_workers=self._num_workers,
             pin_memory=self._pin_memory,
-            generator=torch.Generator(),  # else starting an epoch would move the global generator
+            generator=torch.Generator(),  # otherwise the start of an epoch would advance the global generator
         )
         for pixels in loader:
             if isinstance(pixels, ValueError):
@@ -106,12 +108,12 @@ class CroppedFiles:
 
 
 class _FileBatches(data.Dataset[Tensor | ValueError]):
-    """Maps an array of positions to the pixels of a batch: what a loader process runs."""
+    """Maps an array of positions to the pixels of a batch, inside a loader process."""
 
     def __init__(
         self, paths: list[str], seeds: np.ndarray, crop: Callable[[Image.Image], Image.Image], resolution: int
     ) -> None:
-        """Holds what is read on request: paths, and for each the seed of its crop."""
+        """Stores the paths, and the seed of the crop of each."""
         self._paths, self._seeds, self._crop, self._resolution = paths, seeds, crop, resolution
 
     def __getitem__(self, positions: np.ndarray) -> Tensor | ValueError:
@@ -127,7 +129,7 @@ class _FileBatches(data.Dataset[Tensor | ValueError]):
             except ValueError as error:
                 return error
             with torch.random.fork_rng(devices=[]):
-                # Not torch.manual_seed, which would seed the accelerators for good as well.
+                # torch.manual_seed would also seed the accelerators permanently.
                 torch.default_generator.manual_seed(int(self._seeds[position]) >> 1)
                 row[...] = np.asarray(self._crop(image))
         return torch.from_numpy(pixels)

@@ -1,7 +1,7 @@
-"""Cutout: a square of every image is blanked, in another place every epoch.
+"""Cutout: a blank square in every image, at another place in every epoch.
 
-The centre is uniform over the image, so that a square may stick out over the border and what lies outside is cut off.
-Blank is 0 after normalising, where the mean of the data set is.
+The centre is uniform over the image, so a square can extend over the border, where it is cut off. Blank pixels are 0
+after normalisation, which is the mean of the data set.
 
 Reference: DeVries and Taylor 2017, "Improved Regularization of Convolutional Neural Networks with Cutout".
 """
@@ -14,10 +14,10 @@ from raynas.data.hashing import Stream, hash_bits, uniform_integers
 
 
 def draw_holes(side: int, resolution: int, seed: int, epoch: int, index: np.ndarray) -> np.ndarray:
-    """Returns where an epoch blanks each image, (n, 4) int64.
+    """Returns the places of the blank squares of an epoch, (n, 4) int64.
 
-    Holes are cut off to different heights and widths, but to no less than half of the side: four squares of half the
-    side, each in a corner of the hole, cover all of it. Their top left pixels, counted row after row, are returned.
+    Holes at a border have different heights and widths, but at least half of the side. Four squares of half the side,
+    one in each corner, therefore cover the hole. The result has their top left pixels, counted row by row.
 
     Args:
         side: of the square, at most ``resolution``; an even one reaches a pixel further up and left of its centre.
@@ -37,7 +37,7 @@ def draw_holes(side: int, resolution: int, seed: int, epoch: int, index: np.ndar
 
 
 def cut_out(images: Tensor, holes: Tensor, side: int) -> None:
-    """Sets what the holes cover to 0, in place.
+    """Sets the pixels of the holes to 0, in place.
 
     Args:
         images: (b, 3, height, width) in channels-last memory.
@@ -46,7 +46,7 @@ def cut_out(images: Tensor, holes: Tensor, side: int) -> None:
     """
     num_images, channels, height, width = images.shape
     half, pixels = _half(side), height * width
-    # Window k is the square whose top left pixel is k: windows overlap, which filling with one value may ignore.
+    # Window k is the square with the top left pixel k. Windows overlap, which is harmless for a constant value.
     last = num_images * pixels - (half - 1) * (width + 1)
     strides = (channels * width, channels, 1)
     windows = images.permute(0, 2, 3, 1).as_strided((half, max(last, 0), channels * half), strides)

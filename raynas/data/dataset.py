@@ -1,4 +1,4 @@
-"""A data set that was loaded: its images, what suits them, and how they are split."""
+"""A loaded data set: its images, their augmentation, and their split."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ImageSet:
         labels: (n,) int64, the true labels.
         index: (n,) int64, each image's position in the full part, before ``max_images`` picked some and before damaged
             files were skipped. Random labels and augmentation are functions of it, so a subset's images keep theirs.
-        skipped: (k,) int64, the positions, among the images that ``max_images`` picked, of those that were skipped.
+        skipped: (k,) int64, positions of the skipped images among the images that ``max_images`` picked.
     """
 
     images: np.ndarray | tuple[str, ...]
@@ -35,7 +35,7 @@ class ImageSet:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A data set of square images, and the augmentation that suits it.
+    """A data set of square images with its default augmentation.
 
     Attributes:
         name: the name in run files.
@@ -43,15 +43,15 @@ class Dataset:
         test: the images to report accuracy on.
         num_classes: number of true labels; labels lie in [0, num_classes).
         resolution: height and width in pixels.
-        mean: what normalising takes from red, green and blue, black 0 and white 1: the training pixels' mean, or 0.
-        std: what it then divides them by, same units: their deviations, at least one grey level of 255, or 1.
-        crop_padding: black pixels around an image that a random crop may shift into; files are cropped at random size.
-        flip: whether a mirrored image is still one of its class.
-        classes: the names of the classes by label; None if nobody names them.
-        damaged: why a file of a folder was skipped, by its path below the folder.
-        ignored: files that are no images to read, by the reason: how many, and the paths of the first ten.
-        conversions: how many files each conversion of `image_files` concerns.
-        notes: what else reading has to say, a line each.
+        mean: subtracted from red, green and blue (black 0, white 1): the mean of the training pixels, or 0.
+        std: divisor after that, in the same unit: their deviation, at least one grey level of 255, or 1.
+        crop_padding: black pixels around an image for random crops; files are cropped to a random size.
+        flip: whether a mirrored image stays in its class.
+        classes: the names of the classes by label; None without names.
+        damaged: the reason for each skipped file, by its path below the folder.
+        ignored: number and first ten paths of the files that are not images, by the reason.
+        conversions: number of files for each conversion of `image_files`.
+        notes: further messages of the reader, one line each.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Dataset:
 def split_images(images: ImageSet, train_portion: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the positions of the train part and of the search part in a set of images, each sorted int64.
 
-    Skipped images are split with the others, then left out: the others are in the part that they would be in anyway.
+    Skipped images are split with the others and then left out, so they do not change the parts of the others.
 
     Args:
         images: the set to split.
@@ -100,12 +100,12 @@ def split_indices(num_images: int, train_portion: float, seed: int) -> tuple[np.
     """Returns the positions of the train part and of the search part, each sorted int64; together [0, num_images).
 
     Args:
-        num_images: how many images there are to split.
+        num_images: number of images to split.
         train_portion: the train part's share, in (0, 1]; 1 leaves the search part empty.
-        seed: which of the many splits.
+        seed: seed of the split.
 
     Raises:
-        InputError: if the portion is outside (0, 1], or so small that no image is left to train on.
+        InputError: if the portion is outside (0, 1], or so small that the train part is empty.
     """
     num_train = round(num_images * train_portion) if 0 < train_portion <= 1 else 0
     if num_train == 0:

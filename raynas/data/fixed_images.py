@@ -1,4 +1,4 @@
-"""Images that every architecture is evaluated on: in one order, without augmentation, small enough to be shared."""
+"""Images for the evaluation of every architecture: in a fixed order, without augmentation, small enough to share."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from raynas.data.shared_pixels import shared_pixels
 
 @dataclass(frozen=True, eq=False)
 class FixedImages:
-    """Images and labels as plain arrays, which processes of one machine can map instead of copying.
+    """Images and labels as plain arrays, which processes of a machine can map without copies.
 
     Attributes:
         pixels: (n, height, width, 3) uint8.
         labels: (n,) int64.
-        mean: of red, green and blue, black 0 and white 1, to normalise with.
+        mean: mean of red, green and blue (black 0, white 1) for normalisation.
         std: their deviations.
     """
 
@@ -48,7 +48,7 @@ class FixedImages:
         """Yields normalised images (b, 3, height, width) float32, channels last, and labels (b,).
 
         Args:
-            batch_size: images in a batch; the last may hold fewer.
+            batch_size: images in a batch; the last batch may have fewer.
             device: where batches are produced.
         """
         normalise = Normalisation(self.mean, self.std, self.pixels.shape[1], device)
@@ -61,22 +61,22 @@ class FixedImages:
 
 
 BY_VALUE = 256 << 20
-"""Bytes of pixels up to which in-memory images are sent to other processes; more are read where they are needed."""
+"""Largest number of bytes of in-memory images that are sent to other processes, which read more images themselves."""
 
-_READERS = 8  # threads that decode files at once, in which Pillow lets other threads run
+_READERS = 8  # threads that decode files; Pillow releases the lock while it decodes
 
 
 @dataclass(frozen=True, eq=False)
 class ImagesOnDisk:
-    """Images that a process on another machine is to read itself: what is sent is where they lie.
+    """Images that a process on another machine reads itself, from the description that it receives.
 
     Attributes:
         labels: (n,) int64.
-        shape: of the pixels, (n, height, width, 3).
-        mean: as `FixedImages` has it.
-        std: as `FixedImages` has it.
-        token: what processes of one machine share the pixels by.
-        fill: writes the pixels into an array; a function of this module with its arguments, so that it can be sent.
+        shape: shape of the pixels, (n, height, width, 3).
+        mean: as in `FixedImages`.
+        std: as in `FixedImages`.
+        token: key by which processes of a machine share the pixels.
+        fill: writes the pixels into an array; a function of this module with its arguments, so that it can be pickled.
     """
 
     labels: np.ndarray
@@ -91,7 +91,7 @@ class ImagesOnDisk:
         return len(self.labels)
 
     def read(self) -> FixedImages:
-        """Returns the images, read by the first process of this machine that asks and mapped by the others.
+        """Returns the images; the first process of this machine reads them, and the others map them.
 
         Raises:
             InputError: if an image file is unreadable.
@@ -106,7 +106,7 @@ def fix_images(dataset: Dataset, images: ImageSet, positions: np.ndarray, labels
     Args:
         dataset: resolution and normalisation.
         images: the part to take from.
-        positions: (n,) which of ``images``.
+        positions: (n,) positions in ``images``.
         labels: (len(images),) the labels of all of ``images``.
 
     Raises:
@@ -123,14 +123,14 @@ def fix_images(dataset: Dataset, images: ImageSet, positions: np.ndarray, labels
 def images_to_send(
     dataset: Dataset, images: ImageSet, positions: np.ndarray, labels: np.ndarray, arguments: Mapping[str, Any]
 ) -> FixedImages | ImagesOnDisk:
-    """Returns the images at ``positions`` as they are best sent to other machines; image files are not read here.
+    """Returns the images at ``positions`` in the form to send to other machines, without reading image files.
 
     Args:
         dataset: as `fix_images` takes it.
         images: ``dataset.train``.
         positions: as `fix_images` takes them.
         labels: as `fix_images` takes them.
-        arguments: what `load_dataset` made the data set from.
+        arguments: the arguments of `load_dataset` for the data set.
     """
     shape = (len(positions), dataset.resolution, dataset.resolution, 3)
     fill: Callable[[np.ndarray], None]

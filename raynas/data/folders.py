@@ -1,4 +1,4 @@
-"""A folder of class folders of images: which files are images of which class, which are left out, and why."""
+"""Folders of class folders with images: the images of each class, and the files that are left out with reasons."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from raynas.errors import InputError
 
 _OF_THE_SYSTEM = ("thumbs.db", "desktop.ini", "__macosx")
 HIDDEN = "hidden or of the operating system"
-_NAMED = 10  # files of one reason that are named
+_NAMED = 10  # files that are named for each reason
 
 
 def list_folder(root: Path) -> ImageFiles:
     """Returns the images of ``root/train/<class>/`` and ``root/val/<class>/`` (or ``test``).
 
-    Images lie at any depth below the folder of their class. Links to files and folders are followed. Left out are
-    hidden files and folders, those of operating systems, files beside the class folders, and files of an extension
-    that torchvision does not read as an image (in upper or lower case), among them GIF.
+    Images lie at any depth below the folder of their class. Links to files and folders are followed. These are
+    left out: hidden files and folders, those of operating systems, files next to the class folders, and files with an
+    extension that torchvision does not read as an image (in upper or lower case), such as GIF.
 
     Raises:
-        InputError: If the folder is laid out in another way, a class has no image, the two parts have different
+        InputError: If the folder has another layout, a class has no image, the two parts have different
             classes, or links lead to one folder twice.
     """
     ignored = _Ignored(root)
@@ -43,10 +43,10 @@ def list_folder(root: Path) -> ImageFiles:
 
 
 class _Ignored:
-    """Counts the files that are left out, and names the first of each reason."""
+    """Counts the files that are left out, and records the first ones of each reason."""
 
     def __init__(self, root: Path) -> None:
-        """Takes the folder below which paths are named."""
+        """Stores the folder to which the paths are relative."""
         self._root = root
         self._count: dict[str, int] = defaultdict(int)
         self._first: dict[str, list[str]] = defaultdict(list)
@@ -58,12 +58,12 @@ class _Ignored:
             self._first[reason].append(os.path.relpath(file, self._root))
 
     def by_reason(self) -> dict[str, tuple[int, tuple[str, ...]]]:
-        """Returns how many there are and the first ten, by reason."""
+        """Returns the number of files and the first ten paths, by reason."""
         return {reason: (count, tuple(sorted(self._first[reason]))) for reason, count in sorted(self._count.items())}
 
 
 class _ClassFolders(ImageFolder):  # type: ignore[misc]
-    """torchvision's folder of class folders, in which hidden folders are no classes."""
+    """torchvision's folder of class folders, without hidden folders as classes."""
 
     def find_classes(self, directory: str | Path) -> tuple[list[str], dict[str, int]]:
         classes = [name for name in super().find_classes(directory)[0] if not _is_hidden(name)]
@@ -73,13 +73,13 @@ class _ClassFolders(ImageFolder):  # type: ignore[misc]
 
 
 class _IsImage:
-    """Whether a path below a part is an image to read; what is not is counted."""
+    """Decides whether a path below a part is an image to read, and counts the other files."""
 
     def __init__(self, part: Path, ignored: _Ignored) -> None:
-        """Takes the folder of the part, and who counts."""
+        """Stores the folder of the part and the counter."""
         self._part, self._ignored = part, ignored
         self._hidden: dict[str, bool] = {}  # by folder
-        self._seen: dict[str, str] = {}  # folders by what they are when links are followed
+        self._seen: dict[str, str] = {}  # folders by their target after links
 
     def __call__(self, path: str) -> bool:
         """Returns whether the file is an image to read.
@@ -118,7 +118,7 @@ def _list_part(part: Path, ignored: _Ignored) -> tuple[FilePart, tuple[str, ...]
     """Returns the image files below ``part/<class>/`` and the names of the classes, sorted.
 
     Raises:
-        InputError: If there are no class folders, or one of them holds no image.
+        InputError: If there are no class folders, or a class folder has no image.
     """
     try:
         found = _ClassFolders(str(part), is_valid_file=_IsImage(part, ignored), allow_empty=True)

@@ -1,8 +1,8 @@
-"""Random numbers that are a function of what they are for, not of when they are computed.
+"""Random numbers that are a function of their purpose, independent of the time of computation.
 
-A stateful generator gives a sample another crop as soon as a batch is skipped, a run is resumed or a worker is added.
-Here a random number is a hash of (seed, stream, epoch, sample index): every worker, every resume and every world size
-sees the same numbers, and a whole epoch is computed at once.
+A stateful generator changes the crop of a sample if a batch is skipped, a run is resumed or a worker is added. Here a
+random number is a hash of (seed, stream, epoch, sample index). Every worker, every resume and every world size gets the
+same numbers, and a whole epoch is computed together.
 """
 
 from enum import IntEnum
@@ -14,7 +14,7 @@ _INCREMENT = 0x9E3779B97F4A7C15
 
 
 class Stream(IntEnum):
-    """What a random number is for: two streams never share a number, even where seed, epoch and sample agree."""
+    """The purpose of a random number; two streams never share a number, even for equal seed, epoch and sample."""
 
     SPLIT = 0
     SUBSET = 1
@@ -57,8 +57,8 @@ def hash_bits(seed: int, stream: int, epoch: int, index: np.ndarray) -> np.ndarr
 
     Args:
         seed: the run's seed; any integer, its low 64 bits count.
-        stream: what the bits are for, one of `Stream`.
-        epoch: the epoch that the number belongs to; 0 for a number that never changes.
+        stream: the purpose of the bits, one of `Stream`.
+        epoch: the epoch of the number; 0 for a number that never changes.
         index: (n,) integers, the sample's position in its data set.
 
     Reference: Steele, Lea & Flood 2014, "Fast splittable pseudorandom number generators".

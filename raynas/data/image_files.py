@@ -1,4 +1,4 @@
-"""One image file as 8-bit red, green and blue, whatever its format, depth and orientation.
+"""One image file as 8-bit red, green and blue, for every format, depth and orientation.
 
 Every reader of image files calls `read_rgb`, and `examine` converts a file in the same way before training. So a file
 that passes the examination is read during training as well.
@@ -46,14 +46,14 @@ _DEEP_GREY = ("I", "I;16", "I;16B", "I;16L", "I;16N")
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """What opening and decoding one file has shown.
+    """Results of opening and decoding one file.
 
     Attributes:
         width: In pixels, as stored; 0 if the file is not an image.
         height: In pixels, as stored; 0 if the file is not an image.
         mode: Pillow's name of kind and depth of the pixels, such as ``RGB`` or ``I;16``.
-        conversions: What reading changes beyond repeating grey, joined by ``"; "``.
-        error: Why the file cannot be read, in one line; empty if it can.
+        conversions: Changes by the reader besides repeating grey, joined by ``"; "``.
+        error: One line with the reason why the file cannot be read; empty for a readable file.
     """
 
     width: int = 0
@@ -67,7 +67,7 @@ def read_rgb(path: str) -> Image.Image:
     """Returns the image of a file in mode ``RGB``, upright.
 
     Raises:
-        InputError: If the file is no image, damaged, or of a kind without a known white.
+        InputError: If the file is not an image, is damaged, or has no known white.
     """
     try:
         with _opened(path) as file:
@@ -79,9 +79,9 @@ def read_rgb(path: str) -> Image.Image:
 
 
 def examine(path: str) -> Examination:
-    """Returns what opening, decoding and converting a file shows; a file that cannot be read is no exception.
+    """Returns the results of opening, decoding and converting a file; an unreadable file raises no exception.
 
-    A JPEG is decoded at an eighth of its size: all of its bytes are read, and truncation is found as in full decoding.
+    A JPEG is decoded at an eighth of its size. This reads all bytes, and detects truncation as full decoding does.
     """
     try:
         with _opened(path) as file:
@@ -107,7 +107,7 @@ def pillow_quiet() -> Iterator[None]:
 
 
 class _Unreadable(ValueError):
-    """Why a file was not read, without its path, which stands before it."""
+    """The reason why a file was not read, without its path, which the message states first."""
 
 
 @contextlib.contextmanager
@@ -125,7 +125,7 @@ def _opened(path: str) -> Iterator[Image.Image]:
 
 
 def _reason(error: Exception) -> str:
-    """Returns why a file was not read, in one line."""
+    """Returns one line with the reason why a file was not read."""
     if isinstance(error, UnidentifiedImageError):
         return "it is in no image format that is known"
     if isinstance(error, OSError) and error.strerror:
@@ -184,7 +184,7 @@ def _orientation(file: Image.Image) -> int:
 
 
 def _conversions(file: Image.Image) -> Iterator[str]:
-    """Yields what reading a file changes beyond repeating grey in three channels."""
+    """Yields the changes by the reader besides repeating grey in three channels."""
     if file.mode in _DEEP_GREY:
         yield "more than 8 bits, scaled to 8"
     if "transparency" in file.info or file.mode in ("RGBA", "LA", "PA", "RGBa", "La"):

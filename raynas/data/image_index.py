@@ -1,7 +1,7 @@
-"""Every image file of a folder, opened and decoded once, and what that showed kept in a cache.
+"""Index of the image files of a folder: each file is decoded once, and a cache stores the results.
 
 The cache is a Parquet file in ``$XDG_CACHE_HOME/raynas/images`` (by default below ``~/.cache``), named after the
-folder. A row counts only while the file has the size and the modification time that it had when it was decoded.
+folder. A row is valid while the file has the size and the modification time of its decoding.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from raynas.data.image_files import Examination, examine, pillow_quiet
 
 Reading = Callable[[int, int], None]
-"""Called with the number of files that are read and the number that there are to read."""
+"""Called with the number of files that have been read and their total."""
 
 _COLUMNS = [field.name for field in fields(Examination)]
 _SCHEMA = pa.schema(
@@ -37,24 +37,24 @@ _SCHEMA = pa.schema(
         ("conversions", pa.string()),
         ("error", pa.string()),
     ],
-    metadata={"raynas": "images 1"},  # raise the number when `examine` finds something else
+    metadata={"raynas": "images 1"},  # increase the number when the results of `examine` change
 )
 _CHUNK = 64
 """Files that one thread reads before it reports."""
 
 _STORE_SECONDS = 60.0
-"""How often an index that is being made is stored, so that an interruption costs little."""
+"""Interval at which an incomplete index is stored, so that an interruption costs little."""
 
 
 @dataclass(frozen=True)
 class ImageIndex:
-    """What the files of a folder are.
+    """Results of the examination of the files of a folder.
 
     Attributes:
-        damaged: Why a file cannot be read, by its path below the folder, in the order of the files.
-        conversions: How many files each conversion concerns.
-        num_read: How many files were decoded now; the others were known.
-        not_stored: Why the index could not be stored; empty if it was.
+        damaged: The reason for each unreadable file, by its path below the folder, in the order of the files.
+        conversions: Number of files for each conversion.
+        num_read: Number of files that were decoded now; the cache had the others.
+        not_stored: The reason why the index was not stored; empty if it was stored.
     """
 
     damaged: dict[str, str]
@@ -64,15 +64,15 @@ class ImageIndex:
 
 
 def index_images(root: Path, files: Sequence[str], reading: Reading | None = None) -> ImageIndex:
-    """Returns what the files are, after decoding those that the cache does not know as they are now.
+    """Decodes the files that are new or changed since the cache was written, and returns the results for all.
 
-    Files are decoded in threads, in which Pillow lets other threads run. Memory holds a row for each file, and one
+    Files are decoded in threads, and Pillow lets other threads run. The memory contains one row for each file and one
     decoded image for each thread.
 
     Args:
         root: The folder that the files are in.
         files: Their paths.
-        reading: Called now and then while files are decoded.
+        reading: Called at intervals while files are decoded.
     """
     names = [os.path.relpath(file, root) for file in files]
     place = index_file(root)
@@ -92,7 +92,7 @@ def index_images(root: Path, files: Sequence[str], reading: Reading | None = Non
 
 
 def index_file(root: Path) -> Path:
-    """Returns where the index of a folder is cached."""
+    """Returns the path of the cached index of a folder."""
     cache = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute()
     key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
     return cache / "raynas" / "images" / f"{key}.parquet"
@@ -123,7 +123,7 @@ def _decode(
     reading: Reading | None,
     store: Callable[[], str],
 ) -> str:
-    """Fills in the rows of the unknown files and stores them; returns why they could not be stored, or nothing."""
+    """Adds the rows of the unknown files and stores them; returns the reason if storing fails, else an empty text."""
     chunks = [unknown[start : start + _CHUNK] for start in range(0, len(unknown), _CHUNK)]
     pending: deque[tuple[Sequence[int], Future[list[Examination]]]] = deque()
     done, stored = 0, time.monotonic()
@@ -160,7 +160,7 @@ def _examine_all(files: Sequence[str]) -> list[Examination]:
 
 
 def _load(place: Path) -> dict[str, _Row]:
-    """Returns the rows of a cached index by name; none if there is no index, or it is not one that was stored here."""
+    """Returns the rows of a cached index by name; none if the index is missing or has another form."""
     try:
         table = pq.read_table(place, memory_map=False)
     except (OSError, pa.ArrowException):
@@ -178,7 +178,7 @@ def _store(
     rows: Sequence[Examination | None],
     known: dict[str, _Row],
 ) -> str:
-    """Stores the index at once: readers see the old one or the new; returns why it could not be stored, or nothing.
+    """Stores the index atomically; returns the reason if storing fails, else an empty text.
 
     Rows of files that are not among `names`, such as those that ``max_images`` left out, are kept.
     """

@@ -1,4 +1,4 @@
-"""Where images come from: the row of a data set, and what reading one returns."""
+"""Sources of images: the row of a data set, and the results of reading one."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Arrays:
         test_images: As the training images, in the same size.
         test_labels: As the training labels.
         num_classes: Number of classes.
-        classes: The names of the classes by label; None if nobody names them.
+        classes: The names of the classes by label; None without names.
     """
 
     train_images: np.ndarray
@@ -62,7 +62,7 @@ class ImageFiles:
         train: Its training images.
         test: Its test images.
         classes: Names of the classes by label, sorted.
-        ignored: Files that are no images to read, by the reason: how many, and the paths of the first ten.
+        ignored: Number and first ten paths of the files that are not images, by the reason.
     """
 
     root: Path
@@ -82,7 +82,7 @@ class KnownSize:
     """The size of a data set that is known without reading it.
 
     Attributes:
-        title: The name of the data set, for people.
+        title: The name of the data set in texts.
         images: Number of training images.
         num_classes: Number of classes.
         resolution: Height and width of the images in pixels.
@@ -100,15 +100,15 @@ class ImageSource:
 
     Attributes:
         name: The name in run files.
-        title: The name for people.
+        title: The name in texts.
         read: Returns the images, from `data.path` and the options.
         options: Further keys of the `data` section that the data set takes.
         reads_files: Whether `read` returns `ImageFiles`. Files are cropped to a random area, and loader processes read
             them.
-        flip: Whether a mirrored image is still one of its class.
+        flip: Whether a mirrored image stays in its class.
         resolution: Height and width that images are resized to by default; None for their own.
         is_downloaded: Whether `read` may download the images.
-        known: The size, where it is known without reading: for a check that reads no images.
+        known: The size, if it is known without reading, for checks that read no images.
         path_can_wait: Whether a check assumes the known size as long as `data.path` is left out.
     """
 
@@ -129,10 +129,10 @@ DATASETS = Family("data.name", ImageSource, "raynas.data.datasets")
 
 
 def given_path(path: str | None, name: str) -> Path:
-    """Returns the path that a data set without a default place is read from.
+    """Returns the path of a data set without a default path.
 
     Raises:
-        InputError: If none is given.
+        InputError: If no path is given.
     """
     if path is None:
         raise InputError(f"data.path: data set '{name}' is read from your disk, got no path; say where it lies")
@@ -144,7 +144,7 @@ def check_part(key: str, source: object, part: str, images: np.ndarray, labels: 
 
     Args:
         key: The key of the run file that names them, for messages.
-        source: What they were read from, for messages.
+        source: Their file or folder, for messages.
         part: ``train`` or ``test``.
         images: (n, size, size, 3 or 1) uint8.
         labels: (n,) integers, 0 or more.

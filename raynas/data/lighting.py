@@ -1,10 +1,10 @@
 """Random light: colours shifted along the principal components of natural images.
 
-To each image V (alpha * lambda) is added, with V and lambda the eigenvectors and eigenvalues of the covariance of red,
-green and blue over ImageNet's pixels, and alpha three normal numbers, new ones every epoch.
+Each image gets an offset V (alpha * lambda). V and lambda are the eigenvectors and eigenvalues of the covariance of
+red, green and blue over the pixels of ImageNet, and alpha is three normal numbers, new in every epoch.
 
 Reference: Krizhevsky, Sutskever and Hinton 2012, section 4.1, where the deviation of alpha is 0.1. That paper does not
-print V and lambda; these are the numbers in common use, of pixels whose black is 0 and white 1.
+print V and lambda; these are the numbers in common use, for pixels with black 0 and white 1.
 """
 
 import numpy as np
@@ -25,10 +25,10 @@ _STREAMS = (Stream.LIGHT_FIRST, Stream.LIGHT_SECOND, Stream.LIGHT_THIRD)
 
 
 def draw_lights(deviation: float, seed: int, epoch: int, index: np.ndarray) -> np.ndarray:
-    """Returns what an epoch adds to red, green and blue of each image, black 0 and white 1, (n, 3) float32.
+    """Returns the offsets of an epoch for red, green and blue of each image (black 0, white 1), (n, 3) float32.
 
     Args:
-        deviation: of alpha.
+        deviation: standard deviation of alpha.
         seed: the run's seed.
         epoch: the epoch.
         index: (n,) the images' positions in their data set.

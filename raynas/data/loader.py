@@ -1,4 +1,4 @@
-"""Batches of images and labels that are the same at any world size, with any workers and after any resume."""
+"""Batches of images and labels that do not depend on world size, number of workers and resumes."""
 
 from collections.abc import Callable, Iterator
 
@@ -23,9 +23,9 @@ class Loader:
     """Yields the batches of an epoch: float32 images, normalised and augmented, and int64 labels.
 
     Global batch t of an epoch is ``order[t * batch_size : (t + 1) * batch_size]``; a rank gets ``batch[rank::world]``.
-    The order is a hash of (seed, epoch), crop, flip, light and hole of an image of (seed, epoch, the image's index):
-    nothing depends on how many ranks share a batch, on the number of loader processes, or on where an epoch was
-    interrupted.
+    The order is a hash of (seed, epoch). Crop, flip, light and hole of an image are hashes of (seed, epoch, index of
+    the image). Batches therefore do not depend on the number of ranks, the number of loader processes, or the step at
+    which an epoch was interrupted.
 
     In-memory images lie as one padded uint8 tensor on the device: a crop is an offset into it, a batch one gather of
     contiguous rows. Image files are read and cropped by ``num_workers`` processes, one global batch's share each.
@@ -46,12 +46,12 @@ class Loader:
         device: torch.device = _CPU,
         num_workers: int = 0,
     ) -> None:
-        """Holds the images at ``positions`` ready on the device.
+        """Prepares the images at ``positions`` on the device.
 
         Args:
             dataset: Resolution, normalisation and the defaults of augmentation.
             images: The part to load from, ``dataset.train`` or ``dataset.test``.
-            positions: (n,) which of ``images`` to load.
+            positions: (n,) positions in ``images`` to load.
             labels: Called with the epoch, returns the labels of all of ``images``, (len(images),) integers.
             batch_size: Images in a global batch, over all ranks.
             seed: Seed of order, crops, flips, lights and holes.
@@ -90,7 +90,7 @@ class Loader:
     def _cropped(
         self, dataset: Dataset, images: ImageSet, augmentation: AugmentationOptions | None, num_workers: int
     ) -> CroppedArrays | CroppedFiles:
-        """Returns what crops and mirrors the images: from memory, or file by file."""
+        """Returns the source of cropped and mirrored images, from memory or from files."""
         flips, ratio, padding = False, None, 0
         if augmentation is not None:
             flips = dataset.flip if augmentation.flip is None else augmentation.flip
@@ -108,14 +108,14 @@ class Loader:
     def epoch(self, epoch: int, first_step: int = 0, rank: int = 0, world: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields this rank's share of each global batch: images and labels, on the device.
 
-        Images are (b, 3, height, width) float32 in channels-last memory, labels (b,) int64. Where a last batch holds
-        fewer images than there are ranks, b is 0 for some.
+        Images are (b, 3, height, width) float32 in channels-last memory, labels (b,) int64. If the last batch has
+        fewer images than ranks, b is 0 for some ranks.
 
         Args:
             epoch: counted from 0.
             first_step: the first global batch to yield; those before it are skipped, not produced.
-            rank: which share, in [0, world).
-            world: how many ranks share a global batch.
+            rank: index of the share, in [0, world).
+            world: number of ranks that share a global batch.
 
         Raises:
             InputError: if a batch has fewer images than ranks, an image file is unreadable, or the labels do not match.

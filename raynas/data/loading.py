@@ -1,4 +1,4 @@
-"""A data set as a run file names it, loaded: read, checked, resized, with the augmentation that suits it."""
+"""Loading of the data set in a run file: reading, checks, resizing, and its default augmentation."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Channels: TypeAlias = tuple[float, float, float]
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 _IMAGENET_STD = (0.229, 0.224, 0.225)
 _BLACK, _WHITE = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
-_FILE_RESOLUTION = 224  # where a row of files names none
-_CHUNK = 4096  # images at a time, where the whole set in a wider type would be too much
+_FILE_RESOLUTION = 224  # if a row of files states none
+_CHUNK = 4096  # images in one step, since the whole set in a wider type needs too much memory
 
 
 def load_dataset(
@@ -46,12 +46,12 @@ def load_dataset(
     skip: Collection[str] | None = None,
     reading: Reading | None = None,
 ) -> Dataset:
-    """Returns a data set with the normalisation and augmentation that suit it.
+    """Returns a data set with its normalisation and default augmentation.
 
     ================ ============================================================================ ================
     name             read from ``path``                                                           resolution
     ================ ============================================================================ ================
-    digits           nothing: 1,797 scans that scikit-learn brings along, split 80/20             8
+    digits           nothing: 1,797 scans that scikit-learn includes, split 80/20                 8
     cifar10, -100    torchvision's folder (default ``data``), downloaded into it if absent        32
     imagenet16-120   the folder of ``train_data_batch_1`` ... ``_10`` and ``val_data``            16
     npz              a file of train_images, train_labels, test_images, test_labels:              as they are
@@ -62,21 +62,21 @@ def load_dataset(
 
     Args:
         name: A name of `DATASETS`, or the dotted path of a row of your own.
-        path: Where the files lie; see the table.
+        path: Location of the files; see the table.
         resolution: Height and width in pixels. In-memory images are resized once, here, files as they are read.
         max_images: Number of training images to keep, sampled by the seed; all if None. Test images are all kept.
-            Damaged files are sampled too: skipping them later leaves fewer, and does not change the others.
+            Damaged files are sampled too; skipping them later does not change the other images.
         seed: Seed of that sample.
-        normalise: Whether a network sees the pixels less their mean and divided by their deviation, those of ImageNet
-            for files; else pixels / 255.
-        further: Values of the further keys that the row takes.
-        on_damaged: What to do if files cannot be read: refuse the data set, or skip these files.
-        skip: Paths of files below the folder to leave out. Given, no file is opened here: an earlier call has found
-            them, in this process or in another. None opens every file that the index does not know.
+        normalise: Whether to subtract the mean and divide by the deviation of the pixels, or of ImageNet for files;
+            otherwise the result is pixels / 255.
+        further: Values of the further keys of the row.
+        on_damaged: Action for unreadable files: refuse the data set, or skip these files.
+        skip: Paths of files below the folder to leave out. With a list no file is opened
+            here, since an earlier call has found them. None opens every file that the index does not know.
         reading: Called while image files are opened.
 
     Raises:
-        InputError: If an argument or a file is not as described. The message begins with the key to change:
+        InputError: If an argument or a file is invalid. The message begins with the key to change:
             ``data.name``, ``data.path``, ``data.resolution``, ``data.max_images`` or ``data.on_damaged``.
     """
     source = DATASETS.row(name)
@@ -96,16 +96,16 @@ def load_dataset(
 
 
 def _statistics(dataset: Dataset) -> tuple[Channels, Channels]:
-    """Returns mean and deviation of the training pixels; of files those of ImageNet."""
+    """Returns mean and deviation of the training pixels, or those of ImageNet for files."""
     images = dataset.train.images
     return (_IMAGENET_MEAN, _IMAGENET_STD) if isinstance(images, tuple) else _pixel_statistics(images)
 
 
 def _read(name: str, path: str | None, further: Mapping[str, Any]) -> Arrays | ImageFiles:
-    """Returns what the row of a data set reads, checked.
+    """Reads a data set by its row, and returns the checked result.
 
     Raises:
-        InputError: If it is not what the row says, or reading fails.
+        InputError: If the result does not match the row, or reading fails.
     """
     source = DATASETS.row(name)
     try:
@@ -129,7 +129,7 @@ def _checked(arrays: Arrays, name: str) -> Arrays:
     """Returns the arrays with three channels and int64 labels.
 
     Raises:
-        InputError: If they are not as `Arrays` says.
+        InputError: If they do not match `Arrays`.
     """
     for part, images, labels in (
         ("train", arrays.train_images, arrays.train_labels),
@@ -183,7 +183,7 @@ def _of_files(
     skip: Collection[str] | None,
     reading: Reading | None,
 ) -> Dataset:
-    """Returns the training images at the positions `keep`, and all test images, without those that are skipped."""
+    """Returns the training images at the positions `keep`, and all test images, without skipped images."""
     sampled = ImageSet(tuple(folder.train.files[position] for position in keep), folder.train.labels[keep], keep)
     test = ImageSet(folder.test.files, folder.test.labels, np.arange(len(folder.test.files)))
     assert isinstance(sampled.images, tuple)
@@ -227,7 +227,7 @@ def _of_files(
 
 
 def _without(images: ImageSet, root: Path, damaged: Collection[str]) -> ImageSet:
-    """Returns the images without those whose path below the root is among the damaged ones."""
+    """Returns the images without the damaged ones, which are given by their paths below the root."""
     assert isinstance(images.images, tuple)
     if not damaged:
         return images

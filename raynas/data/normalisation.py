@@ -1,4 +1,4 @@
-"""From grey levels to what a network sees: per-channel normalisation in channels-last memory."""
+"""Conversion of pixels to network inputs: per-channel normalisation in channels-last memory."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ class Normalisation:
     """Subtracts each channel's mean and divides by its deviation."""
 
     def __init__(self, mean: Sequence[float], std: Sequence[float], resolution: int, device: torch.device) -> None:
-        """Takes the mean and deviation of red, green and blue, black 0 and white 1, and the width of the images."""
-        # One row of pixels, so that normalising runs along memory. Multiply and add stay two roundings: fused, they
-        # would round differently where a vector register ends, and the batch size would show in the last bit.
+        """Stores mean and deviation of red, green and blue (black 0, white 1), and the width of the images."""
+        # One row of pixels, so that normalisation runs along memory. Multiply and add remain two roundings. A fused
+        # operation rounds differently at the end of a vector register, so the last bit would depend on the batch size.
         scale = 1 / (255 * torch.tensor(std))
         shift = -torch.tensor(mean) / torch.tensor(std)
         self._scale = scale.repeat(resolution).to(device)
@@ -25,7 +25,7 @@ class Normalisation:
 
         Args:
             pixels: (b, height, width, 3) uint8.
-            lights: (b, 3) what to add to red, green and blue of each image first, between black 0 and white 1.
+            lights: (b, 3) offsets of red, green and blue before the normalisation (black 0, white 1).
         """
         rows = pixels.flatten(2).float()
         if lights is not None:

@@ -1,11 +1,11 @@
-"""One copy of evaluation images for all processes of a machine that need them, gone with the last of these processes.
+"""One copy of evaluation images for all processes of a machine, which ends with the last of these processes.
 
 The first process that asks writes the pixels into a file without a name in the temporary folder (``TMPDIR``); the
-others map the same file. The file has no name, so the operating system frees it when the last process ends, however
-that happens. Its pages can be written to disk when memory gets short.
+others map the same file. The file has no name, so the operating system frees it when the last process ends, even after
+a crash. Its pages can be written to disk when memory is short.
 
-A note in a private folder says which process holds the file, and under which descriptor. Linux lets processes of the
-same user open it there (``/proc/PID/fd``). Where that is not possible, each process reads the images for itself.
+A note in a private folder records the process with the file, and the descriptor. Linux lets processes of the same user
+open it there (``/proc/PID/fd``). If this is not possible, each process reads the images itself.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ import numpy as np
 
 
 def shared_pixels(token: str, shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> np.ndarray:
-    """Returns an array of pixels that all processes of this user on this machine map which ask with the same token.
+    """Returns an array of pixels that all processes of this user on this machine share by the same token.
 
     Args:
-        token: What the pixels are known by, letters and digits.
-        shape: Of the array, which is uint8.
-        fill: Writes the pixels into an array of that shape; called by one process, while the others wait.
+        token: Key of the pixels, of letters and digits.
+        shape: Shape of the array, which is uint8.
+        fill: Writes the pixels into an array of this shape; one process calls it, while the others wait.
 
     Raises:
         OSError: If the temporary folder has no room for them.
@@ -42,7 +42,7 @@ def shared_pixels(token: str, shape: tuple[int, ...], fill: Callable[[np.ndarray
 
 @contextlib.contextmanager
 def _note_of(token: str) -> Iterator[IO[str]]:
-    """Yields the note of a token, locked for the time of the block."""
+    """Yields the note of a token with a lock during the block."""
     folder = Path(tempfile.gettempdir()) / f"raynas-images-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     status = folder.lstat()
@@ -55,7 +55,7 @@ def _note_of(token: str) -> Iterator[IO[str]]:
 
 
 def _attach(note: IO[str], shape: tuple[int, ...]) -> np.ndarray | None:
-    """Returns the pixels that another process holds; None if none does, or if they are out of reach."""
+    """Returns the pixels of another process; None if no process has them, or they are out of reach."""
     note.seek(0)
     try:
         place = json.loads(note.read())
@@ -68,12 +68,12 @@ def _attach(note: IO[str], shape: tuple[int, ...]) -> np.ndarray | None:
 
 
 def _hold(note: IO[str], shape: tuple[int, ...], fill: Callable[[np.ndarray], None]) -> np.ndarray:
-    """Returns the pixels in a file without a name, which stays open as long as the array is used."""
+    """Returns the pixels in a file without a name, which stays open while the array is used."""
     file = tempfile.TemporaryFile(prefix="raynas-images-")
     try:
         size = int(np.prod(shape))
         try:
-            os.posix_fallocate(file.fileno(), 0, size)  # a full disk is found here, not by a signal later
+            os.posix_fallocate(file.fileno(), 0, size)  # detects a full disk here, instead of a signal later
         except OSError as error:
             raise OSError(
                 error.errno,
@@ -103,12 +103,12 @@ def _hold(note: IO[str], shape: tuple[int, ...], fill: Callable[[np.ndarray], No
 
 
 def _drop_notes_of_the_dead(folder: Path, token: str) -> None:
-    """Removes notes of files that no process holds any more."""
+    """Removes notes of files that no process has open any more."""
     for place in folder.iterdir():
         if place.name == token:
             continue
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError), place.open("r", encoding="utf-8") as note:
-            fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a note that is being written is locked
+            fcntl.flock(note, fcntl.LOCK_EX | fcntl.LOCK_NB)  # a note is locked while it is written
             text = note.read()
             if text and not Path(f"/proc/{json.loads(text)['process']}").exists():
                 place.unlink()
