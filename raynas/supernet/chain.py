@@ -1,4 +1,4 @@
-"""Networks whose choices follow one another, so that architectures with the same first choices share activations."""
+"""Networks with choices in sequence, so that architectures with the same first choices share activations."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from raynas.supernet.gates import Gate, Gates, per_cell
 
 
 class ChainNetwork(nn.Module):
-    """Begin, then one choice block after another, then end: a supernet, or a derived network.
+    """A stem, a sequence of choice blocks, and an end: a supernet or a derived network.
 
-    What reaches a block depends on the gates before it alone, which one-shot accuracy makes use of
-    (`fitness/inherited_weights.py`). A subclass adds nothing to `forward`.
+    The input of a block depends only on the gates before it. One-shot accuracy uses this property
+    (`fitness/inherited_weights.py`), so a subclass must not change `forward`.
     """
 
     def __init__(self, begin: nn.Module, blocks: Sequence[ChoiceBlock], end: nn.Module) -> None:
-        """Takes what stands before the choices, a block for each choice in order, and what stands after them."""
+        """Stores the modules before the choices, one block for each choice in order, and the modules after them."""
         super().__init__()
         self.num_cells = 1
         self.begin = begin
@@ -31,7 +31,7 @@ class ChainNetwork(nn.Module):
 
         Args:
             images: ``(batch, 3, height, width)``.
-            gates: One gate per block; not needed by a derived network.
+            gates: One gate per block; a derived network needs none.
         """
         route = gates if gates is not None else self._only_route
         assert route is not None, "a supernet needs gates"

@@ -1,4 +1,4 @@
-"""The only module that combines candidates, and the one that drops them at random."""
+"""The module that combines candidates, and drops their outputs at random."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from raynas.supernet.gates import Gate
 
 
 class Zero(nn.Module):
-    """The candidate that passes nothing. It is never called: a block without another active candidate is not live."""
+    """The candidate without output. It is never called, since a block without another active candidate is not live."""
 
 
 class ChoiceBlock(nn.Module):
     """The sum over the active candidates of weight x output.
 
-    Candidates are kept under their names, so that a block narrowed to one candidate has a part of the full block's
-    parameter names, and a derived network takes over a supernet's weights by name.
+    Candidates are stored under their names. The parameter names of a block with one candidate are therefore a subset of
+    the names in the full block, and a derived network loads the weights of a supernet by name.
 
     Attributes:
-        drop_path: Chance that the output of a candidate is dropped, sampled anew for each image and active candidate
-            (drop-path: Larsson et al. 2017, "FractalNet", in the form of NASNet and DARTS). What stays is divided by
-            the chance that it does. In training mode alone, and never of an ``nn.Identity``, so that a skip connection
-            always passes. The random numbers come from torch's default generator of the device.
+        drop_path: Probability that the output of a candidate is dropped, sampled for each image and active candidate
+            (drop-path: Larsson et al. 2017, "FractalNet", in the form of NASNet and DARTS). The other outputs are
+            divided by the probability of keeping them. Drop-path applies in training mode only, and never to an
+            ``nn.Identity``, so that a skip connection always passes. The random numbers come from torch's default
+            generator of the device.
     """
 
     drop_path: float = 0.0
 
     def __init__(self, candidates: Mapping[str, nn.Module]) -> None:
-        """Takes the candidates by name, in the order of their indices."""
+        """Stores the candidates by name, in the order of their indices."""
         super().__init__()
         for name, module in candidates.items():
             self.add_module(name, module)
@@ -40,7 +41,7 @@ class ChoiceBlock(nn.Module):
 
     @property
     def num_candidates(self) -> int:
-        """How many candidates the block holds: all of its choice's in a supernet, one in a derived network."""
+        """Number of candidates of the block: all candidates in a supernet, one in a derived network."""
         return len(self._names)
 
     def candidate(self, k: int) -> nn.Module:
@@ -48,14 +49,14 @@ class ChoiceBlock(nn.Module):
         return self._modules[self._names[k]]  # type: ignore[return-value]
 
     def is_live(self, gate: Gate) -> bool:
-        """Returns whether the block passes anything under `gate`."""
+        """Returns whether the block has an output under `gate`."""
         return any(not isinstance(self.candidate(k), Zero) for k in gate.active)
 
     def forward(self, x: Tensor, gate: Gate) -> Tensor:
         """Returns sum_k gate.weights[k] * candidate_k(x) over the active candidates.
 
         Args:
-            x: Input, ``(batch, channels, height, width)`` or whatever the candidates take.
+            x: Input, ``(batch, channels, height, width)`` or another shape that the candidates accept.
             gate: The route; `is_live` must hold for it.
         """
         total: Tensor | None = None
@@ -75,7 +76,7 @@ class ChoiceBlock(nn.Module):
 
 
 def set_drop_path(supernet: nn.Module, probability: float) -> None:
-    """Sets how likely the outputs of candidates are dropped in training mode, in all choice blocks of a network."""
+    """Sets the probability of drop-path in training mode, in all choice blocks of a network."""
     assert 0 <= probability < 1
     for block in supernet.modules():
         if isinstance(block, ChoiceBlock):
@@ -83,26 +84,26 @@ def set_drop_path(supernet: nn.Module, probability: float) -> None:
 
 
 def with_idle(node: Tensor, gates: Iterable[Gate]) -> Tensor:
-    """Returns the node, with the weights of the idle candidates of all edges into it added where the gates ask for it.
+    """Returns the node plus the weights of the idle candidates on its incoming edges, if the gates request it.
 
-    They are all 0, so that nothing is added but their gradients: one sum over the node's gradient for all edges
-    together (the code of GDAS, Dong and Yang 2019, which adds weight after weight).
+    The weights are all 0, so the sum changes only their gradients. All edges share one sum over the gradient of the
+    node. The code of GDAS (Dong and Yang 2019) adds the weights one by one.
 
     Args:
         node: The sum of its edges.
-        gates: The gates of its edges, those that pass nothing included.
+        gates: The gates of its edges, including gates without output.
     """
     weights = [gate.weights for gate in gates if gate.idle and gate.weights is not None]
     return _AddZero.apply(node, torch.cat(weights)) if weights else node
 
 
 def _straight_through(x: Tensor, weight: Tensor) -> Tensor:
-    """Returns `x` times a weight of 1, without multiplying."""
+    """Returns `x` times a weight of 1, without a multiplication."""
     return _TimesOne.apply(x, weight)  # type: ignore[no-any-return]
 
 
 class _TimesOne(torch.autograd.Function):
-    """x w where w = 1: forward nothing is to be done, and backward only w's gradient."""
+    """x w for w = 1: the forward pass returns x, and the backward pass computes the gradient of w."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor) -> Tensor:
@@ -117,7 +118,7 @@ class _TimesOne(torch.autograd.Function):
 
 
 class _AddZero(torch.autograd.Function):
-    """x + sum(1 - w) where w = 1: forward nothing is to be done, and backward one sum for all of w."""
+    """x + sum(1 - w) for w = 1: the forward pass returns x, and the backward pass needs one sum for all w."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weights: Tensor) -> Tensor:

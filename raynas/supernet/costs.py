@@ -1,8 +1,8 @@
-"""What the candidates of a space cost, traced on the networks themselves: no space states a formula of its own.
+"""Costs of the candidates of a space, traced on the networks, so that no space needs its own formula.
 
-The union of all derived networks (`union_of`) is run once, without data and without weights, with every
-candidate of every choice active. What a convolution or a linear layer then costs belongs to the candidate it ran in,
-and to what is always there where it ran in none.
+The union of all derived networks (`union_of`) runs once, without data and weights, with every candidate of every choice
+active. The cost of a convolution or linear layer belongs to the candidate that contains it. A layer outside all
+candidates belongs to the constant part of the network.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from raynas.supernet.gates import Gate
 
 @dataclass(frozen=True)
 class CostRow:
-    """A cost of an architecture, as a run file names it: in ``search.objectives``, and in the keys of limits.
+    """A cost of an architecture with its name in run files: in ``search.objectives`` and in the keys of limits.
 
     Attributes:
         name: The name.
-        title: The same for people.
+        title: The name in texts.
         unit: Its unit in files; empty for a count.
-        is_measured: Whether it is measured on a device before the search begins; else it is an exact count.
+        is_measured: Whether it is measured on a device before the search; otherwise it is an exact count.
     """
 
     name: str
@@ -46,7 +46,7 @@ NUM_PARAMETERS = CostRow("num_parameters", "parameters")
 MULTIPLY_ADDS = CostRow("multiply_adds", "multiply-adds")
 
 COUNTED = (NUM_PARAMETERS.name, MULTIPLY_ADDS.name)
-"""The quantities of a table: absolute counts, multiply-adds for one image."""
+"""The quantities of a table as absolute counts, with multiply-adds for one image."""
 
 COSTS = Family("search.objectives", CostRow, "raynas.supernet")
 """The costs."""
@@ -57,11 +57,11 @@ class Call:
     """One call of a candidate.
 
     Attributes:
-        choice: Which of the space's cost choices it is a candidate of.
+        choice: Index of its choice in the cost choices of the space.
         candidate: Its index.
         module: The candidate.
-        shape: Of its input, the batch included.
-        multiply_adds: Of its convolutions and linear layers, for the whole batch.
+        shape: Shape of its input, including the batch.
+        multiply_adds: Multiply-adds of its convolutions and linear layers, for the whole batch.
     """
 
     choice: int
@@ -72,18 +72,18 @@ class Call:
 
 
 def cost_table(space: SearchSpace, resolution: int, num_classes: int) -> AdditiveTable:
-    """Returns the parameters and multiply-adds of every candidate and of what is always there, int64.
+    """Returns the parameters and multiply-adds of every candidate and of the constant part, int64.
 
-    Multiply-adds are those of convolutions and linear layers, and a linear layer's bias counts as one each: the figures
-    of NAS-Bench-201. Those of normalisation, pooling and activation are left out, as in all the papers.
+    Convolutions and linear layers count, and each bias of a linear layer counts as one, as in NAS-Bench-201.
+    Normalisation, pooling and activation do not count, as in all the papers.
 
     Args:
         space: The space.
         resolution: Height and width of an image.
-        num_classes: Classes to tell apart.
+        num_classes: Number of classes.
 
     Raises:
-        InputError: If images of that resolution do not fit the network, or a choice has no choice block.
+        InputError: If images of this resolution do not fit the network, or a choice has no choice block.
     """
     with torch.device("meta"):
         union = union_of(space, num_classes)
@@ -96,8 +96,8 @@ def cost_table(space: SearchSpace, resolution: int, num_classes: int) -> Additiv
     terms = np.zeros((len(choices), most, len(COUNTED)), dtype=np.int64)
     parameters = {id(parameter): parameter.numel() for parameter in union.parameters()}
     for call in calls:
-        own = sum(parameters.pop(id(parameter), 0) for parameter in call.module.parameters())
-        terms[call.choice, call.candidate] += (own, call.multiply_adds)
+        parameter_count = sum(parameters.pop(id(parameter), 0) for parameter in call.module.parameters())
+        terms[call.choice, call.candidate] += (parameter_count, call.multiply_adds)
     always = (sum(parameters.values()), counter.get_total_flops() // 2 - terms[:, :, 1].sum())
     return AdditiveTable(COUNTED, np.array(always, dtype=np.int64), terms, terms_of=cost_terms_of(space))
 
@@ -105,13 +105,13 @@ def cost_table(space: SearchSpace, resolution: int, num_classes: int) -> Additiv
 def traced_calls(
     space: SearchSpace, union: nn.Module, images: Tensor, multiply_adds: Callable[[], int] = lambda: 0
 ) -> list[Call]:
-    """Returns every call of a candidate while the union runs with all candidates active, in their order.
+    """Returns every call of a candidate, in order, in a pass through the union with all candidates active.
 
     Args:
         space: The space.
         union: Its network of all candidates, on the device of the images.
         images: ``(batch, 3, height, width)``.
-        multiply_adds: Says how many have been spent so far.
+        multiply_adds: Returns the number of multiply-adds so far.
 
     Raises:
         InputError: If the images do not fit the network, or a choice has no choice block.
@@ -140,7 +140,7 @@ def traced_calls(
 
 @dataclass
 class _Trace:
-    """Notes the calls of candidates; a choice block belongs to the choice whose gate it is called with."""
+    """Records the calls of candidates; a choice block belongs to the choice of its gate."""
 
     choices: dict[int, int]
     multiply_adds: Callable[[], int]

@@ -1,9 +1,10 @@
-"""How long the candidates of a space take on this device: a table, like that of other costs, but measured.
+"""Latency of the candidates of a space on this device, as a table of measured costs.
 
-Every candidate is timed by itself on an input of the shape it gets in the network, in evaluation mode and without
-gradients. A network's latency is then predicted as a constant plus a term for each choice; the constant, which is what
-stands around the choices, is what remains of whole networks. Operations that lie on no live path are not run but have
-their terms all the same: of cells that hold such the prediction is too long. `check_latency` says how good it is.
+Every candidate is timed alone on an input with its shape in the network, in evaluation mode and without gradients. The
+predicted latency of a network is a constant plus one term for each choice. The constant covers the modules around the
+choices, and is the difference between whole networks and the sums of their terms. Operations outside all live paths do
+not run but have terms, so the prediction is too large for cells with such operations. `check_latency` measures the
+accuracy.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from raynas.supernet.folding import folded
 LATENCY = CostRow("latency", "latency", unit="s", is_measured=True)
 
 ROUNDS, WARM_UP = 25, 5
-"""Timed and untimed runs of everything; each round goes through all of it, as a network goes through its layers."""
+"""Timed and untimed rounds; each round runs all candidates, as a network runs all its layers."""
 
 WHOLE = 8
-"""Whole networks that the constant is measured on."""
+"""Number of whole networks that determine the constant."""
 
 
 def _shapes(module: nn.Module) -> tuple[torch.Size, ...]:
@@ -44,27 +45,27 @@ def latency_table(
     device: torch.device,
     batch_size: int = 1,
     threads: int = 1,
-    report: Callable[[int, int], None] = lambda done, of: None,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> AdditiveTable:
-    """Returns ``latency``, seconds for a batch, of every candidate and of what is always there, float64.
+    """Returns ``latency``, seconds for a batch, of every candidate and of the modules around the choices, float64.
 
     Args:
         space: The space.
         resolution: Height and width of an image.
-        num_classes: Classes to tell apart.
-        device: Where to measure, which nothing else should keep busy.
+        num_classes: Number of classes.
+        device: The device, which should be idle otherwise.
         batch_size: Images in a batch.
         threads: Threads of torch, on a CPU.
-        report: Told the rounds done, and of how many.
+        report: Receives the number of complete rounds and their total.
 
     Raises:
-        InputError: If images of that resolution do not fit the network, or a choice has no choice block.
+        InputError: If images of this resolution do not fit the network, or a choice has no choice block.
     """
     with _measuring(threads) as folding:
         images = _random((batch_size, 3, resolution, resolution), device)
         calls = traced_calls(space, _ready(union_of(space, num_classes), device, folding), images)
         keys = [(repr(call.module), _shapes(call.module), call.shape) for call in calls]
-        alike = dict(zip(keys, calls, strict=True))  # timed once: cells of a kind hold the same many times over
+        alike = dict(zip(keys, calls, strict=True))  # timed once, since cells of the same kind repeat a candidate
         runs = {key: _run(call.module, call.shape, device) for key, call in alike.items()}
         rng = np.random.default_rng(0)
         whole = [sample(space, rng) for _ in range(WHOLE)]
@@ -91,7 +92,7 @@ def check_latency(
     device: torch.device,
     batch_size: int = 1,
     threads: int = 1,
-    report: Callable[[int, int], None] = lambda done, of: None,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:
     """Returns the measured seconds for a batch of each architecture's own network, ``(n,)``; arguments as above."""
     with _measuring(threads) as folding:
@@ -107,7 +108,7 @@ def _random(shape: Sequence[int], device: torch.device) -> Tensor:
 
 
 def _ready(network: nn.Module, device: torch.device, folding: ExitStack) -> nn.Module:
-    """Returns the network in evaluation mode, its normalisations folded as long as `folding` is open."""
+    """Returns the network in evaluation mode, its normalisations folded until `folding` closes."""
     folding.enter_context(folded(network))
     return network.eval().to(device).to(memory_format=torch.channels_last)
 
@@ -119,7 +120,7 @@ def _run(module: nn.Module, shape: Sequence[int], device: torch.device) -> Calla
 
 @contextmanager
 def _measuring(threads: int) -> Iterator[ExitStack]:
-    """Sets the threads, and draws no random numbers that others would miss; yields what keeps networks folded."""
+    """Sets the threads and preserves the state of random numbers; yields the stack that keeps networks folded."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -132,7 +133,7 @@ def _measuring(threads: int) -> Iterator[ExitStack]:
 def _median_seconds(
     runs: Sequence[Callable[[], object]], device: torch.device, report: Callable[[int, int], None]
 ) -> list[float]:
-    """Returns the median time of each run; the rounds are interleaved, so that a slow moment hits all alike."""
+    """Returns the median time of each run; the rounds are interleaved, so a slow moment affects all runs."""
     taken: list[list[float]] = [[] for _ in runs]
     for number in range(WARM_UP + ROUNDS):
         for run, times in zip(runs, taken, strict=True):

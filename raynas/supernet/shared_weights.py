@@ -1,4 +1,4 @@
-"""Weights as plain arrays that many processes map and none copies, and supernets that stand on them."""
+"""Weights as plain arrays that many processes map without copies, and supernets on these arrays."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from raynas.search_space import SearchSpace
 
 
 def as_arrays(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    """Returns weights as contiguous arrays; those of two-dimensional convolutions channels last, ``(out, h, w, in)``.
+    """Returns weights as contiguous arrays; two-dimensional convolutions are channels last, ``(out, h, w, in)``.
 
-    The layout is that of the memory a convolution on a CPU reads, so that nothing is rearranged, and copied, later.
+    A convolution on a CPU reads this layout, so no later step rearranges and copies the weights.
     """
     return {
         name: (tensor.permute(0, 2, 3, 1) if tensor.dim() == 4 else tensor).detach().cpu().contiguous().numpy()
@@ -26,19 +26,19 @@ def as_arrays(weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
 def supernet_on(
     space: SearchSpace, num_classes: int, arrays: Mapping[str, np.ndarray], device: torch.device
 ) -> nn.Module:
-    """Returns a supernet whose parameters are the given arrays, not copies of them, in evaluation mode.
+    """Returns a supernet in evaluation mode whose parameters are the given arrays without copies.
 
-    Its buffers are copies: evaluating writes batch statistics into them, and torch would write through arrays that
-    other processes read, read-only or not. On another device than the CPU all of it is a copy.
+    The buffers are copies, since an evaluation writes batch statistics into them. torch would write even into read-only
+    arrays that other processes read. On another device than the CPU the parameters are copies too.
 
     Args:
         space: The space of the supernet.
         num_classes: Classes of its classifier.
         arrays: Weights by name, as `as_arrays` makes them.
-        device: Where it computes.
+        device: The device of the supernet.
 
     Raises:
-        RunError: If the arrays are not those of the space's supernet.
+        RunError: If the arrays do not fit the supernet of the space.
     """
     with torch.random.fork_rng(devices=[]):  # the initial weights are not used
         supernet = space.build_supernet(num_classes)
