@@ -1,16 +1,16 @@
-"""Admission of trials: when Ray Tune may start the next trial of a sweep.
+"""Admission of trials: the decision when Ray Tune may start the next trial of a sweep.
 
-Tune counts what a trial asks for in its own placement group. It cannot count the workers of a trial that leads others:
-Ray Train makes a placement group for them, whatever the trial holds. Admission does that in the place of Tune:
+Tune counts the resources in the placement group of a trial. It cannot count the workers that a trial leads, since Ray
+Train creates a separate placement group for them. Admission counts these workers instead of Tune:
 
-- A leader starts when there is room for its workers. The next leader asks for that room by a placement group with a
-  bundle for each worker, the reservation. A cluster with an autoscaler sees it as demand, and grows for it.
-- The reservation is given up when the leader asks for its workers, which take the same room.
-- There is one reservation at a time, and none while a leader asks for room: leaders never take each other's room, and
-  no more of them are started than the cluster holds.
-- Of trials that share a training one trains; the others start when it has trained, and hold nothing until then.
+- A leader starts when the cluster has room for its workers. The next leader requests the room by a placement group
+  with one bundle per worker, the reservation. An autoscaler sees the reservation as demand and adds nodes.
+- The reservation is released when the leader requests its workers, which take the same room.
+- At most one reservation exists at a time, and none while a leader waits for room. Leaders therefore never take the
+  room of each other, and the number of leaders never exceeds the capacity of the cluster.
+- Among trials that share a training, one trains. The others start after the training, and hold no room before.
 
-Tune asks a searcher for each next trial, and tells it what trials report. Admission is such a searcher.
+Tune asks a searcher for each next trial, and passes on the reports of trials. Admission is such a searcher.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class Candidate:
 
     Attributes:
         name: Name of the trial; two candidates of one name are the same trial.
-        chosen: What Tune passes to the trial.
-        bundles: Resources of each worker that the trial leads; empty for a trial that works alone.
+        chosen: The argument that Tune passes to the trial.
+        bundles: Resources of each worker that the trial leads; empty for a trial without workers.
         training: Name of the training that the trial shares with others; None if it shares none.
     """
 
@@ -43,7 +43,7 @@ class Candidate:
 
 
 class Admission(Searcher):
-    """Tune's searcher: suggests the trials of a list, or of another searcher, as room for them comes."""
+    """A searcher for Tune: suggests the trials of a list, or of another searcher, when they have room."""
 
     def __init__(
         self,
@@ -51,27 +51,27 @@ class Admission(Searcher):
         listed: Sequence[Mapping[str, Any]] = (),
         drawing: Searcher | None = None,
     ) -> None:
-        """Takes what is to be started; Ray is not asked for anything.
+        """Stores the trials to start, without a request to Ray.
 
         Args:
-            candidate: Returns the candidate of what is passed to a trial.
-            listed: What is passed to each trial, in the order in which to start them.
-            drawing: The searcher that samples what is passed to each trial, in the place of a list.
+            candidate: Returns the candidate for the argument of a trial.
+            listed: The arguments of the trials, in the order of their start.
+            drawing: The searcher that samples the arguments of the trials, instead of a list.
         """
         super().__init__()
         self._candidate = candidate
         self._waiting = [candidate(chosen) for chosen in listed]
         self._drawing = drawing
-        self._drawn = ""  # the trial by whose name `drawing` knows the candidate that waits
-        self._names: dict[str, str] = {}  # how `drawing` calls the trials that were started
+        self._drawn = ""  # name of the waiting candidate in `drawing`
+        self._names: dict[str, str] = {}  # names of the started trials in `drawing`
         self._running: dict[str, Candidate] = {}
-        self._asking: set[str] = set()  # leaders that have no room yet
+        self._asking: set[str] = set()  # leaders without room
         self._trained: set[str] = set()
         self._reserved: tuple[Candidate, PlacementGroup] | None = None
-        self._granted: dict[str, PlacementGroup] = {}  # reservations of leaders that have not asked for workers yet
+        self._granted: dict[str, PlacementGroup] = {}  # reservations of leaders before the request for workers
 
     def suggest(self, trial_id: str) -> dict[str, Any] | None:
-        """Returns what to pass to a new trial, or None as long as none may start."""
+        """Returns the argument of a new trial, or None as long as no trial may start."""
         if self._drawing is not None and not self._waiting:
             self._draw(trial_id)
         candidate = self._next()
@@ -88,7 +88,7 @@ class Admission(Searcher):
         return dict(candidate.chosen)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Notes what a running trial reports: that it asks for room, that it has room, that its training is done."""
+        """Records the reports of a running trial: a request for room, a start of workers, the end of its training."""
         candidate = self._running[trial_id]
         if result.get(TRAINED) and candidate.training is not None:
             self._trained.add(candidate.training)
@@ -98,12 +98,12 @@ class Admission(Searcher):
                 self._asking.discard(trial_id)
             else:
                 self._asking.add(trial_id)
-                self._withdraw()  # whoever runs comes first
+                self._withdraw()  # running trials come first
         if self._drawing is not None and self._drawing.metric in result:
             self._drawing.on_trial_result(self._names[trial_id], result)
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Notes that a trial has ended, has failed for good or was stopped."""
+        """Records that a trial has ended, has failed finally or was stopped."""
         self._release(trial_id)
         self._asking.discard(trial_id)
         del self._running[trial_id]
@@ -111,13 +111,13 @@ class Admission(Searcher):
             self._drawing.on_trial_complete(self._names[trial_id], result=result, error=error)
 
     def save(self, checkpoint_path: str) -> None:
-        """Saves nothing: a sweep is continued from its own folder."""
+        """Saves nothing, since a sweep resumes from its own folder."""
 
     def restore(self, checkpoint_path: str) -> None:
         """Restores nothing."""
 
     def _draw(self, trial_id: str) -> None:
-        """Adds the next point of the other searcher to those that wait."""
+        """Adds the next point of the other searcher to the waiting trials."""
         assert self._drawing is not None
         chosen = self._drawing.suggest(trial_id)
         if isinstance(chosen, dict):
@@ -125,7 +125,7 @@ class Admission(Searcher):
             self._waiting.append(self._candidate(chosen))
 
     def _next(self) -> Candidate | None:
-        """Returns the candidate that has a reservation, else the first that waits for no other trial."""
+        """Returns the candidate with a reservation, else the first one that does not wait for another trial."""
         if self._reserved is not None:
             return self._reserved[0]
         names = {candidate.name for candidate in self._running.values()}
@@ -137,7 +137,7 @@ class Admission(Searcher):
         return None
 
     def _has_room(self, candidate: Candidate) -> bool:
-        """Returns whether a candidate has its room, after asking for it if nobody else does."""
+        """Returns whether a candidate has its room; requests the room if no other trial does."""
         if not candidate.bundles:
             return True
         if self._asking:
@@ -148,13 +148,13 @@ class Admission(Searcher):
         return bool(state["state"] == "CREATED")
 
     def _withdraw(self) -> None:
-        """Gives up the reservation of the next leader."""
+        """Releases the reservation of the next leader."""
         if self._reserved is not None:
             remove_placement_group(self._reserved[1])
             self._reserved = None
 
     def _release(self, trial_id: str) -> None:
-        """Gives up the reservation that a leader was started with."""
+        """Releases the reservation of a started leader."""
         granted = self._granted.pop(trial_id, None)
         if granted is not None:
             remove_placement_group(granted)

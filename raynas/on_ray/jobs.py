@@ -1,7 +1,7 @@
-"""Runs as jobs of a Ray cluster: packed and sent, listed, followed and stopped, over the cluster's Job API.
+"""Runs as jobs of a Ray cluster: submitted, listed, followed and stopped over the cluster's Job API.
 
-What is sent is the folder that the command is given in, as `ray job submit --working-dir .` does, so that relative
-paths and spaces of the user's own mean there what they mean here; and raynas itself where it is not installed.
+A job gets a copy of the current folder, as with `ray job submit --working-dir .`. Relative paths and the user's own
+spaces therefore work on the cluster as they do locally. raynas itself is included if it is not installed.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient
 
 ADDRESS = "http://127.0.0.1:8265"
-"""Where a cluster's Job API is looked for, unless RAY_API_SERVER_ADDRESS or the user says where."""
+"""Default address of the Job API, unless RAY_API_SERVER_ADDRESS or the user sets another one."""
 
 VARIABLES = ("RAYNAS_TRACEBACK",)
-"""Variables of this process that a job gets too."""
+"""Environment variables of this process that are copied to a job."""
 
 ANSWER_SECONDS, POLL_SECONDS, STOP_SECONDS = 10.0, 1.0, 60.0
 
 GRACE_SECONDS = 30
-"""Whole seconds from SIGTERM to SIGKILL of a job that is stopped, as Kubernetes gives a pod."""
+"""Whole seconds from SIGTERM to SIGKILL when a job is stopped, as for a pod in Kubernetes."""
 
 
 def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) -> RunConfig:
@@ -54,13 +54,13 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
     Args:
         file: The run file.
         overrides: ``key=value`` pairs.
-        quick: Whether its `quick` keys are taken.
-        sent: What the job takes along.
+        quick: Whether its `quick` keys apply.
+        sent: The files of the job.
 
     Raises:
-        InputError: If the run file is not as it should be, is not sent, or its results would be lost.
+        InputError: If the run file is invalid or not among the files, or its results would be lost.
     """
-    with signals.imports():  # here, since only this needs torch
+    with signals.imports():  # imported here, since only this function needs torch
         from raynas.stages.prepare import Purpose, prepare
 
     config = load_config(file, overrides, quick)
@@ -83,7 +83,7 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
 
 
 def verb_of(file: Path) -> str:
-    """Returns what carries out a run file: `sweep` where it has a section of that name, else `run`."""
+    """Returns the verb that runs a file: `sweep` if the file has a section of that name, else `run`."""
     return "sweep" if "sweep" in yaml.safe_load(file.read_text(encoding="utf-8")) else "run"
 
 
@@ -95,36 +95,38 @@ def entrypoint(file: Path, overrides: Sequence[str], quick: bool, folder: Path) 
 
 
 def environment(given: Sequence[str]) -> dict[str, str]:
-    """Returns the variables that a job gets: `VARIABLES` of this process, and those that the user gives.
+    """Returns the environment of a job: `VARIABLES` of this process, and the variables of the user.
 
-    A job that is stopped has `GRACE_SECONDS` from SIGTERM to SIGKILL, in which training saves; Ray's default is 3.
+    A stopped job has `GRACE_SECONDS` from SIGTERM to SIGKILL, in which training saves; the default of Ray is 3.
 
     Raises:
-        InputError: If one is not ``KEY=VALUE``.
+        InputError: If a variable is not ``KEY=VALUE``.
     """
     variables = {"PYTHONUNBUFFERED": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(GRACE_SECONDS)}
     variables |= {key: os.environ[key] for key in VARIABLES if key in os.environ}
-    for one in given:
-        key, equals, value = one.partition("=")
+    for assignment in given:
+        key, equals, value = assignment.partition("=")
         if not key.isidentifier() or not equals:
-            raise InputError(f"--env: expected KEY=VALUE such as NCCL_DEBUG=INFO, got {one!r}")
+            raise InputError(f"--env: expected KEY=VALUE such as NCCL_DEBUG=INFO, got {assignment!r}")
         variables[key] = value
     return variables
 
 
 def connect(address: str | None) -> JobSubmissionClient:
-    """Returns the Job API of a cluster, with the token at hand, if there is one.
+    """Returns the Job API of a cluster, with the local token if there is one.
 
     Args:
         address: ``http://HOST:PORT`` of the cluster's dashboard; by default RAY_API_SERVER_ADDRESS, else `ADDRESS`.
 
     Raises:
-        InputError: If no cluster answers there, one of another version does, or it does not accept the token.
+        InputError: If no cluster answers, it has another version, or it does not accept the token.
     """
     address = _url(address or os.environ.get("RAY_API_SERVER_ADDRESS") or ADDRESS)
     _check_answers(address)
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if _token_at_hand() else "disabled")  # Ray sends none of itself
-    os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray takes it before an argument
+    os.environ.setdefault(
+        "RAY_AUTH_MODE", "token" if _token_at_hand() else "disabled"
+    )  # Ray does not add the token itself
+    os.environ["RAY_API_SERVER_ADDRESS"] = address  # Ray prefers the variable to an argument
     from ray.job_submission import JobSubmissionClient
 
     for module in ("dashboard_sdk", "job.sdk"):
@@ -132,7 +134,7 @@ def connect(address: str | None) -> JobSubmissionClient:
     with answers(address):
         try:
             client = JobSubmissionClient(address)
-        except (RuntimeError, ValueError, KeyError) as error:  # no page of that name, or not what Ray says on it
+        except (RuntimeError, ValueError, KeyError) as error:  # no such page, or not a page of Ray
             raise InputError(f"--address: what answers at {address} is no dashboard of Ray") from error
     _check_version(address, str(client._server_ray_version))
     return client
@@ -142,7 +144,7 @@ def _url(address: str) -> str:
     """Returns an address with its scheme.
 
     Raises:
-        InputError: If it is none of a Job API.
+        InputError: If it is not an address of a Job API.
     """
     url = address if "://" in address else f"http://{address}"
     parts = urlsplit(url)
@@ -159,15 +161,15 @@ def _token_at_hand() -> bool:
 
 
 def _check_answers(address: str) -> None:
-    """Checks that something answers, soon: Ray's client would wait for minutes.
+    """Checks that a server answers within seconds, since Ray's client would wait for minutes.
 
     Raises:
-        InputError: If nothing does.
+        InputError: If no server answers.
     """
     try:
         urllib.request.urlopen(f"{address}/api/version", timeout=ANSWER_SECONDS).close()
     except urllib.error.HTTPError:
-        pass  # an answer: without a token most are refused
+        pass  # also an answer: most requests without a token are refused
     except (OSError, http.client.HTTPException) as error:
         raise InputError(
             f"--address: there is no dashboard of Ray at {address}; give the address of one, or start one (ray start "
@@ -176,10 +178,10 @@ def _check_answers(address: str) -> None:
 
 
 def _check_version(address: str, there: str) -> None:
-    """Checks that a cluster's Ray is the one here, but for a last figure.
+    """Checks that the Ray versions of the cluster and of this process agree up to the last number.
 
     Raises:
-        InputError: If not.
+        InputError: If they differ.
     """
     here = version("ray")
     if there.split(".")[:2] != here.split(".")[:2]:
@@ -188,10 +190,10 @@ def _check_version(address: str, there: str) -> None:
 
 @contextlib.contextmanager
 def answers(address: str, job: str | None = None) -> Iterator[None]:
-    """Turns what the Job API refuses into one line that says what to mend.
+    """Turns errors of the Job API into one line with the remedy.
 
     Raises:
-        InputError: If the cluster is gone, the token is wrong, there is no such job, or there is one already.
+        InputError: If the cluster is gone, the token is wrong, or the job is missing or exists already.
         RunError: If the request fails in another way.
     """
     from ray.exceptions import AuthenticationError
@@ -205,7 +207,7 @@ def answers(address: str, job: str | None = None) -> Iterator[None]:
             + ("wants a token" if missing else "does not accept this token")
             + "; give its own: RAY_AUTH_MODE=token RAY_AUTH_TOKEN=..."
         ) from error
-    except OSError as error:  # as Ray's own and those of its client are
+    except OSError as error:  # as exceptions of Ray and of its client are
         raise InputError(f"--address: the cluster at {address} does not answer any more") from error
     except RuntimeError as error:
         if job is not None and "does not exist" in str(error):
@@ -223,18 +225,18 @@ def submit(
     job: str,
     say: Callable[[str], None],
 ) -> str:
-    """Returns the id of a job after sending it.
+    """Submits a job and returns its id.
 
     Args:
         client: The cluster's Job API.
-        sent: What the job takes along.
-        command: What it runs.
+        sent: The files of the job.
+        command: Its command.
         variables: Its environment.
         job: Its id.
-        say: Told how large the upload is.
+        say: Receives a line with the size of the upload.
 
     Raises:
-        InputError: If it is larger than Ray takes, or there is a job of this id.
+        InputError: If it exceeds the limit of Ray, or a job with this id exists.
     """
     from ray._private.runtime_env.packaging import GCS_STORAGE_MAX_SIZE
 
@@ -257,30 +259,30 @@ def submit(
 
 
 def megabytes(size: int) -> str:
-    """Returns a size for people."""
+    """Returns a size as readable text."""
     return f"{size / 1e6:,.1f} MB"
 
 
 def new_id(config: RunConfig) -> str:
-    """Returns an id for a job that nobody has, after the run's name."""
+    """Returns a new id for a job, which begins with the name of the run."""
     return f"{config.name}-{secrets.token_hex(3)}"
 
 
 def follow(client: JobSubmissionClient, job: str, write: Callable[[str], object]) -> int:
-    """Returns the exit status of a job after passing its log on until it ends.
+    """Prints the log of a job until it ends, and returns its exit status.
 
-    A job that was stopped counts as terminated; one that a signal killed as a shell counts it.
+    A stopped job counts as terminated. A job that a signal killed has the status that a shell gives it.
 
     Raises:
-        InputError: If there is no such job, or the cluster does not answer any more.
-        RunError: If the job failed before its command began or could end.
-        KeyboardInterrupt: If Ctrl-C or SIGTERM came, which end the following, not the job.
+        InputError: If the job does not exist, or the cluster stops answering.
+        RunError: If the job failed before its command started or ended.
+        KeyboardInterrupt: If Ctrl-C or SIGTERM came, which stop the log but not the job.
     """
     written = 0
     try:
         with answers(client.get_address(), job):
             while True:
-                details = client.get_job_info(job)  # before its log, which then is whole if the job had ended
+                details = client.get_job_info(job)  # before the log, so that the log of an ended job is complete
                 log = client.get_job_logs(job)
                 write(log[written:])
                 written = len(log)
@@ -300,11 +302,11 @@ def follow(client: JobSubmissionClient, job: str, write: Callable[[str], object]
 
 
 def stop(client: JobSubmissionClient, job: str) -> str:
-    """Returns how a job ended, after stopping it unless it had.
+    """Stops a job, unless it has ended, and returns its final status.
 
     Raises:
-        InputError: If there is no such job.
-        RunError: If it does not end.
+        InputError: If the job does not exist.
+        RunError: If the job does not end.
     """
     with answers(client.get_address(), job):
         client.stop_job(job)
@@ -320,18 +322,20 @@ def listed(client: JobSubmissionClient, job: str | None = None) -> dict[str, lis
     """Returns the jobs of a cluster, or one of them, the newest first, as columns of text.
 
     Raises:
-        InputError: If there is no such job.
+        InputError: If the job does not exist.
     """
     with answers(client.get_address(), job):
         found = client.list_jobs() if job is None else [client.get_job_info(job)]
-    sent = [one for one in found if one.submission_id is not None]  # the others are drivers that nobody sent
-    sent.sort(key=lambda one: one.start_time or 0, reverse=True)
+    sent = [
+        details for details in found if details.submission_id is not None
+    ]  # the others are drivers that were not submitted
+    sent.sort(key=lambda details: details.start_time or 0, reverse=True)
     return {
-        "id": [str(one.submission_id) for one in sent],
-        "status": [one.status.value for one in sent],
-        "started": [_time(one.start_time) for one in sent],
-        "duration": [_duration(one.start_time, one.end_time) for one in sent],
-        "file": [_file(one.entrypoint) for one in sent],
+        "id": [str(details.submission_id) for details in sent],
+        "status": [details.status.value for details in sent],
+        "started": [_time(details.start_time) for details in sent],
+        "duration": [_duration(details.start_time, details.end_time) for details in sent],
+        "file": [_file(details.entrypoint) for details in sent],
     }
 
 
@@ -340,7 +344,7 @@ def _time(milliseconds: int | None) -> str:
 
 
 def _duration(start: int | None, end: int | None) -> str:
-    """Returns hours, minutes and seconds from start to end, to now of what has not ended; both in milliseconds."""
+    """Returns hours, minutes and seconds between two times in milliseconds; None as the end means now."""
     if not start:
         return ""
     seconds = round((end or 1000 * time.time()) - start) // 1000
@@ -348,6 +352,6 @@ def _duration(start: int | None, end: int | None) -> str:
 
 
 def _file(command: str) -> str:
-    """Returns the run file of a job's command; of a command that is not of raynas all of it."""
+    """Returns the run file in the command of a job, or the whole command if it is not a raynas command."""
     words = command.split()
     return words[4] if words[:3] == ["python", "-m", "raynas"] and len(words) > 4 else command

@@ -1,8 +1,8 @@
-"""What a job takes along: the files of the folder that the command is given in, and raynas where it is not installed.
+"""The files of a job: those of the current folder, and raynas if it is not installed.
 
-Left out are data, runs, environments, caches, weights, hidden files, and what ``.gitignore`` and ``.rayignore`` name at
-any depth, as git reads them; in one folder the lines of ``.rayignore`` come after those of ``.gitignore``. Refused are
-files that look like secrets, and links that lead out of the folder: each has to be moved, or named in ``.rayignore``.
+Data, runs, environments, caches, weights and hidden files are left out. Files in a ``.gitignore`` or ``.rayignore`` at
+any depth are left out too, by the rules of git; in one folder ``.rayignore`` follows ``.gitignore``. Files that look
+like secrets, and links that lead out of the folder, are errors: move them, or add them to ``.rayignore``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from pathspec import GitIgnoreSpec
 from raynas.errors import InputError
 
 LEFT_OUT = ("data", "datasets", "runs", "build", "dist", "wandb", "mlruns")
-"""Folders that are not sent from any depth, unless they are Python packages."""
+"""Folders that are left out at any depth, unless they are Python packages."""
 
 CACHES = ("__pycache__", "node_modules")
 WEIGHTS = (".safetensors", ".pt", ".pth", ".ckpt", ".pyc")
-"""Folders and endings of files that are sent from nowhere."""
+"""Folders and file endings that are always left out."""
 
 IGNORE_FILES = (".gitignore", ".rayignore")
 
@@ -34,7 +34,7 @@ SECRET_NAMES = (
     *("credentials", "credentials*.json", "client_secret*.json", "service[-_]account*.json", "token.json", "*.env"),
     *("netrc", "_netrc", "pypirc", "kubeconfig*", "*.kubeconfig", "htpasswd", "secrets.y*ml", "secrets.json"),
 )
-"""Names of files that hold keys, passwords or tokens; of the hidden ones, such as .env, none is sent anyway."""
+"""Names of files with keys, passwords or tokens; hidden files, such as .env, are left out in any case."""
 
 SECRET_TEXTS = {
     "a private key": re.compile(rb"^-----BEGIN [A-Z0-9 ]*PRIVATE KEY( BLOCK)?-----", re.MULTILINE),
@@ -46,32 +46,32 @@ SECRET_TEXTS = {
     ),
     "an access token": re.compile(rb"\b(?:gh[pousr]_[0-9A-Za-z]{36}|github_pat_\w{60,}|hf_[0-9A-Za-z]{34})\b"),
 }
-"""What the beginning of a file shows that is a secret."""
+"""Patterns of secrets at the beginning of a file."""
 
 SCANNED = 1 << 20
-"""Bytes of a file that are looked at for secrets."""
+"""Bytes of a file that are searched for secrets."""
 
 OWN_NAMES = sys.stdlib_module_names | {
     *("matplotlib", "moocore", "numpy", "optuna", "pathspec", "pyarrow", "pydantic", "ray", "rich", "safetensors"),
     *("scipy", "sklearn", "tensorboard", "torch", "torchvision", "yaml"),
 }
-"""Modules of Python and of packages: Ray puts the sent folder in front of them on a cluster."""
+"""Modules of Python and of packages, which the folder of a job would hide on a cluster."""
 
 
 @dataclass(frozen=True)
 class Package:
-    """What a job takes along.
+    """The files of a job.
 
     Attributes:
         folder: The folder that becomes the job's working directory.
-        files: Its files by their path in the archive.
+        files: The files by their path in the archive.
     """
 
     folder: Path
     files: dict[str, Path]
 
     def write(self, archive: Path) -> None:
-        """Writes the archive; the same files give the same bytes, which Ray then knows and does not take again."""
+        """Writes the archive; equal files give equal bytes, which Ray recognises and does not upload again."""
         with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as content:
             for name, file in sorted(self.files.items()):
                 entry = zipfile.ZipInfo(name)
@@ -79,14 +79,14 @@ class Package:
                 content.writestr(entry, file.read_bytes(), zipfile.ZIP_DEFLATED)
 
     def lines(self) -> list[str]:
-        """Returns a line for each file, its size in bytes and its path, and one for all of them."""
+        """Returns one line for each file, with size in bytes and path, and a line with the sum."""
         sizes = {name: file.stat().st_size for name, file in sorted(self.files.items())}
         listed = [f"{size:>12,}  {name}" for name, size in sizes.items()]
         return [*listed, f"{sum(sizes.values()):>12,}  bytes in {len(sizes):,} files"]
 
 
 def package(folder: Path) -> Package:
-    """Returns what a job needs of a folder.
+    """Returns the files of a folder that a job needs.
 
     Raises:
         InputError: If a file looks like a secret, a link leads out of the folder, or a module takes the place of one of
@@ -96,17 +96,17 @@ def package(folder: Path) -> Package:
     for name, file in files.items():
         _check_file(name, file)
     _check_modules(files)
-    own = Path(__file__).parents[1]
-    if "raynas/__init__.py" not in files and not own.is_relative_to(sysconfig.get_path("purelib")):
-        files |= {f"raynas/{name}": file for name, file in _files(own).items()}
+    installed = Path(__file__).parents[1]
+    if "raynas/__init__.py" not in files and not installed.is_relative_to(sysconfig.get_path("purelib")):
+        files |= {f"raynas/{name}": file for name, file in _files(installed).items()}
     return Package(folder, files)
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """Returns the files of a folder that are sent, by their path in it.
+    """Returns the files of a folder that a job gets, by their path in the folder.
 
     Raises:
-        InputError: If a link leads to something that is not sent.
+        InputError: If a link leads to a file that is left out.
     """
     files: dict[str, Path] = {}
     links: dict[Path, bool] = {}
@@ -129,15 +129,15 @@ def _files(folder: Path) -> dict[str, Path]:
 
 
 def _linked(folder: Path, files: dict[str, Path], links: dict[Path, bool]) -> dict[str, Path]:
-    """Returns the links to files that are sent, by their path.
+    """Returns the links to files of the job, by their path.
 
     Args:
         folder: The folder.
-        files: The files that are sent.
-        links: The links in it, and whether each is one to a file.
+        files: The files of the job.
+        links: The links in the folder, and whether each leads to a file.
 
     Raises:
-        InputError: If one leads out of the folder, or to a file that is not sent.
+        InputError: If a link leads out of the folder, or to a file that is left out.
     """
     real = folder.resolve()
     sent = {file.resolve() for file in files.values()}
@@ -158,9 +158,9 @@ def _linked(folder: Path, files: dict[str, Path], links: dict[Path, bool]) -> di
 
 
 class _Rules:
-    """What the ignore files say of a folder, and those above it up to the top of its git repository.
+    """The rules of the ignore files of a folder, and of its parents up to the top of the git repository.
 
-    A folder that the outer files ignore was chosen all the same: then they do not count.
+    If the outer files ignore the folder itself, they do not apply, since the user chose the folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -177,7 +177,7 @@ class _Rules:
                 self._specs.clear()
 
     def read(self, place: Path) -> None:
-        """Takes the ignore files of a folder."""
+        """Adds the ignore files of a folder."""
         self._read(self._real / place.relative_to(self._folder))
 
     def _read(self, place: Path, *first: Path) -> None:
@@ -187,7 +187,7 @@ class _Rules:
             self._specs[place] = GitIgnoreSpec.from_lines("\n".join(texts).splitlines())
 
     def ignore(self, path: Path, is_folder: bool) -> bool:
-        """Returns whether the last line that matches a path ignores it; the innermost file is asked first."""
+        """Returns whether the last matching line ignores a path; the innermost file comes first."""
         return self._is_ignored(self._real / path.relative_to(self._folder), is_folder)
 
     def _is_ignored(self, path: Path, is_folder: bool) -> bool:
@@ -201,7 +201,7 @@ class _Rules:
 
 
 def _is_sent(folder: Path) -> bool:
-    """Returns whether a folder is sent, from what it is called and what lies in it."""
+    """Returns whether a folder is included, by its name and its content."""
     if folder.name.startswith(".") or folder.name in CACHES or folder.name.endswith(".egg-info"):
         return False
     if (folder / "pyvenv.cfg").exists() or (folder / "conda-meta").exists():
@@ -213,7 +213,7 @@ def _check_file(name: str, file: Path) -> None:
     """Checks that a file does not look like a secret.
 
     Raises:
-        InputError: If its name or its beginning does.
+        InputError: If its name or its beginning looks like a secret.
     """
     last = name.rpartition("/")[2].lower()
     found = "a name of secrets" if any(fnmatch.fnmatchcase(last, pattern) for pattern in SECRET_NAMES) else None
@@ -221,9 +221,9 @@ def _check_file(name: str, file: Path) -> None:
         found = None
     with file.open("rb") as stream:
         beginning = stream.read(SCANNED)
-    for what, pattern in SECRET_TEXTS.items():
+    for description, pattern in SECRET_TEXTS.items():
         if pattern.search(beginning):
-            found = what
+            found = description
     if found is not None:
         raise InputError(
             f"{name}: expected files that a cluster may see, got {found}; move it away, or add /{name} to .rayignore"
@@ -231,10 +231,10 @@ def _check_file(name: str, file: Path) -> None:
 
 
 def _check_modules(files: dict[str, Path]) -> None:
-    """Checks that no module at the top takes the place of one of Python or of a package.
+    """Checks that no module at the top hides a module of Python or of a package.
 
     Raises:
-        InputError: If one does.
+        InputError: If a module does.
     """
     for name in files:
         module = name.removesuffix(".py") if "/" not in name and name.endswith(".py") else None

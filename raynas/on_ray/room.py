@@ -1,7 +1,7 @@
-"""The room of training workers: reserved before a trainer starts, and asked for while more workers are wanted.
+"""The room of training workers: reserved before a trainer starts, and requested while more workers are wanted.
 
-A reservation is a placement group. One that is ready is room that nobody else has, and one that is pending is demand
-that an autoscaler sees. Ray removes those of a driver that died.
+A reservation is a placement group. A ready group is exclusive room, and a pending group is demand that an autoscaler
+sees. Ray removes the groups of a driver that died.
 """
 
 from __future__ import annotations
@@ -18,57 +18,57 @@ if TYPE_CHECKING:
     from ray.util.placement_group import PlacementGroup
 
 SETTLE_SECONDS = 3.0
-"""Seconds without further room after which a trainer starts with what is there."""
+"""Seconds without further room after which a trainer starts with the available room."""
 
 GATHER_SECONDS = 30.0
 """Seconds without further room after which a trainer restarts with more workers: a restart costs about as long."""
 
 YIELD_SECONDS = 30.0
-"""Seconds after which a run that waits gives back room that is too little to start with."""
+"""Seconds after which a waiting run returns room that is too small to start."""
 
 HAND_OVER_SECONDS = 60.0
-"""Seconds after which reservations end in any case, though no trainer has asked for their room."""
+"""Seconds after which reservations end, also if no trainer has asked for their room."""
 
 
 class Gathering:
-    """Decides when enough room has come: all of it, or enough and no more for some seconds."""
+    """Decides when a trainer has enough room: all of it, or enough without growth for some seconds."""
 
     def __init__(self, least: int, most: int, seconds: float) -> None:
-        """Takes the numbers of workers between which any number will do, and the seconds to wait for more."""
+        """Stores the least and the most workers, and the seconds to wait for more."""
         self._least, self._most, self._seconds = least, most, seconds
         self._ready, self._since = 0, time.monotonic()
 
     def is_enough(self, ready: int) -> bool:
-        """Returns whether to start with so many workers now."""
+        """Returns whether to start now with this number of workers."""
         if ready != self._ready:
             self._ready, self._since = ready, time.monotonic()
         return ready >= self._most or (ready >= self._least and self.quiet_seconds >= self._seconds)
 
     @property
     def quiet_seconds(self) -> float:
-        """How long the number has been the same."""
+        """Seconds since the number changed last."""
         return time.monotonic() - self._since
 
 
 class Reservations:
     """Placement groups for the training workers of one run.
 
-    The least number of workers that a run needs is one group, which Ray places as a whole: two runs that wait cannot
-    hold half of it each. Every further worker is a group of its own.
+    The least number of workers of a run is one group, which Ray places as a whole. Two waiting runs therefore cannot
+    hold one half each. Every further worker has its own group.
 
     Attributes:
-        claimed_workers: How many workers the trainer has that was started last.
+        claimed_workers: Number of workers of the trainer that was started last.
     """
 
     def __init__(self, resources: Mapping[str, float], least: int, most: int) -> None:
-        """Takes what one worker takes, and the least and the most workers."""
+        """Stores the resources of one worker, and the least and the most workers."""
         self._bundle, self._least, self._most = dict(resources), least, most
         self._groups: dict[str, tuple[PlacementGroup, int]] = {}
         self._claimed: list[str] = []
         self.claimed_workers = 0
 
     def ask(self, workers: int) -> None:
-        """Asks for room until there are reservations for so many workers."""
+        """Requests room until reservations exist for this number of workers."""
         missing = workers - sum(held for _, held in self._groups.values())
         if missing >= self._least and workers == self._most:  # no trainer has the least number
             self._reserve(self._least)
@@ -83,7 +83,7 @@ class Reservations:
         self._groups[group.id.hex()] = (group, workers)
 
     def ready(self) -> int:
-        """Returns how many workers the groups that are ready hold."""
+        """Returns the number of workers in the ready groups."""
         return sum(self._groups[group][1] for group in self._ready_groups())
 
     def _ready_groups(self) -> list[str]:
@@ -91,7 +91,7 @@ class Reservations:
         return [group for group in self._groups if table.get(group, {}).get("state") == "CREATED"]
 
     def claim(self) -> int:
-        """Returns how many workers a trainer may start with; `hand_over` gives their room to it."""
+        """Returns the number of workers a trainer may start with; `hand_over` gives it their room."""
         self._claimed = self._ready_groups()
         self.claimed_workers = sum(self._groups[group][1] for group in self._claimed)
         return self.claimed_workers
@@ -100,7 +100,7 @@ class Reservations:
         """Returns the state of the group in which a trainer of this job places its workers; None if there is none yet.
 
         Args:
-            before: The groups that were there before the trainer started.
+            before: The groups before the start of the trainer.
         """
         import ray
 
@@ -111,16 +111,16 @@ class Reservations:
         return None
 
     def hand_over(self) -> None:
-        """Gives the claimed room to the trainer. Pending groups end too, since they would compete with it."""
+        """Gives the claimed room to the trainer, and ends pending groups, which would compete with it."""
         ready = self._ready_groups()
         self._release([group for group in self._groups if group in self._claimed or group not in ready])
 
     def release_singles(self) -> None:
-        """Gives back what is not the group of the least number."""
+        """Returns all room except the group of the least number."""
         self._release([group for group, (_, workers) in self._groups.items() if workers != self._least])
 
     def release(self) -> None:
-        """Gives everything back."""
+        """Returns all room."""
         self._release(list(self._groups))
 
     def _release(self, groups: list[str]) -> None:
@@ -138,29 +138,29 @@ def _table() -> Mapping[str, Mapping[str, Any]]:
 
 
 class Room:
-    """Room that is there, or that the trainer itself waits for: on a local Ray, and below a trial of a sweep."""
+    """Room without reservations, on a local Ray and below a trial of a sweep; the trainer itself waits for it."""
 
     def __init__(self, config: RunConfig, workers: int) -> None:
-        """Takes the resolved configuration and how many workers every trainer has."""
+        """Stores the resolved configuration and the number of workers of every trainer."""
         self._config, self.workers = config, workers
 
     def gather(self, tick: Callable[[str | None], None]) -> int:
-        """Returns how many workers to start a trainer with, when there is room for them.
+        """Waits for room, and returns the number of workers to start a trainer with.
 
         Args:
-            tick: Called twice a second with what is waited for.
+            tick: Called twice a second with the reason for waiting.
         """
         return self.workers
 
     def watch(self) -> int:
-        """Returns how many workers could train instead of those that do, once it is worth a restart; else 0.
+        """Returns a larger number of workers for which a restart is worthwhile; else 0.
 
-        To be called twice a second while a trainer runs.
+        The caller calls this twice a second while a trainer runs.
         """
         return 0
 
     def lacking(self) -> str | None:
-        """Returns what the cluster lacks for a trainer to start, in one line; None if nothing."""
+        """Returns one line about the resources that a trainer lacks on the cluster; None if it lacks none."""
         missing = nodes.missing(cluster.worker_needs(self._config))
         return f"waiting for {missing}: train.workers needs them" if missing else None
 
@@ -169,20 +169,20 @@ class ReservedRoom(Room):
     """Room on a cluster: a trainer starts when its room is reserved, and restarts when there is more."""
 
     def __init__(self, config: RunConfig, reservations: Reservations) -> None:
-        """Takes the resolved configuration, and what holds the room."""
+        """Stores the resolved configuration and the reservations."""
         self._least, self._most = config.train.worker_range
         super().__init__(config, self._most)
         self._reservations = reservations
         self._seconds = GATHER_SECONDS
         self._wanted = 0
-        self._before: frozenset[str] | None = None  # groups of before the trainer, until it has its room
+        self._before: frozenset[str] | None = None  # groups before the trainer, until it has its room
         self._started = 0.0
         self._gathering = Gathering(1, self._most, self._seconds)
 
     def gather(self, tick: Callable[[str | None], None]) -> int:
-        """Returns how many workers to start a trainer with, when there is room for them, see `Room.gather`.
+        """Waits for room, and returns the number of workers to start a trainer with, see `Room.gather`.
 
-        Room for fewer than `least` that lasts is given back, so that two runs do not wait for each other's.
+        Room for fewer than `least` workers is returned after a while, so that two runs do not block each other.
         """
         self._reservations.ask(self._most)
         gathering = Gathering(self._least, self._most, SETTLE_SECONDS)
@@ -200,7 +200,7 @@ class ReservedRoom(Room):
         return self.workers
 
     def watch(self) -> int:
-        """Returns how many workers could train once it is worth a restart, see `Room.watch`.
+        """Returns a larger number of workers for which a restart is worthwhile, see `Room.watch`.
 
         Reservations are held until the trainer asks for their room, so that an autoscaler does not see them unused.
         """
@@ -226,7 +226,7 @@ class ReservedRoom(Room):
         return True
 
     def lacking(self) -> str | None:
-        """Returns nothing: what a trainer needs was reserved before."""
+        """Returns nothing, since the room of the trainer was reserved before."""
         return None
 
     def _waited_for(self) -> str:
@@ -239,13 +239,13 @@ class ReservedRoom(Room):
 
 @contextlib.contextmanager
 def training_room(config: RunConfig) -> Iterator[Room]:
-    """Yields where the training workers of a run find room; what is reserved ends with the block."""
+    """Yields the room of the training workers of a run; its reservations end with the block."""
     from ray.util import get_current_placement_group
 
     least, most = config.train.worker_range
     if cluster.is_local(config):
         yield Room(config, max(least, min(most, cluster.local_workers(config))))
-    elif get_current_placement_group() is not None:  # a trial: Tune has set its resources aside
+    elif get_current_placement_group() is not None:  # a trial: Tune has reserved its resources
         yield Room(config, least)
     else:
         reservations = Reservations(cluster.worker_resources(config), least, most)

@@ -16,14 +16,14 @@ from raynas.storage.mirror import Mirror
 
 
 class RayBackend:
-    """Trains and evaluates on Ray, which is joined when a stage first needs it."""
+    """Trains and evaluates on Ray, which starts when a stage first needs it."""
 
     def __init__(self, config: RunConfig, cluster: Cluster) -> None:
-        """Takes the resolved configuration and its cluster, which is not joined yet."""
+        """Stores the resolved configuration and its cluster, without joining it."""
         self._config, self._cluster = config, cluster
 
     def train(self, trainings: Trainings, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
-        """Carries out trainings of the run, as `Backend.train` says."""
+        """Runs trainings of the run, as described in `Backend.train`."""
         from raynas.on_ray.trainer import fit
 
         self._cluster.join(worker_needs(self._config))
@@ -38,7 +38,7 @@ class RayBackend:
         together: int,
         progress: Progress,
     ) -> Iterator[Stream]:
-        """Holds a pool of evaluation actors, as `Backend.evaluators` says."""
+        """Yields a pool of evaluation actors, as described in `Backend.evaluators`."""
         from raynas.on_ray.pool import Pool
 
         search, needs = self._config.search, evaluator_needs(self._config)
@@ -55,6 +55,6 @@ class RayBackend:
 
 @contextmanager
 def on_ray(config: RunConfig) -> Iterator[RayBackend]:
-    """Holds the backend of a run on Ray; a local Ray ends with the block."""
+    """Yields the backend of a run on Ray; a local Ray ends with the block."""
     with Cluster(config) as cluster:
         yield RayBackend(config, cluster)

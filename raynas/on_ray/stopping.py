@@ -1,7 +1,7 @@
-"""How a sweep that a signal interrupts lets its trials save first.
+"""Interruption of a sweep by a signal, after which its trials save before they end.
 
-The process of the sweep asks a Ray actor, the board, to stop the trials. Every trial asks the board, and treats the
-answer as a signal of its own: its training saves and ends. Stages without anything to save end with the sweep.
+The process of the sweep asks a Ray actor, the board, to stop the trials. Every trial polls the board, and treats a stop
+as its own signal: its training saves and ends. Stages without a state to save end with the sweep.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from raynas.on_ray.mailbox import on_this_node
 from raynas.stages import signals
 
 POLL_SECONDS = 2.0
-"""Seconds between two questions of a trial."""
+"""Seconds between two polls of a trial."""
 
 END_SECONDS = 60.0
-"""Seconds for which a trial that has saved waits for the end of its sweep."""
+"""Seconds that a trial waits for the end of its sweep after it saved."""
 
 
 class Stopped(RunError):
@@ -29,34 +29,34 @@ class Stopped(RunError):
 
 
 class Board:
-    """Knows whether trials are to stop, and which of them have something to save; a Ray actor that takes no CPU."""
+    """Records whether trials must stop, and which of them save before; a Ray actor without a CPU."""
 
     def __init__(self) -> None:
-        """Starts with no trial."""
+        """Starts without trials."""
         self._stops = False
         self._saving: set[str] = set()
 
     def ask(self, trial: str, saves: bool) -> bool:
-        """Returns whether a trial is to stop.
+        """Returns whether a trial must stop.
 
         Args:
-            trial: Its name.
-            saves: Whether it would save first.
+            trial: Name of the trial.
+            saves: Whether the trial would save before it ends.
         """
         (self._saving.add if saves else self._saving.discard)(trial)
         return self._stops
 
     def end(self, trial: str) -> None:
-        """Notes that a trial has ended or saved."""
+        """Records that a trial has ended or saved."""
         self._saving.discard(trial)
 
     def stop(self) -> int:
-        """Asks all trials to stop, and returns how many of them save first."""
+        """Asks all trials to stop, and returns the number of trials that save first."""
         self._stops = True
         return len(self._saving)
 
     def saving(self) -> int:
-        """Returns how many trials have not saved yet."""
+        """Returns the number of trials that have not saved yet."""
         return len(self._saving)
 
 
@@ -67,14 +67,14 @@ def make_board() -> Any:
 
 @contextlib.contextmanager
 def stopped_by(board: Any, trial: str) -> Iterator[None]:
-    """Lets a board stop the block as SIGTERM does.
+    """Interrupts the block like SIGTERM when a board asks for it.
 
     Args:
-        board: The handle of a `Board`; None if nothing stops the block.
-        trial: The name by which to ask it.
+        board: The handle of a `Board`; None without one.
+        trial: The name of the trial on the board.
 
     Raises:
-        Stopped: If the block was stopped, after it saved; the sweep ends this process before that.
+        Stopped: If the block was stopped and has saved; usually the sweep ends this process before.
     """
     if board is None:
         yield
@@ -85,7 +85,7 @@ def stopped_by(board: Any, trial: str) -> Iterator[None]:
 
     def poll() -> None:
         while not left.wait(POLL_SECONDS):
-            with contextlib.suppress(ray.exceptions.RayError):  # of a board that is lost: nothing stops the trial
+            with contextlib.suppress(ray.exceptions.RayError):  # the board is lost, and the trial continues
                 if ray.get(board.ask.remote(trial, signals.saves_first()), timeout=POLL_SECONDS):
                     signals.note(signal.SIGTERM)
 
@@ -107,11 +107,11 @@ def stopped_by(board: Any, trial: str) -> Iterator[None]:
 
 
 def save_and_stop(board: Any, seconds: float) -> str:
-    """Returns what to say of a sweep that a signal interrupts, after its trials have saved.
+    """Waits until the trials of an interrupted sweep have saved, and returns a line for the user.
 
     Args:
         board: The handle of the `Board`.
-        seconds: How long to wait for them.
+        seconds: Longest wait for the trials.
     """
     import ray
 

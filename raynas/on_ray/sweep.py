@@ -1,21 +1,21 @@
-"""A sweep: runs that differ in some keys, placed on the cluster, stopped early and drawn by Ray Tune.
+"""A sweep: runs that differ in some keys; Ray Tune samples them, places them on the cluster and stops them early.
 
-What lies where:
+Files of the sweep's folder:
 
-    sweep.json                  what varies, and the configuration that is varied
-    trials/TRIAL/               a run's folder each
-    supernets/NAME/             a run's folder each, of supernets that several trials judge by: trained once
-    states/TRIAL.json           how a trial went and what it measured
-    results.json, .csv, .md     every trial, and every setting over its seeds; brought up to date as trials end
-    report/index.html           the same as a page
+    sweep.json                  the varied keys, and the base configuration
+    trials/TRIAL/               the run's folder of a trial
+    supernets/NAME/             the run's folder of supernets that several trials share, trained once
+    states/TRIAL.json           the status and the metrics of a trial
+    results.json, .csv, .md     every trial, and every setting over its seeds; updated when trials end
+    report/index.html           the results as a page
 
-A trial is the same pipeline as `raynas run`. Where one worker is enough it runs in one process, which starts in
-seconds. A trial that asks for several workers leads a trainer and evaluators of its own, and `admission` starts it when
-the cluster has room for the workers. Either way its folder holds all there is of it: a sweep that is repeated keeps
-what has ended and continues the rest, whatever became of Tune, of whose own files nothing is ever read.
+A trial is the same pipeline as `raynas run`. If one worker is enough, the trial runs in one process, which starts in
+seconds. A trial with several workers leads its own trainer and evaluators, and `admission` starts it when the cluster
+has room for the workers. In both cases the folder of a trial holds its complete state. A repeated sweep keeps the ended
+trials and continues the others, independently of Tune, whose own files are never read.
 
-At a URL every trial and every shared supernet is a run that carries its own files. A trial pushes its state, and the
-process that leads the sweep pulls the states.
+At a URL every trial and every shared supernet is a run that uploads its own files. A trial uploads its state, and the
+process that leads the sweep downloads the states.
 """
 
 from __future__ import annotations
@@ -72,24 +72,24 @@ if TYPE_CHECKING:
 RESULTS = "results.json"
 
 OWN = (SWEEP, STATES, RESULTS, "results.csv", "results.md", "report")
-"""What the process that leads a sweep works on; the rest is its runs'."""
+"""Files that the process of the sweep owns; the other files belong to its runs."""
 
 OF_REPORT = ("config.json", "supernet")
-"""What the report of a sweep is of, beside its results: in the folder of a trial, how its supernets were trained."""
+"""Files that the report of a sweep reads in the folder of a trial, besides the results: the training metrics."""
 
 LEADER_MEMORY = 64 * 2**20
-"""Bytes that Tune counts for a trial that leads workers. It must count something, and the workers may take all CPUs."""
+"""Bytes that Tune reserves for a trial with workers. Tune needs some resource, and the workers may take all CPUs."""
 
 PENDING = 16
-"""Trials that may wait for Tune to place them at a time: demand that an autoscaler sees."""
+"""Trials that may wait for placement by Tune at the same time, as demand that an autoscaler sees."""
 
 
 def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
-    """Returns the results of a sweep, after carrying out what is left of it, and leaves them in its folder.
+    """Runs the remaining trials of a sweep, writes the results into its folder, and returns them.
 
     Raises:
-        Busy: If another process carries out the sweep.
-        InputError: If something of the user's is not as it should be.
+        Busy: If another process runs the sweep.
+        InputError: If the configuration, the data or the folder is invalid.
         RunError: If Tune fails; a trial that fails is among the results.
     """
     for config in sweep.settings_to_prepare():
@@ -97,7 +97,7 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
     with mirrored(sweep.base, console.print, parts=OWN) as mirror:
         folder = _open(sweep)
         mirror.push(SWEEP)
-        # Ray frees the workers of a trial that was stopped or lost only where it has a dashboard.
+        # Ray frees the workers of a stopped or lost trial only with a dashboard.
         leads = any(not is_alone(trial.config) for trial in sweep.examples())
         with Cluster(sweep.base, dashboard=leads) as cluster, Progress(console, "starting") as progress:
             for plan in plans(sweep, folder):
@@ -111,9 +111,9 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
 
 
 def _open(sweep: Sweep) -> Path:
-    """Returns the sweep's folder, made if it is new, after checking that it is one of this base.
+    """Checks that the sweep's folder belongs to this base and returns it; a new folder is created.
 
-    Axes may have changed: a sweep can be extended.
+    The axes may differ, so that a sweep can be extended.
     """
     folder, file, location = sweep.folder, sweep.folder / SWEEP, sweep.base.location
     base = sweep.base.model_dump()
@@ -140,7 +140,7 @@ def _open(sweep: Sweep) -> Path:
 
 
 def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress) -> None:
-    """Has Tune carry out a plan, in a Ray task, so that this process only waits.
+    """Runs a plan with Tune in a Ray task, while this process waits.
 
     Raises:
         RunError: If Tune fails.
@@ -178,7 +178,7 @@ def _wait_for_tune(plan: Plan, mirror: Mirror, progress: Progress, signal: signa
         reason = str(getattr(error, "cause", error)).splitlines()[0]
         raise RunError(f"the sweep failed: {reason}; give the same command again to continue") from error
     finally:
-        with contextlib.suppress(ray.exceptions.RayError):  # it went with the cluster
+        with contextlib.suppress(ray.exceptions.RayError):  # the board ended with the cluster
             ray.kill(board)
         shutil.rmtree(mirror.folder / RAY, ignore_errors=True)
         mirror.remove(RAY)
@@ -189,11 +189,11 @@ def _wait_for_tune(plan: Plan, mirror: Mirror, progress: Progress, signal: signa
 
 
 def _endstates_of(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
-    """Writes down of trials that did not say how they ended: they were given up, or Tune has stopped them.
+    """Writes the states of trials that did not report their end: Tune gave them up or stopped them.
 
     Args:
         folder: The sweep's folder.
-        lost: The states of those that were given up, as `run_tuner` returns them.
+        lost: The states of the trials that were given up, as `run_tuner` returns them.
     """
     states = {state["name"]: state for state in states_of(folder)}
     given_up = {state["name"]: state for state in lost}
@@ -205,7 +205,7 @@ def _endstates_of(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
 
 
 def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
-    """Returns the states of trials that were given up, with the reason, after Tune has carried out a plan.
+    """Runs a plan with Tune, and returns the states of the trials that were given up, with the reason.
 
     Args:
         plan: The trials.
@@ -255,7 +255,7 @@ def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
 
 
 def _candidate(plan: Plan, chosen: Mapping[str, Any]) -> Candidate:
-    """Returns what admission has to know of a trial."""
+    """Returns the trial as a candidate of admission."""
     from raynas.on_ray.admission import Candidate
 
     trial = plan.trial(chosen)
@@ -264,7 +264,7 @@ def _candidate(plan: Plan, chosen: Mapping[str, Any]) -> Candidate:
 
 
 def trial_resources(chosen: Mapping[str, Any], plan: Plan) -> Any:
-    """Returns what Tune sets aside for a trial, as a factory of placement groups."""
+    """Returns the resources that Tune reserves for a trial, as a factory of placement groups."""
     from ray.tune import PlacementGroupFactory
 
     config = plan.trial(chosen).config
@@ -272,7 +272,7 @@ def trial_resources(chosen: Mapping[str, Any], plan: Plan) -> Any:
 
 
 def _asha(sweep: Sweep) -> Any:
-    """Returns asynchronous successive halving, by what is known after every epoch."""
+    """Returns asynchronous successive halving by a metric that is known after every epoch."""
     from ray.tune.schedulers import ASHAScheduler
 
     settings = sweep.settings
@@ -282,18 +282,17 @@ def _asha(sweep: Sweep) -> Any:
         time_attr="epoch",
         metric=metric,
         mode=settings.better if metric == settings.metric else settings.metrics[metric].better,
-        max_t=sweep.base.train.epochs * len(sweep.base.base_seeds)
-        + 1,  # at which Tune would end what trained to the end
+        max_t=sweep.base.train.epochs * len(sweep.base.base_seeds) + 1,  # at this epoch Tune would stop complete trials
         grace_period=settings.grace_epochs,
         reduction_factor=settings.reduction,
     )
 
 
 def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
-    """Carries out one trial, keeps how it went, and tells Tune of its epochs and its end; what Tune starts.
+    """Runs one trial, records its state, and reports its epochs and its end to Tune; Tune calls this function.
 
     Args:
-        chosen: What `Plan.trial` takes.
+        chosen: The argument of `Plan.trial`.
         plan: The trials.
         board: The handle of the `Board` that stops them; None if nothing does.
     """
@@ -311,14 +310,14 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
             status: str, epochs: int, metrics: dict[str, float], error: str | None = None, every: float = 0.0
         ) -> None:
             seconds = round(time.perf_counter() - began, 3)
-            how: dict[str, Any] = {
+            progress: dict[str, Any] = {
                 "status": status,
                 "error": error,
                 "epochs": epochs,
                 "seconds": seconds,
                 "metrics": metrics,
             }
-            write_record(file, TrialState(**state, **how))
+            write_record(file, TrialState(**state, **progress))
             mirror.push(file, every=every)
 
         def report(metrics: dict[str, Any]) -> None:
@@ -328,7 +327,7 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
                 tune.report(metrics)
 
         def say(line: str) -> None:
-            state["waits"] = line  # in all that is kept from now on, so that the sweep sees it
+            state["waits"] = line  # all later states include the line, so that the sweep sees it
             write_record(file, TrialState(**{**TrialState.read(file).stated(), **state}))
             mirror.push(file)
 
@@ -338,9 +337,13 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
         try:
             with stopped_by(board, trial.name):
                 metrics = carry_out(trial, sweep, plan.shared, feed, tune.report, say)
-        except (Busy, Lost, Stopped):  # another process works on what is needed: Tune starts the trial again
+        except (Busy, Lost, Stopped):  # Tune starts the trial again
             raise
-        except (ValueError, RuntimeError, OSError) as error:  # after anything else it does so too
+        except (
+            ValueError,
+            RuntimeError,
+            OSError,
+        ) as error:  # Tune also starts the trial again after any other exception
             keep("failed", feed.epochs, metrics, str(error).splitlines()[0])
         else:
             keep("done", feed.epochs, metrics)

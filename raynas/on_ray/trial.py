@@ -1,4 +1,4 @@
-"""One run of a sweep, in whatever process Tune starts it."""
+"""One run of a sweep, in the process that Tune starts."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from raynas.storage.run_folder import NUMBER, PROGRESS, records, seed_folder, tr
 from raynas.sweep_metrics import SWEEP_METRICS, SweepMetric, TrialOutcome
 
 SUPERNETS = "supernets"
-"""Where in a sweep's folder the runs are whose supernets several trials judge by."""
+"""Subfolder of a sweep with the runs whose supernets several trials share."""
 
 ROOM, TRAINED = "has_room", "is_trained"
-"""What a trial reports beside its epochs: whether what it leads has room, and that its supernets are trained."""
+"""Keys that a trial reports besides its epochs: whether its workers have room, and the end of the training."""
 
 
 def is_alone(config: RunConfig) -> bool:
@@ -41,10 +41,9 @@ def is_alone(config: RunConfig) -> bool:
 
 
 def as_trial(config: RunConfig) -> RunConfig:
-    """Returns the configuration as a trial carries it out.
+    """Returns the configuration of the run in a trial: in one process, or with a fixed number of workers.
 
-    In one process, or on a fixed number of workers, the least that is asked for: an elastic trainer would count on what
-    other trials hold.
+    The number is the least of the requested ones, since an elastic trainer would count on the room of other trials.
     """
     if is_alone(config):
         workers, evaluators = 0, 0
@@ -58,7 +57,7 @@ def as_trial(config: RunConfig) -> RunConfig:
 
 
 def trial_needs(config: RunConfig) -> Needs:
-    """Returns what a trial takes: the most of what its workers and, after them, its evaluators take."""
+    """Returns the resources of a trial: the maximum of its workers and, after them, its evaluators."""
     train, search = as_trial(config).train, as_trial(config).search
     workers, evaluators = max(1, train.worker_range[0]), max(1, search.evaluators or 0)
     cpus = max(workers * train.cpus_per_worker, evaluators * search.cpus_per_evaluator)
@@ -71,23 +70,23 @@ def trial_needs(config: RunConfig) -> Needs:
 
 
 def led_bundles(config: RunConfig) -> tuple[dict[str, float], ...]:
-    """Returns the resources of each training worker that a trial leads; none of a trial that works alone."""
+    """Returns the resources of each training worker that a trial leads; none without workers."""
     if is_alone(config):
         return ()
     return (worker_resources(config),) * as_trial(config).train.worker_range[0]
 
 
 class EpochFeed:
-    """Reports the epochs of a training as they come, those of before too: position, and the metrics of an epoch.
+    """Reports the epochs of a training, earlier ones included: the position, and the metrics of an epoch.
 
     Attributes:
-        epochs: How many were reported.
+        epochs: Number of reported epochs.
     """
 
     def __init__(
         self, report: Callable[[dict[str, Any]], None], metrics: Mapping[str, SweepMetric] | None = None
     ) -> None:
-        """Takes what receives each epoch, and the metrics of the sweep; those of raynas by default."""
+        """Stores the receiver of each epoch, and the metrics of the sweep; by default those of raynas."""
         self._report = report
         self._metrics = SWEEP_METRICS.rows() if metrics is None else metrics
         self._files: list[Path] = []
@@ -99,7 +98,7 @@ class EpochFeed:
         self()
 
     def __call__(self) -> None:
-        """Reports what is new."""
+        """Reports new events."""
         lines = [line for file in self._files for line in _lines(file)]
         for line in lines[self.epochs :]:
             self.epochs += 1
@@ -108,13 +107,13 @@ class EpochFeed:
 
 
 class RoomFeed:
-    """Reports when what a trial leads asks for room, when it has room, and when the supernets are trained.
+    """Reports when the workers of a trial ask for room, when they have room, and when the supernets are trained.
 
-    Training workers have room when the note of their progress changes, evaluators when their records do.
+    Training workers have room when their progress file changes, and evaluators when their records change.
     """
 
     def __init__(self, report: Callable[[dict[str, Any]], None], training: RunConfig, run: RunConfig) -> None:
-        """Takes who is told, the run that trains the supernets, and the run that the trial carries out."""
+        """Stores the receiver, the run that trains the supernets, and the run of the trial."""
         self._report = report
         self._training, self._run = training, run
         self._leads = not is_alone(run)
@@ -122,14 +121,14 @@ class RoomFeed:
         self._has_asked = self._is_trained = False
 
     def ask(self) -> None:
-        """Reports that something is about to ask for room."""
+        """Reports that workers or evaluators are about to ask for room."""
         self._has_asked = True
         self._before = self._records()
         if self._leads:
             self._report({ROOM: False})
 
     def __call__(self) -> None:
-        """Reports what is new."""
+        """Reports new events."""
         seeds = self._training.base_seeds
         was_trained, self._is_trained = (
             self._is_trained,
@@ -146,7 +145,7 @@ class RoomFeed:
                 self._report({ROOM: True})
 
     def _records(self) -> list[tuple[str, int, int]]:
-        """Returns name, size and time of the files that those who have room write."""
+        """Returns name, size and time of the files that workers or evaluators write once they have room."""
         files = [
             self._training.folder / PROGRESS,
             self._run.folder / "search" / "history.jsonl",
@@ -157,7 +156,7 @@ class RoomFeed:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
-    """Returns what epochs left, up to the first line that is damaged."""
+    """Returns the records of epochs before the first damaged line."""
     return records(file, {"loss": NUMBER, "accuracy": NUMBER})
 
 
@@ -169,18 +168,18 @@ def carry_out(
     report: Callable[[dict[str, Any]], None],
     say: Callable[[str], None],
 ) -> dict[str, float]:
-    """Returns what a trial measured, after all of its stages, or what was left of them.
+    """Runs the remaining stages of a trial and returns its metrics.
 
     Args:
         trial: The trial.
-        sweep: The sweep that it is of.
-        shared: Digests of the trainings that are carried out once for several trials.
+        sweep: The sweep of the trial.
+        shared: Digests of the trainings that run once for several trials.
         feed: Receives the epochs.
-        report: Receives what `RoomFeed` reports.
-        say: Takes a line about another process that the trial waits for.
+        report: Receives the reports of `RoomFeed`.
+        say: Receives a line about another process that the trial waits for.
 
     Raises:
-        InputError: If something of the user's is not as it should be.
+        InputError: If the configuration, the data or the folder is invalid.
         RunError: If training keeps failing, or an evaluation fails.
     """
     config, silent = as_trial(trial.config), Console(file=io.StringIO())
@@ -200,7 +199,7 @@ def carry_out(
         train_shared(training, silent, on_ray, watch=watch, say=say)
     result = run(
         config, silent, on_ray, watch=watch, wait=60, say=say
-    )  # workers of a killed sweep may live for some seconds
+    )  # workers of a killed sweep may run for some more seconds
     feed()
     assert result is not None
     ranking = None
@@ -211,11 +210,11 @@ def carry_out(
 
 
 def training_name(config: RunConfig, base: RunConfig) -> str | None:
-    """Returns the same name for trials that train the same supernets to the bit; None for one that trains none itself.
+    """Returns a name that trials with bitwise equal supernets share; None for a trial without a training.
 
     Args:
         config: The configuration of a trial.
-        base: The run that its sweep varies.
+        base: The base configuration of the sweep.
     """
     if config.train.reuse is not None or not needs_training(config.search):
         return None
@@ -225,12 +224,12 @@ def training_name(config: RunConfig, base: RunConfig) -> str | None:
 
 
 def outcome_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[str, Any] | None) -> TrialOutcome:
-    """Returns what a trial left behind.
+    """Returns the results of a trial.
 
     Args:
         config: Its configuration.
-        result: What its search found.
-        ranking: How well its fitness ranks the space; None if that was not asked.
+        result: The result of its search.
+        ranking: The ranking by its fitness; None if it was not requested.
     """
     if not needs_training(config.search):
         return TrialOutcome(result, ranking)
@@ -240,10 +239,10 @@ def outcome_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[st
 
 
 def metrics_of(outcome: TrialOutcome, metrics: Mapping[str, SweepMetric]) -> dict[str, float]:
-    """Returns the metrics that a trial has, by the names that the sweep file gives them.
+    """Returns the metrics of a trial, by their names in the sweep file.
 
     Raises:
-        InputError: If a metric of the user's own fails.
+        InputError: If a metric of the user fails.
     """
     found: dict[str, float] = {}
     for name, metric in metrics.items():
