@@ -1,26 +1,26 @@
-"""A run is a folder, written so that a killed run leaves the old file or the new one.
+"""The folder of a run, whose files are written atomically: a killed run leaves the old or the new file.
 
-Its files are records (`raynas.records`); the README's table of them is made from there. In short:
+The files are records (`raynas.records`), from which the table in the README is generated. In short:
 
     config.json                           the resolved configuration, seeds and versions
     data.json                             classes, mean, deviation, images of each split, files that were skipped
     supernet/seed_0/initial/              weights before the first step, written once
     supernet/seed_0/epoch_00010/          weights, optimiser and position after an epoch, and SHA256SUMS of them
-    supernet/seed_0/epoch_00010_step_00120/   the same in the middle of the next one, and its sums of metrics so far
+    supernet/seed_0/epoch_00010_step_00120/   the same within the next epoch, and its sums of metrics so far
     supernet/seed_0/metrics.jsonl         one line per epoch
-    supernet/seed_0/angle_tables.jsonl    one line per epoch: the sums under the angle of any architecture
+    supernet/seed_0/angle_tables.jsonl    one line per epoch: the sums for the angle of any architecture
     supernet/seed_0/alphas.npy, .json     alphas after every epoch, (epochs + 1, choices, candidates); their names
-    supernet/seed_0/derived.jsonl         one line per epoch: the architecture that the alphas stand for
-    supernet/seed_0/result.json           training of this supernet is done
+    supernet/seed_0/derived.jsonl         one line per epoch: the architecture that the alphas give
+    supernet/seed_0/result.json           the training of this supernet is complete
     tensorboard/                          the same metrics as events
-    progress.json, notes.txt              where training is now, and what it had to say
-    search/history.jsonl                  one line per judged architecture
-    search/result.json                    the best architectures; the search is done
-    rank/angle_paper.json, .csv           how well a fitness ranks the space, and every score
-    latency.json, profile.json            seconds of every candidate; how well their sums predict whole networks
-    report/index.html                     all of it as a page, and its figures as files
+    progress.json, notes.txt              current position of the training, and its notes
+    search/history.jsonl                  one line per evaluated architecture
+    search/result.json                    the best architectures; the search is complete
+    rank/angle_paper.json, .csv           rank correlation of a fitness, and every score
+    latency.json, profile.json            seconds of every candidate; accuracy of their sums for whole networks
+    report/index.html                     the results as a page, and its figures as files
 
-All of it is JSON, JSON lines, safetensors, text or events: raynas is not needed to read it.
+The formats are JSON, JSON lines, safetensors, text and events, which need no raynas to read.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ from raynas.records.run_record import RunRecord
 from raynas.storage.registers import is_record
 
 PROGRESS, NOTES, METRICS = "progress.json", "notes.txt", "metrics.jsonl"
-"""What workers tell whoever shows their progress: where training is now, lines for the user, and what epochs gave."""
+"""Files by which workers report their progress: the position of the training, notes, and results of epochs."""
 
 OLD_LOCK = "lock"
-"""An empty file in folders of earlier versions, which nothing looks at any more."""
+"""An empty file in folders of earlier versions, which is not used any more."""
 
 
 def is_new(folder: Path) -> bool:
-    """Returns whether a folder is not there, or holds nothing but the records of its owners."""
+    """Returns whether a folder does not exist, or has only the records of its owners."""
     try:
         return all(is_record(name) or name == OLD_LOCK for name in os.listdir(folder))
     except FileNotFoundError:
@@ -65,16 +65,16 @@ def is_new(folder: Path) -> bool:
 
 
 def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
-    """Returns the run's folder, made if it is new, after checking that it is this configuration's.
+    """Checks that the run's folder belongs to this configuration and returns it; a new folder is created.
 
-    The caller owns the folder: another process could write its own configuration after the check.
+    The caller must own the folder. Otherwise another process could write its own configuration after the check.
 
     Args:
         config: The resolved configuration.
         ignore: Sections of it that may differ.
 
     Raises:
-        InputError: If the folder holds a run of another configuration, or something else altogether.
+        InputError: If the folder has a run of another configuration, or other files.
         OSError: If it cannot be written.
     """
     folder = config.folder
@@ -98,7 +98,7 @@ def check_folder(config: RunConfig, ignore: tuple[str, ...] = ()) -> bool:
         ignore: Sections of it that may differ.
 
     Raises:
-        InputError: If the folder holds a run of another configuration, or something else altogether.
+        InputError: If the folder has a run of another configuration, or other files.
         OSError: If it cannot be read.
     """
     file = config.folder / "config.json"
@@ -118,11 +118,11 @@ def check_folder(config: RunConfig, ignore: tuple[str, ...] = ()) -> bool:
 
 
 BESIDE_TRAINING = ("algorithm", "search", "benchmark")
-"""Sections that do not change the supernets; what an algorithm trains is in other keys once it is resolved."""
+"""Sections that do not change the supernets; resolved configurations state the training in other keys."""
 
 
 def training_digest(config: RunConfig) -> str:
-    """Returns the same text for runs that would train the same supernets, and another for any others."""
+    """Returns a digest that is equal for runs with the same training of supernets, and different for others."""
     values = flatten(config.model_dump())
     kept = {
         key: value
@@ -133,10 +133,10 @@ def training_digest(config: RunConfig) -> str:
 
 
 def check_reuse(config: RunConfig) -> None:
-    """Checks that the run of `train.reuse`, if there is one, trained the supernets that this run would train.
+    """Checks that the run of `train.reuse`, if set, trained the same supernets as this run would train.
 
     Raises:
-        InputError: If it is no run, or one of another space, data or training.
+        InputError: If it is not a run, or has another space, data or training.
     """
     if config.train.reuse is None:
         return
@@ -153,11 +153,11 @@ def check_reuse(config: RunConfig) -> None:
 
 
 def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
-    """Returns which keys differ from those of a stored configuration, as text; empty if none that matters does.
+    """Returns the keys that differ from a stored configuration, as text; empty without relevant differences.
 
     Args:
         file: The stored configuration.
-        config: The one at hand.
+        config: The current configuration.
         ignore: Keys and sections that may differ; `EXECUTION_KEYS` always may.
     """
     remedy = "put it back, or give this run another name"
@@ -169,7 +169,7 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
         return ", ".join(f"{key} {echo(foreign[key])} there, {echo(wanted.get(key))} here" for key in compared[:3])
     stored_config = _without_foreign_members(stored_config, config)
     try:
-        there = parse_config(stored_config)  # keys that are newer than the run have their defaults
+        there = parse_config(stored_config)  # keys newer than the run have their defaults
     except ValueError as error:
         reason = "; ".join(str(error).splitlines()[:2])
         raise InputError(f"name: {file} is not of this version of raynas: {reason}; {remedy}") from error
@@ -181,16 +181,17 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
 
 
 def _foreign_members(stored: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
-    """Returns the members of a user's own that a stored configuration names and the one at hand does not, by key.
+    """Returns a user's own members that only the stored configuration names, by key.
 
-    A folder that somebody else wrote may name any module: what only it names is compared as text, and not imported.
+    A folder of somebody else may name any module. A name that only the folder states is compared as text, and the
+    module is not imported.
     """
     here = own_members(config.model_dump())
     return {key: names for key, names in own_members(stored).items() if names != here.get(key)}
 
 
 def _without_foreign_members(stored: Mapping[str, Any], config: RunConfig) -> dict[str, Any]:
-    """Returns a stored configuration with the names at hand in the place of members that only it names."""
+    """Returns a stored configuration, with current names in place of members that only it names."""
     values = copy.deepcopy(dict(stored))
     wanted = flatten(config.model_dump())
     for key in _foreign_members(stored, config):
@@ -199,7 +200,7 @@ def _without_foreign_members(stored: Mapping[str, Any], config: RunConfig) -> di
 
 
 def rounding_change(config: RunConfig) -> str | None:
-    """Returns, in one line, which keys make a resumed run differ from its beginning by rounding; None if none does."""
+    """Returns one line: the keys that change the rounding of a resumed run; None without such keys."""
     stored_config = RunRecord.read(config.folder / "config.json").config
     stored = parse_config(_without_foreign_members(stored_config, config))
     differing = {}
@@ -219,7 +220,7 @@ def seed_folder(folder: Path, base_seed: int) -> Path:
 
 Kind: TypeAlias = type | tuple[type, ...]
 NUMBER: Kind = (int, float)
-"""A number as JSON has it."""
+"""A number in JSON."""
 
 NO_KEYS: Mapping[str, Kind] = {}
 
@@ -227,15 +228,15 @@ NO_KEYS: Mapping[str, Kind] = {}
 def read_json(
     file: Path, keys: Mapping[str, Kind] = NO_KEYS, remedy: str = "remove it to have its stage run again"
 ) -> dict[str, Any]:
-    """Returns the content of a JSON file of the run, a mapping.
+    """Returns the content of a JSON file of the run as a mapping.
 
     Args:
         file: The file.
-        keys: What must be there, and of which kind.
-        remedy: What helps if it is damaged.
+        keys: The required keys, with the kinds of their values.
+        remedy: The remedy if the file is damaged.
 
     Raises:
-        InputError: If it is not JSON, or not of these keys.
+        InputError: If it is not JSON, or lacks a key.
     """
     try:
         content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
@@ -247,19 +248,19 @@ def read_json(
 
 
 def lacking(content: object, keys: Mapping[str, Kind]) -> str | None:
-    """Returns what a JSON value lacks of a mapping with values of such kinds under these keys; None if nothing."""
+    """Returns the first missing or wrong key of a JSON value, as text; None if it has all keys."""
     if not isinstance(content, dict):
         return f"expected keys and values, got {echo(content)}"
     for key, kind in keys.items():
         value = content.get(key)
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            names = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+            names = " or ".join(member.__name__ for member in (kind if isinstance(kind, tuple) else (kind,)))
             return f"expected {names} under {key}, got {echo(value)}"
     return None
 
 
 def records(file: Path, keys: Mapping[str, Kind]) -> list[dict[str, Any]]:
-    """Returns the JSON lines of a file that are whole and have values of such kinds, up to the first that is not so."""
+    """Returns the JSON lines of a file before the first line that is incomplete or lacks a key."""
     found: list[dict[str, Any]] = []
     for line in whole_lines(file):
         try:
@@ -273,18 +274,18 @@ def records(file: Path, keys: Mapping[str, Kind]) -> list[dict[str, Any]]:
 
 
 def whole_lines(file: Path) -> list[str]:
-    """Returns the lines of a file that are written to their ends; none if it is not there."""
+    """Returns the complete lines of a file; none without the file."""
     text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
     return text[: text.rfind("\n") + 1].split("\n")[:-1]
 
 
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
-    """Writes a JSON file at once: readers see the old content or the new."""
+    """Writes a JSON file atomically: readers see the old or the new content."""
     write_text(file, json.dumps(content, indent=2) + "\n")
 
 
 def write_record(file: Path, record: Record) -> None:
-    """Writes a record at once: readers see the old one or the new."""
+    """Writes a record atomically: readers see the old or the new record."""
     write_json(file, record.content())
 
 
@@ -294,12 +295,12 @@ def append_lines(file: Path, lines: Sequence[Line]) -> None:
 
 
 def write_text(file: Path, text: str) -> None:
-    """Writes a text file at once: readers see the old content or the new."""
+    """Writes a text file atomically: readers see the old or the new content."""
     write_bytes(file, text.encode("utf-8"))
 
 
 def write_bytes(file: Path, content: bytes) -> None:
-    """Writes a file at once: readers see the old content or the new."""
+    """Writes a file atomically: readers see the old or the new content."""
     with failures_named(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         temporary = _unfinished(file)
@@ -322,7 +323,7 @@ def append_text(file: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def failures_named(file: Path) -> Iterator[None]:
-    """Lets an OSError of the block, such as a full disk, name the file that was to be written."""
+    """Adds the name of the file to an OSError of the block, such as a full disk."""
     try:
         yield
     except OSError as error:
@@ -331,7 +332,7 @@ def failures_named(file: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def written_at_once(folder: Path) -> Iterator[Path]:
-    """Yields a folder to fill, which becomes `folder` when all of it is written, in the place of an older one."""
+    """Yields a folder to fill; it replaces `folder` when it is complete."""
     with failures_named(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         temporary = _unfinished(folder)
@@ -350,12 +351,12 @@ def written_at_once(folder: Path) -> Iterator[Path]:
 
 
 def _unfinished(path: Path) -> Path:
-    """Returns where a file or folder is written before it takes its place."""
+    """Returns the path at which a file or folder is written before it is moved into place."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
 def drop_unfinished(folder: Path) -> None:
-    """Removes what killed processes left half-written in a folder, and the lock of an earlier version."""
+    """Removes incomplete files of killed processes from a folder, and the lock of an earlier version."""
     for path in folder.glob(".*"):
         if re.fullmatch(r"\..+\.[a-z0-9_]{8}", path.name):  # as `_unfinished` and earlier versions name them
             shutil.rmtree(path) if path.is_dir() else path.unlink()
