@@ -1,4 +1,4 @@
-"""The two functions that stages are given from above: how to train, and how to evaluate, in more than this process."""
+"""The interface of training and evaluation in other processes, which callers pass to the stages."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ from raynas.stages.training import Trainings
 from raynas.storage.mirror import Mirror
 
 Stream: TypeAlias = Callable[[Sequence[Architecture]], Iterator[np.ndarray]]
-"""Yields rows ``(k, quantities)`` in the order of the architectures it is given, as they are known."""
+"""Evaluates architectures, and yields rows ``(k, quantities)`` in their order as soon as they are known."""
 
 
 class Backend(Protocol):
-    """Where the work of a run is done that takes more than this process."""
+    """Trains and evaluates for a run in other processes."""
 
     def train(self, trainings: Trainings, mirror: Mirror, progress: Progress, watch: Callable[[], None]) -> None:
-        """Carries out trainings of the run, from their last checkpoints on, until they are done.
+        """Runs trainings of the run to their end, from their last checkpoints.
 
         Args:
-            trainings: What to train.
-            mirror: The run's folder, and what carries its files.
-            progress: Told what is waited for, and of failures.
+            trainings: The trainings.
+            mirror: The run's folder, and the copying of its files.
+            progress: Receives the reasons for waiting, and failures.
             watch: Called twice a second.
 
         Raises:
-            InputError: If the configuration, the data or the folder is not as it should be.
+            InputError: If the configuration, the data or the folder is invalid.
             RunError: If training keeps failing.
             KeyboardInterrupt: If a signal came.
         """
@@ -46,17 +46,17 @@ class Backend(Protocol):
         together: int,
         progress: Progress,
     ) -> AbstractContextManager[Stream]:
-        """Returns a context that holds processes which evaluate architectures in parallel.
+        """Returns a context of processes that evaluate architectures in parallel.
 
         Args:
-            make: Builds the fitness inside such a process, from what it must not write to.
-            arguments: What it takes.
-            quantities: What the fitness measures.
-            together: How many architectures it is asked for at once.
-            progress: Told what is waited for.
+            make: Builds the fitness inside such a process, from arguments that are read-only.
+            arguments: The arguments of `make`.
+            quantities: The quantities that the fitness measures.
+            together: Number of architectures in one call.
+            progress: Receives the reasons for waiting.
         """
         ...
 
 
 OpenBackend: TypeAlias = Callable[[RunConfig], AbstractContextManager[Backend]]
-"""Makes the backend of a run, which holds what it needs for the time of a ``with`` block."""
+"""Opens the backend of a run, which keeps its resources during a ``with`` block."""

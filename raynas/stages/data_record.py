@@ -1,4 +1,4 @@
-"""What the images of a run are: the lines that are printed before training, and the record in the run's folder."""
+"""Description of a run's images: lines that are printed before training, and a record in the run's folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from raynas.stages.task import Task
 from raynas.storage.run_folder import write_record
 
 DATA = "data.json"
-"""The record of the images: classes, normalisation, counts, and what was left out."""
+"""File of the record: classes, normalisation, counts and skipped files."""
 
 PIXELS = (
     "8-bit red, green and blue; grey is repeated, transparency is left out; divided by 255, then (value - mean) / std "
@@ -47,10 +47,10 @@ def data_record(task: Task) -> DataRecord:
 
 
 def record_data(folder: Path, task: Task) -> None:
-    """Writes the record into a run's folder, unless it is there.
+    """Writes the record into a run's folder, unless it exists.
 
     Raises:
-        InputError: If the record there skipped other files than are skipped now.
+        InputError: If the existing record skipped other files than this run.
     """
     file = folder / DATA
     if not file.exists():
@@ -65,7 +65,7 @@ def record_data(folder: Path, task: Task) -> None:
 
 
 def skipped_files(folder: Path) -> list[str] | None:
-    """Returns the files that a run skips, by their paths below the folder of images; None if it has no record.
+    """Returns the files that a run skips, by their paths below the folder of images; None without a record.
 
     Raises:
         InputError: If the record is damaged.
@@ -84,7 +84,7 @@ def labels_by_split(task: Task) -> dict[str, np.ndarray]:
 
 
 def data_lines(task: Task) -> list[str]:
-    """Returns what was read, in one line, and where there is something to say of files and classes, in a few more."""
+    """Returns one line about the images, and further lines for remarks on files and classes."""
     dataset, splits = task.dataset, labels_by_split(task)
     counts = ", ".join(f"{len(labels):,} {name}" for name, labels in splits.items() if len(labels))
     lines = [

@@ -1,6 +1,6 @@
-"""The latency of a run's candidates: measured once, kept in the run's folder, read from there ever after.
+"""The latency of a run's candidates, measured once and then read from the run's folder.
 
-Measured again it would be another number, and a search that is resumed another search.
+A second measurement would give other numbers, and would change a resumed search.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from raynas.supernet.latency import LATENCY as LATENCY_COST
 from raynas.supernet.latency import check_latency, latency_table
 
 LATENCY = "latency.json"
-"""Seconds of every candidate, and where they were measured."""
+"""File with the seconds of every candidate, and the device of the measurement."""
 
 PROFILE = "profile.json"
-"""How well the sums over candidates predict whole networks."""
+"""File with the accuracy of the sums over candidates for whole networks."""
 
 CHECKED = 20
-"""Networks that a profile is checked on."""
+"""Number of networks that check a profile."""
 
 
 def needs_latency(config: RunConfig) -> bool:
-    """Returns whether the search of a run asks what a network takes."""
+    """Returns whether the search of a run uses the latency of networks."""
     search = config.search
     measured = [row.name for row in COSTS.rows().values() if row.is_measured]
     read = search.searcher.costs(search.options_of(search.searcher.options))
@@ -50,10 +50,10 @@ def needs_latency(config: RunConfig) -> bool:
 
 
 def check_latency_device(config: RunConfig) -> None:
-    """Checks that this machine has the device on which latency is to be measured, unless it may have been already.
+    """Checks that this machine has the device for the measurement, unless the run's folder may have the latency.
 
     Raises:
-        InputError: If not.
+        InputError: If the device is missing.
     """
     may_be_measured = is_url(config.location) or (config.folder / LATENCY).exists()
     if needs_latency(config) and not may_be_measured:
@@ -61,10 +61,10 @@ def check_latency_device(config: RunConfig) -> None:
 
 
 def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
-    """Returns the task with the latency of its candidates among the costs, from the run's folder or measured now.
+    """Returns the task with the latency of its candidates as a cost, from the run's folder or measured now.
 
     Raises:
-        InputError: If it was measured for other networks, or is to be measured on a device that is not here.
+        InputError: If it was measured for other networks, or the device for the measurement is missing.
     """
     config, file = task.config.latency, folder / LATENCY
     about = {
@@ -106,17 +106,17 @@ def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
 
 
 def profile(task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
-    """Returns how well the latency of whole networks, measured now, is what the sums over candidates predict.
+    """Measures whole networks, and returns how accurately the sums over candidates predict their latency.
 
-    It leaves that in the run's folder too.
+    The result is also written into the run's folder.
 
     Args:
-        task: With the latency of its candidates.
+        task: The task, with the latency of its candidates.
         folder: The run's folder.
-        progress: Told how far it is.
+        progress: Receives the progress.
 
     Raises:
-        InputError: If the device is not here.
+        InputError: If the device is missing.
     """
     assert task.latency is not None
     rng = np.random.default_rng(1)
@@ -141,8 +141,8 @@ def profile(task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
     return result.content()
 
 
-def _measurement(task: Task, progress: Progress, doing: str) -> dict[str, Any]:
-    """Returns the keywords of a measurement."""
+def _measurement(task: Task, progress: Progress, activity: str) -> dict[str, Any]:
+    """Returns the keyword arguments of a measurement."""
     config = task.config.latency
     _check_device(config)
     return {
@@ -151,7 +151,7 @@ def _measurement(task: Task, progress: Progress, doing: str) -> dict[str, Any]:
         "device": torch.device(config.device),
         "batch_size": config.batch_size,
         "threads": config.threads,
-        "report": lambda done, of: progress.show(doing, done, of, ""),
+        "report": lambda done, total: progress.show(activity, done, total, ""),
     }
 
 
@@ -161,7 +161,7 @@ def _check_device(config: LatencySection) -> None:
 
 
 def _device_name(device: str) -> str:
-    """Returns what a measurement holds for."""
+    """Returns the name of the device of a measurement."""
     if device == "cuda":
         return torch.cuda.get_device_name()
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []

@@ -1,4 +1,4 @@
-"""A run from its first stage to its last; each stage reads the files of the one before and is skipped when done."""
+"""The stages of a run in order; each stage reads the files of the previous one, and a complete stage is skipped."""
 
 from __future__ import annotations
 
@@ -50,20 +50,22 @@ def opened(
     ignore: tuple[str, ...] = (),
     say: Callable[[str], None] | None = None,
 ) -> Iterator[tuple[Task, Mirror]]:
-    """Yields the task and the folder of a run, which this process owns for the time of the block.
+    """Yields the task and the folder of a run, which this process owns during the block.
 
     Args:
         config: The resolved configuration.
-        console: For what there is to say.
-        wait: Seconds to wait for another process that holds it.
-        ignore: Sections of the configuration that may differ from the folder's.
-        say: Takes a line about an owner that is waited for; by default the console does.
+        console: Receives the messages.
+        wait: Seconds to wait for another process that owns the folder.
+        ignore: Sections of the configuration that may differ from that in the folder.
+        say: Receives a line about the owner during the wait; by default the console.
 
     Raises:
         Busy: If another process works on the run.
-        InputError: If the configuration, the data or the folder is not as it should be.
+        InputError: If the configuration, the data or the folder is invalid.
     """
-    prepared = prepare(config, console, ignore=ignore)  # before the folder is made: a mistake leaves nothing behind
+    prepared = prepare(
+        config, console, ignore=ignore
+    )  # before the folder is created, so that invalid input leaves no folder
     task = prepared.task
     _print(console, prepared.lines)
     with mirrored(config, say or console.print, wait) as mirror:
@@ -88,14 +90,14 @@ def _nothing() -> None:
 
 
 def train(task: Task, mirror: Mirror, backend: Backend, console: Console, watch: Callable[[], None] = _nothing) -> None:
-    """Trains the supernets of a run that are not done, on Ray or, with ``train.workers: 0``, in this process.
+    """Trains the incomplete supernets of a run, on Ray or, with ``train.workers: 0``, in this process.
 
     Args:
         task: Space and images.
-        mirror: The run's folder, and what carries its files.
-        backend: What trains, unless this process does.
-        console: For progress.
-        watch: Called after every epoch, or at least as often.
+        mirror: The run's folder, and the copying of its files.
+        backend: Trains, unless this process does.
+        console: Receives the progress.
+        watch: Called after every epoch, or more often.
     """
     config = task.config
     if not needs_training(config.search):
@@ -122,13 +124,13 @@ def _train_here(task: Task, mirror: Mirror, watch: Callable[[], None]) -> None:
     """Trains in this process.
 
     Raises:
-        KeyboardInterrupt: If a signal came; after the first step there is a checkpoint of that moment.
+        KeyboardInterrupt: If a signal came; after the first step a checkpoint of that moment exists.
     """
     device = torch.device("cuda" if task.config.train.use_gpu else "cpu")
     with signals.noted(active=False) as signal:
 
         def asked() -> Stop | None:
-            signal.active = True  # a step is done, which a signal would lose
+            signal.active = True  # without a checkpoint a signal would lose the step
             return Stop("a signal came", noted=False) if signal.number is not None else None
 
         try:
@@ -151,21 +153,21 @@ def run(
     wait: float = 0,
     say: Callable[[str], None] | None = None,
 ) -> Result | None:
-    """Carries out stages of a run and returns the search's result, or None without a search.
+    """Runs stages of a run and returns the result of the search, or None without a search.
 
     Args:
         config: The resolved configuration.
-        console: For progress.
-        open_backend: Makes what trains and evaluates in more than this process.
-        stages: What to carry out.
-        watch: Called after the training and, while it lasts and while the search does, after every epoch and every
-            batch of rows, or at least as often.
-        wait: Seconds to wait for another process that carries out the same run.
-        say: Takes a line about such a process; by default the console does.
+        console: Receives the progress.
+        open_backend: Opens the backend that trains and evaluates in other processes.
+        stages: The stages to run.
+        watch: Called after the training, and at least after every epoch of the training and every batch of rows of the
+            search.
+        wait: Seconds to wait for another process of the same run.
+        say: Receives a line about such a process; by default the console.
 
     Raises:
         Busy: If another process works on the run.
-        InputError: If something of the user's is not as it should be.
+        InputError: If the configuration, the data or the folder is invalid.
         RunError: If training keeps failing, or an evaluation fails.
     """
     with opened(config, console, wait, say=say) as (task, mirror), open_backend(config) as backend:
@@ -190,7 +192,7 @@ def run(
 def _watched_evaluation(
     task: Task, backend: Backend, progress: Progress, watch: Callable[[], None]
 ) -> Iterator[Evaluation]:
-    """Yields the evaluation of `evaluating`, which calls `watch` when a batch of rows has been taken."""
+    """Yields the evaluation of `evaluating`, which calls `watch` after every batch of rows."""
     with evaluating(task, backend, progress) as evaluation:
 
         def stream(architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
@@ -208,18 +210,18 @@ def train_shared(
     watch: Callable[[], None],
     say: Callable[[str], None] | None = None,
 ) -> None:
-    """Trains the supernets of a run that others reuse, or waits until another process has.
+    """Trains supernets that several runs reuse, or waits until another process has trained them.
 
     Args:
-        config: The resolved configuration of one of them, with the name and place of what they share.
-        console: For progress.
-        open_backend: Makes what trains in more than this process.
-        watch: Called after every epoch, or at least as often.
-        say: Takes a line about a process that is waited for; by default the console does.
+        config: The resolved configuration of one run, with name and location of the shared supernets.
+        console: Receives the progress.
+        open_backend: Opens the backend that trains in other processes.
+        watch: Called after every epoch, or more often.
+        say: Receives a line about a process during the wait; by default the console.
 
     Raises:
         Busy: If another process works on the run.
-        InputError: If something of the user's is not as it should be.
+        InputError: If the configuration, the data or the folder is invalid.
         RunError: If training keeps failing.
     """
     with opened(config, console, math.inf, BESIDE_TRAINING, say) as (task, mirror), open_backend(config) as backend:
@@ -228,11 +230,11 @@ def train_shared(
 
 
 def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
-    """Returns how well the latency of whole networks is predicted, after measuring that of every candidate.
+    """Measures the latency of every candidate, and returns the accuracy of the predictions for whole networks.
 
     Raises:
         Busy: If another process works on the run.
-        InputError: If something of the user's is not as it should be.
+        InputError: If the configuration, the data or the folder is invalid.
     """
     prepared = prepare(config, console)
     task = prepared.task
@@ -248,7 +250,7 @@ def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
 
 
 RANKED_DIFFERENTLY = ("search", "benchmark")
-"""Sections that a ranking may change: by another fitness, against another benchmark."""
+"""Sections that a ranking may change, for another fitness or another benchmark."""
 
 
 def rank_run(
@@ -259,19 +261,19 @@ def rank_run(
     every_epoch: bool = False,
     watch: Callable[[], None] = _nothing,
 ) -> dict[str, Any]:
-    """Returns how well a run's fitness ranks its space; keys of `search` and `benchmark` may differ from the run's.
+    """Returns the rank correlation of a run's fitness; keys of `search` and `benchmark` may differ from the run's.
 
     Args:
         config: The resolved configuration.
-        console: For progress.
-        open_backend: Makes what evaluates in more than this process.
-        size: How many architectures to rank; by default as `rank` says.
-        every_epoch: Whether to rank by the angle after every epoch of training too.
+        console: Receives the progress.
+        open_backend: Opens the backend that evaluates in other processes.
+        size: Number of architectures to rank; by default that of `rank`.
+        every_epoch: Whether to rank also by the angle after every epoch of the training.
         watch: Called after every batch of rows.
 
     Raises:
         Busy: If another process works on the run.
-        InputError: If something of the user's is not as it should be.
+        InputError: If the configuration, the data or the folder is invalid.
         RunError: If an evaluation fails.
     """
     prepared = prepare(config, console, ignore=RANKED_DIFFERENTLY)

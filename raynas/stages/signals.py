@@ -1,6 +1,6 @@
-"""SIGINT and SIGTERM of a command: they interrupt it, and a training saves before it ends.
+"""Handling of SIGINT and SIGTERM: they interrupt a command, and a training saves before it ends.
 
-Imports nothing of torch or Ray, so that a command handles signals before it spends seconds on imports.
+This module imports no torch and no Ray, so that a command handles signals before its slow imports.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ AGAIN = "give the same command again to continue"
 NUMBERS = (signal.SIGINT, signal.SIGTERM)
 
 CLEANUP_SECONDS = 10.0
-"""For how long after an interruption a further SIGTERM is ignored: supervisors of containers may send several."""
+"""Seconds after an interruption in which a further SIGTERM is ignored: supervisors may send several."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -29,11 +29,11 @@ class Terminated(KeyboardInterrupt):
 
 @dataclass
 class Noted:
-    """A signal that is noted instead of raised, because something can be saved before the command ends.
+    """A signal that is recorded instead of raised, because the command can save before it ends.
 
     Attributes:
-        active: Whether the next signal is noted.
-        number: The signal that came; None as long as none has.
+        active: Whether the next signal is recorded.
+        number: The received signal; None before the first one.
     """
 
     active: bool = True
@@ -42,14 +42,14 @@ class Noted:
 
 @dataclass
 class _State:
-    """How signals of this process are handled now.
+    """The current handling of signals in this process.
 
     Attributes:
         process: The process that installed the handlers; forked processes inherit them.
         importing: Whether a signal ends the process at once.
-        noted: Where to note the first signal.
-        first: The signal that came first.
-        raised: When a signal raised KeyboardInterrupt last, on the monotonic clock.
+        noted: Records the first signal.
+        first: The first signal.
+        raised: Time of the last KeyboardInterrupt by a signal, on the monotonic clock.
     """
 
     process: int = 0
@@ -63,13 +63,13 @@ _state = _State()
 
 
 def word(number: int) -> str:
-    """Returns what a signal does to a command, for messages."""
+    """Returns the effect of a signal on a command, for messages."""
     return "terminated" if number == signal.SIGTERM else "interrupted"
 
 
 @contextlib.contextmanager
 def handled() -> Iterator[None]:
-    """Lets the first signal interrupt the block, or whatever `noted` and `imports` say inside of it.
+    """Lets the first signal interrupt the block, unless `noted` or `imports` handles it inside the block.
 
     Raises:
         Terminated: If SIGTERM came first.
@@ -80,12 +80,14 @@ def handled() -> Iterator[None]:
         yield
         return
     outer, _state = _state, _State(process=os.getpid())
-    heard = [number for number in NUMBERS if signal.getsignal(number) != signal.SIG_IGN]  # as shells start with `&`
+    heard = [
+        number for number in NUMBERS if signal.getsignal(number) != signal.SIG_IGN
+    ]  # as in processes that a shell starts with `&`
     handlers = {number: signal.signal(number, _handle) for number in heard}
     try:
         yield
     except KeyboardInterrupt as interrupted:
-        # The exception itself does not know the signal: Ray replaces it by one of its own.
+        # The exception does not contain the signal, since Ray replaces it by its own exception.
         if _state.first == signal.SIGTERM:
             raise Terminated(*interrupted.args) from None
         raise
@@ -97,7 +99,7 @@ def handled() -> Iterator[None]:
 
 @contextlib.contextmanager
 def imports() -> Iterator[None]:
-    """Lets a signal end the process at once, with one line: nothing is begun, and C extensions hide exceptions."""
+    """Lets a signal end the process at once with one line, since C extensions hide exceptions during imports."""
     before, _state.importing = _state.importing, True
     try:
         yield
@@ -107,10 +109,10 @@ def imports() -> Iterator[None]:
 
 @contextlib.contextmanager
 def noted(active: bool = True) -> Iterator[Noted]:
-    """Yields where the first signal of the block is noted; a second one interrupts.
+    """Yields the record of the first signal in the block; a second signal interrupts.
 
     Args:
-        active: Whether the first signal is noted from the beginning; else when the block sets it.
+        active: Whether recording is active at the start; otherwise the block activates it.
     """
     before, _state.noted = _state.noted, Noted(active)
     try:
@@ -120,20 +122,20 @@ def noted(active: bool = True) -> Iterator[Noted]:
 
 
 def saves_first() -> bool:
-    """Returns whether a signal would be noted now, since something can be saved before the process ends."""
+    """Returns whether a signal is recorded now, because the process can save before it ends."""
     noted = _state.noted
     return noted is not None and noted.active and noted.number is None
 
 
 def note(number: int) -> None:
-    """Notes a signal that came to another process for this one, if something can be saved before this one ends."""
+    """Records a signal that another process received for this one, if this process can save before it ends."""
     if saves_first():
         assert _state.noted is not None
         _state.noted.number = number
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
-    if os.getpid() != _state.process:  # a forked loader of images, which its parent ends
+    if os.getpid() != _state.process:  # a forked image loader, which its parent ends
         if number == signal.SIGTERM:
             os._exit(128 + number)
         return
