@@ -1,1 +1,1 @@
-"""Result files in, tables and figures out. Reads a run's folder and nothing else: no torch, no Ray."""
+"""Tables, figures and pages from the files of a run's folder, without torch and Ray."""

@@ -40,10 +40,10 @@ class Curve:
     """A line over epochs.
 
     Attributes:
-        name: Which look it has; curves of one name are named once.
-        epochs: Where its values are.
+        name: Key of its look; curves of the same name share an entry of the legend.
+        epochs: The epochs of its values.
         values: Its values.
-        band: Least and largest of what the values are the mean of; None for none.
+        band: Least and largest of the averaged values; None without a band.
     """
 
     name: str
@@ -61,14 +61,14 @@ def curves_by_epoch(
     limits: tuple[float, float] | None = None,
     logarithmic: bool = False,
 ) -> Figure:
-    """Returns curves over epochs, their names under them if there are several.
+    """Returns curves over epochs, with a legend below if there are several names.
 
     Args:
-        curves: At least one; where there is nothing to draw on a logarithmic axis, a line has a gap.
-        title: What the vertical axis shows.
-        looks: Colour and dashes of each name.
-        limits: Ends of the vertical axis; None for those of the data.
-        logarithmic: Whether it is logarithmic.
+        curves: At least one curve; a line has a gap at values that a logarithmic axis cannot show.
+        title: Title of the vertical axis.
+        looks: Colour and dashes by name.
+        limits: Ends of the vertical axis; None for the range of the data.
+        logarithmic: Whether the vertical axis is logarithmic.
     """
     names = list(dict.fromkeys(curve.name for curve in curves))
     labels = {name: shortened(name, 24) for name in names}
@@ -101,14 +101,14 @@ def curves_by_epoch(
 
 
 class _PlainLogFormatter(LogFormatter):
-    """Writes the numbers that matplotlib would write on a logarithmic axis, without exponents where they are short."""
+    """Labels the ticks of a logarithmic axis as matplotlib does, but short numbers without exponents."""
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 def operation_looks(operations: Sequence[str]) -> dict[str, Look]:
-    """Returns a look for each operation; that of ``skip_connect``, to which a search may collapse, stands out."""
+    """Returns a look for each operation; ``skip_connect`` stands out, because a search may collapse to it."""
     colors = [color for color in SERIES if color != ACCENT]
     dashes: Sequence[Look] = [(color, dash) for dash, color in itertools.product(DASHES, colors)]
     others = [operation for operation in operations if operation != "skip_connect"]
@@ -119,7 +119,7 @@ CELL = 0.27, 0.165
 """Width and height of a candidate in a map of weights, inches."""
 
 MAP_WIDTH, MAP_ROWS, MAP_NUMBERS = 10.8, 40, 1000
-"""Inches of the widest map but for one that is wider by itself; rows and, of all, candidates with numbers at most."""
+"""Largest width of a line of blocks in inches, largest number of rows, and of candidates with numbers."""
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,11 @@ class _Block:
     """A part of a map: choices of one kind that share their candidates.
 
     Attributes:
-        kind: What their names begin with.
-        rows: Which choices.
-        labels: The rest of their names.
+        kind: The beginning of their names.
+        rows: Indices of the choices.
+        labels: Their names without the kind.
         heads: Their candidates.
-        left, above: Inches that the labels and the heads take.
+        left, above: Size of the labels and the heads, in inches.
     """
 
     kind: str
@@ -168,10 +168,10 @@ def _blocks(alphas: Alphas) -> list[_Block]:
 
 
 def _lines_of_blocks(alphas: Alphas) -> list[list[_Block]]:
-    """Returns the parts of a map in lines that are not too wide."""
+    """Returns the parts of a map in lines of at most `MAP_WIDTH`."""
     lines: list[list[_Block]] = [[]]
     for block in _blocks(alphas):
-        if lines[-1] and sum(one.width for one in lines[-1]) + block.width > MAP_WIDTH:
+        if lines[-1] and sum(other.width for other in lines[-1]) + block.width > MAP_WIDTH:
             lines.append([])
         lines[-1].append(block)
     return lines
@@ -182,10 +182,10 @@ SHADES = LinearSegmentedColormap.from_list("weights", ["white", SERIES[0]])
 
 @style()
 def weight_map(alphas: Alphas) -> Figure:
-    """Returns the weights of the candidates at each choice after the last epoch, the derived candidates framed.
+    """Returns the weights of the candidates at each choice after the last epoch, with frames on the derived candidates.
 
-    Choices that share their candidates stand under each other, kind by kind of cell as their names begin; where they
-    are many, beside each other too.
+    Choices with the same candidates are rows of one block, and each kind of cell has its own block. Many rows are split
+    into blocks side by side.
     """
     weights, taken = alphas.weights[-1], alphas.derived[-1].taken
     most = max(float(np.nanmax(weights)), 2 / weights.shape[1])
@@ -218,7 +218,7 @@ def weight_map(alphas: Alphas) -> Figure:
 def _frame_map(
     axes: Axes, block: _Block, values: np.ndarray, taken: Sequence[int], most: float, numbered: bool
 ) -> None:
-    """Adds labels, numbers and the frames of the candidates that are taken."""
+    """Adds labels, numbers and the frames of the derived candidates."""
     axes.set_xticks(range(len(block.heads)), block.heads, rotation=90, size=LABEL_SIZE)
     axes.set_yticks(range(len(block.rows)), block.labels, size=LABEL_SIZE)
     axes.tick_params(length=0, pad=3, top=False, bottom=False, labeltop=True, labelbottom=False)

@@ -1,4 +1,4 @@
-"""The architecture parameters of a run: how far the choices are decided, and by which steps."""
+"""The architecture parameters of a run: their decisions, and the steps that led there."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DECIDED = "Entropy of softmax(α) over that of equal weights: 1 where nothing is
 
 
 def architecture_parameters(run: Run, gallery: Gallery) -> Section:
-    """Returns how one base seed's architecture parameters decided: the seed whose architecture is the best."""
+    """Returns the architecture parameters of the base seed whose derived architecture is the best."""
     if not run.alphas:
         return Section("Architecture parameters", [])
     seed, is_best = _shown_seed(run)
@@ -53,7 +53,7 @@ def _shown_seed(run: Run) -> tuple[int, bool]:
 
 
 def about_alphas(alphas: Alphas) -> str:
-    """Returns one sentence: how far the choices are decided, and how much of all is skip_connect."""
+    """Returns one sentence: the certainty of the choices, and the weight of skip_connect."""
     share = alphas.share("skip_connect")
     last = alphas.derived[-1]
     sentence = f"{capital(_after(alphas))} the largest weight of a choice is {alphas.largest[-1]:.2f} on average"
@@ -74,7 +74,7 @@ def _after(alphas: Alphas) -> str:
 
 
 def weight_curves(alphas: Alphas) -> dict[str, np.ndarray]:
-    """Returns what sums up the weights after each epoch, means over the choices."""
+    """Returns statistics of the weights after each epoch, as means over the choices."""
     curves = {ENTROPY: alphas.entropies.mean(axis=1), DOMINANCE: alphas.largest}
     share = alphas.share("skip_connect")
     if share is not None:
@@ -83,13 +83,13 @@ def weight_curves(alphas: Alphas) -> dict[str, np.ndarray]:
 
 
 def operation_curve(name: str, operation: str, alphas: Alphas) -> Curve:
-    """Returns how many edges of the derived architecture take an operation, by epochs done."""
+    """Returns the number of edges of the derived architecture with an operation, by epochs done."""
     numbers = [derived.operations.get(operation, 0) for derived in alphas.derived]
     return Curve(name, np.arange(alphas.epochs + 1), np.array(numbers))
 
 
 def _alpha_curves(alphas: Alphas, gallery: Gallery) -> list[FigureBlock]:
-    """Returns the figures of what the weights and the derived architecture were over the epochs."""
+    """Returns the figures of the weights and the derived architecture over the epochs."""
     if not alphas.epochs:
         return []
     epochs, summed = np.arange(alphas.epochs + 1), weight_curves(alphas)

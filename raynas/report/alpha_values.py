@@ -1,4 +1,4 @@
-"""Architecture parameters of a run as the report shows them."""
+"""Architecture parameters of a run in the form that the report shows."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from raynas.search_space import Architecture
 
 @dataclass(frozen=True)
 class Derived:
-    """The architecture that the parameters stand for after some epochs.
+    """The architecture that the parameters give after some epochs.
 
     Attributes:
         architecture: Its candidates.
-        taken: The candidates that are taken at the choices of `Alphas`, -1 where it chooses otherwise.
-        operations: How many of its edges take each operation.
+        taken: The derived candidates at the choices of `Alphas`, -1 for a choice without a derived candidate.
+        operations: Number of its edges for each operation.
     """
 
     architecture: Architecture
@@ -26,7 +26,7 @@ class Derived:
 
     @property
     def edges(self) -> int:
-        """How many edges it keeps: those that are not ``none``."""
+        """Number of its edges with an operation other than ``none``."""
         return sum(number for operation, number in self.operations.items() if operation != "none")
 
 
@@ -34,13 +34,13 @@ class Derived:
 class Alphas:
     """The architecture parameters of one base seed, before the first epoch and after each.
 
-    Choices of a single candidate are left out: nothing is chosen there.
+    Choices with a single candidate are left out.
 
     Attributes:
         choices: The names of the choices.
-        candidates: The names of each one's candidates.
-        values: ``(epochs + 1, num_choices, most candidates)``, not a number past a choice's last candidate.
-        derived: What they stand for, ``epochs + 1`` architectures.
+        candidates: The names of the candidates of each choice.
+        values: ``(epochs + 1, num_choices, most candidates)``, NaN after the last candidate of a choice.
+        derived: The ``epochs + 1`` architectures that the parameters give.
     """
 
     choices: Sequence[str]
@@ -50,19 +50,19 @@ class Alphas:
 
     @property
     def epochs(self) -> int:
-        """How many epochs were trained."""
+        """Number of trained epochs."""
         return len(self.values) - 1
 
     @property
     def weights(self) -> np.ndarray:
-        """The softmax over each choice's candidates, of the shape of `values`."""
+        """The softmax over the candidates of each choice, in the shape of `values`."""
         exponentials = np.exp(self.values - np.nanmax(self.values, axis=2, keepdims=True))
         weights: np.ndarray = exponentials / np.nansum(exponentials, axis=2, keepdims=True)
         return weights
 
     @property
     def entropies(self) -> np.ndarray:
-        """Entropy of each choice's weights over that of equal ones, ``(epochs + 1, num_choices)``: 0 decided, 1 not."""
+        """Entropy of each choice over that of equal weights, ``(epochs + 1, num_choices)``: 0 is decided."""
         weights = self.weights
         logarithms = np.log(np.where(weights > 0, weights, 1))
         entropies: np.ndarray = -np.nansum(weights * logarithms, axis=2)
@@ -70,19 +70,19 @@ class Alphas:
 
     @property
     def largest(self) -> np.ndarray:
-        """The largest weight, mean over the choices, ``(epochs + 1,)``: 1 where each has decided for a candidate."""
+        """The largest weight, mean over the choices, ``(epochs + 1,)``: 1 if every choice has decided."""
         largest: np.ndarray = np.nanmax(self.weights, axis=2).mean(axis=1)
         return largest
 
     def share(self, operation: str) -> np.ndarray | None:
-        """Returns the weight of an operation, mean over those choices that have it; None where none has.
+        """Returns the weight of an operation as a mean over the choices with it; None if no choice has it.
 
-        A candidate of two operations, such as ``skip_connect+sep_conv_3x3``, counts half for each.
+        A candidate of two operations, such as ``skip_connect+sep_conv_3x3``, counts one half for each operation.
         """
         parts = np.zeros(self.values.shape[1:])
         for choice, names in enumerate(self.candidates):
             operations = [name.split("+") for name in names]
-            parts[choice, : len(names)] = [of.count(operation) / len(of) for of in operations]
+            parts[choice, : len(names)] = [joined.count(operation) / len(joined) for joined in operations]
         having = parts.any(axis=1)
         if not having.any():
             return None

@@ -17,11 +17,11 @@ from raynas.report.layout import Layout, lay_out, live_edges
 from raynas.report.quantities import operation_label
 
 PALE = ("", "skip")
-"""What is no operation: concatenation into the output, and a block that is left out."""
+"""Labels without an operation: concatenation into the output, and a block that is left out."""
 
 
 def operation_colors(drawings: Iterable[Mapping[str, Sequence[Edge]]]) -> dict[str, str]:
-    """Returns a colour for each operation of the drawings; what passes on unchanged is grey, `PALE` paler."""
+    """Returns a colour for each operation of the drawings; the identity is grey, and `PALE` labels are paler."""
     names: set[str] = set()
     for drawing in drawings:
         for edges in drawing.values():
@@ -33,10 +33,10 @@ def operation_colors(drawings: Iterable[Mapping[str, Sequence[Edge]]]) -> dict[s
 
 @style()
 def architecture_figure(drawing: Mapping[str, Sequence[Edge]], colors: Mapping[str, str]) -> Figure:
-    """Returns an architecture's graphs, one under the other, as large as they need.
+    """Returns the graphs of an architecture, one below the other, in their natural size.
 
     Args:
-        drawing: Labelled edges by the graph's name; those without edges are left out, but one has some.
+        drawing: Labelled edges by the name of the graph. At least one graph has edges; the others are left out.
         colors: The colour of each operation.
     """
     layouts = {name: _laid_out(edges, DRAWING_WIDTH - 4) for name, edges in drawing.items() if edges}
@@ -59,7 +59,7 @@ def architecture_figure(drawing: Mapping[str, Sequence[Edge]], colors: Mapping[s
 
 
 def _laid_out(edges: Sequence[Edge], width: float) -> Layout:
-    """Returns the layout of a graph whose texts have the size of `LABEL_SIZE`."""
+    """Returns the layout of a graph with labels of size `LABEL_SIZE`."""
     labels = [_label_lines(operation) for _, _, operation in edges]
     sizes = [(max(map(text_width, lines)) + 8, 9.5 * len(lines) + 4.5) if lines else (0.0, 2.0) for lines in labels]
     widths = {}
@@ -70,13 +70,13 @@ def _laid_out(edges: Sequence[Edge], width: float) -> Layout:
 
 
 def wrapped_layouts(edges: Sequence[Edge], width: float) -> Iterator[Layout]:
-    """Yields layouts whose chains are broken at growing widths."""
+    """Yields layouts with chains broken at increasing widths."""
     for factor in (1.0, 1.5, 2.0, 3.0):
         yield _laid_out(edges, factor * width)
 
 
 def _label_lines(operation: str) -> list[str]:
-    """Returns an operation's label, a long one in two lines that are as even as can be."""
+    """Returns the label of an operation; a long label has two lines of similar length."""
     label = operation_label(operation)
     words = label.split(" ")
     if len(label) <= 9 or len(words) == 1:
@@ -93,7 +93,7 @@ def draw_graph(
     origin: tuple[float, float],
     scale: float = 1.0,
 ) -> None:
-    """Draws a laid out graph into axes whose unit is a point; dead edges are pale and dashed."""
+    """Draws a graph with its layout into axes in points; dead edges are pale and dashed."""
     shift = np.array(origin)
     for (_, _, operation), label, route, live in zip(
         edges, layout.labels, layout.routes, live_edges(edges), strict=True

@@ -1,7 +1,7 @@
-"""What a page is made of: sections of paragraphs, tables and figures, as plain values.
+"""The parts of a page: sections of paragraphs, tables and figures, as plain values.
 
-The templates make HTML of them. A text is a string, or a row of pieces of which some are bold, code or links. No value
-holds markup but the SVG of a figure.
+The templates turn them into HTML. A text is a string, or a sequence of pieces, some of them bold, code or links. Only
+the SVG of a figure contains markup.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from typing import ClassVar, TypeAlias
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of a text that looks different.
+    """A part of a text with its own style.
 
     Attributes:
         kind: bold, code, link, architecture or swatch.
-        text: What it says.
+        text: The text of the piece.
         target: The address of a link, or the colour of a swatch.
     """
 
@@ -28,12 +28,12 @@ class Piece:
 
     @property
     def breakable_parts(self) -> Sequence[str]:
-        """The text of an architecture in parts: a line may end after a plus, a comma or an operand."""
+        """The text of an architecture in parts; a line may break after a plus, a comma or an operand."""
         return re.split(r"(?<=[+,])|(?<=\d\|)(?=\w)", self.text)
 
 
 Text: TypeAlias = str | tuple[str | Piece, ...]
-"""A text: a string, or pieces one after the other."""
+"""A text: a string or a sequence of pieces."""
 
 
 def bold(text: str) -> Piece:
@@ -42,12 +42,12 @@ def bold(text: str) -> Piece:
 
 
 def code(text: str) -> Text:
-    """Returns a text in the letters of code."""
+    """Returns a text in the style of code."""
     return (Piece("code", text),)
 
 
 def architecture_text(text: str) -> Piece:
-    """Returns the text of an architecture, which may be broken into several lines."""
+    """Returns the text of an architecture, which may break into several lines."""
     return Piece("architecture", text)
 
 
@@ -57,13 +57,13 @@ def pieces(text: Text) -> Sequence[str | Piece]:
 
 
 def plain_text(text: Text) -> str:
-    """Returns a text without its look."""
+    """Returns a text without styles."""
     return "".join(piece if isinstance(piece, str) else piece.text for piece in pieces(text))
 
 
 @dataclass(frozen=True)
 class Paragraph:
-    """A paragraph; a note is smaller."""
+    """A paragraph; a note has smaller letters."""
 
     kind: ClassVar[str] = "paragraph"
     text: Text
@@ -72,7 +72,7 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Footer:
-    """What ends a page."""
+    """The end of a page."""
 
     kind: ClassVar[str] = "footer"
     text: Text
@@ -80,15 +80,15 @@ class Footer:
 
 @dataclass(frozen=True)
 class Table:
-    """A table in a box of its own, which scrolls where the page is narrow.
+    """A table in a box that scrolls on a narrow page.
 
     Attributes:
-        head: The columns' heads.
-        rows: Cells; the first of each is the row's head.
-        numbers: Columns that hold numbers.
-        marked: Rows that stand out.
-        caption: What the table shows.
-        stacked: Whether the last cell of a row takes a line of its own where the page is narrow.
+        head: The heads of the columns.
+        rows: Cells; the first cell is the head of its row.
+        numbers: Columns with numbers.
+        marked: Highlighted rows.
+        caption: Description of the table.
+        stacked: Whether the last cell of a row gets a separate line on a narrow page.
     """
 
     kind: ClassVar[str] = "table"
@@ -100,7 +100,7 @@ class Table:
     stacked: bool = False
 
     def cell_class(self, column: int, text: Text) -> str:
-        """Returns how a cell is set: as a number, as a text of its own width, or as usual."""
+        """Returns the class of a cell: a number, a text with its own width, or a usual text."""
         if column in self.numbers:
             return "number"
         is_code = any(isinstance(piece, Piece) and piece.kind in ("code", "architecture") for piece in pieces(text))
@@ -120,10 +120,10 @@ class FigureBlock:
     """A figure with its caption.
 
     Attributes:
-        name: Letters, digits and hyphens, of no other figure on the page.
+        name: Unique name on the page, of letters, digits and hyphens.
         svg: The picture.
-        caption: What is seen.
-        drawing: Whether it is a drawing, which scrolls where the page is narrow instead of shrinking.
+        caption: Description of the picture.
+        drawing: Whether the figure is a drawing, which scrolls on a narrow page instead of shrinking.
     """
 
     name: str
@@ -133,12 +133,12 @@ class FigureBlock:
 
     @property
     def label(self) -> str:
-        """The caption for those who cannot see the picture."""
+        """The caption for readers who cannot see the picture."""
         return plain_text(self.caption)
 
     @property
     def picture(self) -> str:
-        """The SVG without what matplotlib adds for other programs, its ids made its own by the figure's name."""
+        """The SVG without matplotlib's additions for other programs; the name of the figure makes its ids unique."""
         svg = self.svg[self.svg.index("<svg") :]
         svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
         return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{self.name}-", svg).strip()
@@ -150,7 +150,7 @@ class FigureBlock:
 
     @property
     def drawn(self) -> str:
-        """What follows the first tag of the SVG."""
+        """The content after the first tag of the SVG."""
         return self.picture.partition(">")[2]
 
     @property
@@ -163,11 +163,11 @@ class FigureBlock:
 
 @dataclass(frozen=True)
 class Figures:
-    """Figures side by side, as many in a row as there is room for.
+    """Figures side by side, with as many in a row as fit.
 
     Attributes:
         members: The figures.
-        width: The least width of one, in pixels.
+        width: Least width of a figure in pixels.
     """
 
     kind: ClassVar[str] = "figures"
@@ -180,7 +180,7 @@ Block: TypeAlias = Paragraph | Footer | Table | TableColumns | Figures
 
 @dataclass(frozen=True)
 class Section:
-    """A section; one without blocks is not shown."""
+    """A section; a section without blocks is not shown."""
 
     title: str
     blocks: Sequence[Block]
@@ -188,7 +188,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Head:
-    """The head of a page: its title, and what it comes to in a few lines, each with a word in bold before it."""
+    """The head of a page: its title and a few lines of results, each after a word in bold."""
 
     title: str
     lines: Sequence[tuple[str, Text]] = ()

@@ -1,4 +1,4 @@
-"""The parts of a page that sets several runs side by side."""
+"""The parts of a page that compares several runs."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from raynas.report.quantities import COSTS, Quantity, duration
 from raynas.report.rank_figures import tau_curves
 from raynas.report.rank_sections import about_ranking, rank_groups, rank_table, tau_figure, with_interval
 from raynas.report.rank_values import Rank
-from raynas.report.run_values import History, Judged, Run
+from raynas.report.run_values import Evaluated, History, Run
 from raynas.report.search_figures import histograms, hypervolume_curves, search_curves
 from raynas.report.search_sections import HYPERVOLUME, one_shot_accuracies
 from raynas.report.training_figures import training_curves
@@ -47,7 +47,7 @@ from raynas.report.wording import flatten, listed, plain
 
 
 def distinct_names(runs: Sequence[Run]) -> list[str]:
-    """Returns the runs' names, all of them numbered if two are the same."""
+    """Returns the names of the runs, with numbers if two names are equal."""
     names = [run.name for run in runs]
     return names if len(set(names)) == len(names) else [f"{name} #{i}" for i, name in enumerate(names, start=1)]
 
@@ -56,7 +56,7 @@ Named = Sequence[tuple[str, Run]]
 
 
 def side_by_side(named: Named, looks: Mapping[str, Look]) -> Section:
-    """Returns a table with a column for each run."""
+    """Returns a table with one column for each run."""
     lines: list[tuple[str, Callable[[Run], Text]]] = [
         ("folder", lambda run: str(run.folder)),
         ("algorithm", lambda run: plain(run.config.get("algorithm", ""))),
@@ -65,12 +65,12 @@ def side_by_side(named: Named, looks: Mapping[str, Look]) -> Section:
         ("labels", lambda run: plain(run.section("data").get("labels") or "–")),
         ("fitness", lambda run: run.quantity.title),
         ("base seeds", lambda run: ", ".join(map(str, run.base_seeds)) or "–"),
-        ("architectures judged", lambda run: f"{run.result.evaluations:,}" if run.result else "–"),
+        ("evaluated architectures", lambda run: f"{run.result.evaluations:,}" if run.result else "–"),
         ("best architecture", lambda run: (architecture_text(run.best[0].description),) if run.best else "–"),
         ("its fitness", lambda run: _of_best(run, "fitness")),
         *((f"its {cost.name}", functools.partial(_of_best, key=key)) for key, cost in COSTS.items()),
-        ("its true accuracy", _true_accuracy),
-        ("τ-b with true accuracy", _tau),
+        ("its benchmark accuracy", _true_accuracy),
+        ("τ-b with benchmark accuracy", _tau),
         *((stage, functools.partial(_seconds, stage=stage)) for stage in ("training", "search", "rank")),
     ]
     head: list[Text] = [""]
@@ -98,7 +98,7 @@ def _true_accuracy(run: Run) -> str:
 
 
 def _tau(run: Run) -> str:
-    """Returns tau of the first of the run's ranks, which is that of its own fitness if that was ranked."""
+    """Returns tau of the run's first ranking, which is the one by its own fitness if it exists."""
     if not run.ranks or not run.ranks[0].has_table:
         return "–"
     fitness = run.ranks[0].rows[0]
@@ -110,13 +110,13 @@ def _seconds(run: Run, stage: str) -> str:
 
 
 def best_architectures(named: Named, gallery: Gallery) -> Section:
-    """Returns the best architecture of each run, drawn."""
-    drawn: list[tuple[Text, Judged]] = []
+    """Returns drawings of the best architecture of each run."""
+    captioned: list[tuple[Text, Evaluated]] = []
     for name, run in named:
         if run.best:
             numbers = " · ".join(numbers_of(run, run.best[0], short=True))
-            drawn.append(((bold(name), " · ", numbers), run.best[0]))
-    return Section("Best architectures", drawings(gallery, drawn))
+            captioned.append(((bold(name), " · ", numbers), run.best[0]))
+    return Section("Best architectures", drawings(gallery, captioned))
 
 
 def _section_of(title: str, members: Sequence[FigureBlock]) -> Section:
@@ -124,7 +124,7 @@ def _section_of(title: str, members: Sequence[FigureBlock]) -> Section:
 
 
 def search_figures(named: Named, looks: Mapping[str, Look], gallery: Gallery) -> Section:
-    """Returns the searches, those by one fitness in one figure."""
+    """Returns the figures of the searches, one for each fitness."""
     groups: dict[Quantity, list[tuple[str, History]]] = {}
     for name, run in named:
         if run.history is not None:
@@ -139,19 +139,19 @@ def search_figures(named: Named, looks: Mapping[str, Look], gallery: Gallery) ->
             members.append(gallery.show(f"search-{place}", figure, f"The best {quantity.name} so far of {names}."))
     members += _hypervolumes(named, looks, gallery)
 
-    judged = []
+    samples = []
     for name, run in named:
         accuracies = one_shot_accuracies(run)
         if accuracies is not None:
-            judged.append((name, accuracies))
-    if judged:
-        caption = "Accuracy of all judged architectures with the supernet's weights, over the same bins."
-        members.append(gallery.show("one-shot-accuracy", histograms(judged, ONE_SHOT_ACCURACY, looks), caption))
+            samples.append((name, accuracies))
+    if samples:
+        caption = "Accuracy of all evaluated architectures with the supernet's weights, over the same bins."
+        members.append(gallery.show("one-shot-accuracy", histograms(samples, ONE_SHOT_ACCURACY, looks), caption))
     return _section_of("Search", members)
 
 
 def _hypervolumes(named: Named, looks: Mapping[str, Look], gallery: Gallery) -> list[FigureBlock]:
-    """Returns how the fronts advanced, those among the same fitness and costs in one figure."""
+    """Returns the hypervolumes, one figure for each combination of fitness and costs."""
     fronts: dict[tuple[Quantity, tuple[str, ...]], list[tuple[str, Sequence[float]]]] = {}
     for name, run in named:
         if run.hypervolumes:
@@ -166,7 +166,7 @@ def _hypervolumes(named: Named, looks: Mapping[str, Look], gallery: Gallery) -> 
 
 
 def architecture_parameters(named: Named, looks: Mapping[str, Look], gallery: Gallery) -> Section:
-    """Returns how the architecture parameters of all runs decided, in the same figures."""
+    """Returns the figures of the architecture parameters, each with all runs."""
     lines: list[tuple[str, Alphas]] = []
     for name, run in named:
         lines += [(name, alphas) for alphas in run.alphas.values()]
@@ -177,15 +177,15 @@ def architecture_parameters(named: Named, looks: Mapping[str, Look], gallery: Ga
         SHARE: "Weight of skip_connect, mean over the choices that have it.",
         DOMINANCE: "The largest weight of a choice, mean over the choices.",
     }
-    curves: dict[str, list[Curve]] = {what: [] for what in captions}
+    curves: dict[str, list[Curve]] = {title: [] for title in captions}
     for name, alphas in trained:
-        for what, values in weight_curves(alphas).items():
-            curves[what].append(Curve(name, np.arange(alphas.epochs + 1), values))
+        for title, values in weight_curves(alphas).items():
+            curves[title].append(Curve(name, np.arange(alphas.epochs + 1), values))
     members = []
-    for what, caption in captions.items():
-        if curves[what]:
-            figure = curves_by_epoch(curves[what], what, looks, limits=(0, 1.03))
-            members.append(gallery.show(what.replace(" ", "-"), figure, caption))
+    for title, caption in captions.items():
+        if curves[title]:
+            figure = curves_by_epoch(curves[title], title, looks, limits=(0, 1.03))
+            members.append(gallery.show(title.replace(" ", "-"), figure, caption))
     for place, operation in enumerate(_operations_to_compare([alphas for _, alphas in trained]), start=1):
         numbers = [operation_curve(name, operation, alphas) for name, alphas in trained]
         figure = curves_by_epoch(numbers, f"edges that take {operation}", looks)
@@ -195,7 +195,7 @@ def architecture_parameters(named: Named, looks: Mapping[str, Look], gallery: Ga
 
 
 def _operations_to_compare(several: Sequence[Alphas]) -> list[str]:
-    """Returns skip_connect, if any derived architecture has it, and what each run's last one takes most often."""
+    """Returns skip_connect, if any derived architecture has it, and the most frequent operation of each last one."""
     skips, most = [], []
     for alphas in several:
         if any(derived.operations.get("skip_connect") for derived in alphas.derived):
@@ -207,22 +207,22 @@ def _operations_to_compare(several: Sequence[Alphas]) -> list[str]:
 
 
 def training_section(named: Named, looks: Mapping[str, Look], gallery: Gallery) -> Section:
-    """Returns the training of all runs in the same figures."""
+    """Returns the figures of the trainings, each with all runs."""
     lines: list[tuple[str, Columns]] = []
     for name, run in named:
         lines += [(name, metrics) for metrics in run.training.values()]
     captions = {"loss": "Cross-entropy", "accuracy": "Accuracy", "learning_rate": "Learning rate"}
     members = []
-    for metric, what in captions.items():
+    for metric, title in captions.items():
         having = [(name, metrics) for name, metrics in lines if metric in metrics]
         if having:
-            caption = f"{what} of the supernets in training, a line for each base seed."
+            caption = f"{title} of the supernets in training, a line for each base seed."
             members.append(gallery.show(metric.replace("_", "-"), training_curves(having, metric, looks), caption))
     return _section_of("Training", members)
 
 
 def rank_correlation(named: Named, gallery: Gallery) -> Section:
-    """Returns the correlations of all runs, those against one table in one table and figure."""
+    """Returns the correlations of all runs, one table and figure for each benchmark table."""
     content: list[Block] = []
     ranks: list[tuple[str, Rank]] = []
     for name, run in named:
@@ -237,14 +237,14 @@ def rank_correlation(named: Named, gallery: Gallery) -> Section:
         if curves:
             sizes = [row.tau for row in first.rows if row.name == "num_parameters"]
             figure = tau_curves(curves, sizes[0] if sizes else math.nan)
-            caption = "Kendall's τ-b with the true accuracy, by epochs; dotted, that of the parameter count."
+            caption = "Kendall's τ-b with the benchmark accuracy, by epochs; dotted, that of the parameter count."
             members.append(gallery.show(f"tau-by-epoch-{place}", figure, caption))
         content.append(Figures(members))
     return Section("Rank correlation", content)
 
 
 def different_keys(named: Named) -> Section:
-    """Returns the keys of the configurations that are not the same in all runs."""
+    """Returns the keys whose values differ between the configurations."""
     configurations = [flatten(run.config) for _, run in named]
     keys: dict[str, None] = {}
     for values in configurations:

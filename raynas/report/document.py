@@ -1,7 +1,6 @@
-"""A page in one file, made of its blocks by the templates, and how it is written with the files of its figures.
+"""A page in one file, rendered from its blocks by the templates, and written with the files of its figures.
 
-All text is escaped by the templates. Nothing on a page asks for anything outside it, and its content security policy
-would not let it.
+The templates escape all text. A page loads nothing from outside, and its content security policy forbids it.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from raynas.config.locations import inside
 from raynas.report.blocks import Head, Section, pieces
 
 FIGURES = "figures.json"
-"""The file beside a page that lists the names of its figures."""
+"""The file next to a page that lists the names of its figures."""
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.PackageLoader("raynas.report", "templates"),
@@ -42,8 +41,7 @@ def document(title: str, head: Head, sections: Sequence[Section]) -> str:
 def write_page(place: Path, page: str, figures: Mapping[str, bytes]) -> Path:
     """Writes a page and the files of its figures into a folder and returns the page, ``index.html``.
 
-    Figures that an earlier page listed as its own in ``figures.json``, and that this one has not, are removed. Any
-    other file stays.
+    Figures of an earlier page, listed in its ``figures.json``, are removed if this page lacks them. Other files stay.
     """
     listed = _listed(place)
     _list(place, listed | set(figures))  # before they are there: a killed process leaves no figure that nobody removes
@@ -57,7 +55,7 @@ def write_page(place: Path, page: str, figures: Mapping[str, bytes]) -> Path:
 
 
 def _listed(place: Path) -> set[str]:
-    """Returns the figures that the page in a folder lists as its own; none of a page that lists none."""
+    """Returns the figures that the page in a folder lists; none without a list."""
     try:
         names = json.loads((place / FIGURES).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -71,7 +69,7 @@ def _list(place: Path, names: Set[str]) -> None:
 
 
 def write_at_once(file: Path, content: bytes) -> None:
-    """Writes a file so that a killed process leaves the old one or the new one."""
+    """Writes a file atomically: a killed process leaves the old or the new content."""
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:

@@ -1,6 +1,7 @@
-"""The look of all figures: colours, sizes and the style in which they are drawn.
+"""The look of all figures: colours, sizes and style.
 
-What a vertical axis shows stands over it, with its unit. Text stays text in an SVG. The same data give the same bytes.
+The title of a vertical axis stands above it, with its unit. Text stays text in an SVG. The same data give the same
+bytes.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from matplotlib.ticker import MaxNLocator
 INK, MUTED, FAINT, GRID = "#1f2933", "#52606d", "#9aa5b1", "#e4e7eb"
 ACCENT = "#c2410c"
 SERIES = ("#0b5fa5", "#c2410c", "#0f766e", "#7c3aed", "#a16207", "#be185d", "#4b5563")
-"""Colours of lines and operations: told apart in grey and by colour-blind eyes too, as labels stand beside them."""
+"""Colours of lines and operations, distinct in grey and for colour-blind readers too, since labels repeat them."""
 
 WIDTH, HEIGHT = 3.6, 2.5  # inches of a figure
 DRAWING_WIDTH = 72 * WIDTH  # points
@@ -65,7 +66,7 @@ STYLE: dict[Any, Any] = {
 
 @contextlib.contextmanager
 def style() -> Iterator[None]:
-    """Draws in the report's style, whatever the user's own matplotlib is set to."""
+    """Applies the style of the report, independently of the user's matplotlib settings."""
     with matplotlib.rc_context(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", r"Glyph .* missing from font")  # a browser has more fonts
         matplotlib.rcdefaults()
@@ -79,7 +80,7 @@ def svg_of(figure: Figure) -> str:
 
 
 def png_of(figure: Figure) -> bytes:
-    """Returns a figure as PNG, 200 pixels to an inch."""
+    """Returns a figure as PNG with 200 pixels per inch."""
     return _saved(figure, "png", metadata={"Software": None})
 
 
@@ -91,7 +92,7 @@ def _saved(figure: Figure, format: str, metadata: dict[str, Any]) -> bytes:
 
 
 def panel(height: float = HEIGHT, below: float = 0.0) -> tuple[Figure, Axes]:
-    """Returns a figure of the common size, its axes at the common place, with so many inches more below them."""
+    """Returns a figure with the common size and place of the axes, and `below` more inches under them."""
     height += below
     figure = Figure(figsize=(WIDTH, height))
     left, right, bottom, top = 0.50, 0.12, 0.44 + below, 0.30  # inches
@@ -100,7 +101,7 @@ def panel(height: float = HEIGHT, below: float = 0.0) -> tuple[Figure, Axes]:
 
 
 def whole_steps(axes: Axes) -> None:
-    """Puts the ticks of the horizontal axis at whole numbers."""
+    """Places the ticks of the horizontal axis at whole numbers."""
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
 
 
@@ -111,13 +112,13 @@ DASHES: Sequence[str | tuple[int, tuple[int, ...]]] = ("-", (0, (5, 2)), (0, (1,
 
 
 def looks_of(names: Iterable[str]) -> dict[str, Look]:
-    """Returns a look for each name: the colours in turn, then the colours with dashes."""
+    """Returns a look for each name: the colours in order, then the colours with dashes."""
     looks: Sequence[Look] = [(color, dashes) for dashes, color in itertools.product(DASHES, SERIES)]
     return dict(zip(dict.fromkeys(names), cycle(looks), strict=False))
 
 
 def legend(axes: Axes, entries: int, **place: Any) -> None:
-    """Adds a legend if there are several entries, and no more than the colours tell apart."""
+    """Adds a legend if there are several entries, but not more than the looks distinguish."""
     if 1 < entries <= len(SERIES):
         axes.legend(**{"loc": "best", **place})
 
@@ -126,7 +127,7 @@ LABEL_SIZE = 7.5
 
 
 def shortened(text: str, length: int) -> str:
-    """Returns a text cut to so many characters, an ellipsis at its end if there was more."""
+    """Returns a text of limited length, with an ellipsis at the end if it was longer."""
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
@@ -138,17 +139,17 @@ def text_width(text: str) -> float:
 
 
 def finite_values(values: np.ndarray) -> np.ndarray:
-    """Returns those values that are finite."""
+    """Returns the finite values."""
     finite: np.ndarray = values[np.isfinite(values)]
     return finite
 
 
 def opacity(points: int) -> float:
-    """Returns how opaque points are drawn, so that many leave their density to be seen."""
+    """Returns the opacity of points, which decreases with their number to show their density."""
     return float(np.clip(300 / max(1, points), 0.08, 0.6))
 
 
 def cycle(looks: Sequence[Any]) -> Iterator[Any]:
-    """Yields the looks again and again."""
+    """Yields the looks in an endless cycle."""
     while True:
         yield from looks

@@ -1,4 +1,4 @@
-"""The figures of a page, each shown inline and kept to be saved as files."""
+"""The figures of a page, shown inline and also kept as files."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from raynas.report.drawing_style import png_of, svg_of
 
 
 class Gallery:
-    """The figures of a page, each shown inline and kept to be saved."""
+    """Collects the figures of a page, which are shown inline and saved as files."""
 
     def __init__(self) -> None:
-        """Begins without any."""
+        """Starts without figures."""
         self._figures: dict[str, tuple[Figure, str]] = {}
 
     def show(self, name: str, figure: Figure, caption: Text, *, drawing: bool = False) -> FigureBlock:
-        """Returns a figure with its caption; the name, as letters, digits and hyphens, is that of its files."""
+        """Returns a figure with its caption; the name, of letters, digits and hyphens, also names its files."""
         name = re.sub(r"[^A-Za-z0-9-]+", "-", name)[:80]
         while name in self._figures:
             name += "-2"
@@ -27,7 +27,7 @@ class Gallery:
         return FigureBlock(name, svg, caption, drawing)
 
     def files(self) -> dict[str, bytes]:
-        """Returns the content of the files by name."""
+        """Returns the contents of the files by name."""
         files = {}
         for name, (figure, svg) in self._figures.items():
             files[f"{name}.svg"] = svg.encode("utf-8")

@@ -1,8 +1,8 @@
-"""Where the nodes, edges and labels of a graph are drawn. Plain geometry in points; nothing is drawn here.
+"""Layout of the nodes, edges and labels of a graph, as geometry in points without any drawing.
 
 A graph is a list of labelled edges. Its nodes stand in ranks from left to right, by the longest path that leads to
-them. Between two ranks of nodes lies a rank of labels, so that a label has a place of its own as a node has, and an
-edge that passes a rank has one too: no label covers a node, another label or another edge (Sugiyama et al. 1981).
+them. A rank of labels lies between two ranks of nodes. Every node, every label and every edge that passes a rank has
+its own place, so no label covers a node, another label or another edge (Sugiyama et al. 1981).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Box:
     height: float
 
     def overlaps(self, other: Box) -> bool:
-        """Returns whether the two share any area."""
+        """Returns whether two rectangles overlap."""
         return (
             2 * abs(self.x - other.x) < self.width + other.width - 1e-9
             and 2 * abs(self.y - other.y) < self.height + other.height - 1e-9
@@ -46,14 +46,14 @@ class Box:
 
 @dataclass(frozen=True)
 class Layout:
-    """A laid out graph; x grows to the right, y upwards, and all of it lies within the size.
+    """A graph with its layout: x grows to the right, y grows upwards, and everything lies within the size.
 
     Attributes:
-        width: Of the whole.
-        height: Of the whole.
-        nodes: Where each node lies.
-        labels: Where each edge's label lies, in the order of the edges.
-        routes: Each edge's line: a point and then three for each cubic Bézier curve, from source to target.
+        width: Total width.
+        height: Total height.
+        nodes: Rectangle of each node.
+        labels: Rectangle of each edge's label, in the order of the edges.
+        routes: Line of each edge, from source to target: one point, then three for each cubic Bézier curve.
     """
 
     width: float
@@ -85,16 +85,16 @@ def _reached(nodes: set[str], neighbours: Mapping[str, set[str]]) -> set[str]:
 def lay_out(
     edges: Sequence[Edge], label_sizes: Sequence[Size], node_widths: Mapping[str, float], width: float
 ) -> Layout:
-    """Returns where to draw a graph: in rows if it is a chain too long for the width, else in ranks.
+    """Returns the layout of a graph: rows for a chain that exceeds the width, otherwise ranks.
 
     Args:
         edges: The graph; not empty.
         label_sizes: Width and height of each edge's label; zeros for an edge without one.
         node_widths: Width of each node.
-        width: What a chain should keep to. Other graphs take what they need.
+        width: Largest width of a chain; other graphs get the width that they need.
 
     Raises:
-        InputError: If the edges run in a circle.
+        InputError: If the edges contain a cycle.
     """
     ranked = _in_ranks(edges, label_sizes, node_widths)
     chain = _as_chain(edges)
@@ -107,7 +107,7 @@ def lay_out(
 
 
 def _as_chain(edges: Sequence[Edge]) -> list[int] | None:
-    """Returns the edges of a chain in their order, None if the graph is no chain."""
+    """Returns the edges of a chain in their order; None if the graph is not a chain."""
     leaving = {source: index for index, (source, _, _) in enumerate(edges)}
     entered = {target for _, target, _ in edges}
     starts = [source for source in leaving if source not in entered]
@@ -127,7 +127,7 @@ def _in_rows(
     node_widths: Mapping[str, float],
     width: float,
 ) -> Layout:
-    """Returns a chain in rows that run to and fro; from row to row an edge runs straight down."""
+    """Returns a chain in rows of alternating direction, with a vertical edge between two rows."""
     names = [edges[chain[0]][0], *(edges[index][1] for index in chain)]
     label_width = max(wide for wide, _ in label_sizes)
     label_height = max(high for _, high in label_sizes)
@@ -149,7 +149,7 @@ def _in_rows(
 
 
 def _to_and_fro(names: Sequence[str], columns: int) -> dict[str, tuple[int, int]]:
-    """Returns row and column of each name, every other row from right to left."""
+    """Returns row and column of each name; every second row runs from right to left."""
     places = {}
     for position, name in enumerate(names):
         row, place = divmod(position, columns)
@@ -158,7 +158,7 @@ def _to_and_fro(names: Sequence[str], columns: int) -> dict[str, tuple[int, int]
 
 
 def _arrow(source: Box, target: Box, size: Size) -> tuple[Box, list[Point]]:
-    """Returns the label and the line of an edge to the next node of a row, or straight down to the next row."""
+    """Returns label and line of an edge to the next node of the row, or down to the next row."""
     ahead = (target.x > source.x) - (target.x < source.x)  # 0 where the line runs down
     start = (source.x + ahead * source.width / 2, source.y - (not ahead) * source.height / 2)
     end = (target.x - ahead * target.width / 2, target.y + (not ahead) * target.height / 2)
@@ -176,7 +176,7 @@ def _straight(start: Point, end: Point) -> list[Point]:
 
 @dataclass
 class _Item:
-    """What stands in a rank: a node, a label, or an edge that passes."""
+    """An item of a rank: a node, a label, or a passing edge."""
 
     rank: int
     size: Size
@@ -203,10 +203,10 @@ def _in_ranks(edges: Sequence[Edge], label_sizes: Sequence[Size], node_widths: M
 
 
 class _Placed:
-    """Items with their places, ranks from left to right."""
+    """Items with their places, in ranks from left to right."""
 
     def __init__(self, ranks: Sequence[Sequence[int]], items: Sequence[_Item]) -> None:
-        """Takes the ranks and the items, whose heights are known, and places the ranks beside each other."""
+        """Places the ranks side by side; the heights of the items are known."""
         self.items = items
         self.lefts: list[float] = []
         self.widths: list[float] = []
@@ -223,13 +223,13 @@ class _Placed:
         self.height = max(item.y + item.size[1] / 2 for item in items) - self.bottom
 
     def box(self, index: int) -> Box:
-        """Returns where an item lies."""
+        """Returns the rectangle of an item."""
         item = self.items[index]
         return Box(self.lefts[item.rank] + self.widths[item.rank] / 2, item.y - self.bottom, *item.size)
 
 
 def _routes(edges: Sequence[Edge], ways: Sequence[Sequence[int]], placed: _Placed) -> list[list[Point]]:
-    """Returns the line of each edge along its way."""
+    """Returns the line of each edge through its items."""
     items, lefts, widths = placed.items, placed.lefts, placed.widths
     starts, ends = _ports(edges, ways, items), _ports(edges, [way[::-1] for way in ways], items)
     routes = []
@@ -255,9 +255,9 @@ def _ways(
     items: list[_Item],
     of_node: Mapping[str, int],
 ) -> tuple[list[list[int]], list[int]]:
-    """Returns the items along each edge, which are added, and each edge's label among them.
+    """Adds the items along each edge, and returns them with the label of each edge.
 
-    A label stands in the rank between its edge's ends that holds the fewest labels yet, short edges first.
+    A label gets the rank between the ends of its edge that has the fewest labels so far. Short edges come first.
     """
     labelled: dict[int, int] = defaultdict(int)
     ways: list[list[int]] = [[] for _ in edges]
@@ -285,7 +285,7 @@ def _ways(
 
 
 def _ordered(ranks: list[list[int]], items: Sequence[_Item]) -> list[list[int]]:
-    """Returns the ranks, each ordered so that few lines cross, from several beginnings."""
+    """Returns the ranks in an order with few crossings, the best of several starts."""
     rng = np.random.default_rng(0)
     best, fewest = ranks, _crossings(ranks, items)
     for _ in range(30):
@@ -333,7 +333,7 @@ def _onward(index: int, items: Sequence[_Item]) -> list[int]:
 
 
 def _place(ranks: Sequence[Sequence[int]], items: Sequence[_Item]) -> None:
-    """Sets y of every item: near its neighbours, in its rank's order from top to bottom, without overlaps."""
+    """Sets y of every item near its neighbours, in the order of its rank and without overlaps."""
     offsets = []
     for rank in ranks:
         heights = [items[index].size[1] for index in rank]
@@ -352,7 +352,7 @@ def _place(ranks: Sequence[Sequence[int]], items: Sequence[_Item]) -> None:
 
 
 def _non_decreasing(values: np.ndarray) -> np.ndarray:
-    """Returns the non-decreasing numbers nearest to `values` in squares, by pooling neighbours that violate it."""
+    """Returns the nondecreasing numbers with the least squared distance to `values`, by pooling violators."""
     blocks: list[tuple[float, int]] = []
     for value in values.tolist():
         blocks.append((value, 1))
@@ -363,7 +363,7 @@ def _non_decreasing(values: np.ndarray) -> np.ndarray:
 
 
 def _ports(edges: Sequence[Edge], ways: Sequence[Sequence[int]], items: Sequence[_Item]) -> list[float]:
-    """Returns how far above its node's centre each edge begins, so that lines do not meet in one point."""
+    """Returns the height of each edge's start above the centre of its node, so that lines stay apart."""
     leaving = defaultdict(list)
     for edge, way in enumerate(ways):
         leaving[way[0]].append(edge)
@@ -377,18 +377,18 @@ def _ports(edges: Sequence[Edge], ways: Sequence[Sequence[int]], items: Sequence
 
 
 def _half_chord(node: Box, above: float) -> float:
-    """Returns half the width of a node with round ends at a height above its centre."""
+    """Returns half the width of a node with round ends, at a height above its centre."""
     radius = node.height / 2
     return float(node.width / 2 - radius + np.sqrt(radius**2 - above**2))
 
 
 def _level(route: list[Point], x: float) -> list[Point]:
-    """Returns a route continued straight to the right."""
+    """Returns a route extended straight to the right."""
     return route + _straight(route[-1], (x, route[-1][1]))[1:] if x > route[-1][0] else route
 
 
 def _bend(route: list[Point], end: Point) -> list[Point]:
-    """Returns a route continued to a point, level at both ends."""
+    """Returns a route extended to a point, horizontal at both ends."""
     x, y = route[-1]
     middle = (x + end[0]) / 2
     return [*route, (middle, y), (middle, end[1]), end]

@@ -11,14 +11,14 @@ from raynas.records.graph import Edge
 from raynas.report.architecture_figures import draw_graph, operation_colors, wrapped_layouts
 from raynas.report.drawing_style import looks_of, style
 from raynas.report.quantities import Quantity
-from raynas.report.run_values import Judged, Run
+from raynas.report.run_values import Evaluated, Run
 from raynas.report.search_figures import draw_search
 from raynas.report.training_figures import draw_training, seed_lines
 
 
 @style()
 def run_overview(run: Run, quantity: Quantity) -> Figure | None:
-    """Returns training, search and the best architecture in one row, of those that there are; None if none are."""
+    """Returns training, search and the best architecture in one row, as far as they exist; None without any."""
     panels: list[Callable[[Axes], None]] = []
     if run.training:
         lines = seed_lines(run)
@@ -26,23 +26,23 @@ def run_overview(run: Run, quantity: Quantity) -> Figure | None:
     if run.history is not None and run.missed is None and len(run.history.columns["fitness"]) > 1:
         history = run.history
         panels.append(lambda axes: draw_search(axes, history, quantity))
-    drawn = run.best[0].drawing if run.best and any(run.best[0].drawing.values()) else None
-    if not panels and drawn is None:
+    drawing = run.best[0].drawing if run.best and any(run.best[0].drawing.values()) else None
+    if not panels and drawing is None:
         return None
-    wide = 3.9 if drawn else 0.0
+    wide = 3.9 if drawing else 0.0
     width, height = 2.9 * len(panels) + wide, 2.5
     figure = Figure(figsize=(width, height))
     for index, draw in enumerate(panels):
         draw(figure.add_axes(((2.9 * index + 0.55) / width, 0.44 / height, 2.1 / width, 1 - 0.80 / height)))
-    if drawn is not None:
-        _draw_best(figure, drawn, run.best[0], quantity, 1 - wide / width)
+    if drawing is not None:
+        _draw_best(figure, drawing, run.best[0], quantity, 1 - wide / width)
     return figure
 
 
 def _draw_best(
-    figure: Figure, drawing: Mapping[str, Sequence[Edge]], best: Judged, quantity: Quantity, left: float
+    figure: Figure, drawing: Mapping[str, Sequence[Edge]], best: Evaluated, quantity: Quantity, left: float
 ) -> None:
-    """Draws the first graph of an architecture into the right of a figure, as large as fits."""
+    """Draws the first graph of an architecture at the right of a figure, in the largest size that fits."""
     width, height = 72 * figure.get_size_inches()
     axes = figure.add_axes((left, 0, 1 - left, 1))
     room = (width * (1 - left) - 8, height - 40)

@@ -1,4 +1,4 @@
-"""Pages written: of a run, and of several side by side. One file each, which asks for nothing outside it."""
+"""Pages of a run, and of several runs side by side; each page is one file that loads nothing else."""
 
 from __future__ import annotations
 
@@ -25,15 +25,14 @@ from raynas.report.training_sections import latency_section, training_section
 def write_report(folder: Path, locate: Locate = reused_folder) -> Path:
     """Writes a run's page and its figures, and returns the page: ``report/index.html`` in the run's folder.
 
-    The figures lie beside it as ``figures/*.svg`` and ``*.png``; those of an older report that are no more are removed.
+    The figures are written to ``figures/*.svg`` and ``*.png``; obsolete figures of an older report are removed.
 
     Args:
         folder: The run's folder.
-        locate: Which folder to read the supernets from that the run reuses; by default one that lies beside the run.
+        locate: Returns the folder of the reused supernets; by default a folder next to the run.
 
     Raises:
-        InputError: If the folder holds no run, or one without any result, or a damaged file, or a link that leads out
-            of it.
+        InputError: If the folder has no run, no result, a damaged file, or a link that leads out of it.
     """
     run = read_run(folder, locate)
     gallery = Gallery()
@@ -55,18 +54,18 @@ def write_report(folder: Path, locate: Locate = reused_folder) -> Path:
 
 
 def write_comparison(folders: Sequence[Path], file: Path, locate: Locate = reused_folder) -> Path:
-    """Writes one page that sets runs side by side, and returns it.
+    """Writes a page that compares runs, and returns its path.
 
-    Runs that share a name are numbered; where fitness differs, searches are drawn apart.
+    Runs with the same name get numbers. Searches by different fitnesses get separate figures.
 
     Args:
-        folders: The runs' folders, two at least.
-        file: The page.
+        folders: The folders of at least two runs.
+        file: Path of the page.
         locate: As `write_report` takes it.
 
     Raises:
-        InputError: If there are fewer than two folders, one holds no run or no result, a file is damaged, a link leads
-            out of a run, or the page is a link.
+        InputError: If there are fewer than two folders, a folder has no run or no result, a file is damaged, a link
+            leads out of a run, or the page is a link.
     """
     if file.is_symlink():
         raise InputError(f"--out: expected the name of a page to write, got the link {file}; give another name")

@@ -1,4 +1,4 @@
-"""Names, units and digits: how a fitness, a count, a time or an operation is written."""
+"""Names, units and digits for fitnesses, counts, times and operations on pages and in figures."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from raynas.records.search_record import QuantityRecord
 
 @dataclass(frozen=True)
 class Quantity:
-    """What a number is: its name, its unit (empty for none), and how many decimals tell something.
+    """A quantity with its name, its unit (empty for none) and its number of significant decimals.
 
-    Where files hold it in another unit, `scale` is what of this unit makes one of that.
+    If files store it in another unit, `scale` converts a stored number to this unit.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Quantity:
 
     @property
     def title(self) -> str:
-        """The name with its unit, as over a column or beside an axis."""
+        """The name with its unit, for the head of a column or the title of an axis."""
         return f"{self.name} ({self.unit})" if self.unit else self.name
 
     def write(self, value: float) -> str:
@@ -45,7 +45,7 @@ COSTS = {
     "multiply_adds": Quantity("multiply-adds", "", 0),
     "latency": Quantity("latency", "ms", 3, scale=1e3),
 }
-"""What an architecture costs, by the name in run files; a latency is in seconds there."""
+"""Costs of an architecture by their name in run files, which give a latency in seconds."""
 
 _FITNESS = {
     "angle": Quantity("angle", "rad", 4),
@@ -66,13 +66,13 @@ def recorded_quantity(recorded: QuantityRecord) -> Quantity:
 
 
 def fitness_quantity(fitness: str | None, name: str | None = None, recorded: Sequence[QuantityRecord] = ()) -> Quantity:
-    """Returns what a fitness measures.
+    """Returns the quantity that a fitness measures.
 
     Args:
-        fitness: The fitness by its name in a run file, several of a consensus joined by ``+``; another's own name
-            stands for itself, without a unit.
-        name: The name with what defines it, such as ``angle (official)``; the paper's angle is simply the angle.
-        recorded: What the result records of its quantities, the fitness first; empty in results of earlier versions.
+        fitness: The fitness by its name in a run file; ``+`` joins those of a consensus. An unknown name becomes the
+            title, without a unit.
+        name: The name with its definition, such as ``angle (official)``; the paper's angle is called angle.
+        recorded: The quantities that the result records, the fitness first; empty in results of earlier versions.
     """
     if fitness is None:
         return Quantity("fitness")
@@ -90,7 +90,7 @@ def fitness_quantity(fitness: str | None, name: str | None = None, recorded: Seq
 
 
 def count(value: float) -> str:
-    """Returns a large number short, such as ``153 M`` or ``1.07 M``: three digits and a prefix."""
+    """Returns a short form of a large number, such as ``153 M`` or ``1.07 M``: three digits and a prefix."""
     for factor, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= 0.9995 * factor:
             scaled = value / factor
@@ -111,6 +111,6 @@ def duration(seconds: float) -> str:
 
 
 def operation_label(operation: str) -> str:
-    """Returns an operation as a drawing shows it: ``nor_conv_3x3`` is ``conv 3×3``, ``skip_connect`` is ``skip``."""
+    """Returns an operation's label in a drawing: ``nor_conv_3x3`` is ``conv 3×3``, ``skip_connect`` is ``skip``."""
     words = operation.removeprefix("nor_").replace("_", " ").replace("skip connect", "skip")
     return re.sub(r"(?<=\d)x(?=\d)", "×", words).strip()

@@ -28,12 +28,12 @@ from raynas.report.drawing_style import (
 )
 from raynas.report.quantities import CORRELATION, COSTS, Quantity
 from raynas.report.rank_values import Rank
-from raynas.report.run_values import Judged
+from raynas.report.run_values import Evaluated
 
 
 @style()
 def predicted_against_measured(profile: ProfileRecord) -> Figure:
-    """Returns the predicted latency of whole networks against the measured; on the diagonal they are the same."""
+    """Returns the predicted against the measured latency of whole networks; both are equal on the diagonal."""
     figure, axes = panel(height=3.0)
     latency = COSTS["latency"]
     measured, predicted = latency.scale * profile.measured, latency.scale * profile.predicted
@@ -46,15 +46,15 @@ def predicted_against_measured(profile: ProfileRecord) -> Figure:
 
 
 @style()
-def true_accuracy_against_fitness(rank: Rank, quantity: Quantity, best: Judged | None) -> Figure:
-    """Returns the true accuracy of every ranked architecture against its fitness.
+def true_accuracy_against_fitness(rank: Rank, quantity: Quantity, best: Evaluated | None) -> Figure:
+    """Returns the benchmark accuracy of every ranked architecture against its fitness.
 
-    The vertical axis is even in the logarithm of the error, so that the good ones, which lie close, can be told apart.
+    The vertical axis is linear in the logarithm of the error, which separates the best architectures.
 
     Args:
-        rank: What is ranked.
+        rank: The ranking.
         quantity: Its fitness.
-        best: The architecture that the search put first, to be marked.
+        best: The best architecture of the search, which gets a mark.
     """
     figure, axes = panel(height=3.0)
     fitness, true = rank.columns["fitness"], rank.columns["true"]
@@ -77,7 +77,7 @@ def true_accuracy_against_fitness(rank: Rank, quantity: Quantity, best: Judged |
         axes.set_yticks(_log_error(np.array(ticks)), [f"{t}" for t in ticks])
     else:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 - 10**-y:.2f}"))
-    axes.set(title="true accuracy (percent)", xlabel=quantity.title)
+    axes.set(title="benchmark accuracy (percent)", xlabel=quantity.title)
     axes.legend(loc="lower right", handletextpad=0.2)
     return figure
 
@@ -89,14 +89,14 @@ def _log_error(accuracy: np.ndarray) -> np.ndarray:
 
 @style()
 def tau_by_epoch(rank: Rank) -> Figure:
-    """Returns tau and rho between fitness and true accuracy as the training went on."""
+    """Returns tau and rho of fitness and benchmark accuracy against the epoch."""
     figure, axes = panel()
     epochs = rank.epochs["epoch"]
     marker = "." if len(epochs) <= 50 else ""
     axes.plot(epochs, rank.epochs["rho"], color=MUTED, lw=1.2, marker=marker, ms=4, label="ρ")
     axes.plot(epochs, rank.epochs["tau"], color=ACCENT, lw=1.6, marker=marker, ms=4, label="τ")
     axes.axhline(0, color=FAINT, lw=0.8)
-    axes.set(title="rank correlation with the true accuracy", xlabel="epoch")
+    axes.set(title="rank correlation with the benchmark accuracy", xlabel="epoch")
     whole_steps(axes)
     axes.legend(loc="best")
     return figure
@@ -104,11 +104,11 @@ def tau_by_epoch(rank: Rank) -> Figure:
 
 @style()
 def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float) -> Figure:
-    """Returns tau of several fitnesses as their trainings went on, against that of the parameter count.
+    """Returns tau of several fitnesses against the epoch, with tau of the parameter count.
 
     Args:
-        curves: Names, and their columns ``epoch`` and ``tau``.
-        baseline: Tau of the number of parameters; not a number where it is unknown.
+        curves: Names, each with its columns ``epoch`` and ``tau``.
+        baseline: Tau of the number of parameters; NaN if unknown.
     """
     figure, axes = panel()
     looks = looks_of(name for name, _ in curves)
@@ -118,7 +118,7 @@ def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float) -> Figure
     axes.axhline(0, color=FAINT, lw=0.8)
     if math.isfinite(baseline):
         axes.axhline(baseline, color=MUTED, lw=0.8, ls=":", label="parameters")
-    axes.set(title="τ with the true accuracy", xlabel="epoch")
+    axes.set(title="τ with the benchmark accuracy", xlabel="epoch")
     whole_steps(axes)
     axes.legend(loc="best")
     return figure
@@ -126,10 +126,10 @@ def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float) -> Figure
 
 @style()
 def tau_bars(rows: Sequence[tuple[str, float, tuple[float, float], bool]]) -> Figure:
-    """Returns tau with its interval, a row each.
+    """Returns tau with its interval, one row for each ordering.
 
     Args:
-        rows: Name, tau, its interval, and whether it is a fitness and no baseline.
+        rows: Name, tau, its interval, and whether it is a fitness instead of a baseline.
     """
     height = 0.66 + 0.36 * len(rows)
     figure = Figure(figsize=(WIDTH, height))
@@ -142,7 +142,7 @@ def tau_bars(rows: Sequence[tuple[str, float, tuple[float, float], bool]]) -> Fi
         axes.plot([0, 0], [y, y + 0.4], color=FAINT, lw=0.8)
         _beside(axes, shortened(name, 44), (0, y - 0.2), 2, color=MUTED)
         _beside(axes, CORRELATION.write(tau), (1, y + 0.2), 6, color=INK)
-    axes.set(title="τ with the true accuracy", ylim=(len(rows) - 0.45, -0.5), yticks=[])
+    axes.set(title="τ with the benchmark accuracy", ylim=(len(rows) - 0.45, -0.5), yticks=[])
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure

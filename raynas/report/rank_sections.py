@@ -1,4 +1,4 @@
-"""The rankings of a run: how well each fitness agrees with the true accuracy."""
+"""The rankings of a run: agreement of each fitness with the benchmark accuracy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from raynas.report.wording import capital, remarks
 
 
 def rank_correlation(run: Run, gallery: Gallery) -> Section:
-    """Returns how well each ranked fitness agrees with the true accuracy: sentences, tables, figures."""
+    """Returns the agreement of each ranked fitness with the benchmark accuracy: sentences, tables, figures."""
     content: list[Block] = []
     for number, group in enumerate(rank_groups(("", rank) for rank in run.ranks), start=1):
         ranks = [rank for _, rank in group]
@@ -38,25 +38,25 @@ def rank_correlation(run: Run, gallery: Gallery) -> Section:
 
 
 def _figures_of(rank: Rank, run: Run, gallery: Gallery) -> list[FigureBlock]:
-    """Returns the figures of one ranking: true accuracy against fitness, and the correlation by epochs."""
+    """Returns the figures of one ranking: benchmark accuracy against fitness, and the correlation by epochs."""
     quantity = rank_quantity(rank)
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in rank.label)
     shown = []
     if "true" in rank.columns and np.isfinite(rank.columns["true"]).any():
         picture = true_accuracy_against_fitness(rank, quantity, run.best[0] if run.best else None)
         caption = (
-            f"True accuracy of {rank.cells:,} architectures against {quantity.name}; the star is the search's best, "
-            "the diamond the best there is. The vertical axis is logarithmic in the error."
+            f"Benchmark accuracy of {rank.cells:,} architectures against {quantity.name}; the star is the search's "
+            "best, the diamond the best there is. The vertical axis is logarithmic in the error."
         )
         shown.append(gallery.show(f"true-accuracy-{name}", picture, caption))
     if "tau" in rank.epochs and "rho" in rank.epochs:
-        caption = f"Rank correlation of {quantity.name} with the true accuracy, by epochs trained."
+        caption = f"Rank correlation of {quantity.name} with the benchmark accuracy, by epochs trained."
         shown.append(gallery.show(f"tau-by-epoch-{name}", tau_by_epoch(rank), caption))
     return shown
 
 
 def rank_groups(ranks: Iterable[tuple[str, Rank]]) -> list[list[tuple[str, Rank]]]:
-    """Returns named ranks in groups that can be compared: of as many cells against the same column of a table."""
+    """Returns named rankings in comparable groups, which share number of architectures, table and column."""
     groups: dict[tuple[str | None, str | None, int], list[tuple[str, Rank]]] = {}
     for name, rank in ranks:
         groups.setdefault((rank.table, rank.column, rank.cells), []).append((name, rank))
@@ -64,17 +64,17 @@ def rank_groups(ranks: Iterable[tuple[str, Rank]]) -> list[list[tuple[str, Rank]
 
 
 def about_ranking(rank: Rank) -> str:
-    """Returns what was ranked against what."""
+    """Returns one line: the number of ranked architectures, the table and the resamples."""
     cells = f"{rank.cells:,} of the space's {rank.space:,} architectures"
     if not rank.has_table:
-        return f"{cells}; true accuracies are not known, so the fitness is held against the sizes only."
+        return f"{cells}; benchmark accuracies are not known, so the fitness is compared with the sizes only."
     column = f", column {rank.column}" if rank.column else ""
     resamples = f" Intervals hold 95 percent of {rank.bootstrap:,} bootstrap resamples." if rank.bootstrap else ""
-    return f"{cells} against their true accuracy in {rank.table or 'a table'}{column}.{resamples}"
+    return f"{cells} against their benchmark accuracy in {rank.table or 'a table'}{column}.{resamples}"
 
 
 def more_than_size(rank: Rank) -> str:
-    """Returns one sentence: whether the fitness tells more than the parameter count; nothing where no file says."""
+    """Returns one sentence that compares the fitness with the parameter count; empty if unknown."""
     fitness = rank.rows[0]
     size = next((row for row in rank.rows[1:] if row.name == "num_parameters"), None)
     if size is None or not math.isfinite(fitness.tau):
@@ -89,7 +89,7 @@ def more_than_size(rank: Rank) -> str:
     elif fitness.tau_interval[1] < size.tau_interval[0]:
         verdict = "ranks worse than the parameter count"
     else:
-        verdict = "cannot be told from the parameter count, as the intervals overlap"
+        verdict = "cannot be distinguished from the parameter count, as the intervals overlap"
     within = fitness.tau_within
     left = (
         f"; among architectures of equal size τ = {CORRELATION.write(within)} is left" if math.isfinite(within) else ""
@@ -99,23 +99,23 @@ def more_than_size(rank: Rank) -> str:
 
 
 def pairs_told_apart(rank: Rank) -> str:
-    """Returns one sentence: how often the fitness tells the better one of two; nothing where no file says."""
+    """Returns one sentence: how often the fitness identifies the better of two architectures; empty if unknown."""
     fitness = rank.rows[0]
     if not math.isfinite(fitness.agreement):
         return ""
     return (
-        f"Of two architectures of different true accuracy, {fitness.name} puts the better one first in "
+        f"Of two architectures of different benchmark accuracy, {fitness.name} puts the better one first in "
         f"{fitness.agreement:.1f} percent of all pairs; a pair that it ties counts half, and 50 percent is chance."
     )
 
 
 def rank_quantity(rank: Rank) -> Quantity:
-    """Returns what the rank's fitness measures, as it is defined there."""
+    """Returns the quantity of the ranking's fitness, with its definition."""
     return fitness_quantity(rank.fitness, rank.rows[0].name, rank.quantities)
 
 
 def rank_rows(group: Sequence[tuple[str, Rank]]) -> list[tuple[str, RankRow, bool]]:
-    """Returns the fitnesses of comparable ranks, then their baselines once each: name, row, and whether a fitness."""
+    """Returns name, row and whether it is a fitness: the fitnesses of comparable rankings, then each baseline once."""
     fitnesses = [
         (f"{name}: {rank.rows[0].name}" if name else rank.rows[0].name, rank.rows[0], True) for name, rank in group
     ]
@@ -126,7 +126,7 @@ def rank_rows(group: Sequence[tuple[str, Rank]]) -> list[tuple[str, RankRow, boo
 
 
 def rank_table(group: Sequence[tuple[str, Rank]]) -> Table:
-    """Returns the table of the correlations of comparable ranks."""
+    """Returns the table of correlations of comparable rankings."""
     rows = rank_rows(group)
     marked = [index for index, (_, _, is_fitness) in enumerate(rows) if is_fitness]
     if group[0][1].has_table:
@@ -140,7 +140,7 @@ def rank_table(group: Sequence[tuple[str, Rank]]) -> Table:
 
 
 def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Sequence[int]) -> Table:
-    """Returns the correlations with the true accuracy, a column each, and the first k."""
+    """Returns one column for each correlation with the benchmark accuracy, and the accuracy of the first k."""
     has_pairs = any(math.isfinite(row.agreement) for _, row, _ in rows)
     firsts: set[int] = set()
     for _, row, _ in rows:
@@ -157,8 +157,8 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
         line += [_top(k, row.top.get(k)) for k in tops]
         cells.append([*line, CORRELATION.write(row.tau_within)])
     caption = (
-        f"Rank correlation with the true accuracy, its interval in brackets;{PAIRED if has_pairs else ''} true "
-        "accuracy (percent) of the first k"
+        f"Rank correlation with the benchmark accuracy, its interval in brackets;{PAIRED if has_pairs else ''} "
+        "benchmark accuracy (percent) of the first k"
     )
     strata = next((row.strata for _, row, _ in rows if row.strata is not None), None)
     if strata is not None:
@@ -167,11 +167,11 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
 
 
 PAIRS = Quantity("pairs", "percent", 1)
-PAIRED = " share of the pairs of architectures that are ordered as the true accuracy orders them;"
+PAIRED = " share of the pairs of architectures that are ordered as the benchmark accuracy orders them;"
 
 
 def with_interval(value: float, interval: tuple[float, float]) -> str:
-    """Returns a correlation with its interval in brackets, where it has one."""
+    """Returns a correlation, with its interval in brackets if it has one."""
     within = (
         f" [{CORRELATION.write(interval[0])}, {CORRELATION.write(interval[1])}]"
         if all(map(math.isfinite, interval))
@@ -186,7 +186,9 @@ def _top(k: int, top: tuple[float, float] | None) -> str:
 
 
 def tau_figure(gallery: Gallery, name: str, group: Sequence[tuple[str, Rank]]) -> FigureBlock:
-    """Returns the bars of tau of comparable ranks."""
+    """Returns a bar chart of tau for comparable rankings."""
     rows = [(row_name, row.tau, row.tau_interval, is_fitness) for row_name, row, is_fitness in rank_rows(group)]
-    caption = "Kendall's τ-b with the true accuracy, with its interval: the fitness, and what costs nothing to know."
+    caption = (
+        "Kendall's τ-b with the benchmark accuracy, with its interval: the fitness, and what costs nothing to know."
+    )
     return gallery.show(name, tau_bars(rows), caption)

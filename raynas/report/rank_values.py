@@ -13,19 +13,19 @@ from raynas.search_space import Architecture
 
 @dataclass(frozen=True)
 class RankRow:
-    """How well one ordering of the architectures, by a fitness or a baseline, agrees with their true accuracy.
+    """Agreement of one ordering of the architectures, by a fitness or a baseline, with their benchmark accuracy.
 
     Attributes:
         name: The fitness or the baseline.
-        tau: Kendall's tau-b; not a number where the table is missing, as for all that follows.
+        tau: Kendall's tau-b; NaN without a table, as are the numbers below.
         tau_interval: Its interval by bootstrap.
         rho: Spearman's rho.
         rho_interval: Its interval by bootstrap.
-        agreement: Share of the pairs of architectures that it orders as the truth does, in percent.
-        top: Mean and best true accuracy, in percent, of the first k.
-        tau_within: tau-b left within strata of equal parameters.
-        strata: How many strata; None where there are none.
-        tau_sizes: tau-b with ``num_parameters`` and ``multiply_adds``, where there is no table.
+        agreement: Percentage of the pairs of architectures that it orders as the benchmark accuracy does.
+        top: Mean and best benchmark accuracy, in percent, of the first k.
+        tau_within: tau-b within strata of equal parameter counts.
+        strata: Number of strata; None without strata.
+        tau_sizes: tau-b with ``num_parameters`` and ``multiply_adds``, without a table.
     """
 
     name: str
@@ -42,23 +42,23 @@ class RankRow:
 
 @dataclass(frozen=True, eq=False)
 class Rank:
-    """A whole space, or a part of it, ordered by one fitness.
+    """A space, or a sample of it, ordered by one fitness.
 
     Attributes:
-        label: Which fitness, as in the file's name.
+        label: The fitness as in the name of the file.
         fitness: The fitness.
-        table: Name of the benchmark's file; None where true accuracies are not known.
-        column: Its column.
-        cells: How many architectures are ranked.
-        space: How many the space has.
+        table: Name of the benchmark's file; None if benchmark accuracies are unknown.
+        column: Column of the file.
+        cells: Number of ranked architectures.
+        space: Number of architectures of the space.
         bootstrap: Resamples behind the intervals.
-        seconds: What the ranking took.
+        seconds: Duration of the ranking.
         rows: The fitness first, then the baselines.
-        epochs: ``epoch``, ``tau`` and ``rho`` as the training went on; empty unless that was asked for.
-        architectures: Which architecture each number of `columns` is of.
-        columns: ``fitness``, ``true`` (percent; not a number where unknown) and the costs.
-        remarks: Why its numbers say little, a sentence each.
-        quantities: The fitness, the first, and what was measured beside it; empty in results of earlier versions.
+        epochs: ``epoch``, ``tau`` and ``rho`` during the training; empty unless requested.
+        architectures: The architectures of the rows of `columns`.
+        columns: ``fitness``, ``true`` (benchmark accuracy in percent; NaN if unknown) and the costs.
+        remarks: A sentence for each reason why the numbers are no evidence.
+        quantities: The fitness, then the other measured quantities; empty in results of earlier versions.
     """
 
     label: str
@@ -78,5 +78,5 @@ class Rank:
 
     @property
     def has_table(self) -> bool:
-        """Whether true accuracies are known."""
+        """Whether benchmark accuracies are known."""
         return any(math.isfinite(row.tau) for row in self.rows)

@@ -1,4 +1,4 @@
-"""What a run's folder holds, read into one value. Parts that a run has not made (yet) are empty, not errors."""
+"""Reads the files of a run's folder into one value; missing results are empty instead of errors."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from raynas.records.training_record import (
 )
 from raynas.report.alpha_values import Alphas, Derived
 from raynas.report.rank_values import Rank, RankRow
-from raynas.report.run_values import History, Judged, Run, definition_of
+from raynas.report.run_values import Evaluated, History, Run, definition_of
 
 REMEDY = "restore it, or remove it to have the report without it"
 
 AnyRecord = TypeVar("AnyRecord", bound=Record)
 
 Locate: TypeAlias = Callable[[Path, str], Path | None]
-"""Returns the folder of the run that a run, by its folder, names as the one it reuses; None if it is not to be read."""
+"""Maps a run's folder and the run that it reuses to the folder to read; None leaves the reused run out."""
 
 
 def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
-    """Returns what a run's folder holds.
+    """Returns the results in a run's folder.
 
     Args:
         folder: The run's folder.
-        locate: Which folder to read the supernets from that the run reuses; by default one that lies beside the run.
+        locate: Returns the folder of the reused supernets; by default a folder next to the run.
 
     Raises:
-        InputError: If it holds no run, or one that has no result yet, or a damaged file, or a link out of it.
+        InputError: If the folder has no run, no result, a damaged file, or a link that leads out of it.
     """
     refuse_links(folder)
     if not (folder / "config.json").is_file():
@@ -59,9 +59,9 @@ def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
     result = _if_there(SearchRecord, folder / "search/result.json")
     best = [_evaluated(line) for line in (_best_of(lines) if result is None else result.best)]
 
-    own = "_".join(re.findall(r"\w+", definition_of(about, result)))
+    own_label = "_".join(re.findall(r"\w+", definition_of(about, result)))
     ranks = [_rank(file) for file in sorted(folder.glob("rank/*.json"))]
-    ranks.sort(key=lambda rank: rank.label != own)
+    ranks.sort(key=lambda rank: rank.label != own_label)
     profile = _if_there(ProfileRecord, folder / "profile.json")
     if not (training or lines or result or ranks or profile):
         raise InputError(f"{folder} holds no result yet; run `raynas run FILE.yaml` first")
@@ -90,13 +90,13 @@ def _if_there(kind: type[AnyRecord], file: Path) -> AnyRecord | None:
 
 
 def _best_of(lines: Sequence[HistoryLine], count: int = 10) -> list[HistoryLine]:
-    """Returns the best of a search that goes on: by fitness, equals by their candidates."""
+    """Returns the best architectures of an unfinished search, by fitness, then by their candidates."""
     return sorted(lines, key=lambda line: (-line.fitness, line.architecture))[:count]
 
 
-def _evaluated(line: HistoryLine | BestArchitecture) -> Judged:
+def _evaluated(line: HistoryLine | BestArchitecture) -> Evaluated:
     drawing = (line.drawing if isinstance(line, BestArchitecture) else None) or {}
-    return Judged(
+    return Evaluated(
         architecture=tuple(line.architecture),
         description=line.description,
         numbers=line.numbers(),
@@ -126,7 +126,7 @@ def _supernets(folder: Path) -> tuple[dict[int, Columns], dict[int, Alphas]]:
 
 
 def _training(file: Path) -> Columns:
-    """Returns the metrics of a supernet by epoch; numbers of steps that no epoch has had are left out."""
+    """Returns the metrics of a supernet by epoch, without those of steps that no epoch had."""
     lines = [line.stated() for line in EpochLine.read_all(file, REMEDY, for_page=True)]
     for key in OF_ALPHA_STEPS:
         had = any(line.get(key) is not None for line in lines)
@@ -139,10 +139,10 @@ def _training(file: Path) -> Columns:
 
 
 def _alphas(place: Path, epochs: int) -> Alphas | None:
-    """Returns the architecture parameters of a supernet; None where it has none, or where they choose nothing.
+    """Returns the architecture parameters of a supernet; None if it has none, or if they choose nothing.
 
-    A training that goes on has parameters that are not in the other file yet: of the last epoch, or of all epochs after
-    the checkpoint that it went on from.
+    During training the parameters can be ahead of the other file: by the last epoch, or by all epochs after the
+    checkpoint from which the training resumed.
 
     Args:
         place: The supernet's folder.
@@ -177,7 +177,7 @@ def _alphas(place: Path, epochs: int) -> Alphas | None:
 
 
 def _derived(where: str, line: DerivedLine, epochs: int, counts: Sequence[int]) -> Derived:
-    """Returns a line of what was derived, checked against its place and the choices of the supernet."""
+    """Returns a derived architecture after checks of its epoch and of the supernet's choices."""
     if line.epochs != epochs:
         raise InputError(f"{where}: expected {epochs} under epochs, got {line.epochs}; {REMEDY}")
     choices = line.taken()
@@ -237,7 +237,7 @@ def _row(row: RankRowRecord) -> RankRow:
 
 
 def _top(top: Mapping[str, TopAccuracy]) -> dict[int, tuple[float, float]]:
-    """Returns mean and best accuracy of the first k, by k."""
+    """Returns mean and best benchmark accuracy of the first k, by k."""
     return {int(k): (_number(first.mean), _number(first.best)) for k, first in top.items() if k.isdigit()}
 
 

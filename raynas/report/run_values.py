@@ -1,4 +1,4 @@
-"""A run as the report shows it. Parts that a run has not made (yet) are empty."""
+"""A run as the report shows it; results that are missing, or not there yet, are empty."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from raynas.search_space import Architecture
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluated:
     """One of the best architectures.
 
     Attributes:
         architecture: Its candidates.
         description: The same as text.
-        numbers: ``fitness`` and what else was recorded, such as ``spread``, ``accuracy`` and ``num_parameters``.
-        drawing: Its graphs by name, each a list of labelled edges; empty where none was recorded.
+        numbers: ``fitness`` and the other recorded numbers, such as ``spread``, ``accuracy`` and ``num_parameters``.
+        drawing: Its graphs by name, each a list of labelled edges; empty if none was recorded.
     """
 
     architecture: Architecture
@@ -40,7 +40,7 @@ class Judged:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """All judged architectures in their order: ``generation``, ``fitness``, and what else every line holds."""
+    """All evaluated architectures in their order: ``generation``, ``fitness`` and the other keys of every line."""
 
     columns: Columns
 
@@ -55,18 +55,18 @@ class Run:
     """A run's files.
 
     Attributes:
-        folder: Where they lie.
-        about: The resolved configuration, and what began the run.
-        data: The record of its images; None in runs that were made before there was one.
-        training: Metrics by epoch of each base seed's supernet, its own or the one it reuses; empty without any.
-        alphas: The architecture parameters of each of these that has some to choose by; empty of other algorithms.
-        history: Every judged architecture; None where nothing was searched.
-        result: What the search ended with; None while it goes on.
+        folder: The run's folder.
+        about: The resolved configuration and the start of the run.
+        data: The record of its images; None in runs of earlier versions.
+        training: Metrics by epoch of each base seed's supernet, trained or reused; empty without supernets.
+        alphas: The architecture parameters of these supernets, by base seed; empty for other algorithms.
+        history: Every evaluated architecture; None without a search.
+        result: The result of the search; None during the search.
         best: The best architectures, the best first.
-        front: The best trade-offs between fitness and objectives, the cheapest first; empty of other searches.
-        ranks: That of the search's own fitness first, then by label.
-        profile: What `raynas profile` measured; None where it has not.
-        left_out: The run whose supernets it reuses, where these were not read; None where nothing was left out.
+        front: The best trade-offs between fitness and objectives, the cheapest first; empty for other searches.
+        ranks: The ranking by the search's fitness first, then the others by label.
+        profile: The measurements of `raynas profile`; None without them.
+        left_out: The run with the reused supernets, if they were not read; None if nothing was left out.
     """
 
     folder: Path
@@ -76,8 +76,8 @@ class Run:
     alphas: Mapping[int, Alphas]
     history: History | None
     result: SearchRecord | None
-    best: Sequence[Judged]
-    front: Sequence[Judged]
+    best: Sequence[Evaluated]
+    front: Sequence[Evaluated]
     ranks: Sequence[Rank]
     profile: ProfileRecord | None
     left_out: str | None = None
@@ -98,17 +98,17 @@ class Run:
 
     @property
     def fitness(self) -> str | None:
-        """The fitness of the search, those of a consensus joined by ``+``; None where the run does not say."""
+        """The fitness of the search, those of a consensus joined by ``+``; None if the run does not state it."""
         return fitness_of(self.about, self.result)
 
     @property
     def quantity(self) -> Quantity:
-        """What the fitness measures."""
+        """The quantity that the fitness measures."""
         return fitness_quantity(self.fitness, definition_of(self.about, self.result), self.recorded_quantities)
 
     @property
     def recorded_quantities(self) -> Sequence[QuantityRecord]:
-        """The fitness, the first, and what was measured beside it; empty in results of earlier versions."""
+        """The fitness, then the other measured quantities; empty in results of earlier versions."""
         return self.result.quantities if self.result else []
 
     @property
@@ -125,7 +125,7 @@ class Run:
 
     @property
     def objectives(self) -> Sequence[str]:
-        """Costs that were to be small while the fitness is large; empty unless the search is for trade-offs."""
+        """Costs that the search minimises besides maximising the fitness; empty without trade-offs."""
         search = self.section("search")
         if self.result is not None:
             return list(self.result.objectives)
@@ -133,19 +133,19 @@ class Run:
 
     @property
     def hypervolumes(self) -> Sequence[float]:
-        """How far the front had advanced at the end of each generation; empty where there is none."""
+        """The hypervolume of the front after each generation; empty without a front."""
         return list(self.result.hypervolumes) if self.result else []
 
     @property
     def missed(self) -> float | None:
-        """By how many radians an architecture not judged may surpass the last one judged; None where nothing says."""
+        """Largest possible excess, in radians, of an unevaluated angle over the last evaluated one; None if unknown."""
         if self.result is None or "missed" not in self.result.model_fields_set:
             return None
         return self.result.missed
 
     @property
     def remarks(self) -> Sequence[str]:
-        """Why the numbers of its best architectures say little, a sentence each."""
+        """A sentence for each reason why the numbers of the best architectures are no evidence."""
         return self.result.remarks if self.result else []
 
     @property
@@ -156,13 +156,13 @@ class Run:
 
     @property
     def reuses(self) -> str | None:
-        """The folder of the run whose supernets it judged by, if it trained none of its own."""
+        """The folder of the run whose supernets it reuses; None if it trained its own."""
         reused: str | None = self.section("train").get("reuse")
         return reused
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """What each stage took that has run: training (all supernets together), search, rank."""
+        """Seconds of each stage that has run: training (sum over the supernets), search, rank."""
         training = []
         for metrics in self.training.values():
             if "seconds" in metrics and not self.reuses:
@@ -175,7 +175,7 @@ class Run:
         return {stage: sum(parts) for stage, parts in stages.items() if parts}
 
     def true_accuracy(self, architecture: Architecture) -> float | None:
-        """Returns what the benchmark's table says of an architecture, percent; None where no file tells it."""
+        """Returns the benchmark accuracy of an architecture in percent; None if no file records it."""
         for best in (*self.best, *self.front):
             if best.architecture == architecture and "true" in best.numbers:
                 return best.numbers["true"]
@@ -190,13 +190,13 @@ class Run:
 
 
 def fitness_of(about: RunRecord, result: SearchRecord | None) -> str | None:
-    """Returns the fitness of a search, those of a consensus joined by ``+``; None where no file says it."""
+    """Returns the fitness of a search, those of a consensus joined by ``+``; None if no file states it."""
     fitness = result.fitness if result else about.section("search").get("fitness")
     return "+".join(fitness) if isinstance(fitness, list) else fitness
 
 
 def definition_of(about: RunRecord, result: SearchRecord | None) -> str:
-    """Returns the fitness' name with what defines it, such as ``angle (paper)``."""
+    """Returns the name of the fitness with its definition, such as ``angle (paper)``."""
     if result is not None and result.name:
         return result.name
     search = about.section("search")

@@ -28,19 +28,19 @@ from raynas.report.drawing_style import (
     whole_steps,
 )
 from raynas.report.quantities import COSTS, Quantity
-from raynas.report.run_values import History, Judged
+from raynas.report.run_values import Evaluated, History
 
 
 @style()
 def search_by_generation(history: History, quantity: Quantity) -> Figure:
-    """Returns best so far, median and spread of the fitness in each generation; of a single one, its histogram."""
+    """Returns best so far, median and spread of the fitness by generation; for one generation a histogram."""
     figure, axes = panel()
     draw_search(axes, history, quantity)
     return figure
 
 
 def draw_search(axes: Axes, history: History, quantity: Quantity) -> None:
-    """Draws best so far, median and spread of the fitness in each generation; of a single one, its histogram."""
+    """Draws best so far, median and spread of the fitness by generation; for one generation a histogram."""
     generation, fitness = history.columns["generation"], history.columns["fitness"]
     generations = np.unique(generation)
     if len(generations) == 1:
@@ -65,19 +65,19 @@ def draw_search(axes: Axes, history: History, quantity: Quantity) -> None:
 
 @style()
 def search_curves(histories: Sequence[tuple[str, History]], quantity: Quantity, looks: Mapping[str, Look]) -> Figure:
-    """Returns the best fitness so far against the architectures judged.
+    """Returns the best fitness so far against the number of evaluated architectures.
 
     Args:
-        histories: Names and what each has judged, all by the same fitness.
+        histories: Names with their evaluated architectures, all by the same fitness.
         quantity: The fitness.
         looks: Colour and dashes of each name.
     """
     figure, axes = panel()
     for name, history in histories:
         best, (color, dashes) = history.best_so_far, looks[name]
-        judged = np.arange(1, len(best) + 1)
-        axes.step(judged, best, where="post", color=color, ls=dashes, label=shortened(name, 24))
-    axes.set(title=f"best so far: {quantity.title}", xlabel="architectures judged")
+        counts = np.arange(1, len(best) + 1)
+        axes.step(counts, best, where="post", color=color, ls=dashes, label=shortened(name, 24))
+    axes.set(title=f"best so far: {quantity.title}", xlabel="evaluated architectures")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     whole_steps(axes)
     legend(axes, len(histories), loc="lower right")
@@ -86,14 +86,14 @@ def search_curves(histories: Sequence[tuple[str, History]], quantity: Quantity, 
 
 @style()
 def histogram(values: np.ndarray, quantity: Quantity) -> Figure:
-    """Returns how often each value came."""
+    """Returns a histogram of the values."""
     figure, axes = panel()
     draw_histogram(axes, values, quantity)
     return figure
 
 
 def draw_histogram(axes: Axes, values: np.ndarray, quantity: Quantity) -> None:
-    """Draws how often each value came."""
+    """Draws a histogram of the values."""
     values = finite_values(values)
     bins = min(40, max(8, round(math.sqrt(len(values)))))
     axes.hist(values, bins=bins, color=SERIES[0], alpha=0.75, ec="white", lw=0.4)
@@ -104,24 +104,26 @@ def draw_histogram(axes: Axes, values: np.ndarray, quantity: Quantity) -> None:
 
 @style()
 def histograms(values: Sequence[tuple[str, np.ndarray]], quantity: Quantity, looks: Mapping[str, Look]) -> Figure:
-    """Returns how often each value came in each of several runs, one under the other over the same bins.
+    """Returns one histogram for each of several runs, one below the other, with the same bins.
 
     Args:
-        values: Names, and the values of each, some of them finite; the median is marked.
-        quantity: What they are.
+        values: Names with their values, some of them finite; a line marks the median.
+        quantity: Quantity of the values.
         looks: Colour and dashes of each name.
     """
-    finite = [(name, finite_values(of)) for name, of in values]
-    together = np.concatenate([of for _, of in finite])
-    edges = np.histogram_bin_edges(together, bins=min(40, max(8, round(math.sqrt(max(len(of) for _, of in finite))))))
+    finite = [(name, finite_values(sample)) for name, sample in values]
+    together = np.concatenate([sample for _, sample in finite])
+    edges = np.histogram_bin_edges(
+        together, bins=min(40, max(8, round(math.sqrt(max(len(sample) for _, sample in finite)))))
+    )
     left, right, bottom, above, part = 0.50, 0.12, 0.44, 0.30, 0.85  # inches
     height = bottom + (part + above) * len(finite)
     figure = Figure(figsize=(WIDTH, height))
-    for place, (name, of) in enumerate(finite, start=1):
-        at = bottom + (part + above) * (len(finite) - place)
-        axes = figure.add_axes((left / WIDTH, at / height, 1 - (left + right) / WIDTH, part / height))
-        axes.hist(of, bins=edges.tolist(), color=looks[name][0], alpha=0.75, ec="white", lw=0.4)
-        median = float(np.median(of))
+    for row, (name, sample) in enumerate(finite, start=1):
+        lower = bottom + (part + above) * (len(finite) - row)
+        axes = figure.add_axes((left / WIDTH, lower / height, 1 - (left + right) / WIDTH, part / height))
+        axes.hist(sample, bins=edges.tolist(), color=looks[name][0], alpha=0.75, ec="white", lw=0.4)
+        median = float(np.median(sample))
         axes.axvline(median, color=INK, lw=1.2)
         axes.set_title(shortened(name, 24), pad=4)
         axes.set_title(f"median {quantity.write(median)}", loc="right", pad=4, size=8, color=MUTED)
@@ -129,15 +131,16 @@ def histograms(values: Sequence[tuple[str, np.ndarray]], quantity: Quantity, loo
         axes.set_xlim(edges[0], edges[-1])
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
-        axes.tick_params(labelbottom=place == len(finite))
+        axes.tick_params(labelbottom=row == len(finite))
     axes.set_xlabel(quantity.title)
     return figure
 
 
 def pareto_front(costs: np.ndarray, fitness: np.ndarray) -> np.ndarray:
-    """Returns the indices of those that none beats: cheaper and as fit, or fitter and as cheap; cheapest first.
+    """Returns the indices of the nondominated architectures, the cheapest first.
 
-    Of equals, the first stands for all.
+    An architecture dominates another if it is cheaper and as fit, or fitter and as cheap. Of equals only the first
+    index is returned.
     """
     front, best = [], -math.inf
     for index in np.lexsort((np.arange(len(costs)), -fitness, costs)).tolist():
@@ -149,24 +152,26 @@ def pareto_front(costs: np.ndarray, fitness: np.ndarray) -> np.ndarray:
 
 @style()
 def fitness_against_cost(
-    history: History, quantity: Quantity, best: Judged, cost: str = "multiply_adds", front: Sequence[Judged] = ()
+    history: History, quantity: Quantity, best: Evaluated, cost: str = "multiply_adds", front: Sequence[Evaluated] = ()
 ) -> Figure:
-    """Returns the fitness of all judged architectures against one of their costs, and their Pareto front.
+    """Returns the fitness of all evaluated architectures against one of their costs, and their Pareto front.
 
     Args:
-        history: What was judged, with the cost.
+        history: The evaluated architectures, with the cost.
         quantity: The fitness.
-        best: The architecture to mark.
-        cost: Which cost, a key of `COSTS`.
-        front: The front of a search for trade-offs, which may be among further costs and is then no line here; without
-            one, the front is that of fitness and cost.
+        best: The architecture that gets a mark.
+        cost: The cost, a key of `COSTS`.
+        front: The front of a search for trade-offs. With further costs it is shown as points without a line. By default
+            the figure shows the front of fitness and cost.
     """
     figure, axes = panel()
     fitness, unit = history.columns["fitness"], COSTS[cost].scale
     known = np.isfinite(fitness)
     costs, fitness = unit * history.columns[cost][known], fitness[known]
     if front:
-        on_front = np.array(sorted((unit * one.numbers[cost], one.numbers["fitness"]) for one in front)).T
+        on_front = np.array(
+            sorted((unit * architecture.numbers[cost], architecture.numbers["fitness"]) for architecture in front)
+        ).T
     else:
         indices = pareto_front(costs, fitness)
         on_front = np.array([costs[indices], fitness[indices]])
@@ -191,7 +196,7 @@ def hypervolume_curves(curves: Sequence[tuple[str, Sequence[float]]], looks: Map
     """Returns the hypervolume at the end of each generation.
 
     Args:
-        curves: Names and their hypervolumes from generation 0 on.
+        curves: Names with their hypervolumes from generation 0.
         looks: Colour and dashes of each name.
     """
     figure, axes = panel()

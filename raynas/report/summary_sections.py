@@ -1,4 +1,4 @@
-"""The head of a run's page, and its end: what was searched and found, and how it was made."""
+"""The head of a run's page with its results, and the end with its configuration and provenance."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from raynas.report.wording import counted, flatten, plain
 
 
 def summary(run: Run) -> Head:
-    """Returns the head of the page: the run's name, and what was searched and found in three lines."""
-    return Head(run.name, [("Searched", searched(run)), ("Judged", judged(run)), ("Found", found(run))])
+    """Returns the head of the page: the run's name, and three lines on the search and its result."""
+    return Head(run.name, [("Searched", searched(run)), ("Evaluated", evaluated(run)), ("Found", found(run))])
 
 
 def searched(run: Run) -> str:
-    """Returns space, data, labels and algorithm in a line."""
+    """Returns space, data, labels and algorithm in one line."""
     space, data = run.section("space"), run.section("data")
     further = [f"{key} {plain(value)}" for key, value in space.items() if key != "name" and value is not None]
     sizes = dict.fromkeys(rank.space for rank in run.ranks)
@@ -33,27 +33,27 @@ def searched(run: Run) -> str:
     return " ".join(parts) + "."
 
 
-def judged(run: Run) -> str:
-    """Returns how many architectures were judged by what, and what that took, in a line."""
+def evaluated(run: Run) -> str:
+    """Returns one line: the number of evaluated architectures, the fitness and the times."""
     seconds = run.seconds
     after = ""
     if "training" in seconds:
         after = f", after {duration(seconds['training'])} of training {counted(len(run.training), 'supernet')}"
-    by = f"by {run.quantity.name}"
+    by_fitness = f"by {run.quantity.name}"
     if run.result is not None:
         functions, evaluations = run.result.functions, run.result.evaluations
         different = f", {functions:,} different functions," if functions is not None and evaluations > 1 else ""
         return (
-            f"{counted(evaluations, 'architecture')}{different} {by} in "
+            f"{counted(evaluations, 'architecture')}{different} {by_fitness} in "
             f"{counted(run.result.generations, 'generation')} ({duration(run.result.seconds)}){after}."
         )
     if run.history is not None:
-        return f"{len(run.history.columns['fitness']):,} architectures so far {by}; the search goes on{after}."
+        return f"{len(run.history.columns['fitness']):,} architectures so far {by_fitness}; the search goes on{after}."
     return f"nothing was searched yet{after}."
 
 
 def found(run: Run) -> Text:
-    """Returns the best architecture with its numbers, in a line."""
+    """Returns the best architecture with its numbers in one line."""
     if not run.best:
         return "nothing yet."
     best = run.best[0]
@@ -102,7 +102,7 @@ def provenance(run: Run) -> Section:
 
 
 def _rows_of_images(data: DataRecord) -> list[list[str]]:
-    """Returns counts and normalisation of a run's images, with how many files were left out."""
+    """Returns counts and normalisation of a run's images, and the number of skipped files."""
     rows = [[f"{split} images", f"{count:,}"] for split, count in data.images.items()]
     rows += [
         ["classes", f"{data.num_classes:,}"],

@@ -1,4 +1,4 @@
-"""Figures of a sweep: a metric against what was varied, each point the mean over seeds with its deviation."""
+"""Figures of a sweep: a metric against a varied key; each point is a mean over seeds with its deviation."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from raynas.report.sweep_files import Axis, Number, value_text
 
 @dataclass(frozen=True)
 class Series:
-    """What a metric is along an axis, all other axes fixed.
+    """A metric along an axis, with all other axes fixed.
 
     Attributes:
         name: The fixed values.
         values: Values of the axis, in its order.
-        numbers: The metric at each; None where no trial has ended.
-        published: The paper's figure at each; None where there is none.
-        joined: Whether a line through the points means something.
+        numbers: The metric at each value; None if no trial has ended.
+        published: The paper's number at each value; None without one.
+        joined: Whether a line may connect the points.
     """
 
     name: str
@@ -38,21 +38,21 @@ class Series:
 
     @property
     def range(self) -> tuple[float, float]:
-        """The least and the largest of what is drawn."""
+        """The least and the largest number in the figure."""
         shown = [number.mean for number in (*self.numbers, *self.published) if number is not None]
         return min(shown, default=math.nan), max(shown, default=math.nan)
 
 
 def far_apart(several: Sequence[Series]) -> bool:
-    """Returns whether one vertical axis would hide what each series does: they are short, and far from each other."""
-    ranges = sorted(one.range for one in several)
+    """Returns whether one vertical axis would hide the series: their ranges are short and far from each other."""
+    ranges = sorted(line.range for line in several)
     whole = max(high for _, high in ranges) - min(low for low, _ in ranges)
     disjoint = all(before[1] < after[0] for before, after in zip(ranges, ranges[1:], strict=False))
     return len(ranges) > 1 and disjoint and all(high - low < whole / 3 for low, high in ranges)
 
 
 def is_logarithmic(axis: Axis) -> bool:
-    """Returns whether an axis of numbers is drawn by their logarithms: if it was drawn so, or spans decades."""
+    """Returns whether an axis of numbers is logarithmic: if it was sampled log-uniformly, or spans decades."""
     positive = [value for value in axis.values if value > 0]
     if not positive or min(axis.values) < 0:
         return False
@@ -63,16 +63,16 @@ def is_logarithmic(axis: Axis) -> bool:
 def along_numbers(
     axis: Axis, several: Sequence[Series], title: str, quantity: Quantity, looks: Mapping[str, Look]
 ) -> Figure:
-    """Returns a metric against an axis of numbers: lines with bands of their deviations, and published figures.
+    """Returns a metric against an axis of numbers: lines with bands for the deviations, and published numbers.
 
-    Where numbers span decades the axis is logarithmic, and 0 has a place of its own, left of all others.
+    An axis that spans decades is logarithmic, with a separate place for 0 at its left end.
 
     Args:
-        axis: What varies.
+        axis: The varied key.
         several: A series for each line.
-        title: What is fixed in all of them; empty if nothing.
+        title: The fixed values of all series; empty without any.
         quantity: The metric.
-        looks: Colour and dashes of each series by its name.
+        looks: Colour and dashes by the name of the series.
     """
     logarithmic = is_logarithmic(axis)
     least = min((value for value in axis.values if value > 0), default=1)
@@ -84,23 +84,23 @@ def along_numbers(
 
     rows = _legend_rows(several)
     figure, axes = panel(below=0.17 * rows + 0.1 if rows else 0)
-    for one in several:
-        known = [(place(v), n) for v, n in zip(one.values, one.numbers, strict=True) if n is not None]
+    for line in several:
+        known = [(place(v), n) for v, n in zip(line.values, line.numbers, strict=True) if n is not None]
         known = sorted(known, key=lambda pair: pair[0])
-        color, dashes = looks[one.name]
-        x = np.array([at for at, _ in known])
+        color, dashes = looks[line.name]
+        x = np.array([position for position, _ in known])
         mean = np.array([number.mean for _, number in known])
         deviation = np.array([number.deviation or 0.0 for _, number in known])
-        for at, number in known:
+        for position, number in known:
             if len(number.values) > 1:
-                axes.plot([at] * len(number.values), number.values, ".", color=color, alpha=0.35, ms=4, mew=0)
-        if one.joined and len(known) > 1:
+                axes.plot([position] * len(number.values), number.values, ".", color=color, alpha=0.35, ms=4, mew=0)
+        if line.joined and len(known) > 1:
             axes.fill_between(x, mean - deviation, mean + deviation, color=color, alpha=0.15, lw=0)
         else:
             axes.errorbar(x, mean, deviation, color=color, ls="", lw=1.2)
-        ls = dashes if one.joined else ""
-        axes.plot(x, mean, color=color, ls=ls, marker="o", ms=3, label=shortened(one.name, 28))
-        for value, published in zip(one.values, one.published, strict=True):
+        ls = dashes if line.joined else ""
+        axes.plot(x, mean, color=color, ls=ls, marker="o", ms=3, label=shortened(line.name, 28))
+        for value, published in zip(line.values, line.published, strict=True):
             if published is not None:
                 _mark(axes, place(value), published, color, vertical=True)
     if logarithmic:
@@ -119,20 +119,20 @@ def along_numbers(
 def along_names(
     axis: Axis, several: Sequence[Series], title: str, quantity: Quantity, looks: Mapping[str, Look]
 ) -> Figure:
-    """Returns a metric at each named value of an axis: a point with its deviation for each series, under the name.
+    """Returns a metric at each named value of an axis: one point with its deviation for each series.
 
     Args:
-        axis: What varies.
-        several: Series, all with the axis' values.
-        title: What is fixed in all of them; empty if nothing.
+        axis: The varied key.
+        several: Series, all with the values of the axis.
+        title: The fixed values of all series; empty without any.
         quantity: The metric.
-        looks: Colour and dashes of each series by its name.
+        looks: Colour and dashes by the name of the series.
     """
     rows = _legend_rows(several)
     step, name_height, bottom, top = 0.17, 0.25, 0.44 + (0.17 * rows + 0.1 if rows else 0), 0.30  # inches
     of_value = name_height + step * len(several)
-    drawn = of_value * len(axis.values) + 0.08
-    height = bottom + top + drawn
+    inner_height = of_value * len(axis.values) + 0.08
+    height = bottom + top + inner_height
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0.12 / WIDTH, bottom / height, 1 - 0.24 / WIDTH, 1 - (bottom + top) / height))
     for row, value in enumerate(axis.values):
@@ -147,10 +147,10 @@ def along_names(
             color=MUTED,
         )
     rows_of = {value_text(value): row for row, value in enumerate(axis.values)}
-    for line, one in enumerate(several):
-        color = looks[one.name][0]
-        for value, number, published in zip(one.values, one.numbers, one.published, strict=True):
-            y = of_value * rows_of[value_text(value)] + name_height + step * (line + 0.3)
+    for index, line in enumerate(several):
+        color = looks[line.name][0]
+        for value, number, published in zip(line.values, line.numbers, line.published, strict=True):
+            y = of_value * rows_of[value_text(value)] + name_height + step * (index + 0.3)
             if number is not None:
                 if len(number.values) > 1:
                     axes.plot(number.values, [y] * len(number.values), ".", color=color, alpha=0.35, ms=5, mew=0)
@@ -158,12 +158,12 @@ def along_names(
                 axes.plot(number.mean, y, "o", color=color, ms=4.5)
             if published is not None:
                 _mark(axes, y + 0.45 * step, published, color, vertical=False)
-    for one in several:
-        axes.plot([], [], "o", color=looks[one.name][0], ms=4.5, label=shortened(one.name, 28))
+    for line in several:
+        axes.plot([], [], "o", color=looks[line.name][0], ms=4.5, label=shortened(line.name, 28))
     axes.set(
         title=shortened(f"{axis.name}{f', {title}' if title else ''}", 52),
         xlabel=quantity.title,
-        ylim=(drawn, 0),
+        ylim=(inner_height, 0),
         yticks=[],
     )
     axes.spines["left"].set_visible(False)
@@ -174,9 +174,9 @@ def along_names(
     return figure
 
 
-def _mark(axes: Axes, at: float, number: Number, color: str, *, vertical: bool) -> None:
-    """Marks a published figure by an open diamond, its deviation by a thin line."""
-    x, y = (at, number.mean) if vertical else (number.mean, at)
+def _mark(axes: Axes, position: float, number: Number, color: str, *, vertical: bool) -> None:
+    """Marks a published number by an open diamond, and its deviation by a thin line."""
+    x, y = (position, number.mean) if vertical else (number.mean, position)
     up, along = (number.deviation, None) if vertical else (None, number.deviation)
     axes.errorbar(x, y, up, along, color=color, alpha=0.5, lw=1)
     axes.plot(x, y, "D", ms=5.5, mfc="white", mec=color, mew=1.1)
@@ -188,12 +188,12 @@ def _legend_rows(several: Sequence[Series]) -> int:
 
 
 def _any_published(several: Sequence[Series]) -> bool:
-    published = itertools.chain.from_iterable(one.published for one in several)
+    published = itertools.chain.from_iterable(line.published for line in several)
     return any(number is not None for number in published)
 
 
 def _legend(figure: Figure, axes: Axes, several: Sequence[Series]) -> None:
-    """Names the series, if there are several, and the mark of published figures, if there are any, under the axes."""
+    """Adds a legend below the axes, for several series and for published numbers."""
     handles, _ = axes.get_legend_handles_labels()
     handles = handles if len(several) > 1 else []
     if _any_published(several):
@@ -207,7 +207,7 @@ def _plain_numbers(axis: Any) -> None:
 
 
 def _logarithmic_ticks(axes: Axes, values: Sequence[float], place: Any) -> None:
-    """Puts ticks at the values themselves if there are few, else at powers of ten."""
+    """Places ticks at the values if they are few, otherwise at powers of ten."""
     if len(values) <= 7:
         ticks = list(values)
     else:
@@ -217,7 +217,7 @@ def _logarithmic_ticks(axes: Axes, values: Sequence[float], place: Any) -> None:
     axes.xaxis.set_major_locator(FixedLocator([place(value) for value in ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
     labels = {place(value): value_text(value) for value in ticks}
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda at, _: labels.get(at, "")))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda position, _: labels.get(position, "")))
     if min(values) == 0:
         zero, first = place(0), place(min(value for value in values if value > 0))
         axes.axvline((zero + first) / 2, color=FAINT, lw=0.8, ls=":")

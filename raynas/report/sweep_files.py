@@ -1,4 +1,4 @@
-"""What a sweep left in its results, read into one value: axes, trials, and a row of means for every setting."""
+"""Reads the results of a sweep into one value: axes, trials, and a row of means for every setting."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from raynas.sweep_metrics import SWEEP_METRICS
 
 
 def quantity(metric: str) -> Quantity:
-    """Returns what a metric measures in results of earlier versions, which do not state it."""
+    """Returns the quantity of a metric in results of earlier versions, which do not state it."""
     row = SWEEP_METRICS.rows().get(metric)
     return Quantity(metric.replace("_", " ")) if row is None else Quantity(row.title, row.unit, row.decimals)
 
 
 def value_text(value: object) -> str:
-    """Returns a value of an axis as a table shows it: numbers to four digits, lists without brackets."""
+    """Returns a value of an axis as text: numbers with four digits, lists without brackets."""
     if isinstance(value, str):
         return value
     if isinstance(value, bool) or value is None:
@@ -40,18 +40,18 @@ def value_text(value: object) -> str:
 
 
 def with_deviation(quantity: Quantity, mean: float, deviation: float | None) -> str:
-    """Returns a number and, if there is one, its deviation."""
+    """Returns a number as text, with its deviation if it has one."""
     return quantity.write(mean) if deviation is None else f"{quantity.write(mean)} ± {quantity.write(deviation)}"
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What varies.
+    """A varied key.
 
     Attributes:
         name: The configuration key, or the label of variants.
         kind: grid, variants, seeds, choice, uniform or loguniform.
-        values: The values that occur, in the order of the axis, numbers that were drawn by their size.
+        values: The values that occur, in the order of the axis; sampled numbers in increasing order.
     """
 
     name: str
@@ -60,18 +60,18 @@ class Axis:
 
     @property
     def is_numeric(self) -> bool:
-        """Whether all values are numbers, so that distances between them mean something."""
+        """Whether all values are numbers, so that their distances are meaningful."""
         return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
 
 
 @dataclass(frozen=True)
 class Number:
-    """A mean over seeds, or a published figure.
+    """A mean over seeds, or a published number.
 
     Attributes:
         mean: The mean.
-        deviation: Its sample deviation; None where there is none.
-        values: What it is the mean of.
+        deviation: Its sample deviation; None without one.
+        values: The averaged values.
     """
 
     mean: float
@@ -81,7 +81,7 @@ class Number:
 
 @dataclass(frozen=True)
 class Trial:
-    """One run of the sweep, as results.json has it."""
+    """One run of the sweep, as in results.json."""
 
     name: str
     point: Mapping[str, Any]
@@ -96,14 +96,14 @@ class Trial:
 
 @dataclass(frozen=True)
 class Row:
-    """A setting: a point, its means over seeds, and what is published of it.
+    """A setting: a point, its means over seeds, and its published numbers.
 
     Attributes:
-        point: A value on every axis but that of seeds.
-        seeds: How many trials are in the means.
+        point: A value on every axis except the seeds.
+        seeds: Number of trials in the means.
         trials: All trials of the setting.
         numbers: The means by metric.
-        published: What the paper has, by metric.
+        published: The published numbers by metric.
     """
 
     point: Mapping[str, Any]
@@ -114,16 +114,16 @@ class Row:
 
     @property
     def counted(self) -> str:
-        """How many seeds the means hold, and of how many if they do not hold all."""
+        """Number of seeds in the means, with the total if some are missing."""
         return f"{self.seeds}" if self.seeds == len(self.trials) else f"{self.seeds} of {len(self.trials)}"
 
     def write(self, metric: str, quantity: Quantity) -> str:
-        """Returns a metric's mean and deviation, and of how many it is if of fewer than the row's other means."""
+        """Returns mean and deviation of a metric, with the number of seeds if it is smaller than that of the row."""
         if metric not in self.numbers:
             return "–"
         number = self.numbers[metric]
-        of = len(number.values)
-        fewer = f" ({of} of {len(self.trials)})" if of != self.seeds else ""
+        seeds = len(number.values)
+        fewer = f" ({seeds} of {len(self.trials)})" if seeds != self.seeds else ""
         return with_deviation(quantity, number.mean, number.deviation) + fewer
 
 
@@ -133,16 +133,16 @@ class Sweep:
 
     Attributes:
         name: Its name.
-        metric: What settings are compared by.
-        mode: Which end of it is better, max or min.
+        metric: The metric that compares settings.
+        mode: The better direction of the metric, max or min.
         also: Further metrics to show.
-        source: Where the published figures stand; None without any.
+        source: Source of the published numbers; None without any.
         quick: Whether it is the quick form of its file.
-        axes: What varied, but for seeds.
-        seeds: The seeds; empty where none were asked for.
+        axes: The varied keys without the seeds.
+        seeds: The seeds; empty if the sweep does not vary them.
         trials: All trials.
-        rows: All settings, those of which no trial has ended too.
-        quantities: What its metrics measure, by name; empty in results of earlier versions.
+        rows: All settings, including those without an ended trial.
+        quantities: The quantities of its metrics by name; empty in results of earlier versions.
     """
 
     name: str
@@ -158,12 +158,12 @@ class Sweep:
     quantities: Mapping[str, Quantity] = field(default_factory=dict)
 
     def quantity(self, metric: str) -> Quantity:
-        """Returns what a metric measures."""
+        """Returns the quantity of a metric."""
         return self.quantities.get(metric) or quantity(metric)
 
     @property
     def metrics(self) -> list[str]:
-        """The metrics to show, that which settings are compared by first."""
+        """The metrics to show; the first one compares settings."""
         return list(dict.fromkeys([self.metric, *self.also]))
 
     @property
@@ -173,9 +173,9 @@ class Sweep:
 
     @property
     def spread(self) -> Axis | None:
-        """The axis whose values have columns of their own, as a paper's table has one for each data set.
+        """The axis with one column for each value, as in a paper's table with one column for each data set.
 
-        That is the last of several, if it has no more than four values.
+        It is the last of several axes, if it has at most four values.
         """
         varied = self.varied
         if len(varied) > 1 and len(varied[-1].values) <= 4 and varied[-1].kind in ("grid", "variants"):
@@ -183,7 +183,7 @@ class Sweep:
         return None
 
     def best(self, rows: Sequence[Row]) -> Row | None:
-        """Returns the row whose mean of the metric is best, the first of equals; None where none has a mean."""
+        """Returns the row with the best mean of the metric, the first of equals; None if no row has a mean."""
         known = [row for row in rows if self.metric in row.numbers and math.isfinite(row.numbers[self.metric].mean)]
         sign = 1 if self.mode == "max" else -1
         return max(known, key=lambda row: sign * row.numbers[self.metric].mean, default=None)
@@ -196,7 +196,7 @@ def read_sweep(folder: Path) -> Sweep:
     """Returns the results in a sweep's folder.
 
     Raises:
-        InputError: If there are none, or they are damaged, or a name or link in the folder leads out of it.
+        InputError: If the results are missing or damaged, or a name or link in the folder leads out of it.
     """
     refuse_links(folder)
     file = folder / "results.json"
@@ -215,7 +215,7 @@ def read_sweep(folder: Path) -> Sweep:
 
 
 def parse_results(content: Mapping[str, Any]) -> Sweep:
-    """Returns the results that results.json holds.
+    """Returns the results in the content of results.json.
 
     Raises:
         InputError: If a part is missing or of the wrong kind.
@@ -224,7 +224,7 @@ def parse_results(content: Mapping[str, Any]) -> Sweep:
 
 
 def sweep_of(results: ResultsRecord) -> Sweep:
-    """Returns the sweep that results are of."""
+    """Returns the sweep of its results."""
     trials = [_trial(trial) for trial in results.trials]
     points = [trial.point for trial in trials]
     axes = [_axis(axis, points) for axis in results.axes if axis.kind != "seeds"]
@@ -240,12 +240,14 @@ def sweep_of(results: ResultsRecord) -> Sweep:
         seeds=seeds,
         trials=trials,
         rows=_rows(results, axes, trials),
-        quantities={name: Quantity(of.title, of.unit, of.decimals) for name, of in results.quantities.items()},
+        quantities={
+            name: Quantity(record.title, record.unit, record.decimals) for name, record in results.quantities.items()
+        },
     )
 
 
 def _rows(results: ResultsRecord, axes: Sequence[Axis], trials: Sequence[Trial]) -> list[Row]:
-    """Returns all settings in the order of the axes, those of which no trial has ended too."""
+    """Returns all settings in the order of the axes, including those without an ended trial."""
     trials_of: dict[str, list[Trial]] = {}
     for trial in trials:
         trials_of.setdefault(_key(trial.point), []).append(trial)
@@ -264,7 +266,7 @@ def _rows(results: ResultsRecord, axes: Sequence[Axis], trials: Sequence[Trial])
         places[axis.name] = {_key(value): place for place, value in enumerate(axis.values)}
 
     def place(row: Row) -> list[int]:
-        """Returns the place of a row on every axis; a value that no trial has comes last."""
+        """Returns the position of a row on every axis; a value without a trial comes last."""
         return [known.get(_key(row.point[name]), len(known)) for name, known in places.items()]
 
     return sorted(rows.values(), key=place)
@@ -289,7 +291,7 @@ def _trial(trial: TrialRecord) -> Trial:
 
 
 def _axis(axis: AxisRecord, points: Sequence[Mapping[str, Any]]) -> Axis:
-    """Returns an axis with the values that occur: of one that is drawn, the file has what they are drawn from."""
+    """Returns an axis with the values that occur; for a sampled axis the file has only the distribution."""
     different = {_key(point[axis.name]): point[axis.name] for point in points}
     if axis.kind not in ("grid", "variants", "choice"):
         return Axis(axis.name, axis.kind, sorted(different.values()))
@@ -319,10 +321,9 @@ def _key(value: Any) -> str:
 
 
 def training_losses(folder: Path) -> dict[str, np.ndarray]:
-    """Returns the training loss by epoch of every supernet that a trial judged by, its own or one it took over.
+    """Returns the training loss by epoch of every supernet of a trial, trained or reused.
 
-    A line that is being written, or cut off, ends the curve. Of supernets beyond the sweep's own storage there are no
-    curves.
+    An incomplete line ends the curve. Supernets outside the storage of the sweep have no curves.
     """
     about = folder / "config.json"
     if not about.is_file():

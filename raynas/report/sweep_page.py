@@ -1,4 +1,4 @@
-"""The page of a sweep: what was varied, the tables, and every metric against what was varied."""
+"""The page of a sweep: the varied keys, the tables, and every metric against the varied keys."""
 
 from __future__ import annotations
 
@@ -43,16 +43,16 @@ from raynas.report.wording import counted
 
 
 def write_sweep_report(folder: Path) -> Path:
-    """Writes what a sweep came to and returns the page, ``report/index.html`` in the sweep's folder.
+    """Writes the report of a sweep and returns its page, ``report/index.html`` in the sweep's folder.
 
-    Beside it lie its figures, ``figures/*.svg`` and ``*.png``, and in the folder ``results.csv``, a row a trial, and
-    ``results.md``, the tables. All of it is of ``results.json``, and of the metrics of the trials' supernets.
+    The figures are written to ``report/figures/*.svg`` and ``*.png``, and the tables to ``results.csv`` (one row for
+    each trial) and ``results.md``. The source is ``results.json``, with the metrics of the trials' supernets.
 
     Args:
         folder: The sweep's folder.
 
     Raises:
-        InputError: If the folder holds no results, or damaged ones, or a name or link in it leads out of it.
+        InputError: If the results are missing or damaged, or a name or link in the folder leads out of it.
     """
     sweep = read_sweep(folder)
     gallery = Gallery()
@@ -70,7 +70,7 @@ def write_sweep_report(folder: Path) -> Path:
 
 
 def summary(sweep: Sweep) -> Head:
-    """Returns the head of the page: what was varied, how the trials ended, and the best setting."""
+    """Returns the head of the page: the varied keys, the states of the trials, and the best setting."""
     seeds = [counted(len(sweep.seeds), "seed")] if sweep.seeds else []
     swept = "; ".join([*map(_about_axis, sweep.axes), *seeds])
     lines: list[tuple[str, Text]] = [
@@ -85,16 +85,16 @@ def summary(sweep: Sweep) -> Head:
 
 def _about_axis(axis: Axis) -> str:
     if axis.kind in ("uniform", "loguniform") and axis.values:
-        drawn = f"{len(axis.values):,} values drawn"
-        return f"{axis.name}, {drawn} from {value_text(axis.values[0])} to {value_text(axis.values[-1])}"
+        values = f"{len(axis.values):,} values sampled"
+        return f"{axis.name}, {values} from {value_text(axis.values[0])} to {value_text(axis.values[-1])}"
     if len(axis.values) > 8:
         return f"{axis.name}, {len(axis.values):,} values"
     return f"{axis.name}: {' | '.join(shortened(value_text(value), 60) for value in axis.values)}"
 
 
 def best_setting(sweep: Sweep) -> str:
-    """Returns the best setting, of each value of the axis that has columns of its own, in a line."""
-    spread, of = sweep.spread, sweep.quantity(sweep.metric)
+    """Returns one line with the best setting, for each value of the axis with its own columns."""
+    spread, quantity = sweep.spread, sweep.quantity(sweep.metric)
     parts = []
     for value in spread.values if spread is not None else [None]:
         rows = [row for row in sweep.rows if spread is None or row.point[spread.name] == value]
@@ -103,13 +103,13 @@ def best_setting(sweep: Sweep) -> str:
             continue
         names = [f"{axis.name} {value_text(best.point[axis.name])}" for axis in sweep.varied if axis != spread]
         number = best.numbers[sweep.metric]
-        written = with_deviation(of, number.mean, number.deviation)
+        written = with_deviation(quantity, number.mean, number.deviation)
         where = f"{value_text(value)}: " if spread is not None else ""
         seeds = f" ({best.counted} seeds)" if best.counted != "1" else ""
-        parts.append(f"{where}{', '.join(names) or 'the one setting'}, {written} {of.unit}".rstrip() + seeds)
+        parts.append(f"{where}{', '.join(names) or 'the one setting'}, {written} {quantity.unit}".rstrip() + seeds)
     if not parts:
         return "no trial has ended with it yet."
-    return f"by {'largest' if sweep.mode == 'max' else 'least'} mean {of.name}, {'; '.join(parts)}."
+    return f"by {'largest' if sweep.mode == 'max' else 'least'} mean {quantity.name}, {'; '.join(parts)}."
 
 
 def results(sweep: Sweep) -> Section:
@@ -127,7 +127,7 @@ def results(sweep: Sweep) -> Section:
 
 
 def _cells(table: SweepTable, row: int) -> list[Text]:
-    """Returns the cells of a row, the best in bold."""
+    """Returns the cells of a row, with the best in bold."""
     cells: list[Text] = []
     for column, cell in enumerate(table.rows[row]):
         cells.append((bold(cell),) if (row, column) in table.best else cell)
@@ -135,11 +135,11 @@ def _cells(table: SweepTable, row: int) -> list[Text]:
 
 
 LINES = 7
-"""The most series of a figure that are told apart; more are points without lines."""
+"""Largest number of series with lines in a figure; more series become points without lines."""
 
 
 def by_key(sweep: Sweep, gallery: Gallery) -> Section:
-    """Returns every metric against every axis that takes several values."""
+    """Returns every metric against every axis with several values."""
     members = []
     for metric in known_metrics(sweep):
         for place, axis in enumerate(sweep.varied, start=1):
@@ -149,26 +149,26 @@ def by_key(sweep: Sweep, gallery: Gallery) -> Section:
 
 
 def _figures_along(
-    of: Quantity, axis: Axis, several: Sequence[Series], name: str, gallery: Gallery
+    quantity: Quantity, axis: Axis, several: Sequence[Series], name: str, gallery: Gallery
 ) -> list[FigureBlock]:
-    """Returns a metric against an axis: all series in one figure, or one each if they are far apart."""
+    """Returns a metric against an axis: one figure for all series, or one for each if they are far apart."""
     if not several:  # no trial has a number yet
         return []
-    looks = looks_of(one.name for one in several)
+    looks = looks_of(line.name for line in several)
     draw = sweep_figures.along_numbers if axis.is_numeric else sweep_figures.along_names
     if not sweep_figures.far_apart(several):
-        picture = draw(axis, several, "", of, looks)
-        return [gallery.show(name, picture, _caption(of, axis, several, ""))]
+        picture = draw(axis, several, "", quantity, looks)
+        return [gallery.show(name, picture, _caption(quantity, axis, several, ""))]
     members = []
-    for number, one in enumerate(several, start=1):
-        picture = draw(axis, [one], one.name, of, looks)
-        members.append(gallery.show(f"{name}-{number}", picture, _caption(of, axis, [one], one.name)))
+    for number, line in enumerate(several, start=1):
+        picture = draw(axis, [line], line.name, quantity, looks)
+        members.append(gallery.show(f"{name}-{number}", picture, _caption(quantity, axis, [line], line.name)))
     return members
 
 
-def _caption(of: Quantity, axis: Axis, several: Sequence[Series], title: str) -> str:
-    text = f"Against {axis.name}{f', {title}' if title else ''}: {of.name}, means over seeds"
-    numbers = itertools.chain.from_iterable(one.numbers for one in several)
+def _caption(quantity: Quantity, axis: Axis, several: Sequence[Series], title: str) -> str:
+    text = f"Against {axis.name}{f', {title}' if title else ''}: {quantity.name}, means over seeds"
+    numbers = itertools.chain.from_iterable(line.numbers for line in several)
     if any(number is not None and number.deviation is not None for number in numbers):
         text += " with their deviations; small, the single seeds"
     if not several[0].joined:
@@ -177,33 +177,33 @@ def _caption(of: Quantity, axis: Axis, several: Sequence[Series], title: str) ->
 
 
 def series(sweep: Sweep, metric: str, axis: Axis) -> list[Series]:
-    """Returns a metric along an axis: a series for each value of the others, or one of all points if these are many."""
+    """Returns a metric along an axis: one series for each value of the other axes, or one for all if they are many."""
     others = [other for other in sweep.varied if other != axis]
     known = [row for row in sweep.rows if metric in row.numbers or metric in row.published]
     groups: dict[str, list[Row]] = {}
     for row in known:
         groups.setdefault(", ".join(value_text(row.point[other.name]) for other in others), []).append(row)
-    drawn = any(other.kind not in ("grid", "variants") for other in others)
+    is_sampled = any(other.kind not in ("grid", "variants") for other in others)
     if len(groups) > LINES:
         ordered: list[Row] = []
         for rows in groups.values():
             ordered += rows
-        drawn, groups = True, {"settings": ordered}
+        is_sampled, groups = True, {"settings": ordered}
     several = []
     for name, rows in groups.items():
         values = [row.point[axis.name] for row in rows]
         numbers = [row.numbers.get(metric) for row in rows]
         published = [row.published.get(metric) for row in rows]
-        several.append(Series(name, values, numbers, published, joined=not drawn))
+        several.append(Series(name, values, numbers, published, joined=not is_sampled))
     return several
 
 
 POINTS = 60
-"""The most points of a training curve that are drawn."""
+"""Largest number of points of a training curve in the figure."""
 
 
 def training(sweep: Sweep, folder: Path, gallery: Gallery) -> Section:
-    """Returns the training loss of every supernet, coloured by the axis of fewest values that trials still share."""
+    """Returns the training loss of every supernet, coloured by the axis with the fewest values."""
     found: dict[str, tuple[Trial, np.ndarray]] = {}
     for trial in sweep.trials:
         for supernet, losses in training_losses(inside(folder, trial.folder)).items():
@@ -218,13 +218,15 @@ def training(sweep: Sweep, folder: Path, gallery: Gallery) -> Section:
         name = "supernets" if axis is None else value_text(trial.point[axis.name])
         curves.append(Curve(name, steps + 1, losses[steps]))
     picture = curves_by_epoch(curves, LOSS.title, looks_of(curve.name for curve in curves))
-    by = f", by {axis.name}" if axis is not None else ""
-    caption = f"Training loss of {counted(len(curves), 'supernet')}{by}; one that trials share is drawn once."
+    coloured_by = f", by {axis.name}" if axis is not None else ""
+    caption = (
+        f"Training loss of {counted(len(curves), 'supernet')}{coloured_by}; a supernet that trials share has one curve."
+    )
     return Section("Training", [Figures([gallery.show("training-loss", picture, caption)])])
 
 
 def trials_left(sweep: Sweep) -> Section:
-    """Returns which trials are not done, and why."""
+    """Returns the trials that are not done, with the reason."""
     missing = [trial for trial in sweep.trials if trial.status != "done"]
     rows: list[list[Text]] = [[trial.name, trial.status, code(_why(trial))] for trial in missing]
     table = Table(["trial", "", "why"], rows, caption="Not done")
@@ -239,7 +241,7 @@ def _why(trial: Trial) -> str:
 
 
 def all_trials(sweep: Sweep, folder: Path) -> Section:
-    """Returns a table of the trials, each with its own page if it has one."""
+    """Returns a table of the trials, with links to their pages."""
     metrics = []
     for metric in sweep.metrics:
         if any(metric in trial.metrics for trial in sweep.trials):
@@ -262,7 +264,7 @@ def all_trials(sweep: Sweep, folder: Path) -> Section:
 
 
 def _row_of(trial: Trial, sweep: Sweep, metrics: Sequence[str], folder: Path) -> list[Text]:
-    """Returns a trial as a row of the table: its point, its numbers, and a link to its page."""
+    """Returns the row of a trial: its point, its numbers, and a link to its page."""
     page = f"{trial.folder}/report/index.html"
     has_page = inside(folder, page).is_file()
     row: list[Text] = [(Piece("link", trial.name, quote(f"../{page}")),) if has_page else trial.name]

@@ -1,4 +1,4 @@
-"""The tables of a sweep, the same for terminal, Markdown and page; and every trial as a line of CSV."""
+"""The tables of a sweep, shared by terminal, Markdown and page; and every trial as a line of CSV."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from raynas.report.sweep_files import Axis, Row, Sweep, Trial, parse_results, va
 from raynas.report.wording import listed
 
 ROWS = 40
-"""The most rows of a table on the page and in the terminal."""
+"""Largest number of rows of a table on the page and in the terminal."""
 
 
 @dataclass(frozen=True)
 class SweepTable:
-    """Cells of text, the same for terminal, Markdown and page.
+    """Cells of text, shared by terminal, Markdown and page.
 
     Attributes:
-        title: What its numbers are, where the columns do not say it.
-        head: The columns' heads.
+        title: The quantity of its numbers, if the columns do not state it.
+        head: The heads of the columns.
         rows: Their cells.
-        labels: How many columns, from the left, name a row.
-        best: Which cells, by row and column, hold the best of what settings are compared by.
+        labels: Number of columns, from the left, that name a row.
+        best: Row and column of the cells with the best setting.
     """
 
     title: str
@@ -42,10 +42,10 @@ class SweepTable:
 
 
 def tables(sweep: Sweep) -> list[SweepTable]:
-    """Returns a row for each setting: means with deviations, of how many seeds, and the paper's figures beside them.
+    """Returns one row for each setting: means with deviations, the number of seeds, and the published numbers.
 
-    Where the last of several axes takes two to four values, such as data sets, each has columns of its own, and every
-    metric a table.
+    If the last of several axes has two to four values, such as data sets, each value has its own columns. Every metric
+    then has its own table.
     """
     spread = sweep.spread
     if spread is None:
@@ -54,7 +54,7 @@ def tables(sweep: Sweep) -> list[SweepTable]:
 
 
 def known_metrics(sweep: Sweep) -> list[str]:
-    """Returns the metrics of which there is a number, or at least that which settings are compared by."""
+    """Returns the metrics with a number, or at least the metric that compares settings."""
     known: set[str] = set()
     for row in sweep.rows:
         known.update(row.numbers, row.published)
@@ -62,7 +62,7 @@ def known_metrics(sweep: Sweep) -> list[str]:
 
 
 def _best_first(sweep: Sweep) -> Sequence[Row]:
-    """Returns the settings by their means if their values were drawn, else as they stand on the axes."""
+    """Returns the settings in the order of their means if values were sampled, else in the order of the axes."""
     if all(axis.kind in ("grid", "variants") for axis in sweep.axes):
         return sweep.rows
     ordered, left = [], list(sweep.rows)
@@ -90,7 +90,7 @@ def _table_of_metrics(sweep: Sweep, rows: Sequence[Row]) -> SweepTable:
 
 
 def _table_of_one(sweep: Sweep, metric: str, spread: Axis) -> SweepTable:
-    """Returns a metric with a column for each value of an axis, and the published figure beside it."""
+    """Returns a metric with one column for each value of an axis, followed by the published numbers."""
     others = [axis for axis in sweep.varied if axis != spread]
     groups: dict[str, dict[str, Row]] = {}
     for row in sweep.rows:
@@ -115,13 +115,13 @@ def _table_of_one(sweep: Sweep, metric: str, spread: Axis) -> SweepTable:
 
 
 def _seeds_of(group: Mapping[str, Row], spread: Axis) -> str:
-    """Returns how many seeds the rows of a group hold: one number if it is the same in all of them."""
+    """Returns the number of seeds of the rows of a group: one number if it is equal in all rows."""
     counts = [group[value].counted for value in map(value_text, spread.values) if value in group]
     return counts[0] if len(set(counts)) == 1 else " · ".join(counts)
 
 
 def _labels(axes: Sequence[Axis], rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
-    """Returns the names of axes and the rows' values on them; blank is what is the same as in the row above."""
+    """Returns the names of axes and the values of the rows; a value equal to the one above is blank."""
     if not axes:
         return [""], [["all trials"] for _ in rows]
     blanked = []
@@ -142,7 +142,7 @@ def _published(row: Row, metric: str, quantity: Quantity) -> str:
 
 
 def notes(sweep: Sweep) -> list[str]:
-    """Returns what one must know to read the tables: what is fixed, what ± is, what is missing, whose figures."""
+    """Returns the notes on the tables: fixed values, the meaning of ±, missing trials, the source of numbers."""
     fixed = [f"{axis.name}: {value_text(axis.values[0])}" for axis in sweep.axes if len(axis.values) == 1]
     lines = [f"Throughout, {listed(fixed)}."] if fixed else []
     numbers = itertools.chain.from_iterable(row.numbers.values() for row in sweep.rows)
@@ -159,17 +159,17 @@ def notes(sweep: Sweep) -> list[str]:
 
 
 def trial_counts(trials: Sequence[Trial]) -> str:
-    """Returns how many trials there are of each status."""
+    """Returns the number of trials of each status."""
     counts = Counter(trial.status for trial in trials)
     order = ["done", "stopped", "failed", "running", "waiting"]
     return ", ".join(f"{counts[status]:,} {status}" for status in dict.fromkeys([*order, *counts]) if counts[status])
 
 
 def table_lines(results: Mapping[str, Any]) -> list[str]:
-    """Returns the tables of a sweep as aligned lines of text, the best marked by an asterisk.
+    """Returns the tables of a sweep as aligned lines of text, with an asterisk at the best.
 
     Args:
-        results: What results.json holds.
+        results: Content of results.json.
     """
     sweep = parse_results(results)
     several = tables(sweep)
@@ -185,7 +185,7 @@ def table_lines(results: Mapping[str, Any]) -> list[str]:
 
 
 def _aligned(table: SweepTable) -> list[str]:
-    """Returns the first rows of a table as lines: labels to the left, numbers to the right."""
+    """Returns the first rows of a table as lines, with labels left-aligned and numbers right-aligned."""
     cells = [list(table.head), *(list(row) for row in table.rows[:ROWS])]
     shown = {(row + 1, column) for row, column in table.best if row < ROWS}
     for column in {column for _, column in shown}:
@@ -203,7 +203,7 @@ def _aligned(table: SweepTable) -> list[str]:
 
 
 def markdown(sweep: Sweep) -> str:
-    """Returns the tables in Markdown, the best in bold."""
+    """Returns the tables in Markdown, with the best in bold."""
     parts = [f"# {markdown_text(sweep.name)}"]
     for table in tables(sweep):
         if table.title:
@@ -228,7 +228,7 @@ def _markdown_cell(cell: str, best: bool) -> str:
 
 
 def trials_csv(sweep: Sweep) -> str:
-    """Returns a row for each trial: axes, seed, status, metrics, folder; numbers as they are, texts as `csv_cell`."""
+    """Returns one row per trial: axes, seed, status, metrics, folder; numbers unchanged, texts through `csv_cell`."""
     metrics = dict.fromkeys(sweep.metrics)
     for trial in sweep.trials:
         metrics.update(dict.fromkeys(trial.metrics))

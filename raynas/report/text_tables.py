@@ -10,15 +10,15 @@ def result_lines(result: dict[str, Any]) -> list[str]:
     """Returns the best architectures as lines of text."""
     best = result["best"]
     columns = {
-        ("fitness" if "+" in result["fitness"] else result["fitness"]): [_figure(one["fitness"]) for one in best],
-        "spread": [_figure(one["spread"]) for one in best if "spread" in one],
+        ("fitness" if "+" in result["fitness"] else result["fitness"]): [_figure(row["fitness"]) for row in best],
+        "spread": [_figure(row["spread"]) for row in best if "spread" in row],
         **_measured(result),
-        "parameters": [f"{one['num_parameters']:,}" for one in best if "num_parameters" in one],
-        "mult-adds": [f"{one['multiply_adds']:,}" for one in best if "multiply_adds" in one],
+        "parameters": [f"{row['num_parameters']:,}" for row in best if "num_parameters" in row],
+        "mult-adds": [f"{row['multiply_adds']:,}" for row in best if "multiply_adds" in row],
         result.get("column", "true"): [
-            f"{one['true']:.2f} %" if one["true"] is not None else "?" for one in best if "true" in one
+            f"{row['true']:.2f} %" if row["true"] is not None else "?" for row in best if "true" in row
         ],
-        "architecture": [one["description"] for one in best],
+        "architecture": [row["description"] for row in best],
     }
     return [
         f"{result['evaluations']:,} architectures, {result['functions']:,} different functions, evaluated by "
@@ -29,21 +29,21 @@ def result_lines(result: dict[str, Any]) -> list[str]:
 
 
 def _measured(result: dict[str, Any]) -> dict[str, list[str]]:
-    """Returns what was measured beside the fitness and is not the fitness itself, by name, as text."""
+    """Returns the other measured quantities as text, by name, without the fitness."""
     best, parts = result["best"], result["fitness"].split("+")
-    # Results of earlier versions do not say what they measured.
+    # Results of earlier versions do not state their quantities.
     of_classification = [{"name": "accuracy", "unit": "percent", "digits": 2}, {"name": "loss", "digits": 4}]
     columns = {}
     for quantity in result.get("quantities", of_classification):
         name, sign = quantity["name"], " %" if quantity.get("unit") == "percent" else ""
-        values = [one[name] for one in best if name in one]
-        if name != "fitness" and name not in parts and values != [one["fitness"] for one in best]:
+        values = [row[name] for row in best if name in row]
+        if name != "fitness" and name not in parts and values != [row["fitness"] for row in best]:
             columns[name] = [f"{value:.{quantity['digits']}f}{sign}" for value in values]
     return columns
 
 
 def _remarks(result: dict[str, Any]) -> list[str]:
-    """Returns why numbers of a result say little, a line each."""
+    """Returns a line for each reason why numbers of a result are no evidence."""
     return [f"note: {remark}" for remark in result.get("remarks") or ()]
 
 
@@ -63,14 +63,14 @@ def profile_lines(result: dict[str, Any]) -> list[str]:
 
 
 def ranking_lines(result: dict[str, Any]) -> list[str]:
-    """Returns how well a fitness ranks the space as lines of text."""
+    """Returns the rank correlations of a fitness as lines of text."""
     ranked = f"{result['cells']:,} of {result['space']:,} architectures"
     if result["table"] is None:
         row = result["rows"][0]
         known = [f"{key.removeprefix('tau_')} {_figure(row[key])}" for key in row if key.startswith("tau_")]
         return [
-            f"{row['name']}: {ranked} scored. What it is worth is not known without a benchmark: give --set "
-            "benchmark.path=FILE to hold it against the truth.",
+            f"{row['name']}: {ranked} scored. Without a benchmark its rank correlation is unknown: give --set "
+            "benchmark.path=FILE to compare it with the benchmark accuracy.",
             f"tau-b with the {' and with the '.join(known)}: a fitness that is nearly 1 there says nothing new.",
             *_remarks(result),
         ]
@@ -87,15 +87,15 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
     }
     return [
         f"{ranked} against {result['column']} of {result['table']}; in brackets 95 % of "
-        f"{result['bootstrap']} resamples; pairs: the share ordered as the truth does; "
-        "top k: mean true accuracy of the k best",
+        f"{result['bootstrap']} resamples; pairs: the share ordered as by the benchmark accuracy; "
+        "top k: mean benchmark accuracy of the k best",
         *aligned_lines(columns),
         *_remarks(result),
     ]
 
 
 def _top(row: dict[str, Any], k: str) -> str:
-    """Returns the mean benchmark accuracy of the k best as text; empty if there are not so many."""
+    """Returns the mean benchmark accuracy of the k best as text; empty if there are fewer architectures."""
     return f"{row['top'][k]['mean']:.2f} %" if k in row["top"] else ""
 
 
@@ -105,14 +105,14 @@ def _with_interval(row: dict[str, Any], key: str) -> str:
 
 
 def _figure(value: float | None) -> str:
-    """Returns a number to the digits that matter."""
+    """Returns a number with its significant digits."""
     if value is None:
         return "undefined"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) >= 10 else f"{value:.4f}"
 
 
 def aligned_lines(columns: dict[str, list[str]], left: Sequence[str] = ("", "architecture")) -> list[str]:
-    """Returns columns of text as aligned lines under their names, some to the left; empty ones are left out."""
+    """Returns columns of text as aligned lines under their names, without empty columns; those in `left` align left."""
     filled = {name: cells for name, cells in columns.items() if cells}
     widths = {name: max(len(name), *map(len, cells)) for name, cells in filled.items()}
     lines = []

@@ -13,7 +13,7 @@ from raynas.report.quantities import ACCURACY, LOSS, Quantity
 from raynas.report.run_values import Run
 
 TRAINING = {"loss": LOSS, "accuracy": ACCURACY, "learning_rate": Quantity("learning rate")}
-"""What is drawn of the training, by its name in the metrics."""
+"""Quantities in the figures of a training, by their name in the metrics."""
 
 
 @style()
@@ -21,8 +21,8 @@ def training_curves(lines: Sequence[tuple[str, Columns]], metric: str, looks: Ma
     """Returns one of the metrics by epoch.
 
     Args:
-        lines: Names, such as base seeds, and the metrics of each; a name may have several lines.
-        metric: Which one, a key of `TRAINING`.
+        lines: Names, such as base seeds, with their metrics; a name may have several lines.
+        metric: The metric, a key of `TRAINING`.
         looks: Colour and dashes of each name.
     """
     figure, axes = panel()

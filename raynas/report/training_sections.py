@@ -34,7 +34,7 @@ def training_section(run: Run, gallery: Gallery) -> Section:
 
 
 def latency_section(run: Run, gallery: Gallery) -> Section:
-    """Returns how well the sums over candidates predict the latency of whole networks."""
+    """Returns the accuracy of latency predictions that sum over the candidates."""
     profile = run.profile
     if profile is None:
         return Section("Latency", [])

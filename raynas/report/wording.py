@@ -1,4 +1,4 @@
-"""Wording that sections share: names in a row, plurals, values as a run file has them."""
+"""Wording shared by sections: lists of names, plurals, values in the form of a run file."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from raynas.report.blocks import Paragraph
 
 
 def listed(names: Sequence[str]) -> str:
-    """Returns names in a row, an ``and`` before the last."""
+    """Returns a list of names as text, with ``and`` before the last."""
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
 def counted(number: int, noun: str) -> str:
-    """Returns a number of things, such as ``1 epoch`` or ``2 epochs``."""
+    """Returns a number with its noun, such as ``1 epoch`` or ``2 epochs``."""
     return f"{number:,} {noun}{'s' if number != 1 else ''}"
 
 
 def capital(text: str) -> str:
-    """Returns a text that begins with a capital."""
+    """Returns a text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 
 def plain(value: object) -> str:
-    """Returns a value as a run file has it."""
+    """Returns a value in the form of a run file."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def remarks(lines: Iterable[str]) -> list[Paragraph]:
-    """Returns a paragraph for each reason why numbers say little."""
+    """Returns a paragraph for each reason why numbers are no evidence."""
     return [Paragraph(f"{capital(line)}.") for line in lines if line]
 
 
 def flatten(values: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    """Returns nested values under dotted keys."""
+    """Returns nested values by dotted keys."""
     flat: dict[str, object] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:

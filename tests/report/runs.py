@@ -117,7 +117,7 @@ def write_alphas(
     return values
 
 
-def judged(architecture: Sequence[int], fitness: float, *, costs: bool = True, **numbers: float) -> dict[str, Any]:
+def evaluated(architecture: Sequence[int], fitness: float, *, costs: bool = True, **numbers: float) -> dict[str, Any]:
     """Returns what is recorded of one architecture of NAS-Bench-201's space."""
     words = [OPERATIONS[k] for k in architecture]
     return {
@@ -174,7 +174,7 @@ def write_search(
         generation = index // population
         value = 0.3 + 0.05 * generation / generations + 0.02 * rng.normal()
         numbers = {"spread": 0.01, "accuracy": 40 + 100 * value + rng.normal(), "loss": 2 - value}
-        line = judged(architecture, value, costs=costs, **{key: numbers[key] for key in extra})
+        line = evaluated(architecture, value, costs=costs, **{key: numbers[key] for key in extra})
         lines.append({"generation": generation, **line, "seconds": 0.1 * generation})
     write_lines(folder / "search/history.jsonl", lines)
     if result:
@@ -357,7 +357,7 @@ def write_rank(
         writer = csv.writer(stream)
         writer.writerow(["architecture", "description", "fitness", "num_parameters", "multiply_adds", "true"])
         for architecture, value, accuracy in zip(cells, values, true, strict=True):
-            line = judged(architecture, value)
+            line = evaluated(architecture, value)
             writer.writerow(
                 [
                     "-".join(map(str, line["architecture"])),

@@ -49,8 +49,8 @@ def test_a_table_sets_the_runs_side_by_side(two: list[Path], tmp_path: Path) -> 
     assert (first["algorithm"], second["algorithm"]) == ("rlnas", "spos")
     assert (first["labels"], second["labels"]) == ("random", "true")
     assert (first["training"], second["training"]) == ("25 s", "5 min 0 s")
-    assert (first["fitness"], first["architectures judged"], first["rank"]) == ("angle (rad)", "100", "3.2 s")
-    assert (first["τ-b with true accuracy"], second["τ-b with true accuracy"]) == (
+    assert (first["fitness"], first["evaluated architectures"], first["rank"]) == ("angle (rad)", "100", "3.2 s")
+    assert (first["τ-b with benchmark accuracy"], second["τ-b with benchmark accuracy"]) == (
         "angle (paper): 0.620 [0.610, 0.630]",
         "angle (official): 0.500 [0.490, 0.510]",
     )
@@ -101,8 +101,8 @@ def words_of(page: Page, caption: str) -> list[str]:
     return ["".join(e.itertext()) for e in shown.iter() if e.tag.endswith("}text")]
 
 
-def test_judged_architectures_of_runs_are_histograms_over_the_same_bins(two: list[Path], tmp_path: Path) -> None:
-    caption = "Accuracy of all judged architectures with the supernet's weights, over the same bins."
+def test_evaluated_architectures_of_runs_are_histograms_over_the_same_bins(two: list[Path], tmp_path: Path) -> None:
+    caption = "Accuracy of all evaluated architectures with the supernet's weights, over the same bins."
     for folder, population in zip(two, (20, 19), strict=True):
         runs.write_search(folder, generations=1, population=population, fitness="one_shot_loss", extra=("accuracy",))
     page = Page(write_comparison(two, tmp_path / "c.html"))
@@ -221,7 +221,7 @@ def test_runs_in_different_spaces_are_set_side_by_side(two: list[Path], tmp_path
 
 def test_a_line_that_no_run_has_anything_for_is_left_out(two: list[Path], tmp_path: Path) -> None:
     rows = [row[0] for row in Page(write_comparison(two, tmp_path / "c.html")).rows(0)]
-    assert "its parameters" in rows and "its latency" not in rows and "its true accuracy" not in rows
+    assert "its parameters" in rows and "its latency" not in rows and "its benchmark accuracy" not in rows
 
 
 def test_ranks_stand_in_one_table_with_the_baselines_once(two: list[Path], tmp_path: Path) -> None:

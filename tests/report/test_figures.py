@@ -30,7 +30,7 @@ from raynas.report.rank_figures import (
     true_accuracy_against_fitness,
 )
 from raynas.report.run_files import read_run
-from raynas.report.run_values import History, Judged, Run
+from raynas.report.run_values import Evaluated, History, Run
 from raynas.report.search_figures import (
     fitness_against_cost,
     histogram,
@@ -177,7 +177,7 @@ def test_fitness_against_cost_shows_every_architecture_the_front_and_the_best(ru
 def test_thousands_of_points_are_an_image_in_the_svg() -> None:
     rng = np.random.default_rng(0)
     many = drawn([(0, v) for v in rng.random(10_000)], multiply_adds=(1e8 * rng.random(10_000)).tolist())
-    best = Judged((0,), "", {"fitness": 1.0, "multiply_adds": 1e8}, {})
+    best = Evaluated((0,), "", {"fitness": 1.0, "multiply_adds": 1e8}, {})
     svg = svg_of(fitness_against_cost(many, ANGLE, best))
     assert svg.count("<image") == 1 and 'href="data:image/png;base64,' in svg
     assert svg.count("<use") < 100
@@ -394,7 +394,7 @@ def test_true_accuracy_is_drawn_over_fitness_even_in_the_logarithm_of_the_error(
     cells, true = [[k] * 6 for k in range(5)], [10.0, 90.0, 93.0, 94.0, 80.0]
     runs.write_rank(tmp_path, cells=cells, values=[0.1, 0.2, 0.3, 0.4, 0.5], true=true)
     rank = read_run(tmp_path).ranks[0]
-    best = Judged((2,) * 6, "", {"fitness": 0.3}, {})
+    best = Evaluated((2,) * 6, "", {"fitness": 0.3}, {})
     figure = true_accuracy_against_fitness(rank, ANGLE, best)
     axes = figure.axes[0]
     x, y = np.array(axes.collections[0].get_offsets()).T
@@ -405,7 +405,7 @@ def test_true_accuracy_is_drawn_over_fitness_even_in_the_logarithm_of_the_error(
     assert {"10", "90", "94"} <= set(ticks) and "95" not in ticks
     assert labelled(figure, "found: 93.00")[0] == pytest.approx([0.3, -np.log10(7)])
     assert labelled(figure, "best: 94.00")[0] == pytest.approx([0.4, -np.log10(6)])
-    elsewhere = true_accuracy_against_fitness(rank, ANGLE, Judged((3, 1), "", {"fitness": 1.0}, {}))
+    elsewhere = true_accuracy_against_fitness(rank, ANGLE, Evaluated((3, 1), "", {"fitness": 1.0}, {}))
     assert not any("found" in text for text in texts(elsewhere))
 
 

@@ -58,7 +58,7 @@ def test_three_lines_say_what_was_searched_and_found(page: Page, folder: Path) -
     best = json.loads((folder / "search/result.json").read_text())["best"][0]
     assert page.said_by("li") == [
         "Searched: nasbench201 (channels 16, cells 5, 15,625 architectures) on cifar10 with random labels by rlnas.",
-        f"Judged: 100 architectures, 97 different functions, by angle in 4 generations (12{SPACE}s), "
+        f"Evaluated: 100 architectures, 97 different functions, by angle in 4 generations (12{SPACE}s), "
         f"after 25{SPACE}s of training 2 supernets.",
         f"Found: {best['description']} with angle {best['fitness']:.4f}{SPACE}rad, "
         f"{best['num_parameters']:,} parameters, "
@@ -86,8 +86,8 @@ def test_true_accuracies_stand_beside_the_best_where_a_rank_tells_them(tmp_path:
     best = max(lines, key=lambda line: line["fitness"])["architecture"]
     runs.write_rank(tmp_path, cells=[best], values=[0.5], true=[93.456])
     page = Page(write_report(tmp_path))
-    assert "true accuracy 93.46 percent." in page.said_by("li")[2]
-    assert page.rows(0)[0][-2:] == ["true accuracy (percent)", "architecture"]
+    assert "benchmark accuracy 93.46 percent." in page.said_by("li")[2]
+    assert page.rows(0)[0][-2:] == ["benchmark accuracy (percent)", "architecture"]
     assert [row[-2] for row in page.rows(0)[1:]] == ["93.46", *["–"] * 9]
     assert "found: 93.46" in page.section("Rank correlation")
 
@@ -120,7 +120,7 @@ def test_the_rank_has_each_fitness_before_the_baselines(page: Page) -> None:
     assert rows[2][-1] == "–"
     assert rows[4][1] == "0.000 [−0.010, 0.010]"
     assert (
-        "200 of the space's 15,625 architectures against their true accuracy in nasbench201_cifar10.csv, column"
+        "200 of the space's 15,625 architectures against their benchmark accuracy in nasbench201_cifar10.csv, column"
         in page.text
     )
 
@@ -129,8 +129,8 @@ def test_the_rank_has_each_fitness_before_the_baselines(page: Page) -> None:
     ("tau", "sentence"),
     [
         (0.62, "ranks better than the parameter count: τ = 0.620 against 0.550"),
-        (0.57, "cannot be told from the parameter count, as the intervals overlap: τ = 0.570 against 0.550"),
-        (0.54, "cannot be told from the parameter count, as the intervals overlap: τ = 0.540 against 0.550"),
+        (0.57, "cannot be distinguished from the parameter count, as the intervals overlap: τ = 0.570 against 0.550"),
+        (0.54, "cannot be distinguished from the parameter count, as the intervals overlap: τ = 0.540 against 0.550"),
         (0.4, "ranks worse than the parameter count: τ = 0.400 against 0.550"),
     ],
 )
@@ -144,12 +144,14 @@ def test_a_sentence_says_whether_the_fitness_tells_more_than_the_size(
         assert more_than_size(read_run(tmp_path).ranks[0]) == f"Angle (paper) {sentence}{left}"
 
 
-def test_pairs_ordered_as_the_truth_does_are_told_where_the_rank_tells_them(page: Page, tmp_path: Path) -> None:
+def test_pairs_in_the_order_of_the_benchmark_are_reported_where_the_rank_records_them(
+    page: Page, tmp_path: Path
+) -> None:
     assert page.said_by("p").count(
-        "Of two architectures of different true accuracy, angle (paper) puts the better one first in 81.0 percent of "
-        "all pairs; a pair that it ties counts half, and 50 percent is chance."
+        "Of two architectures of different benchmark accuracy, angle (paper) puts the better one first in 81.0 percent "
+        "of all pairs; a pair that it ties counts half, and 50 percent is chance."
     ) == len(["angle_paper", "one_shot_accuracy"])
-    assert "share of the pairs of architectures that are ordered as the true accuracy orders them" in page.text
+    assert "share of the pairs of architectures that are ordered as the benchmark accuracy orders them" in page.text
     runs.write_config(tmp_path)
     old = {key: value for key, value in runs.rank_row("angle (paper)", 0.5).items() if key != "agreement"}
     runs.write_rank(tmp_path, rows=[old])
@@ -170,7 +172,7 @@ def test_a_rank_without_a_table_is_held_against_the_sizes(tmp_path: Path) -> Non
         ["angle (paper)", "0.400", "−0.500"],
         ["random", "0.000", "–"],
     ]
-    assert "true accuracies are not known" in page.section("Rank correlation")
+    assert "benchmark accuracies are not known" in page.section("Rank correlation")
     assert "Angle (paper) has τ = 0.400 with the parameter count." in page.section("Rank correlation")
     assert page.said_by("figure") == []
 
@@ -180,7 +182,7 @@ def test_ranks_against_other_tables_stand_apart(tmp_path: Path) -> None:
     runs.write_rank(tmp_path)
     runs.write_rank(tmp_path, "angle_cifar100", table="cifar100.csv")
     section = Page(write_report(tmp_path)).section("Rank correlation")
-    assert section.count("15,625 architectures against their true accuracy in") == 2
+    assert section.count("15,625 architectures against their benchmark accuracy in") == 2
     assert {"tau.svg", "tau-2.svg"} <= {file.name for file in (tmp_path / "report/figures").iterdir()}
 
 
@@ -243,12 +245,12 @@ def test_a_front_is_listed_with_its_fitness_and_its_objectives(pareto: Path) -> 
     page, front = Page(pareto / "report/index.html"), front_of(pareto)
     section = page.section("Search")
     assert (
-        f"On the front are {len(front)} of the judged architectures: no other one is as good in angle, latency and"
+        f"The front has {len(front)} of the evaluated architectures: no other one is as good in angle, latency and"
         in section
     )
     assert "the worst of generation 0 (its least fitness and its largest costs), in units of the box" in section
     assert (
-        "All judged architectures by fitness and latency; the front is among latency and parameters together."
+        "All evaluated architectures by fitness and latency; the front is among latency and parameters together."
         in section
     )
     assert "The front, by latency" in section
@@ -301,7 +303,7 @@ def test_equals_on_a_front_are_counted_but_listed_once(tmp_path: Path) -> None:
     runs.add_to_result(tmp_path, front=[first, twin, rival, *others])
     page = Page(write_report(tmp_path))
     count = 2 + len(others)
-    assert f"On the front are {count + 1} of the judged architectures, {count} different trade-offs" in page.text
+    assert f"The front has {count + 1} of the evaluated architectures, {count} different trade-offs" in page.text
     assert [row[-1] for row in page.rows(1)[1:]] == [line["description"] for line in (first, rival, *others)]
     assert "The front, by multiply-adds; the first of equals; all are in search/result.json" in page.text
     assert f"Found: a front of {count};" in page.text
@@ -318,13 +320,13 @@ def test_a_long_front_is_listed_at_even_steps_from_end_to_end(tmp_path: Path) ->
     assert [int(row[2].replace(",", "")) - 10**6 for row in page.rows(1)[1:]] == list(range(0, 88, 3))
 
 
-def test_the_truth_of_a_front_stands_beside_it_where_it_is_known(tmp_path: Path) -> None:
+def test_the_benchmark_accuracy_of_a_front_stands_beside_it_where_it_is_known(tmp_path: Path) -> None:
     runs.write_config(tmp_path)
     runs.write_pareto(tmp_path)
     front = front_of(tmp_path)
     runs.write_rank(tmp_path, cells=[front[1]["architecture"]], values=[0.5], true=[93.456])
     head, *rows = Page(write_report(tmp_path)).rows(1)
-    assert head[-2:] == ["true accuracy (percent)", "architecture"]
+    assert head[-2:] == ["benchmark accuracy (percent)", "architecture"]
     assert [row[-2] for row in rows] == ["–", "93.46", *["–"] * (len(front) - 2)]
 
 
@@ -364,11 +366,11 @@ def test_an_exact_search_says_whether_it_is_proven(
 def test_the_page_of_an_exact_search_has_its_sentence_and_no_histogram(tmp_path: Path) -> None:
     runs.write_config(tmp_path, search={"name": "exact_angle"})
     runs.write_search(tmp_path, generations=1, population=10, drawings=False)
-    assert "Fitness of all judged architectures" in Page(write_report(tmp_path)).text
+    assert "Fitness of all evaluated architectures" in Page(write_report(tmp_path)).text
     runs.add_to_result(tmp_path, missed=0.0)
     page = Page(write_report(tmp_path))
     assert page.section("Search").startswith("Search The 10 largest angles of the space, proven.")
-    assert "Fitness of all judged architectures" not in page.text
+    assert "Fitness of all evaluated architectures" not in page.text
 
 
 def test_other_searches_say_nothing_of_proof_or_fronts(page: Page) -> None:
@@ -395,7 +397,7 @@ def test_long_texts_may_break_between_their_parts(tmp_path: Path) -> None:
         assert max(map(len, pieces)) <= 34  # a phone shows 40 in a row
 
 
-# Judged architectures
+# Evaluated architectures
 
 
 def accuracies(folder: Path, number: int, fitness: str = "one_shot_loss", generations: int = 1) -> Page:
@@ -410,7 +412,7 @@ def test_twenty_one_shot_accuracies_are_a_histogram(tmp_path: Path, number: int,
     page = accuracies(tmp_path, number)
     lines = [json.loads(line) for line in (tmp_path / "search/history.jsonl").read_text().splitlines()]
     median = f"{np.median([line['accuracy'] for line in lines]):.2f}{SPACE}percent"
-    caption = f"Accuracy of all judged architectures with the supernet's weights; the median is {median}."
+    caption = f"Accuracy of all evaluated architectures with the supernet's weights; the median is {median}."
     assert page.said_by("figcaption").count(caption) == shown
     assert (tmp_path / "report/figures/one-shot-accuracy.svg").exists() is shown
     assert (tmp_path / "report/figures/search.svg").exists()
@@ -428,13 +430,13 @@ def test_one_shot_accuracies_that_are_the_fitness_are_one_histogram(
     assert sorted(names & {"one-shot-accuracy", "search"}) == shown
 
 
-def test_a_single_judged_architecture_has_no_figures_of_the_search(tmp_path: Path) -> None:
+def test_a_single_evaluated_architecture_has_no_figures_of_the_search(tmp_path: Path) -> None:
     runs.write_config(tmp_path)
     runs.write_search(tmp_path, generations=1, population=1)
     runs.add_to_result(tmp_path, functions=1)
     page = Page(write_report(tmp_path))
     assert "Search" not in page.said_by("h2") and "The best by angle" in page.said_by("p")
-    assert f"Judged: 1 architecture by angle in 1 generation (12{SPACE}s)." in page.said_by("li")
+    assert f"Evaluated: 1 architecture by angle in 1 generation (12{SPACE}s)." in page.said_by("li")
 
 
 # Architecture parameters
@@ -642,7 +644,7 @@ def test_a_run_that_is_only_trained_has_a_page(tmp_path: Path) -> None:
     page = Page(write_report(tmp_path))
     assert page.said_by("h2") == ["Training", "Configuration", "Time, seeds, versions"]
     assert page.said_by("li")[1:] == [
-        f"Judged: nothing was searched yet, after 12{SPACE}s of training 1 supernet.",
+        f"Evaluated: nothing was searched yet, after 12{SPACE}s of training 1 supernet.",
         "Found: nothing yet.",
     ]
 
@@ -651,7 +653,7 @@ def test_a_search_that_goes_on_has_a_page(tmp_path: Path) -> None:
     runs.write_config(tmp_path)
     lines = runs.write_search(tmp_path, result=False)
     page = Page(write_report(tmp_path))
-    assert page.said_by("li")[1] == "Judged: 100 architectures so far by angle; the search goes on."
+    assert page.said_by("li")[1] == "Evaluated: 100 architectures so far by angle; the search goes on."
     assert f"angle {max(line['fitness'] for line in lines):.4f}" in page.said_by("li")[2]
 
 
@@ -684,7 +686,7 @@ def test_a_space_of_anothers_without_costs_has_a_page(tmp_path: Path) -> None:
 
 def test_a_cell_without_any_edge_is_listed_but_not_drawn(tmp_path: Path) -> None:
     runs.write_config(tmp_path)
-    lines = [{"generation": 0, **runs.judged([0] * 6, 0.5), "drawing": {"cell": []}}]
+    lines = [{"generation": 0, **runs.evaluated([0] * 6, 0.5), "drawing": {"cell": []}}]
     runs.write_result(tmp_path, fitness="angle", lines=lines, best=lines)
     page = Page(write_report(tmp_path))
     assert page.rows(0)[1][1] == "0.5000" and page.said_by("figure") == []

@@ -139,7 +139,7 @@ def test_without_a_table_rank_says_what_it_can_do(place: Path, capsys: pytest.Ca
     assert main(["rank", str(run_file(place)), "--set", "benchmark.path=null"]) == 0
     out = capsys.readouterr().out
     assert "15,625 of 15,625 architectures scored" in out
-    assert "give --set benchmark.path=FILE to hold it against the truth" in out
+    assert "give --set benchmark.path=FILE to compare it with the benchmark accuracy" in out
     result, rows = ranked(place, "angle_paper")
     assert rows[0]["true"] == ""
     expected = kendalltau(column(rows, "fitness"), column(rows, "num_parameters")).statistic
