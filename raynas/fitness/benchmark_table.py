@@ -1,6 +1,6 @@
 """Accuracies that a benchmark measured for the architectures of a space, against which fitnesses are compared.
 
-A table is a CSV, or the files of NATS-Bench for its topology space, which are those of NAS-Bench-201 with more seeds
+A table is a CSV, or the files of NATS-Bench for its topology space, which cover NAS-Bench-201 with more seeds
 (Dong, Liu, Musial and Gabrys 2021). A CSV has a header, a column ``arch`` that the space can parse, and columns of
 accuracies in percent. raynas never downloads a table.
 """
