@@ -183,12 +183,12 @@ def _wait_for_tune(plan: Plan, mirror: Mirror, progress: Progress, signal: signa
         shutil.rmtree(mirror.folder / RAY, ignore_errors=True)
         mirror.remove(RAY)
     mirror.pull(STATES)
-    _endstates_of(mirror.folder, lost)
+    _end_states(mirror.folder, lost)
     mirror.push(STATES)
     shown.refresh()
 
 
-def _endstates_of(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
+def _end_states(folder: Path, lost: Sequence[Mapping[str, Any]]) -> None:
     """Writes the states of trials that did not report their end: Tune gave them up or stopped them.
 
     Args:

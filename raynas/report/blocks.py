@@ -41,7 +41,7 @@ def bold(text: str) -> Piece:
     return Piece("bold", text)
 
 
-def code(text: str) -> Text:
+def verbatim(text: str) -> Text:
     """Returns a text in the style of code."""
     return (Piece("code", text),)
 

@@ -13,7 +13,19 @@ import numpy as np
 from raynas.config.locations import inside
 from raynas.report import sweep_figures
 from raynas.report.alpha_figures import Curve, curves_by_epoch
-from raynas.report.blocks import Block, FigureBlock, Figures, Head, Paragraph, Piece, Section, Table, Text, bold, code
+from raynas.report.blocks import (
+    Block,
+    FigureBlock,
+    Figures,
+    Head,
+    Paragraph,
+    Piece,
+    Section,
+    Table,
+    Text,
+    bold,
+    verbatim,
+)
 from raynas.report.document import document, write_at_once, write_page
 from raynas.report.drawing_style import looks_of, shortened
 from raynas.report.gallery import Gallery
@@ -228,7 +240,7 @@ def training(sweep: Sweep, folder: Path, gallery: Gallery) -> Section:
 def trials_left(sweep: Sweep) -> Section:
     """Returns the trials that are not done, with the reason."""
     missing = [trial for trial in sweep.trials if trial.status != "done"]
-    rows: list[list[Text]] = [[trial.name, trial.status, code(_why(trial))] for trial in missing]
+    rows: list[list[Text]] = [[trial.name, trial.status, verbatim(_why(trial))] for trial in missing]
     table = Table(["trial", "", "why"], rows, caption="Not done")
     return Section("Trials that are not done", [table] if missing else [])
 

@@ -160,12 +160,12 @@ def test_a_submission_prints_the_id_alone_and_sends_command_folder_and_environme
     options = ["--set", "train.epochs=7", "--set", "name=a b", "--env", "A=b=c", "--id", "mine"]
     with pytest.raises(ValueError, match="name: "):  # RAYNAS_TRACEBACK: the mistake is raised
         main(["submit", str(file), *options])
-    options[3] = "search.mutation_excludes=[none, x y]"
+    options[3] = "search.mutation_excludes=[none, skip_connect]"
     status, out, err = answer(capsys, "submit", file, *options)
     assert (status, out) == (0, "mine\n")
     assert err.startswith(f"raynas: sending {len(client.packed)} files of {tmp_path}, ") and err.endswith(" MB\n")
     assert client.submitted["entrypoint"] == (
-        "python -m raynas run small.yaml --set train.epochs=7 --set 'search.mutation_excludes=[none, x y]'"
+        "python -m raynas run small.yaml --set train.epochs=7 --set 'search.mutation_excludes=[none, skip_connect]'"
     )
     variables = client.submitted["runtime_env"]["env_vars"]
     expected = {"PYTHONUNBUFFERED": "1", "RAYNAS_TRACEBACK": "1", "A": "b=c"}

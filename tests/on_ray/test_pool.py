@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 import ray
 
+from raynas.errors import InputError, RunError
 from raynas.on_ray import pool as pool_module
 from raynas.on_ray.batches import Work, batch_size, worthwhile_actors
 from raynas.on_ray.evaluator import Evaluator, evaluate_some
@@ -209,22 +210,22 @@ def test_room_is_what_is_free_and_what_the_actors_have_but_not_what_some_still_w
 
 
 TROUBLES = {
-    "mistake": (ValueError, "evaluating (1, 2, 0) failed: data.path: no images there"),
-    "error": (RuntimeError, "evaluating (1, 2, 0) failed: KeyError: 'what'"),
+    "mistake": (InputError, "evaluating (1, 2, 0) failed: data.path: no images there"),
+    "error": (RunError, "evaluating (1, 2, 0) failed: KeyError: 'what'"),
     "infinite": (
-        RuntimeError,
+        RunError,
         "evaluating (1, 2, 0) failed: ArithmeticError: expected finite fitness, square, got [1.2, inf]",
     ),
     "nan": (
-        RuntimeError,
+        RunError,
         "evaluating (1, 2, 0) failed: ArithmeticError: expected finite fitness, square, got [nan, nan]",
     ),
-    "flat": (RuntimeError, "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row each, got (1,)"),
+    "flat": (RunError, "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row each, got (1,)"),
     "narrow": (
-        RuntimeError,
+        RunError,
         "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row each, got (1, 1)",
     ),
-    "long": (RuntimeError, "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row each, got (2, 2)"),
+    "long": (RunError, "evaluating (1, 2, 0) failed: TypeError: expected shape (1, 2), one row each, got (2, 2)"),
 }
 
 

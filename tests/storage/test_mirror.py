@@ -743,7 +743,7 @@ def test_a_run_in_a_folder_is_carried_nowhere_and_loads_nothing_for_it(
         "with mirrored(config, print) as mirror:\n"
         "    mirror.pull(); mirror.push('search', every=1); mirror.remove('ray')\n"
         "assert mirror.folder == config.folder == pulled(config.location) and not mirror.carries\n"
-        "assert not {'pyarrow', 'ray', 'torch'} & set(sys.modules)\n"
+        "assert not {'pyarrow', 'ray'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", source], cwd=ROOT, check=True)
     assert not (tmp_path / "cache").exists()
