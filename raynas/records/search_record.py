@@ -106,6 +106,9 @@ class SearchRecord(Record):
         column: Column of the benchmark's table that ``true`` is from.
     """
 
+    model_config = ConfigDict(extra="allow")  # a searcher of the user's own adds keys of its own
+    written_last: ClassVar[tuple[str, ...]] = ("best", "remarks", "column")
+
     file: ClassVar[str] = "search/result.json"
     holds: ClassVar[str] = "the best architectures; says that the search is done"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from collections import defaultdict
@@ -15,8 +14,11 @@ import numpy as np
 
 from raynas.capabilities import canonical_of, drawing_of
 from raynas.errors import InputError
+from raynas.fitness.benchmark_table import BenchmarkTable
 from raynas.fitness.remarks import ranking_remarks
-from raynas.messages import echo, shortened
+from raynas.messages import echo
+from raynas.records.record import text_of
+from raynas.records.search_record import BestArchitecture, HistoryLine, SearchRecord
 from raynas.search import Limits, PopulationOptions, RandomSearch, SearchContext, Searcher, order
 from raynas.search_space import Architecture, as_array
 from raynas.stages.context import BeforeTraining, RunContext
@@ -24,16 +26,7 @@ from raynas.stages.evaluation import Evaluation, fitness_name, recorded_quantiti
 from raynas.stages.progress import Progress, time_left
 from raynas.stages.task import Task, as_searched
 from raynas.storage.mirror import Mirror
-from raynas.storage.run_folder import (
-    NUMBER,
-    Kind,
-    append_text,
-    lacking,
-    read_json,
-    whole_lines,
-    write_json,
-    write_text,
-)
+from raynas.storage.run_folder import append_lines, write_record, write_text
 from raynas.supernet.costs import COSTS
 
 Result: TypeAlias = dict[str, Any]
@@ -61,13 +54,13 @@ def search(
     file = mirror.folder / "search" / "result.json"
     searched = as_searched(task)
     if file.exists():
-        return _with_benchmark(searched, file, _read_result(searched, file))
+        return _with_benchmark(searched, file, _read_result(searched, file)).content()
     searching = _Searching(searched, mirror, make_searcher(task), progress)
     with evaluating() as evaluation:
         searching.go_on(evaluation)
-    result = searching.result()
-    write_json(file, result)
-    return _with_benchmark(searched, file, result)
+    record = searching.result()
+    write_record(file, record)
+    return _with_benchmark(searched, file, record).content()
 
 
 class _Searching:
@@ -83,7 +76,7 @@ class _Searching:
         self._task, self._mirror, self._searcher, self._progress = task, mirror, searcher, progress
         self._history = mirror.folder / "search" / "history.jsonl"
         self._recorded = _read_history(self._history)
-        self._lines: list[dict[str, Any]] = []
+        self._lines: list[HistoryLine] = []
         self._generation = 0
         self._evaluated_here = 0
         self._is_appending = False
@@ -107,7 +100,7 @@ class _Searching:
             if left:
                 self._evaluate(left, evaluation)
             of_generation = zip(architectures, self._lines[-len(architectures) :], strict=True)
-            fitness = {architecture: line["fitness"] for architecture, line in of_generation}
+            fitness = {architecture: line.fitness for architecture, line in of_generation}
             self._searcher.tell(asked, np.array([fitness[architecture] for architecture in asked]))
             self._generation += 1
             if left:
@@ -120,19 +113,19 @@ class _Searching:
             InputError: If other architectures are recorded.
         """
         recorded = self._recorded.get(self._generation, [])
-        if [tuple(line["architecture"]) for line in recorded] != list(architectures[: len(recorded)]):
+        if [tuple(line.architecture) for line in recorded] != list(architectures[: len(recorded)]):
             raise InputError(
                 f"{self._history} is not the history of this search: generation {self._generation} differs; remove "
                 "the file to search anew"
             )
         self._lines += recorded
-        self._best = max([self._best, *(line["fitness"] for line in recorded)])
+        self._best = max([self._best, *(line.fitness for line in recorded)])
         return len(recorded)
 
     def _evaluate(self, left: Sequence[Architecture], evaluation: Evaluation) -> None:
         """Evaluates architectures and records each as soon as it is known."""
         if not self._is_appending:  # what was not written to its end is dropped
-            write_text(self._history, _json_lines(self._lines))
+            write_text(self._history, text_of(self._lines))
             self._is_appending = True
         done = 0
         for rows in evaluation.stream(left):
@@ -141,12 +134,12 @@ class _Searching:
             seconds = round(time.perf_counter() - self._began, 6)
             new = []
             for line in describe_all(self._task, evaluated, evaluation.quantities, rows):
-                new.append({"generation": self._generation, **line, "seconds": seconds})
+                new.append(HistoryLine(**{"generation": self._generation, **line, "seconds": seconds}))
             self._mirror.check()
-            append_text(self._history, _json_lines(new))
+            append_lines(self._history, new)
             self._mirror.push("search", every=10)
             self._lines += new
-            self._best = max(self._best, *(line["fitness"] for line in new))
+            self._best = max(self._best, *(line.fitness for line in new))
             self._progress.show(
                 "evaluating architectures",
                 len(self._lines),
@@ -167,10 +160,14 @@ class _Searching:
             text += f"  {time_left(seconds * (self._planned - len(self._lines)))}"
         self._progress.milestone(text)
 
-    def result(self) -> Result:
-        """Returns what the search ended with."""
-        task, lines = self._task, self._lines
-        config = task.config.search
+    def result(self) -> SearchRecord:
+        """Returns what the search ended with.
+
+        Raises:
+            InputError: If a space or searcher of the user's own returns what no record can hold.
+        """
+        task, config = self._task, self._task.config.search
+        lines = [line.content() for line in self._lines]
         ranking = order([tuple(line["architecture"]) for line in lines], np.array([line["fitness"] for line in lines]))
         # Of cells that compute the same function only the first is listed; the order of equals is that of `order`.
         firsts: dict[Architecture, dict[str, Any]] = {}
@@ -180,7 +177,7 @@ class _Searching:
         findings = config.searcher.findings(self._searcher, lines)
         if "front" in findings:
             findings["front"] = [_best(task, line) for line in findings["front"]]
-        return {
+        result = {
             "fitness": "+".join(row.name for row in config.fitness_rows),
             "name": self._fitness_name,
             "quantities": recorded_quantities(config),
@@ -193,11 +190,8 @@ class _Searching:
             "best": [_best(task, line) for line in listed],
             "remarks": _remarks(task, listed),
         }
-
-
-def _json_lines(lines: Sequence[dict[str, Any]]) -> str:
-    """Returns values as lines of JSON."""
-    return "".join(json.dumps(line) + "\n" for line in lines)
+        where = f"the result of searcher {config.searcher.name} on space {type(task.space).__name__}"
+        return SearchRecord.checked(result, where, "correct what the searcher or the space returns")
 
 
 def _remarks(task: Task, listed: Sequence[dict[str, Any]]) -> list[str]:
@@ -207,24 +201,29 @@ def _remarks(task: Task, listed: Sequence[dict[str, Any]]) -> list[str]:
     )
 
 
-def _with_benchmark(task: Task, file: Path, result: Result) -> Result:
+def _with_benchmark(task: Task, file: Path, record: SearchRecord) -> SearchRecord:
     """Returns the result with the benchmark accuracy of the best, in percent, None where the table has none.
 
     Where the run file names a table, the accuracies are written down too; without one, those written before stay.
     """
     table = task.table
     if table is None:
-        return result
-    completed = {**result, "column": table.column}
-    for listed in ("best", "front"):
-        lines = []
-        for line in result.get(listed, ()):
-            (accuracy,) = table.accuracies([tuple(line["architecture"])]).tolist()
-            lines.append({**line, "true": None if math.isnan(accuracy) else accuracy})
-        if listed in result:
-            completed[listed] = lines
-    if completed != result:
-        write_json(file, completed)
+        return record
+    known: dict[str, Any] = {"column": table.column, "best": _with_accuracies(table, record.best)}
+    if "front" in record.model_fields_set:
+        known["front"] = _with_accuracies(table, record.front)
+    completed = record.model_copy(update=known)
+    if completed != record:
+        write_record(file, completed)
+    return completed
+
+
+def _with_accuracies(table: BenchmarkTable, lines: Sequence[BestArchitecture]) -> list[BestArchitecture]:
+    """Returns architectures with their accuracies in a benchmark's table, None where it has none."""
+    completed = []
+    for line in lines:
+        (accuracy,) = table.accuracies([tuple(line.architecture)]).tolist()
+        completed.append(line.model_copy(update={"true": None if math.isnan(accuracy) else accuracy}))
     return completed
 
 
@@ -291,47 +290,42 @@ def _best(task: Task, line: dict[str, Any]) -> dict[str, Any]:
     return {**{key: line[key] for key in line if key not in ("generation", "seconds")}, "drawing": drawing}
 
 
-def _read_result(task: Task, file: Path) -> Result:
+def _read_result(task: Task, file: Path) -> SearchRecord:
     """Returns what a search left.
 
     Raises:
         InputError: If the file is damaged.
     """
     remedy = "remove it to search again from the history beside it"
-    keys: dict[str, Kind] = {"fitness": str, "name": str, "evaluations": int, "functions": int, "seconds": NUMBER}
-    result: Result = read_json(file, {**keys, "best": list}, remedy)
-    for listed in ("best", "front"):
-        for number, line in enumerate(result.get(listed) or []):
-            damage = lacking(line, {"architecture": list, "description": str, "fitness": NUMBER})
-            if damage is None and not _is_architecture(task, line["architecture"]):
-                damage = f"expected an architecture of the space, got {echo(line['architecture'])}"
-            if damage is not None:
-                raise InputError(f"{file} is damaged ({listed}.{number}: {damage}); {remedy}")
-    return result
+    record = SearchRecord.read(file, remedy)
+    for key, expected in {"name": "text", "functions": "a whole number"}.items():
+        if getattr(record, key) is None:  # which the report can do without
+            raise InputError(f"{file} is damaged: expected {expected} under {key}, got None; {remedy}")
+    for listed, lines in {"best": record.best, "front": record.front}.items():
+        for number, line in enumerate(lines):
+            if not _is_architecture(task, line.architecture):
+                raise InputError(
+                    f"{file} is damaged: {listed}[{number}]: expected an architecture of the space under architecture, "
+                    f"got {echo(line.architecture)}; {remedy}"
+                )
+    return record
 
 
-def _is_architecture(task: Task, candidates: Sequence[object]) -> bool:
+def _is_architecture(task: Task, candidates: Sequence[int]) -> bool:
     choices = task.space.choices
-    return len(candidates) == len(choices) and all(
-        isinstance(candidate, int) and 0 <= candidate < len(choice.candidates)
-        for candidate, choice in zip(candidates, choices, strict=True)
-    )
+    if len(candidates) != len(choices):
+        return False
+    pairs = zip(candidates, choices, strict=True)
+    return all(0 <= candidate < len(choice.candidates) for candidate, choice in pairs)
 
 
-def _read_history(history: Path) -> dict[int, list[dict[str, Any]]]:
+def _read_history(history: Path) -> dict[int, list[HistoryLine]]:
     """Returns the recorded lines by generation; a last line that was not written to its end is left out.
 
     Raises:
-        InputError: If a line is not JSON.
+        InputError: If a line is damaged.
     """
-    by_generation: dict[int, list[dict[str, Any]]] = defaultdict(list)
-    for number, text_line in enumerate(whole_lines(history), start=1):
-        try:
-            line = json.loads(text_line)
-            damage = lacking(line, {"generation": int, "architecture": list, "description": str, "fitness": NUMBER})
-        except (ValueError, RecursionError) as error:
-            damage = shortened(str(error))
-        if damage is not None:
-            raise InputError(f"{history} is damaged at line {number} ({damage}); remove the file to search anew")
-        by_generation[line["generation"]].append(line)
+    by_generation: dict[int, list[HistoryLine]] = defaultdict(list)
+    for line in HistoryLine.read_all(history, "remove the file to search anew"):
+        by_generation[line.generation].append(line)
     return by_generation
