@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,12 +21,13 @@ from raynas.members import is_own
 from raynas.on_ray.cluster import worker_resources
 from raynas.on_ray.nodes import Needs
 from raynas.on_ray.session import on_ray
+from raynas.records.training_record import DerivedLine, EpochLine
 from raynas.stages.evaluation import needs_training
 from raynas.stages.run import rank_run, run, train_shared
 from raynas.stages.supernet_records import DERIVED
 from raynas.stages.train_supernet import is_trained
 from raynas.storage.run_folder import METRICS as METRICS_FILE
-from raynas.storage.run_folder import NUMBER, PROGRESS, records, seed_folder, training_digest
+from raynas.storage.run_folder import PROGRESS, seed_folder, training_digest
 from raynas.sweep_metrics import SWEEP_METRICS, SweepMetric, TrialOutcome
 
 SUPERNETS = "supernets"
@@ -156,8 +158,9 @@ class RoomFeed:
 
 
 def _lines(file: Path) -> list[dict[str, Any]]:
-    """Returns the records of epochs before the first damaged line."""
-    return records(file, {"loss": NUMBER, "accuracy": NUMBER})
+    """Returns what epochs left, up to the first line that is damaged."""
+    whole = itertools.takewhile(lambda line: line.accuracy is not None, EpochLine.read_good(file))
+    return [line.content() for line in whole]
 
 
 def carry_out(
@@ -234,7 +237,7 @@ def outcome_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[st
     if not needs_training(config.search):
         return TrialOutcome(result, ranking)
     folders = [seed_folder(config.supernets, seed) for seed in config.base_seeds]
-    derived = [lines[-1] for folder in folders if (lines := _lines(folder / DERIVED))]
+    derived = [lines[-1].content() for folder in folders if (lines := DerivedLine.read_good(folder / DERIVED))]
     return TrialOutcome(result, ranking, [_lines(folder / METRICS_FILE) for folder in folders], derived)
 
 

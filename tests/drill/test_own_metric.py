@@ -118,6 +118,6 @@ def test_inside_the_package_it_is_one_file_too(tmp_path: Path, inside: Callable[
     reported: list[dict[str, Any]] = []
     feed = EpochFeed(reported.append)
     feed._files = [tmp_path / "metrics.jsonl"]
-    feed._files[0].write_text('{"loss": 2.0, "accuracy": 25.0}\n')
+    feed._files[0].write_text('{"epoch": 0, "loss": 2.0, "accuracy": 25.0}\n')
     feed()
     assert reported == [{"epoch": 1, "train_loss": 2.0, "train_accuracy": 25.0, "training_error": 75.0}]

@@ -179,7 +179,8 @@ def test_epochs_are_reported_once_also_those_before_and_over_a_resume_that_repea
     second.parent.mkdir()
 
     def write(file: Path, epochs: int, more: str = "") -> None:
-        file.write_text("".join(json.dumps({"loss": e, "accuracy": e}) + "\n" for e in range(epochs)) + more)
+        lines = [json.dumps({"epoch": e, "loss": e, "accuracy": e}) for e in range(epochs)]
+        file.write_text("".join(f"{line}\n" for line in lines) + more)
 
     write(first, 2)
     feed.follow(config)
@@ -246,6 +247,20 @@ def test_a_trial_without_drawing_or_truth_or_training_has_only_what_it_has(tmp_p
     result = {"best": [{**best, "drawing": drawn, "true": 91.5}], "seconds": 2.0}
     found = metrics_of(outcome_of(config, result, None), SWEEP_METRICS.rows())
     assert (found["skips"], found["poolings"], found["true_accuracy"]) == (2.0, 1.0, 91.5)
+
+
+def test_a_trial_with_alphas_has_the_figures_of_its_last_architecture(tmp_path: Path) -> None:
+    config = load_config(small_run(tmp_path))
+    place = config.folder / "supernet/seed_0"
+    place.mkdir(parents=True)
+    line = {"architecture": [0] * 6, "operations": {}, "skip_share": None}
+    shares = [{"epochs": epochs, **line, "dominance": share} for epochs, share in enumerate((0.2, 0.7))]
+    (place / "derived.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in shares) + '{"epochs": 2, "arch')
+    (place / "metrics.jsonl").write_text('{"epoch": 0, "loss": 2.5, "accuracy": 12.5, "seconds": 3.0}\n')
+    best = {"fitness": 0.5, "drawing": {}}
+    found = metrics_of(outcome_of(config, {"best": [best], "seconds": 2.0}, None), SWEEP_METRICS.rows())
+    assert (found["dominance"], found["train_loss"], found["train_seconds"]) == (0.7, 2.5, 3.0)
+    assert "skip_share" not in found
 
 
 def test_a_sweep_can_be_extended_but_not_over_another_base(tmp_path: Path) -> None:
