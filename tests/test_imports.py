@@ -56,7 +56,10 @@ TABLE = {
         (*CORE, "algorithms", "members", "messages", "options", "sweep_metrics"),
         ("pydantic", "pydantic_core", "yaml", "numpy"),
     ),
-    "storage": (("config", "failures", "messages", "records"), ("torch", "numpy", "pyarrow", "safetensors")),
+    "storage": (
+        ("config", "failures", "messages", "records"),
+        ("torch", "numpy", "pydantic", "pyarrow", "safetensors"),
+    ),
     "stages": (
         (*CORE, "algorithms", "members", "own_modules", "config", "failures", "messages", "records", "storage"),
         ("torch", "numpy", "pyarrow", "yaml", "rich", "safetensors"),
@@ -242,8 +245,8 @@ def test_only_on_ray_may_import_ray():
         ("stages", "import raynas.cli", ["1: raynas.cli"]),
         (
             "report",
-            "from raynas.storage.run_folder import read_json\nimport torch",
-            ["1: raynas.storage.run_folder.read_json", "2: torch"],
+            "from raynas.storage.run_folder import write_json\nimport torch",
+            ["1: raynas.storage.run_folder.write_json", "2: torch"],
         ),
         ("__init__", "import numpy", ["1: numpy"]),
     ],

@@ -55,6 +55,8 @@ class RankRowRecord(Part):
         tau_multiply_adds: tau-b with the multiply-adds, without a table.
     """
 
+    model_config = ConfigDict(extra="allow")
+
     name: str
     tau: Number | None = None
     tau_interval: Listed[Number | None] | None = None

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch.utils.tensorboard import SummaryWriter
 
-from raynas.records.record import text_of
 from raynas.records.training_record import EpochLine, ProgressRecord
 from raynas.storage.checkpoint import Checkpoint
 from raynas.storage.mirror import Mirror
-from raynas.storage.run_folder import METRICS, PROGRESS, append_text, records, whole_lines, write_json, write_text
+from raynas.storage.run_folder import METRICS, PROGRESS, append_lines, whole_lines, write_record, write_text
 from raynas.training.loop import EpochReport, StepReport
 from raynas.training.plan import Plan
 
@@ -37,11 +36,11 @@ class Turn(NamedTuple):
     trainings: int = 1
 
 
-def numbered_lines(file: Path, key: str) -> int:
-    """Returns how many lines of a file hold their own number, from 0, under a key, up to the first that does not."""
+def counted(numbers: Iterable[int]) -> int:
+    """Returns how many numbers count up from 0, up to the first that does not."""
     count = 0
-    for line in records(file, {key: int}):
-        if line[key] != count:
+    for number in numbers:
+        if number != count:
             break
         count += 1
     return count
@@ -107,7 +106,7 @@ class Logbook:
         if now < self._next_note:
             return
         self._next_note = now + NOTE_SECONDS
-        write_json(self._mirror.folder / PROGRESS, self._note(report, now).content())
+        write_record(self._mirror.folder / PROGRESS, self._note(report, now))
         self._mirror.push(PROGRESS, every=10)
 
     def _note(self, report: StepReport, now: float) -> ProgressRecord:
@@ -136,7 +135,7 @@ class Logbook:
         line: dict[str, Any] = {"epoch": report.epoch, "step": report.step, **shown, "seconds": report.seconds}
         for figures in report.further.values():
             line |= figures
-        append_text(self._metrics, text_of([EpochLine(**line)]))
+        append_lines(self._metrics, [EpochLine(**line)])
         for group, figures in {"train": shown, **report.further}.items():
             self.show({f"{group}/{key}": value for key, value in figures.items() if value is not None}, report.step)
         self._events.flush()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -14,7 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from raynas.storage.run_folder import METRICS, NOTES, NUMBER, PROGRESS, Kind, lacking, whole_lines
+from raynas.errors import InputError
+from raynas.records.record import Number, Part
+from raynas.records.training_record import EpochLine, ProgressRecord
+from raynas.storage.run_folder import METRICS, NOTES, PROGRESS, whole_lines
 from raynas.training.plan import Plan
 
 if TYPE_CHECKING:
@@ -154,7 +156,7 @@ class TrainingProgress(Progress):
     def _show_epoch(self, number: int, line: str) -> None:
         """Writes the line of an epoch of one training, if its record is not damaged."""
         plan = self._plans[number]
-        metrics = _read(line, keys_of(plan))
+        metrics = _figures(EpochLine.read_one(line), plan)
         if metrics is None:
             return  # the epoch is trained again
         epochs = plan.recipe.epochs * (len(self._plans) - number) - metrics["epoch"] - 1
@@ -170,24 +172,20 @@ class TrainingProgress(Progress):
         if content == self._before:
             return
         plan = self._plans[0]
-        note = _read(content, {**keys_of(plan), "step": int, "steps": int})
-        if note is not None:  # else damaged; the next note takes its place
-            self.show(f"training {plan.subject}", note["step"], note["steps"], figures_of(note, plan))
+        try:
+            note = ProgressRecord.read(self._file)
+        except InputError:
+            return  # the next note takes its place
+        figures = _figures(note, plan)
+        if figures is not None:
+            self.show(f"training {plan.subject}", note.step, note.steps, figures_of(figures, plan))
 
 
-def keys_of(plan: Plan) -> dict[str, Kind]:
-    """Returns what a line for people needs of an epoch or a step."""
-    metrics: dict[str, Kind] = {metric.name: NUMBER for metric in plan.metrics}
-    return {"epoch": int, **metrics, "learning_rate": NUMBER, plan.speed: NUMBER}
-
-
-def _read(text: str | bytes, keys: Mapping[str, Kind]) -> dict[str, Any] | None:
-    """Returns a record of a training; None of one that is damaged."""
-    try:
-        content: dict[str, Any] = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    return None if lacking(content, keys) is not None else content
+def _figures(record: Part | None, plan: Plan) -> Mapping[str, Number] | None:
+    """Returns the numbers of an epoch or a step; None if one is missing that a line for people needs."""
+    numbers = record.numbers() if record is not None else {}
+    needed = {"epoch", "learning_rate", plan.speed, *(metric.name for metric in plan.metrics)}
+    return numbers if needed <= set(numbers) else None
 
 
 def time_left(seconds: float) -> str:

@@ -22,6 +22,8 @@ from raynas.fitness.benchmark_table import BenchmarkTable
 from raynas.fitness.rank_correlation import rank_statistics
 from raynas.fitness.remarks import accuracy_remarks, ranking_remarks
 from raynas.records.cells import csv_cell
+from raynas.records.rank_record import EpochCorrelation, RankRecord, RankRowRecord, ScoresHeader, read_scores
+from raynas.records.record import Number, text_of, whole_lines
 from raynas.search.limits import limit_keys
 from raynas.search_space import Architecture, all_architectures, as_array, sample
 from raynas.stages.context import RunContext
@@ -38,7 +40,7 @@ from raynas.stages.progress import Progress
 from raynas.stages.search import describe_all
 from raynas.stages.task import Task
 from raynas.storage.mirror import Mirror
-from raynas.storage.run_folder import append_text, whole_lines, write_json, write_text
+from raynas.storage.run_folder import append_text, write_record, write_text
 from raynas.supernet.costs import COUNTED, NUM_PARAMETERS
 
 SAMPLE, WHOLE = 1_000, 100_000
@@ -100,9 +102,10 @@ def rank(
     mirror.check()
     _write_scores(mirror.folder / "rank" / f"{label(search)}.csv", lines, accuracies)
     result["seconds"] = round(time.perf_counter() - began, 3)
-    write_json(mirror.folder / "rank" / f"{label(search)}.json", result)
+    record = RankRecord(**result)
+    write_record(mirror.folder / "rank" / f"{label(search)}.json", record)
     mirror.push("rank")
-    return result
+    return record.content()
 
 
 def _check_request(search: SearchSection, table: BenchmarkTable | None, size: int | None, every_epoch: bool) -> None:
@@ -127,7 +130,7 @@ def _check_request(search: SearchSection, table: BenchmarkTable | None, size: in
 
 def _rows(
     task: Task, architectures: Sequence[Architecture], fitness: np.ndarray, accuracies: np.ndarray | None
-) -> list[dict[str, Any]]:
+) -> list[RankRowRecord]:
     """Returns how well the fitness and the baselines order the benchmark accuracies; without any, the costs."""
     name = fitness_name(task.config.search)
     costs = task.costs.total(as_array(architectures))
@@ -137,7 +140,7 @@ def _rows(
             of_cost = costs[:, task.costs.quantities.index(cost)]
             key = limit_keys(cost)[0].replace("max", "tau")
             row[key] = rank_statistics(fitness, of_cost, bootstrap=0).tau
-        return [row]
+        return [RankRowRecord(**row)]
     ranked = {name: fitness}
     for baseline in BASELINES:
         ranked[baseline.name] = fitness_without_networks(task, baseline)(architectures)[:, 0]
@@ -145,7 +148,7 @@ def _rows(
     rows = []
     for name, values in ranked.items():
         statistics = rank_statistics(values, accuracies, sizes=sizes, bootstrap=BOOTSTRAP)
-        rows.append({"name": name, **asdict(statistics)})
+        rows.append(RankRowRecord(name=name, **asdict(statistics)))
     return rows
 
 
@@ -193,13 +196,14 @@ def _scores(
         "fitness": search.fitness,
         **_settings(search),
     }
-    known = _read_scores(file, about)[: len(architectures)]
-    write_text(file, "".join(f"{json.dumps(line)}\n" for line in (about, *known)))
+    header = ScoresHeader(**about)
+    known = _read_scores(file, header)[: len(architectures)]
+    write_text(file, text_of([header]) + _text_of_scores(known))
     if len(known) == len(architectures):
         return np.array(known)
     for rows in evaluation.stream(architectures[len(known) :]):
         mirror.check()
-        append_text(file, "".join(f"{json.dumps(row)}\n" for row in rows.tolist()))
+        append_text(file, _text_of_scores(rows.tolist()))
         mirror.push("rank", every=10)
         known += rows.tolist()
         best = max(row[0] for row in known)
@@ -216,27 +220,23 @@ def _settings(search: SearchSection) -> dict[str, Any]:
     return settings
 
 
-def _read_scores(file: Path, about: dict[str, Any]) -> list[list[float]]:
+def _read_scores(file: Path, header: ScoresHeader) -> list[list[Number]]:
     """Returns the scores that an earlier call left under the same settings, up to the first line that is damaged."""
     lines = whole_lines(file)
-    if not lines or lines[0] != json.dumps(about):
+    there = ScoresHeader.read_one(lines[0]) if lines else None
+    if there is None or there.content() != json.loads(text_of([header])):
         return []
-    scores: list[list[float]] = []
-    for line in lines[1:]:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            break
-        whole = isinstance(row, list) and len(row) == len(about["quantities"])
-        if not whole or not all(isinstance(value, int | float) for value in row):
-            break
-        scores.append(row)
-    return scores
+    return read_scores(lines[1:], len(header.quantities))
+
+
+def _text_of_scores(scores: Sequence[Sequence[Number]]) -> str:
+    """Returns the lines of a file of scores, without its header."""
+    return "".join(f"{json.dumps(row)}\n" for row in scores)
 
 
 def _by_epoch(
     task: Task, architectures: Sequence[Architecture], accuracies: np.ndarray, progress: Progress
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[EpochCorrelation]:
     """Yields how well the fitness ranks after each epoch, from the sums that training recorded.
 
     Raises:
@@ -255,7 +255,8 @@ def _by_epoch(
         fitness = mean_of([make(task.space, of_seed[epoch]) for of_seed in tables])(architectures)[:, 0]
         statistics = rank_statistics(fitness, accuracies, bootstrap=0)
         progress.show("ranking every epoch", epoch, epochs[-1], f"tau {statistics.tau or 0.0:.3f}")
-        yield {"epoch": epoch, "tau": statistics.tau, "rho": statistics.rho, "top": statistics.top}
+        values: dict[str, Any] = {"epoch": epoch, "tau": statistics.tau, "rho": statistics.rho, "top": statistics.top}
+        yield EpochCorrelation(**values)
 
 
 def _write_scores(file: Path, lines: Sequence[dict[str, Any]], accuracies: np.ndarray | None) -> None:

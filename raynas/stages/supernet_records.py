@@ -16,12 +16,11 @@ from raynas.capabilities import derived_space_of, drawing_of, has_weight_vector
 from raynas.errors import InputError
 from raynas.fitness.angle import SUMS, angle_table
 from raynas.messages import shortened
-from raynas.records.record import text_of
 from raynas.records.training_record import AlphaNames, AngleLine, ChoiceNames, DerivedLine, SumsTable
 from raynas.search_space import AdditiveTable, SearchSpace
-from raynas.stages.logbook import keep_lines, numbered_lines
+from raynas.stages.logbook import counted, keep_lines
 from raynas.stages.task import Task
-from raynas.storage.run_folder import append_text, lacking, records, write_bytes, write_json
+from raynas.storage.run_folder import append_lines, write_bytes, write_record
 from raynas.supernet.one_shot import OneShot
 from raynas.training.learner import Learner, Records
 
@@ -45,18 +44,19 @@ def read_angle_tables(file: Path, definition: str) -> dict[int, AdditiveTable]:
     """Returns the sums under the angle by the number of epochs done."""
     tables = {}
     for line in _angle_lines(file):
-        if definition in line:
-            always, candidates = (np.array(line[definition][part]) for part in ("always", "candidates"))
-            tables[line["epochs"]] = AdditiveTable(SUMS, always, candidates)
+        sums = line.stated().get(definition)
+        arrays = sums.arrays(len(SUMS)) if isinstance(sums, SumsTable) else None
+        if arrays is not None:
+            tables[line.epochs] = AdditiveTable(SUMS, *arrays)
     return tables
 
 
-def _angle_lines(file: Path) -> list[dict[str, Any]]:
+def _angle_lines(file: Path) -> list[AngleLine]:
     """Returns the lines of sums under the angle, up to the first that is damaged or out of its place."""
     good = []
-    for number, line in enumerate(records(file, {"epochs": int}), start=1):
-        recorded = [line[name] for name in DEFINITIONS if name in line]
-        if line["epochs"] != number or not all(map(_are_sums, recorded)):
+    for number, line in enumerate(AngleLine.read_good(file), start=1):
+        recorded = [sums for name, sums in line.stated().items() if name in DEFINITIONS]
+        if line.epochs != number or not all(map(_are_sums, recorded)):
             break
         good.append(line)
     return good
@@ -64,15 +64,7 @@ def _angle_lines(file: Path) -> list[dict[str, Any]]:
 
 def _are_sums(sums: object) -> bool:
     """Returns whether a value of a line is what `SupernetRecords` writes."""
-    if lacking(sums, {"always": list, "candidates": list}) is not None:
-        return False
-    assert isinstance(sums, dict)
-    try:
-        always, candidates = (np.array(sums[part], dtype=np.float64) for part in ("always", "candidates"))
-    except (ValueError, TypeError):
-        return False
-    finite = bool(np.isfinite(always).all() and np.isfinite(candidates).all())
-    return finite and always.shape == (len(SUMS),) and candidates.ndim == 3 and candidates.shape[2] == len(SUMS)
+    return isinstance(sums, SumsTable) and sums.arrays(len(SUMS)) is not None
 
 
 def read_probabilities(file: Path) -> list[list[np.ndarray]]:
@@ -115,7 +107,7 @@ class SupernetRecords(Records):
         """Returns after how many epochs the first of the records ends."""
         ends = [len(_angle_lines(self._angles))]
         if self._derivation is not None:  # the first line and row of the alphas are from before the first epoch
-            ends.append(numbered_lines(self._derived, "epochs") - 1)
+            ends.append(counted(line.epochs for line in DerivedLine.read_good(self._derived)) - 1)
             if max(ends) > 0:
                 ends.append(len(read_alphas(self._file)) - 1)
         return max(0, min(ends))
@@ -136,7 +128,7 @@ class SupernetRecords(Records):
             return {}
         self._write_alphas(epochs, learner.alphas.alphas)
         line = derived_line(epochs, self._space, self._derivation, learner.alphas.alphas)
-        append_text(self._derived, text_of([line]))
+        append_lines(self._derived, [line])
         figures = {key: getattr(line, key) for key in SHARES}
         return {f"alphas/{key}": value for key, value in figures.items() if value is not None}
 
@@ -145,7 +137,7 @@ class SupernetRecords(Records):
         sums: dict[str, Any] = {}
         for definition, table in angle_tables(self._space, initial, trained).items():
             sums[definition] = SumsTable(always=table.fixed.tolist(), candidates=table.terms.tolist())
-        append_text(self._angles, text_of([AngleLine(epochs=epochs, **sums)]))
+        append_lines(self._angles, [AngleLine(epochs=epochs, **sums)])
 
     def _write_alphas(self, epochs: int, alphas: Sequence[Tensor]) -> None:
         """Adds the alphas, each choice a row that is filled up with NaN."""
@@ -161,7 +153,7 @@ class SupernetRecords(Records):
             names = [
                 ChoiceNames(name=choice.name, candidates=list(choice.candidates)) for choice in self._space.choices
             ]
-            write_json(self._file.with_suffix(".json"), AlphaNames(choices=names).content())
+            write_record(self._file.with_suffix(".json"), AlphaNames(choices=names))
 
 
 def angle_tables(

@@ -17,9 +17,9 @@ import torch
 from raynas.config.execution import TrainingExecution
 from raynas.config.run_config import RunConfig
 from raynas.errors import RunError
-from raynas.records.training_record import TrainedRecord
+from raynas.records.training_record import EpochLine, TrainedRecord
 from raynas.stages.checkpoint_clock import CheckpointClock, Reason
-from raynas.stages.logbook import Logbook, Turn, numbered_lines
+from raynas.stages.logbook import Logbook, Turn, counted
 from raynas.stages.requests import NO_REQUESTS, Requests, Stop
 from raynas.storage.checkpoint import (
     Checkpoint,
@@ -31,7 +31,7 @@ from raynas.storage.checkpoint import (
     save_checkpoint,
 )
 from raynas.storage.mirror import Mirror
-from raynas.storage.run_folder import METRICS, NOTES, append_text, write_json
+from raynas.storage.run_folder import METRICS, NOTES, append_text, write_record
 from raynas.training.determinism import deterministic_algorithms
 from raynas.training.learner import Learner, Records, State, Training
 from raynas.training.loop import EpochReport, StepReport, train
@@ -173,7 +173,7 @@ class _Run:
         if self._workers.rank == 0:
             epochs = self._plan.recipe.epochs
             trained = TrainedRecord(epochs=epochs, steps=epochs * self._steps_per_epoch)
-            write_json(self._place / "result.json", trained.content())
+            write_record(self._place / "result.json", trained)
             self._mirror.push()
 
     # From a checkpoint on
@@ -188,7 +188,8 @@ class _Run:
         drop_checkpoints(self._place, self._execution.keep_checkpoints)
         if not _has_initial(self._place, self._about, say):
             save_checkpoint(self._place / "initial", {"weights": self._learner.module.state_dict()}, self._about)
-        recorded = min(numbered_lines(self._place / METRICS, "epoch"), self._records.epochs())
+        lines = EpochLine.read_good(self._place / METRICS)
+        recorded = min(counted(line.epoch for line in lines), self._records.epochs())
         newest = latest_checkpoint(self._place, self._about, say, recorded)
         self._mirror.push()
         return newest

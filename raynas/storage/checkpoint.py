@@ -12,13 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
 from raynas.errors import InputError, RunError
 from raynas.messages import shortened
-from raynas.storage.run_folder import drop_unfinished, lacking, write_json, written_at_once
+from raynas.records.damage import damage_of
+from raynas.records.training_record import CheckpointRecord
+from raynas.storage.run_folder import drop_unfinished, write_record, written_at_once
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ def save_checkpoint(
         for name, tensors in parts.items():
             (temporary / f"{name}.safetensors").write_bytes(save(_plain(tensors)))
         position = {"epochs": epochs, "steps": steps, "steps_of_epoch": steps_of_epoch}
-        write_json(temporary / "checkpoint.json", {"format": 2, "parts": list(parts), **position, **about})
+        record = CheckpointRecord(**{"format": 2, "parts": list(parts), **position, **about})
+        write_record(temporary / "checkpoint.json", record)
         checksums = (f"{_checksum(file)}  {file.name}\n" for file in sorted(temporary.iterdir()))
         (temporary / CHECKSUMS).write_text("".join(checksums), encoding="utf-8")
 
@@ -103,22 +107,13 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
         DamagedCheckpoint: If a part of it is missing or not what was written.
     """
     try:
-        stored = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
-        if (lack := lacking(stored, {"parts": list, "epochs": int})) is not None:
-            raise DamagedCheckpoint(f"{folder} is damaged (checkpoint.json: {lack})")
-        if not _are_parts(stored["parts"]):
-            got = shortened(json.dumps(stored["parts"]))
-            raise DamagedCheckpoint(
-                f"{folder} is damaged (checkpoint.json: expected names of parts, weights among them, got {got})"
-            )
-        if stored.get("format") != 1:  # which had no checksums
-            sums = (folder / CHECKSUMS).read_text(encoding="utf-8").split("\n")
-            for name in ("checkpoint.json", *(f"{part}.safetensors" for part in stored.get("parts", ()))):
-                if f"{_checksum(folder / name)}  {name}" not in sums:
-                    raise DamagedCheckpoint(f"{folder} is damaged ({name} is not what was written)")
-        tensors = {name: load((folder / f"{name}.safetensors").read_bytes()) for name in stored["parts"]}
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, SafetensorError) as error:
+        record = _read_record(folder)
+        if record.stated().get("format") != 1:  # which had no checksums
+            _check_sums(folder, record.parts)
+        tensors = {name: load((folder / f"{name}.safetensors").read_bytes()) for name in record.parts}
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError, SafetensorError) as error:
         raise DamagedCheckpoint(f"{folder} is damaged ({error})") from error
+    stored = record.stated()
     for key, wanted in about.items():
         if stored.get(key) != wanted:
             raise InputError(
@@ -126,12 +121,39 @@ def load_checkpoint(folder: Path, about: Mapping[str, Any]) -> Checkpoint:
                 "give this run its own name"
             )
     # Checkpoints that do not say the steps are of a version that saved between two epochs only.
-    return Checkpoint(tensors, stored["epochs"], stored.get("steps_of_epoch", 0))
+    return Checkpoint(tensors, record.epochs, record.steps_of_epoch)
 
 
-def _are_parts(names: Sequence[object]) -> bool:
-    """Returns whether these are names of parts, with the weights among them."""
-    return "weights" in names and all(isinstance(name, str) and re.fullmatch(PART, name) for name in names)
+def _read_record(folder: Path) -> CheckpointRecord:
+    """Returns what a checkpoint says of itself.
+
+    Raises:
+        DamagedCheckpoint: If it is not what was written.
+    """
+    content = json.loads((folder / "checkpoint.json").read_text(encoding="utf-8"))
+    try:
+        record = CheckpointRecord.model_validate(content)
+    except ValidationError as error:
+        damage = damage_of(CheckpointRecord, content, error)
+        raise DamagedCheckpoint(f"{folder} is damaged (checkpoint.json: {damage})") from error
+    if "weights" not in record.parts or not all(re.fullmatch(PART, name) for name in record.parts):
+        got = shortened(json.dumps(record.parts))
+        raise DamagedCheckpoint(
+            f"{folder} is damaged (checkpoint.json: expected names of parts, weights among them, got {got})"
+        )
+    return record
+
+
+def _check_sums(folder: Path, parts: Sequence[str]) -> None:
+    """Checks the files of a checkpoint by their checksums.
+
+    Raises:
+        DamagedCheckpoint: If one of them is not what was written.
+    """
+    sums = (folder / CHECKSUMS).read_text(encoding="utf-8").split("\n")
+    for name in ("checkpoint.json", *(f"{part}.safetensors" for part in parts)):
+        if f"{_checksum(folder / name)}  {name}" not in sums:
+            raise DamagedCheckpoint(f"{folder} is damaged ({name} is not what was written)")
 
 
 def latest_checkpoint(

@@ -38,13 +38,13 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from raynas import __version__
 from raynas.config.nested import flatten, set_key
 from raynas.config.run_config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, own_members, parse_config
 from raynas.errors import InputError
-from raynas.messages import echo, shortened
+from raynas.messages import echo
 from raynas.records.record import Line, Record, text_of
 from raynas.records.run_record import RunRecord
 from raynas.storage.registers import is_record
@@ -216,61 +216,6 @@ def rounding_change(config: RunConfig) -> str | None:
 def seed_folder(folder: Path, base_seed: int) -> Path:
     """Returns the folder of one supernet."""
     return folder / "supernet" / f"seed_{base_seed}"
-
-
-Kind: TypeAlias = type | tuple[type, ...]
-NUMBER: Kind = (int, float)
-"""A number in JSON."""
-
-NO_KEYS: Mapping[str, Kind] = {}
-
-
-def read_json(
-    file: Path, keys: Mapping[str, Kind] = NO_KEYS, remedy: str = "remove it to have its stage run again"
-) -> dict[str, Any]:
-    """Returns the content of a JSON file of the run as a mapping.
-
-    Args:
-        file: The file.
-        keys: The required keys, with the kinds of their values.
-        remedy: The remedy if the file is damaged.
-
-    Raises:
-        InputError: If it is not JSON, or lacks a key.
-    """
-    try:
-        content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file} is damaged ({shortened(str(error))}); {remedy}") from error
-    if (lack := lacking(content, keys)) is not None:
-        raise InputError(f"{file} is damaged ({lack}); {remedy}")
-    return content
-
-
-def lacking(content: object, keys: Mapping[str, Kind]) -> str | None:
-    """Returns the first missing or wrong key of a JSON value, as text; None if it has all keys."""
-    if not isinstance(content, dict):
-        return f"expected keys and values, got {echo(content)}"
-    for key, kind in keys.items():
-        value = content.get(key)
-        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-            names = " or ".join(member.__name__ for member in (kind if isinstance(kind, tuple) else (kind,)))
-            return f"expected {names} under {key}, got {echo(value)}"
-    return None
-
-
-def records(file: Path, keys: Mapping[str, Kind]) -> list[dict[str, Any]]:
-    """Returns the JSON lines of a file before the first line that is incomplete or lacks a key."""
-    found: list[dict[str, Any]] = []
-    for line in whole_lines(file):
-        try:
-            content = json.loads(line)
-        except (ValueError, RecursionError):
-            break
-        if lacking(content, keys) is not None:
-            break
-        found.append(content)
-    return found
 
 
 def whole_lines(file: Path) -> list[str]:

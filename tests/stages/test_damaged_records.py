@@ -10,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raynas.records.rank_record import ScoresHeader
+from raynas.records.record import text_of
+from raynas.records.training_record import EpochLine
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.stages.logbook import numbered_lines
+from raynas.stages.logbook import counted
 from raynas.stages.rank import _read_scores
 from raynas.stages.supernet_records import SupernetRecords, read_alphas, read_angle_tables
 from raynas.storage.checkpoint import DamagedCheckpoint, load_checkpoint
-from raynas.storage.run_folder import NUMBER, read_json, records
 from tests.stages.runs import small_run
 from tests.test_cli import answer
 
@@ -25,9 +27,9 @@ SUMS = {"always": [1.0, 2.0, 3.0], "candidates": [[[1.0, 2.0, 3.0]]]}
 def supernet(folder: Path, **lines: str) -> Path:
     """Returns the folder of a supernet of three epochs, with damaged second lines by the name of their file."""
     whole = {
-        "metrics": [{"epoch": n} for n in range(3)],
+        "metrics": [{"epoch": n, "loss": 1.5} for n in range(3)],
         "angle_tables": [{"epochs": n, "paper": SUMS} for n in (1, 2, 3)],
-        "derived": [{"epochs": n} for n in range(4)],
+        "derived": [{"epochs": n, "architecture": [0] * 6, "operations": {}} for n in range(4)],
     }
     for name, content in whole.items():
         texts = [json.dumps(line) for line in content]
@@ -43,7 +45,8 @@ def supernet(folder: Path, **lines: str) -> Path:
 def recorded_epochs(folder: Path) -> float:
     """Returns the epochs that all records of a supernet with alphas hold."""
     records = SupernetRecords(folder, NasBench201(), "with_none")
-    return min(numbered_lines(folder / "metrics.jsonl", "epoch"), records.epochs())
+    lines = EpochLine.read_good(folder / "metrics.jsonl")
+    return min(counted(line.epoch for line in lines), records.epochs())
 
 
 NOT_RIGHT = (
@@ -51,8 +54,8 @@ NOT_RIGHT = (
     "3",
     '"text"',
     "{}",
-    '{"epoch": true, "epochs": true}',
-    '{"epoch": 7, "epochs": 7}',
+    '{"epoch": true, "epochs": true, "loss": 1, "architecture": [], "operations": {}}',
+    '{"epoch": 7, "epochs": 7, "loss": 1, "architecture": [], "operations": {}}',
     "{",
     "[" * 10_000,
 )
@@ -90,51 +93,30 @@ def test_damaged_alphas_are_named_with_what_helps(tmp_path: Path, content: bytes
         read_alphas(file)
 
 
-@pytest.mark.parametrize("content", ["null", '"text"', "[]", "{}", '{"parts": 3, "epochs": 1}', "", "{"])
+@pytest.mark.parametrize(
+    "content",
+    ["null", '"text"', "[]", "{}", '{"parts": 3, "epochs": 1}', '{"parts": ["a"], "epochs": 1}', "", "{", "[" * 10_000],
+)
 def test_a_checkpoint_whose_position_is_damaged_is_a_damaged_checkpoint(tmp_path: Path, content: str) -> None:
     (tmp_path / "checkpoint.json").write_text(content)
     with pytest.raises(DamagedCheckpoint, match="is damaged"):
         load_checkpoint(tmp_path, {})
 
 
-@pytest.mark.parametrize(
-    ("content", "reason"),
-    [
-        ('"text"', "expected keys and values, got 'text'"),
-        ("null", "expected keys and values, got None"),
-        ('{"a": "1"}', "expected int or float under a, got '1'"),
-        ('{"a": true}', "expected int or float under a, got True"),
-        ("{", "Expecting property name"),
-        ("[" * 100_000, "recursion"),
-    ],
-)
-def test_a_json_file_that_is_not_what_was_written_is_named(tmp_path: Path, content: str, reason: str) -> None:
-    file = tmp_path / "a.json"
-    file.write_text(content)
-    with pytest.raises(ValueError, match="a.json is damaged") as caught:
-        read_json(file, {"a": NUMBER}, "do this")
-    assert reason in str(caught.value)
-    assert str(caught.value).endswith("; do this")
-
-
-def test_lines_are_read_up_to_the_first_that_is_damaged_or_cut_off(tmp_path: Path) -> None:
-    file = tmp_path / "a.jsonl"
-    assert records(file, {}) == []
-    file.write_bytes(b'{"a": 1}\n{"a": 2.5}\n{"a": null}\n{"a": 3}\n')
-    assert [line["a"] for line in records(file, {"a": NUMBER})] == [1, 2.5]
-    file.write_bytes(b'{"a": 1}\n\xff\xfe\n{"a": 2}\n')
-    assert [line["a"] for line in records(file, {"a": NUMBER})] == [1]
-    file.write_bytes(b'{"a": 1}\n{"a": 2}')
-    assert [line["a"] for line in records(file, {"a": NUMBER})] == [1]
-
-
-@pytest.mark.parametrize("text", ["null", "[1]", "[1, null]", "{}", "["])
+@pytest.mark.parametrize("text", ["null", "[1]", "[1, null]", "[1, true]", "{}", "["])
 def test_scores_are_read_up_to_the_first_damaged_line(tmp_path: Path, text: str) -> None:
-    about = {"quantities": ["fitness", "loss"]}
+    about: dict[str, Any] = {"quantities": ["fitness", "loss"], "architectures": 3, "base_seeds": [0], "fitness": "a"}
     file = tmp_path / "scores.jsonl"
     file.write_text(f"{json.dumps(about)}\n[1, 2]\n{text}\n[3, 4]\n")
-    assert _read_scores(file, about) == [[1, 2]]
-    assert _read_scores(file, {**about, "x": 1}) == []
+    assert _read_scores(file, ScoresHeader(**about)) == [[1, 2]]
+    assert _read_scores(file, ScoresHeader(**about, x=1)) == []
+
+
+def test_scores_hold_for_settings_that_were_given_as_a_tuple(tmp_path: Path) -> None:
+    header = ScoresHeader(quantities=["fitness"], architectures=2, base_seeds=[0], fitness="a", splits=("x", "y"))
+    file = tmp_path / "scores.jsonl"
+    file.write_text(f"{text_of([header])}[0.5]\n")
+    assert _read_scores(file, header) == [[0.5]]
 
 
 @pytest.mark.parametrize("content", ["null", '"text"', "{}", '{"config": 3}', '{"config": {"name": 3}}'])

@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import stat
 from pathlib import Path
@@ -11,7 +12,6 @@ from raynas.config.run_config import RunConfig
 from raynas.storage.run_folder import (
     append_text,
     open_run,
-    read_json,
     rounding_change,
     write_json,
     written_at_once,
@@ -25,7 +25,7 @@ def config_of(folder: Path, *overrides: str) -> RunConfig:
 
 def test_a_run_keeps_its_resolved_configuration_and_versions(tmp_path: Path) -> None:
     config = config_of(tmp_path)
-    stored = read_json(open_run(config) / "config.json")
+    stored = json.loads((open_run(config) / "config.json").read_text())
     assert stored["config"] == config.model_dump()
     assert set(stored["versions"]) == {"python", "raynas", "torch", "torchvision", "ray", "numpy"}
 
@@ -50,7 +50,7 @@ def test_a_folder_of_another_configuration_is_refused_with_what_differs(tmp_path
 def test_a_run_from_before_a_key_was_there_had_its_default(tmp_path: Path) -> None:
     config = config_of(tmp_path)
     file = open_run(config) / "config.json"
-    stored = read_json(file)
+    stored = json.loads(file.read_text())
     for section, key in (("train", "schedule"), ("search", "objectives")):
         del stored["config"][section][key]
     del stored["config"]["latency"]
@@ -83,7 +83,7 @@ def test_a_json_file_is_replaced_at_once(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(OSError, match="No space left on device") as error:
         write_json(file, {"a": 2})
     assert error.value.filename == str(file)
-    assert read_json(file) == {"a": 1}
+    assert json.loads(file.read_text()) == {"a": 1}
     assert os.listdir(tmp_path) == ["x.json"]
 
 
