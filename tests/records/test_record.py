@@ -228,3 +228,14 @@ def test_scores_are_read_up_to_the_first_line_that_is_damaged() -> None:
     first, second = read_scores(lines, 2)
     assert first == [1.5, 2] and math.isnan(second[0])
     assert read_scores([b"[1, true]"], 2) == read_scores([b"{}"], 2) == read_scores([b'["1", 2]'], 2) == []
+
+
+def test_a_result_keeps_the_keys_that_a_searcher_of_the_users_own_adds(tmp_path: Path) -> None:
+    written = {
+        **{"version": 1, "fitness": "angle", "evaluations": 1, "generations": 1, "seconds": 0.5, "rounds": [3, 4]},
+        **{"best": [{"architecture": [0], "description": "a", "fitness": 1.0}], "remarks": [], "column": "test"},
+    }
+    file = tmp_path / "result.json"
+    file.write_text(json.dumps(written))
+    read = SearchRecord.read(file).content()
+    assert read == written and list(read) == list(written)
