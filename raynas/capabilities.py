@@ -60,14 +60,23 @@ def has_weight_vector(space: SearchSpace) -> bool:
     return _states(space, "weight_vector")
 
 
+def check_weight_vector(space: SearchSpace) -> None:
+    """Checks that a space states a weight vector.
+
+    Raises:
+        InputError: If it does not.
+    """
+    if not has_weight_vector(space):
+        raise InputError(f"{type(space).__name__} states no weight vector: override `weight_vector` to rank by angle")
+
+
 def weight_vector_of(space: SearchSpace, definition: str) -> WeightVector:
     """Returns the weight vector of a space under a definition of the angle: ``paper`` or ``official``.
 
     Raises:
         InputError: If the space states none, or does not know the definition.
     """
-    if not has_weight_vector(space):
-        raise InputError(f"{type(space).__name__} states no weight vector: override `weight_vector` to rank by angle")
+    check_weight_vector(space)
     return cast(HasWeightVector, space).weight_vector(definition)
 
 

@@ -310,7 +310,10 @@ MISTAKES: dict[str, tuple[Any, str]] = {
         lambda t: {"space": {"name": "nasbench201", "cells": 0}},
         "space.cells: expected 1 to 1,000, got 0",
     ),
-    "unknown space": (lambda t: {"space": {"name": "nasbench"}}, "space.name: expected one of nasbench201, "),
+    "unknown space": (
+        lambda t: {"space": {"name": "nasbench"}},
+        "space.name: expected one of darts, mobilenet, nasbench201, ",
+    ),
     "foreign space": (lambda t: {"space": {"name": "os.path.join"}}, "space.name: 'os.path.join' is not a subclass"),
     "missing space": (lambda t: {"space": {"name": "no.such.Space"}}, "space.name: cannot import 'no.such.Space'"),
     "missing data": (lambda t: {"data": {"name": "npz", "path": str(t / "no.npz")}}, "data.path: expected"),

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from raynas.capabilities import has_weight_vector
+from raynas.capabilities import check_weight_vector
 from raynas.config.search_section import SearchSection
 from raynas.errors import InputError
 from raynas.fitness import Fitness, FitnessRow
@@ -113,11 +113,8 @@ def check_evaluation(task: Task) -> None:
         if row.measure is not None:
             check_images(task)
             _check_names(row)
-        if Need.WEIGHT_VECTOR in row.needs and not has_weight_vector(task.space):
-            raise InputError(
-                f"search.fitness: {row.name} needs a space that states its weight vector, and "
-                f"{type(task.space).__name__} does not; override `weight_vector`, or take another fitness"
-            )
+        if Need.WEIGHT_VECTOR in row.needs:
+            check_weight_vector(task.space)
         if Need.BENCHMARK in row.needs and task.table is None:
             raise InputError(f"benchmark.path: search.fitness: {row.name} reads a table; say where its file lies")
         if row.make is not None and not row.needs:

@@ -55,7 +55,6 @@ def prepare(
     console: Console,
     purpose: Purpose = Purpose.EXECUTION,
     *,
-    ignore: tuple[str, ...] = (),
     has_folder: bool = True,
 ) -> Prepared:
     """Returns the space and the images of a run, after checking all that can be known before training.
@@ -67,7 +66,6 @@ def prepare(
         config: The resolved configuration.
         console: For progress while image files are opened.
         purpose: What it is prepared for.
-        ignore: Sections of the configuration that may differ from those of a run that is in the folder.
         has_folder: Whether the run will be in the folder that the configuration names; False of what a sweep varies.
 
     Raises:
@@ -76,8 +74,6 @@ def prepare(
     """
     if purpose is not Purpose.ELSEWHERE:
         _check_reuse(config, weights=purpose is Purpose.EXECUTION)
-    if purpose is not Purpose.ELSEWHERE and has_folder and not is_url(config.location):
-        check_folder(config, ignore)
     task, lines = _task(config, console, purpose)
     if needs_training(config.search):
         check_labels(task)
@@ -91,6 +87,8 @@ def prepare(
         check_devices(config)
     if purpose is not Purpose.ELSEWHERE or config.benchmark.path is None:
         _ = task.table  # says if the benchmark cannot be read
+    if purpose is Purpose.CHECK and has_folder and not is_url(config.location):
+        check_folder(config)  # who carries the run out looks at the folder once it owns it
     return Prepared(task, lines)
 
 

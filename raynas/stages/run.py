@@ -63,9 +63,7 @@ def opened(
         Busy: If another process works on the run.
         InputError: If the configuration, the data or the folder is invalid.
     """
-    prepared = prepare(
-        config, console, ignore=ignore
-    )  # before the folder is created, so that invalid input leaves no folder
+    prepared = prepare(config, console)  # before the folder is created, so that invalid input leaves no folder
     task = prepared.task
     _print(console, prepared.lines)
     with mirrored(config, say or console.print, wait) as mirror:
@@ -276,7 +274,7 @@ def rank_run(
         InputError: If the configuration, the data or the folder is invalid.
         RunError: If an evaluation fails.
     """
-    prepared = prepare(config, console, ignore=RANKED_DIFFERENTLY)
+    prepared = prepare(config, console)
     task, table = prepared.task, prepared.task.table
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))

@@ -198,7 +198,7 @@ RECORDS = supernet_records.SupernetRecords
         ("gdas", training, "save_checkpoint", 2, False),  # between an epoch's log and its checkpoint
         ("gdas", training, "save_checkpoint", 2, True),
         ("gdas", training, "save_checkpoint", 3, False),  # of the last epoch
-        ("gdas", supernet_records, "append_text", 5, False),  # between alphas.npy and the line of what they stand for
+        ("gdas", supernet_records, "append_lines", 5, False),  # between alphas.npy and the line of what they stand for
         ("darts", training, "save_checkpoint", 3, False),
         ("setn", training, "save_checkpoint", 3, False),
     ],

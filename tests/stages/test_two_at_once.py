@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
@@ -18,6 +19,7 @@ from rich.console import Console
 from raynas.config.reading import load_config
 from raynas.config.sweeps import load_sweep
 from raynas.on_ray import sweep as sweep_module
+from raynas.on_ray.session import on_ray
 from raynas.stages import run as run_module
 from raynas.stages.run import opened, profile_run, rank_run
 from raynas.storage.ownership import Busy
@@ -112,7 +114,9 @@ def one_at_work(monkeypatch: pytest.MonkeyPatch, place: object, name: str) -> It
     yield together
 
 
-@pytest.mark.parametrize(("verb", "work"), [(rank_run, "rank"), (profile_run, "profile")])
+@pytest.mark.parametrize(
+    ("verb", "work"), [(functools.partial(rank_run, open_backend=on_ray), "rank"), (profile_run, "profile")]
+)
 def test_ranks_and_profiles_own_the_run_before_they_look_at_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[..., object], work: str
 ) -> None:
@@ -129,7 +133,7 @@ def test_ranks_and_profiles_own_the_run_before_they_look_at_it(
 
 def test_a_sweep_owns_its_folder_before_it_looks_at_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = small_run(tmp_path, sweep={"keys": {"search.population": {"grid": [20, 30]}}})
-    monkeypatch.setattr(sweep_module, "_plans", lambda *_: ())
+    monkeypatch.setattr(sweep_module, "plans", lambda *_: ())
     monkeypatch.setattr(sweep_module, "write_sweep_report", lambda folder: None)
     with one_at_work(monkeypatch, sweep_module, "_write_results") as together:
         for number in range(5):
