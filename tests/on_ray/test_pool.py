@@ -326,7 +326,7 @@ def pool(local_ray: None, notes: list[str]) -> Iterator[Pool]:
         yield pool
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited too long"

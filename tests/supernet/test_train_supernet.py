@@ -14,7 +14,7 @@ from torch import nn
 
 from raynas.search_space import sample
 from raynas.supernet.gates import single_path
-from raynas.supernet.routes import as_route, fair_paths, uniform_paths
+from raynas.supernet.routes import fair_paths, path_route, uniform_paths
 from raynas.training.optimizers import make_optimizer
 from raynas.training.recipe import Recipe
 from raynas.training.workers import Workers, add_up_gradients
@@ -40,7 +40,7 @@ PATHS = pytest.mark.parametrize("paths", [uniform, per_cell, fair], ids=["unifor
 
 def routes(paths):
     """Returns the routes of a step's paths, as the loop asks for them."""
-    return lambda step, alphas: [as_route(path) for path in paths(step)]
+    return lambda step, alphas: [path_route(path) for path in paths(step)]
 
 
 class Step:
