@@ -19,6 +19,8 @@ from raynas.stages.task import make_task
 from tests.drill.conftest import Added
 from tests.stages.runs import small_run
 
+pytestmark = pytest.mark.slow
+
 SMALL: dict[str, Any] = {
     "algorithm": "spos",
     "train": {"epochs": 2, "batch_size": 16, "checkpoint_every": 1},
@@ -93,8 +95,6 @@ def test_what_its_keys_cannot_be_is_said_as_of_other_keys(
 BROKEN = """
 import numpy as np
 from raynas.data import Arrays, ImageSource, LabelMethod
-
-pytestmark = pytest.mark.slow
 WHITE, ONES = np.zeros((4, 8, 8, 3), np.uint8), np.ones(4, np.int64)
 DIVIDED = ImageSource("divided", "divided", lambda path, options: 1 / 0)
 LISTED = ImageSource("listed", "listed", lambda path, options: [WHITE])

@@ -20,7 +20,7 @@ import numpy as np
 from raynas.capabilities import is_chain
 from raynas.config.run_config import parse_config
 from raynas.fitness.angle import Angle
-from raynas.search import Limits
+from raynas.search import EvolutionOptions, Limits
 from raynas.search_space import as_array
 from raynas.stages.context import RunContext
 from raynas.stages.task import make_task
@@ -72,7 +72,7 @@ def main(run: Path) -> None:
     angle = Angle(space, table)
     bounds = config.search.limits.model_dump(exclude_none=True)
     limits = Limits(task.costs, **bounds) if bounds else None
-    settings = config.search.model_copy(update={"name": "evolution"}).arguments
+    settings = config.search.options_of(EvolutionOptions).model_dump(include=set(EvolutionOptions.model_fields))
     began = time.perf_counter()
     short = np.array([evolve(space, angle, limits, seed, settings)[0] for seed in range(SEEDS)])
     per_search = (time.perf_counter() - began) / SEEDS

@@ -56,14 +56,14 @@ def main():
     print(f"{options.steps} steps of training: {time.perf_counter() - began:.0f} s")
     costs = cost_table(space, 224, 1000)
     went = []
-    explore = exact_angle._explore
+    explore = exact_angle.explore
 
     def counted(relaxation, best, size):
         left, unseen = explore(relaxation, best, size)
         went.append(size - left)
         return left, unseen
 
-    exact_angle._explore = counted
+    exact_angle.explore = counted
     for definition in ("paper", "official"):
         table = angle_table(space, initial, after, definition)
         angle = Angle(space, table)
