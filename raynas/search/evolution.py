@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -83,7 +84,7 @@ def check_evolution(space: SearchSpace, options: EvolutionOptions) -> None:
     check_breeding(space, options)
 
 
-class Breeding:
+class Breeding(ABC):
     """A population and its children, generation by generation; a subclass says who survives, and who is a parent."""
 
     def __init__(
@@ -130,13 +131,13 @@ class Breeding:
         self._parents = [candidates[index] for index in best]
         self._parents_fitness = candidates_fitness[best]
 
+    @abstractmethod
     def _selected(self, candidates: list[Architecture], fitness: np.ndarray) -> np.ndarray:
         """Returns the indices of the candidates that become parents, the best first."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _parent(self, rng: np.random.Generator) -> Architecture:
         """Returns a parent for a child."""
-        raise NotImplementedError
 
     def _children(self, rng: np.random.Generator) -> list[Architecture]:
         """Returns new children of the parents, by mutation and then by crossover."""
