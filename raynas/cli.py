@@ -271,9 +271,7 @@ def _location(run: str) -> tuple[str, list[str]]:
     """
     from pathlib import Path
 
-    with signals.imports():
-        from raynas.config.locations import is_url
-        from raynas.config.reading import load_config
+    from raynas.config.locations import is_url
     from raynas.messages import shortened
 
     if is_url(run) or Path(run).is_dir():
@@ -283,6 +281,9 @@ def _location(run: str) -> tuple[str, list[str]]:
             f"{shortened(run, 300)}: there is neither a folder nor a file of that name; give the folder that `raynas "
             "run` named at its end, or the run file"
         )
+    with signals.imports():  # here, since only a run file needs torch
+        from raynas.config.reading import load_config
+
     config = load_config(run)
     return config.location, [config.train.reuse] if config.train.reuse else []
 
