@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
@@ -32,6 +32,8 @@ class TrainSection(Recipe, TrainingExecution):
         initialisation: Distribution of the first kernels of convolutions and linear layers: Kaiming's normal or
             uniform one; each layer's own by default.
     """
+
+    section: ClassVar[str] = "train."
 
     sampling: Annotated[str, named(SAMPLINGS)] | None = None
     path_per_cell: bool | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import Field, model_validator
 
@@ -41,6 +41,9 @@ class Recipe(Options):
         precision: Arithmetic of forward and backward.
     """
 
+    section: ClassVar[str] = ""
+    """What leads the keys in messages: the section of the run file and a dot, such as ``train.``."""
+
     epochs: Annotated[int, Field(ge=1, le=1_000_000)] = 250
     batch_size: Images = 64
     learning_rate: Annotated[float, Field(gt=0)] = 0.025
@@ -61,14 +64,16 @@ class Recipe(Options):
     @model_validator(mode="after")
     def _consistent(self) -> Recipe:
         if self.nesterov and self.momentum == 0:
-            raise InputError("nesterov: needs a momentum above 0; set train.nesterov to false")
+            raise InputError(f"nesterov: needs a momentum above 0; set {self.section}nesterov to false")
         if self.min_learning_rate > self.learning_rate:
             raise InputError(
-                f"min_learning_rate: expected at most train.learning_rate ({self.learning_rate}), "
+                f"min_learning_rate: expected at most {self.section}learning_rate ({self.learning_rate}), "
                 f"got {self.min_learning_rate}"
             )
         if self.clip_norm is not None and self.clip_value is not None:
-            raise InputError("clip_value: the gradient is clipped in one way; leave out this or train.clip_norm")
+            raise InputError(
+                f"clip_value: the gradient is clipped in one way; leave out this or {self.section}clip_norm"
+            )
         return self
 
     def rate(self, epoch: int, step: int, steps_per_epoch: int) -> float:
