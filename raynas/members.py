@@ -15,7 +15,7 @@ import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeGuard, TypeVar
 
 from raynas.errors import InputError, RunError
 from raynas.failures import described
@@ -72,6 +72,10 @@ class Family(Generic[RowType]):
         """Returns the rows that raynas brings along by their names, sorted."""
         return {name: row for name, row in _rows_in(self.package, self.kind).items() if self.accepts(row)}
 
+    def holds(self, value: object) -> TypeGuard[RowType]:
+        """Returns whether something is a row of this kind, whether or not raynas brings it along."""
+        return isinstance(value, self.kind)
+
     def names(self) -> tuple[str, ...]:
         """Returns the names that raynas brings along."""
         return tuple(self.rows())
@@ -92,7 +96,7 @@ class Family(Generic[RowType]):
             hint = f"did you mean {close[0]}?" if close else "or give the dotted path of your own"
             raise InputError(f"{self.key}: expected one of {', '.join(rows)}, got {echo(name)}; {hint}")
         found = load(name, self.key)
-        if not isinstance(found, self.kind):
+        if not self.holds(found):
             raise InputError(
                 f"{self.key}: expected {echo(name)} to be a {self.kind.__module__}.{self.kind.__name__}, got "
                 f"{type(found).__name__}; name the row, not what it makes"
@@ -111,7 +115,7 @@ class Family(Generic[RowType]):
         Raises:
             InputError: If no module that can be imported states the row under a name.
         """
-        if self.rows().get(row.name) is row:
+        if self.rows().get(getattr(row, "name", "")) is row:  # a class may lack a name
             return row.name
         for path in (module, *sorted(sys.modules)):
             found = sys.modules.get(path)

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ValidationError, create_model
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from raynas.errors import InputError
-from raynas.members import Family
 from raynas.messages import echo, shortened
 from raynas.options import Options, OptionsType
 
@@ -37,22 +36,6 @@ def raised_again(error: ValidationError) -> list[InitErrorDetails]:
             again["ctx"] = mistake["ctx"]
         mistakes.append(again)
     return mistakes
-
-
-def name_of(family: Family[Any], value: Any) -> Any:
-    """Returns the name or dotted path of a member; what is neither that nor its row is returned as it is.
-
-    Raises:
-        PydanticCustomError: If there is no such member.
-    """
-    try:
-        if isinstance(value, family.kind):
-            return family.path_of(value)
-        if isinstance(value, str):
-            family.row(value)
-    except ValueError as error:
-        raise own_words(str(error).removeprefix(f"{family.key}: ")) from error
-    return value
 
 
 def parse_section(values: Any, section: type[OptionsType], key: str) -> OptionsType:

@@ -12,7 +12,7 @@ from raynas.algorithms import ALGORITHMS
 from raynas.config.data_section import DataSection
 from raynas.config.explain import explain
 from raynas.config.locations import checked_url, is_url, staging, within
-from raynas.config.named import named
+from raynas.config.named import named, naming_keys
 from raynas.config.nested import flatten
 from raynas.config.search_section import BenchmarkSection, LatencySection, SearchSection
 from raynas.config.train_section import AlphasSection, TrainSection
@@ -20,6 +20,7 @@ from raynas.errors import InputError
 from raynas.members import Need, is_own
 from raynas.messages import echo
 from raynas.options import Execution, Location, Options, OptionsType, Processes, Seed, marked_keys
+from raynas.spaces import SPACES
 from raynas.supernet.routes import GATES, SAMPLINGS
 
 LONGEST_NAME = 200
@@ -33,7 +34,7 @@ class SpaceSection(Options):
 
     model_config = ConfigDict(extra="allow")
 
-    name: str
+    name: Annotated[str, named(SPACES, is_loaded=False)]
 
     @property
     def arguments(self) -> dict[str, Any]:
@@ -189,10 +190,7 @@ def _absolute(location: str) -> str:
     return location if is_url(location) else str(Path(location).absolute())
 
 
-NAMING_KEYS = (
-    *("algorithm", "space.name", "data.name", "data.labels", "train.sampling", "alphas.gates", "alphas.gradient"),
-    *("search.name", "search.fitness"),
-)
+NAMING_KEYS = tuple(key for key, _ in naming_keys(RunConfig))
 """Keys that can name a member of the user's own by its dotted path. Parsing a configuration imports its module."""
 
 

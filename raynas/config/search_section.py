@@ -16,7 +16,8 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails
 
-from raynas.config.explain import name_of, own_words, raised_again
+from raynas.config.explain import own_words, raised_again
+from raynas.config.named import named
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, EvaluationOptions, FitnessRow
 from raynas.fitness.angle import AngleOptions
@@ -62,20 +63,8 @@ class MembersSection(Options):
         fitness: The fitness, or the dotted path of one of your own; of a list, the mean of the standard scores of each.
     """
 
-    name: str | None = None
-    fitness: str | Annotated[list[str], Field(min_length=2)] | None = None
-
-    @field_validator("name", mode="before")
-    @classmethod
-    def _searcher(cls, value: object) -> object:
-        return name_of(SEARCHERS, value)
-
-    @field_validator("fitness", mode="before")
-    @classmethod
-    def _fitness(cls, value: object) -> object:
-        if isinstance(value, list | tuple):
-            return [name_of(FITNESSES, member) for member in value]
-        return name_of(FITNESSES, value)
+    name: Annotated[str | None, named(SEARCHERS)] = None
+    fitness: Annotated[str | Annotated[list[str], Field(min_length=2)] | None, named(FITNESSES)] = None
 
 
 class PlacesSection(Options):

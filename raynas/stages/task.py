@@ -20,7 +20,7 @@ from raynas.failures import described
 from raynas.fitness.benchmark_table import BenchmarkTable, read_table
 from raynas.messages import shortened
 from raynas.search_space import AdditiveTable, SearchSpace
-from raynas.spaces import load_space_class
+from raynas.spaces import SPACES
 from raynas.supernet.costs import cost_table
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def make_space(config: RunConfig) -> SearchSpace:
     Raises:
         InputError: If there is no such space or it does not take the given keys.
     """
-    space_class = load_space_class(config.space.name)
+    space_class = SPACES.row(config.space.name)
     try:
         return space_class(**check_arguments(space_class, config.space.arguments, "space"))
     except InputError:

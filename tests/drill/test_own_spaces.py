@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 import raynas.spaces
 from raynas.capabilities import has_weight_vector
 from raynas.cli import main
-from raynas.spaces import load_space_class, space_classes
+from raynas.spaces import SPACES, space_classes
 from tests.drill.own_angle_space import CANDIDATES, ThreeLayers
 from tests.stages.runs import small_run
 
@@ -137,7 +137,7 @@ def test_what_a_space_does_not_state_is_known_before_training() -> None:
 
 def test_in_the_package_a_space_is_one_new_file(tmp_path: Path, new_file: None) -> None:
     assert "two_branches" in space_classes()
-    assert not has_weight_vector(load_space_class("two_branches")())
+    assert not has_weight_vector(SPACES.row("two_branches")())
     space = {"name": "two_branches", "channels": 3}
     file = small_run(
         tmp_path, algorithm="spos", space=space, train={"epochs": 1}, search={**ACCURACY, **SMALL}, report=True

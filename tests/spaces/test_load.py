@@ -7,12 +7,12 @@ import sys
 import pytest
 
 from raynas.search_space import SearchSpace
-from raynas.spaces import load_space_class, space_classes
+from raynas.spaces import SPACES, space_classes
 
 
 @pytest.mark.parametrize("name", space_classes())
 def test_every_built_in_space_is_found_by_its_own_name(name):
-    found = load_space_class(name)
+    found = SPACES.row(name)
     assert issubclass(found, SearchSpace)
     assert found.name == name
     assert isinstance(found(), found)
@@ -23,7 +23,7 @@ def test_a_space_of_your_own_is_found_by_its_dotted_path(tmp_path, monkeypatch):
     (tmp_path / "my_raynas_space.py").write_text(source, encoding="utf-8")
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.delitem(sys.modules, "my_raynas_space", raising=False)
-    assert load_space_class("my_raynas_space.Mine").name == "mine"
+    assert SPACES.row("my_raynas_space.Mine").name == "mine"
     monkeypatch.delitem(sys.modules, "my_raynas_space")
 
 
@@ -39,4 +39,4 @@ def test_a_space_of_your_own_is_found_by_its_dotted_path(tmp_path, monkeypatch):
 )
 def test_a_name_that_is_no_space_is_refused_by_key(name, message):
     with pytest.raises(ValueError, match=message):
-        load_space_class(name)
+        SPACES.row(name)
