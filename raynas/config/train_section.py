@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,9 +13,9 @@ from raynas.errors import InputError
 from raynas.options import Execution, Location, OneOf, Seed
 from raynas.supernet.alpha_recipe import AlphaRecipe
 from raynas.supernet.architecture_gradients import GRADIENTS
-from raynas.supernet.initial_weights import DISTRIBUTIONS
 from raynas.supernet.routes import GATES, SAMPLINGS
 from raynas.supernet.temperature import TemperatureOptions
+from raynas.training.initial_weights import DISTRIBUTIONS
 from raynas.training.recipe import Recipe
 
 
@@ -30,10 +30,8 @@ class TrainSection(Recipe, TrainingExecution):
         reuse: Folder or URL of another run of the same space, data and training, whose supernets to take instead of
             training.
         initialisation: Distribution of the first kernels of convolutions and linear layers: Kaiming's normal or
-            uniform one; each layer's own by default.
+            uniform one by the inputs, or by the outputs (normal_fan_out, uniform_fan_out); each layer's own by default.
     """
-
-    section: ClassVar[str] = "train."
 
     sampling: Annotated[str, named(SAMPLINGS)] | None = None
     path_per_cell: bool | None = None

@@ -19,9 +19,9 @@ from raynas.storage.mirror import Mirror
 from raynas.storage.run_folder import seed_folder
 from raynas.supernet.alphas import AlphaTraining, initial_alphas
 from raynas.supernet.gates import MIXTURE
-from raynas.supernet.initial_weights import draw_kernels
 from raynas.supernet.one_shot import OneShot
 from raynas.supernet.routes import GATES, SAMPLINGS, Routing
+from raynas.training.initial_weights import draw_kernels
 from raynas.training.learner import Training
 from raynas.training.objective import Objective
 from raynas.training.optimizers import make_optimizer

@@ -146,7 +146,10 @@ def test_numbers_are_read_as_people_write_them(tmp_path: Path, text: str) -> Non
         ("train.momentum=0", "train.nesterov: needs a momentum above 0; set train.nesterov to false"),
         ("train.learning_rate=1e-4", "train.min_learning_rate: expected at most train.learning_rate (0.0001)"),
         ("train.base_seeds=[1, 1]", "train.base_seeds: expected different seeds, got [1, 1]"),
-        ("train.schedule=step", "train.schedule: expected 'cosine' or 'linear', got 'step'"),
+        (
+            "train.schedule=step",
+            "train.schedule: expected 'cosine', 'linear', 'two_slopes', 'polynomial' or 'exponential', got 'step'",
+        ),
         ("train.schedule_every=2", "train.schedule_every: expected 'epoch' or 'step', got 2"),
         ("train.decay_on=biases", "train.decay_on: expected 'all', 'convolutions' or 'weights', got 'biases'"),
         ("train.label_smoothing=1", "train.label_smoothing: expected less than 1, got 1"),
@@ -440,11 +443,12 @@ def test_execution_keys_are_keys_that_say_where_and_how() -> None:
 @pytest.mark.parametrize(
     ("key", "names"),
     [
-        ("train.schedule", "'cosine' or 'linear'"),
+        ("train.schedule", "'cosine', 'linear', 'two_slopes', 'polynomial' or 'exponential'"),
+        ("train.warmup", "'before' or 'scaled'"),
         ("train.schedule_every", "'epoch' or 'step'"),
         ("train.decay_on", "'all', 'convolutions' or 'weights'"),
         ("train.precision", "'float32' or 'bfloat16'"),
-        ("train.initialisation", "'normal' or 'uniform'"),
+        ("train.initialisation", "'normal', 'uniform', 'normal_fan_out' or 'uniform_fan_out'"),
         ("alphas.temperature_schedule", "'linear' or 'exponential'"),
     ],
 )

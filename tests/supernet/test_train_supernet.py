@@ -13,8 +13,11 @@ import torch.nn.functional as F
 from torch import nn
 
 from raynas.search_space import sample
+from raynas.supernet.choice_block import ChoiceBlock
 from raynas.supernet.gates import single_path
+from raynas.supernet.one_shot import OneShot
 from raynas.supernet.routes import fair_paths, path_route, uniform_paths
+from raynas.training.learner import Position
 from raynas.training.optimizers import make_optimizer
 from raynas.training.recipe import Recipe
 from raynas.training.workers import Workers, add_up_gradients
@@ -573,3 +576,27 @@ def test_any_space_and_path_can_be_trained():
     supernet = toy_supernet()
     _, epochs = train(supernet, paths=lambda step: [(sample(space, rng),) for _ in range(2)])
     assert all(math.isfinite(loss(metrics)) for metrics in epochs)
+
+
+def test_drop_path_that_rises_is_set_anew_every_epoch():
+    recipe = replace(RECIPE, epochs=4, drop_path=0.4, drop_path_rises=True)
+    network, seen = nn.Sequential(ChoiceBlock({"a": nn.Linear(1, 1)})), []
+
+    class Watched(OneShot):
+        def _learn(self, images, labels, route, seeds):
+            seen.append(network[0].drop_path)
+            return torch.zeros(2, dtype=torch.float64)
+
+    one_shot = Watched(network, make_optimizer(network, recipe), ToyBatches(), lambda step, alphas: [()], recipe)
+    batch = (torch.zeros(2, 1), torch.zeros(2, dtype=torch.int64))
+    for epoch in (0, 0, 1, 3, 2):  # a resume may begin anywhere
+        one_shot.step(batch, Position(epoch, epoch), lambda: None)
+    assert seen == pytest.approx([0, 0, 0.1, 0.3, 0.2])
+
+
+def test_the_loop_trains_at_the_rates_of_a_warm_up():
+    recipe = replace(RECIPE, epochs=4, warmup_epochs=2, schedule="linear", min_learning_rate=0.0)
+    steps, _ = train(toy_supernet(), recipe)
+    per_epoch = ToyBatches().steps_per_epoch
+    expected = [0.2 * step / (2 * per_epoch) for step in range(2 * per_epoch)] + [0.2] * per_epoch + [0.1] * per_epoch
+    assert [step.learning_rate for step in steps] == pytest.approx(expected)
