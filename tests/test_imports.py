@@ -80,6 +80,13 @@ TABLE = {
         ),
         ("ray", "optuna", "torch", "numpy", "rich", "pathspec", "yaml"),
     ),
+    "networks": (
+        (
+            *("capabilities", "data", "failures", "members", "messages", "own_modules", "records", "search_space"),
+            *("spaces", "supernet", "training", "config.explain", "config.locations"),
+        ),
+        ("torch", "torchvision", "numpy", "safetensors", "pydantic", "PIL", "onnx", "onnxscript", "onnxruntime"),
+    ),
     "records": (("messages",), ("pydantic", "numpy")),
     "sweep_metrics": (("members",), ()),
     "report": (("search_space", "config.locations", "records", "sweep_metrics"), ("matplotlib", "numpy", "jinja2")),
