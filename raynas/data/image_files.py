@@ -71,7 +71,7 @@ def read_rgb(path: str) -> Image.Image:
     """
     try:
         with _opened(path) as file:
-            return _to_rgb(file)
+            return as_rgb(file)
     except _Unreadable as error:
         raise InputError(
             f"data.path: expected {path} to be an image, but it was not read: {error}; replace or remove the file"
@@ -88,7 +88,7 @@ def examine(path: str) -> Examination:
             width, height = file.size
             mode, conversions = file.mode, "; ".join(_conversions(file))
             file.draft(file.mode, (1, 1))
-            _to_rgb(file)
+            as_rgb(file)
     except _Unreadable as error:
         return Examination(error=str(error))
     return Examination(width, height, mode, conversions)
@@ -133,8 +133,8 @@ def _reason(error: Exception) -> str:
     return one_line(error) or type(error).__name__
 
 
-def _to_rgb(file: Image.Image) -> Image.Image:
-    """Returns the decoded image in mode ``RGB``, upright.
+def as_rgb(file: Image.Image) -> Image.Image:
+    """Returns an image of any mode in mode ``RGB``, upright and without metadata; see the table above.
 
     Raises:
         InputError: If the pixels are of a kind without a known white.
@@ -146,7 +146,9 @@ def _to_rgb(file: Image.Image) -> Image.Image:
     else:
         file.info.pop("transparency", None)  # converting it would cost time and warn
         image = file.convert("RGB")
-    return image if turn is None else image.transpose(turn)
+    upright = image if turn is None else image.transpose(turn)
+    upright.info.clear()  # or a second reader would turn it again
+    return upright
 
 
 def _scaled(file: Image.Image) -> np.ndarray:
