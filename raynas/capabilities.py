@@ -13,6 +13,8 @@ method to add.
 | `derived_space` | derivation rules that leave the space | the space itself |
 | `canonical` | architectures of equal function recognised | all are different |
 | `repair_path` | training paths that are not wasted | any path is trained |
+| `widened` | networks scaled to a limit of costs | refused |
+| `build_network_with_auxiliary` | a second classifier while a network is trained | refused |
 """
 
 from __future__ import annotations
@@ -243,3 +245,71 @@ def path_to_train(space: SearchSpace, path: Architecture, rng: np.random.Generat
     if _has_path_repair(space):
         return space.repair_path(path, rng)
     return path
+
+
+# Derived networks
+
+
+class HasWidth(Protocol):
+    """A space whose numbers of channels can be scaled."""
+
+    def widened(self, factor: float) -> SearchSpace:
+        """Returns the same space with all numbers of channels multiplied and rounded to what the space accepts.
+
+        Architectures are the same. A small factor gives the narrowest space that there is.
+        """
+
+
+class HasAuxiliary(Protocol):
+    """A space whose derived networks can be trained with a second classifier."""
+
+    def build_network_with_auxiliary(
+        self, architecture: Architecture, num_classes: int, second_norm: bool = True
+    ) -> nn.Module:
+        """Returns the network of one architecture with an auxiliary tower.
+
+        In training mode it returns logits and those of the tower, in evaluation mode logits alone. The rest of the
+        network is named as in `SearchSpace.build_network`, and has the same initial weights.
+
+        Args:
+            architecture: The architecture.
+            num_classes: Number of classes.
+            second_norm: Whether the tower has its second batch normalisation.
+        """
+
+
+def has_width(space: SearchSpace) -> bool:
+    """Returns whether a space can be widened."""
+    return _states(space, "widened")
+
+
+def widened_of(space: SearchSpace, factor: float) -> SearchSpace:
+    """Returns a space with its numbers of channels multiplied by a factor.
+
+    Raises:
+        InputError: If the space cannot be widened.
+    """
+    if not has_width(space):
+        raise InputError(f"{type(space).__name__} has no width: add `widened` to scale its networks")
+    return cast(HasWidth, space).widened(factor)
+
+
+def has_auxiliary(space: SearchSpace) -> bool:
+    """Returns whether the derived networks of a space can be trained with a second classifier."""
+    return _states(space, "build_network_with_auxiliary")
+
+
+def network_with_auxiliary_of(
+    space: SearchSpace, architecture: Architecture, num_classes: int, second_norm: bool
+) -> nn.Module:
+    """Returns the network of one architecture with an auxiliary tower, with or without its second normalisation.
+
+    Raises:
+        InputError: If the space has no such tower.
+    """
+    if not has_auxiliary(space):
+        raise InputError(
+            f"retrain.auxiliary: networks of {type(space).__name__} have no auxiliary tower; set it to none, or add "
+            "`build_network_with_auxiliary` to the space"
+        )
+    return cast(HasAuxiliary, space).build_network_with_auxiliary(architecture, num_classes, second_norm)

@@ -57,6 +57,12 @@ class Rich(Plain):
     def canonical(self, architecture):
         return architecture[::-1]
 
+    def widened(self, factor):
+        return ("widened", factor)
+
+    def build_network_with_auxiliary(self, architecture, num_classes, second_norm=True):
+        return ("towered", architecture, num_classes, second_norm)
+
     def repair_path(self, path, rng):
         return (1, *path[1:])
 
@@ -115,6 +121,8 @@ def test_what_a_space_states_is_asked_of_it():
     ((choice, candidates),) = capabilities.cost_terms_of(space)(ROWS)
     assert (choice, candidates.tolist()) == (0, [1, 0])
     assert capabilities.drawing_of(space, (1, 0, 2)) == {"cell": [("in", "out", "conv")]}
+    assert capabilities.widened_of(space, 0.5) == ("widened", 0.5)
+    assert capabilities.network_with_auxiliary_of(space, (1, 0, 2), 7, False) == ("towered", (1, 0, 2), 7, False)
     assert type(capabilities.derived_space_of(space, "pairs")) is Plain
     assert capabilities.canonical_of(space, (1, 2, 3)) == (3, 2, 1)
     assert capabilities.path_to_train(space, (0, 2, 3), rng) == (1, 2, 3)

@@ -44,6 +44,13 @@ TABLE = {
         ("capabilities", "members", "messages", "options", "search_space", "supernet", "training", "data"),
         ("torch", "numpy", "scipy", "nats_bench"),
     ),
+    "networks": (
+        (
+            *("capabilities", "data", "members", "messages", "records", "search_space"),
+            *("spaces", "supernet", "training"),
+        ),
+        ("torch", "numpy"),
+    ),
     "algorithms": ((*CORE, "members"), ("torch", "numpy", "scipy")),
     "own_modules": ((), ()),
     "messages": ((), ()),

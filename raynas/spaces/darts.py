@@ -327,3 +327,14 @@ class Darts(SearchSpace):
         """Returns the network of one architecture."""
         taken = tuple((self.operations[k],) for k in self.check(architecture))
         return DartsNetwork(self.skeleton, taken, num_classes)
+
+    def build_network_with_auxiliary(
+        self, architecture: Architecture, num_classes: int, second_norm: bool = True
+    ) -> DartsNetwork:
+        """Returns the network of one architecture with an `AuxiliaryTower`, which runs in training mode."""
+        taken = tuple((self.operations[k],) for k in self.check(architecture))
+        return DartsNetwork(self.skeleton, taken, num_classes, auxiliary=True, second_norm=second_norm)
+
+    def widened(self, factor: float) -> Darts:
+        """Returns the space with the channels C multiplied and rounded."""
+        return replace(self, channels=self.skeleton.scaled_channels(factor))

@@ -106,14 +106,15 @@ class AuxiliaryTower(nn.Module):
     Maps are averaged to 2x2 over windows of 5x5, as in that code: with a stride of 3 for maps of 8x8 (CIFAR) and of 2
     for maps of 7x7 (ImageNet). Maps of other sizes, which that code does not accept, are averaged adaptively.
 
-    Departs from the code, which leaves out the second normalisation on ImageNet and calls that an oversight.
+    The code leaves out the second normalisation on ImageNet and calls that an oversight; AutoDL's has it there too.
     """
 
-    def __init__(self, channels: int, num_classes: int) -> None:
-        """Builds the tower on maps of `channels`."""
+    def __init__(self, channels: int, num_classes: int, second_norm: bool = True) -> None:
+        """Builds the tower on maps of `channels`, with or without its second normalisation."""
         super().__init__()
         self.first = ConvBn(channels, 128, 1)
-        self.second = nn.Sequential(nn.Conv2d(128, 768, 2, bias=False), nn.BatchNorm2d(768))
+        convolution = nn.Conv2d(128, 768, 2, bias=False)
+        self.second = nn.Sequential(convolution, nn.BatchNorm2d(768)) if second_norm else nn.Sequential(convolution)
         self.classifier = nn.Linear(768, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -143,6 +144,7 @@ class DartsNetwork(nn.Module):
         affine: bool = True,
         track_running_stats: bool = True,
         auxiliary: bool = False,
+        second_norm: bool = True,
     ) -> None:
         """Builds the network with the named candidates at each choice; the defaults are those of derived networks."""
         super().__init__()
@@ -174,7 +176,8 @@ class DartsNetwork(nn.Module):
         self._auxiliary_cell = skeleton.reductions[1]
         self.auxiliary: AuxiliaryTower | None = None
         if auxiliary:
-            self.auxiliary = AuxiliaryTower(4 * self.channels[self._auxiliary_cell], num_classes)
+            of_cell = 4 * self.channels[self._auxiliary_cell]
+            self.auxiliary = AuxiliaryTower(of_cell, num_classes, second_norm)
         is_supernet = any(len(names) > 1 for names in candidates)
         self._only_route = None if is_supernet else tuple(Gate((0,)) for _ in candidates)
 

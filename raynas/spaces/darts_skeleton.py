@@ -87,6 +87,11 @@ class Skeleton:
         halvings = sum(cell >= reduction for reduction in self.reductions)
         return self.channels * int(2**halvings)
 
+    def scaled_channels(self, factor: float) -> int:
+        """Returns the channels C times a factor, rounded to a number that is accepted, and at least the least."""
+        step, least = (4, 4) if self.reduction == "fixed" else (1, 2)
+        return max(least, step * int(factor * self.channels / step + 0.5))
+
     def kind(self, cell: int) -> str | None:
         """Returns the name under which a cell's choices are made; None for a cell without choices."""
         if cell in self.reductions and self.reduction == "fixed":

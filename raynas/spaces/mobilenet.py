@@ -13,7 +13,7 @@ import itertools
 import re
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, TypeVar
 
 from torch import nn
@@ -184,6 +184,10 @@ class MobileNet(SearchSpace):
     def build_network(self, architecture: Architecture, num_classes: int) -> MobileNetNetwork:
         """Returns the network of one architecture."""
         return MobileNetNetwork(self, [(CANDIDATES[k],) for k in self.check(architecture)], num_classes)
+
+    def widened(self, factor: float) -> MobileNet:
+        """Returns the space with its width multiplied, and rounded to hundredths."""
+        return replace(self, width=max(0.01, round(factor * self.width, 2)))
 
 
 @functools.cache

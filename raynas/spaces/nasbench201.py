@@ -9,7 +9,7 @@ import functools
 import itertools
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -207,6 +207,10 @@ class NasBench201(SearchSpace):
         """Returns the network of one architecture, with affine normalisation everywhere as in the benchmark."""
         taken = tuple((OPERATIONS[k],) for k in self.check(architecture))
         return NasBench201Network(self, taken, num_classes, affine=True, track_running_stats=True)
+
+    def widened(self, factor: float) -> NasBench201:
+        """Returns the space with the channels C multiplied and rounded."""
+        return replace(self, channels=max(1, int(factor * self.channels + 0.5)))
 
 
 def _outside_cells() -> tuple[str, ...]:

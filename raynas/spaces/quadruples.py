@@ -13,7 +13,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
@@ -224,11 +224,24 @@ class Quadruples(SearchSpace):
 
     def build_network(self, architecture: Architecture, num_classes: int) -> QuadruplesNetwork:
         """Returns the network of one architecture."""
+        return self._network(architecture, num_classes)
+
+    def build_network_with_auxiliary(
+        self, architecture: Architecture, num_classes: int, second_norm: bool = True
+    ) -> QuadruplesNetwork:
+        """Returns the network of one architecture with DARTS' auxiliary tower, which runs in training mode."""
+        return self._network(architecture, num_classes, auxiliary=True, second_norm=second_norm)
+
+    def widened(self, factor: float) -> Quadruples:
+        """Returns the space with the channels C multiplied and rounded."""
+        return replace(self, channels=self.skeleton.scaled_channels(factor))
+
+    def _network(self, architecture: Architecture, num_classes: int, **tower: bool) -> QuadruplesNetwork:
         taken, route = [], []
         for gate in self.edge_gates(single_path(self.check(architecture))):
             taken.append([self.operations[k] for k in gate.active])
             route.append(Gate(tuple(range(len(gate.active))), gate.weights))
-        return QuadruplesNetwork(self, taken, num_classes, tuple(route))
+        return QuadruplesNetwork(self, taken, num_classes, tuple(route), **tower)
 
     def edge_gates(self, gates: Gates) -> Gates:
         """Returns the gates of all edges, kind of cell after kind of cell, given those of the choices.
@@ -303,9 +316,10 @@ class QuadruplesNetwork(DartsNetwork):
         num_classes: int,
         route: Gates | None,
         *options: bool,
+        **tower: bool,
     ) -> None:
         """Builds the network with the named candidates on each edge. A derived network takes a `route` of edges."""
-        super().__init__(space.skeleton, candidates, num_classes, *options)
+        super().__init__(space.skeleton, candidates, num_classes, *options, **tower)
         self._edge_gates = space.edge_gates
         self._only_route = route
 

@@ -7,9 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from raynas.search_space import AdditiveTable, Choice, SearchSpace
+from raynas.search_space import AdditiveTable, Choice, SearchSpace, as_array, sample
+from raynas.spaces.darts import Darts
+from raynas.spaces.mobilenet import MobileNet
+from raynas.spaces.nasbench201 import NasBench201
+from raynas.spaces.quadruples import Quadruples
 from raynas.supernet.choice_block import ChoiceBlock, Zero
-from raynas.supernet.costs import COUNTED, cost_table
+from raynas.supernet.costs import COUNTED, architecture_costs, cost_table
 from raynas.supernet.gates import Gate
 from tests.supernet.toys import CLASSES, WIDTH, Toy
 
@@ -141,3 +145,33 @@ def test_costs_may_add_up_over_other_choices_than_the_space_has():
 def test_architectures_of_another_space_have_no_costs(width):
     with pytest.raises(ValueError, match="zip"):
         cost_table(Space(), 8, 5).total(np.zeros((4, width), dtype=np.int64))
+
+
+def all_paths_dead_but_one():
+    """Returns a cell of which the edges into node 1 lead nowhere, although they convolve."""
+    return NasBench201().parse("|nor_conv_3x3~0|+|nor_conv_1x1~0|none~1|+|skip_connect~0|none~1|none~2|")
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        NasBench201(channels=4, cells=1),
+        MobileNet(width=0.2, depth=2),
+        Darts(channels=4, cells=3, operations=("none", "max_pool_3x3", "skip_connect", "dil_conv_5x5")),
+        Darts(channels=4, cells=3, reduction="fixed"),
+        Quadruples(channels=4, cells=3),
+    ],
+    ids=lambda space: type(space).__name__,
+)
+def test_the_costs_of_one_architecture_are_those_of_the_table(space):
+    table = cost_table(space, 32, 7)
+    rng = np.random.default_rng(4)
+    for architecture in (sample(space, rng) for _ in range(5)):
+        expected = tuple(table.total(as_array([architecture]))[0].tolist())
+        assert architecture_costs(space, architecture, 32, 7) == expected
+
+
+def test_what_lies_on_no_path_counts_as_in_the_benchmark():
+    """7.78305 M and 35.38944 M for each convolution of 3x3, 3.93216 M for each of 1x1, wherever it leads to."""
+    _, multiply_adds = architecture_costs(NasBench201(), all_paths_dead_but_one(), 32, 10)
+    assert multiply_adds == 7_783_050 + 35_389_440 + 3_932_160
