@@ -10,6 +10,7 @@ VERBS = {
     "run": "train and search: the whole run, or what is left of it",
     "train": "train the supernet",
     "search": "search with the trained supernet",
+    "retrain": "train the best architectures of a run, or a given one, from scratch; test them beside their controls",
     "rank": "rank the space, or a sample of it, by the fitness; compare that with a benchmark and with baselines",
     "profile": "measure how long every candidate takes on this device, and how well that predicts whole networks",
     "sweep": "carry out a run file's `sweep:` section: a run for every combination, and their results side by side",
@@ -44,6 +45,8 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         command = verbs.add_parser(verb, help=description, description=f"raynas {verb}: {description}.")
         if verb in ("report", "compare"):
             _add_runs(command, verb)
+        elif verb == "retrain":
+            _add_retrain_options(command)
         elif verb in ("jobs", "stop"):
             command.add_argument("job", nargs="?" if verb == "jobs" else None, metavar="ID", help="a job's id")
         else:
@@ -58,6 +61,11 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
 def _add_run_file(command: argparse.ArgumentParser) -> None:
     """Adds what every verb takes that carries out or checks a run file."""
     command.add_argument("file", metavar="FILE.yaml", help="the run file; jobs/ has examples")
+    _add_overrides(command)
+
+
+def _add_overrides(command: argparse.ArgumentParser) -> None:
+    """Adds what changes keys of a run file."""
     command.add_argument(
         "--set",
         action="append",
@@ -135,3 +143,16 @@ def _add_rank_options(command: argparse.ArgumentParser) -> None:
         action="store_true",
         help="rank by angle or displacement after every epoch of training too",
     )
+
+
+def _add_retrain_options(command: argparse.ArgumentParser) -> None:
+    """Adds what a retraining takes."""
+    command.add_argument(
+        "target",
+        metavar="TARGET",
+        help="a run file, the folder of a run, the text of an architecture, or the name of a published cell",
+    )
+    command.add_argument("--recipe", metavar="NAME", help="the recipe, or a YAML file of your own")
+    command.add_argument("--top", type=int, metavar="K", help="how many of the best architectures are trained")
+    command.add_argument("--seeds", type=int, metavar="N", help="from how many seeds each network is trained")
+    _add_overrides(command)

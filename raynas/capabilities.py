@@ -15,6 +15,7 @@ method to add.
 | `repair_path` | training paths that are not wasted | any path is trained |
 | `widened` | networks scaled to a limit of costs | refused |
 | `build_network_with_auxiliary` | a second classifier while a network is trained | refused |
+| `build_inheriting_network` | networks that compute what a path of the supernet computes | `build_network` |
 """
 
 from __future__ import annotations
@@ -181,6 +182,17 @@ class HasDerivation(Protocol):
         """
 
 
+class HasInheritingNetwork(Protocol):
+    """A space whose derived networks compute something else than the paths of its supernet."""
+
+    def build_inheriting_network(self, architecture: Architecture, num_classes: int) -> nn.Module:
+        """Returns the network that computes, with weights of the supernet, what the supernet does on a path.
+
+        Its parameters and buffers are named as in the supernet, but for weights and biases of normalisations that the
+        supernet does not have.
+        """
+
+
 class HasCanonicalForm(Protocol):
     """A space in which different architectures compute the same function."""
 
@@ -201,6 +213,10 @@ def _has_drawing(space: SearchSpace) -> TypeGuard[HasDrawing]:
 
 def _has_derivation(space: SearchSpace) -> TypeGuard[HasDerivation]:
     return _states(space, "derived_space")
+
+
+def _has_inheriting_network(space: SearchSpace) -> TypeGuard[HasInheritingNetwork]:
+    return _states(space, "build_inheriting_network")
 
 
 def _has_canonical_form(space: SearchSpace) -> TypeGuard[HasCanonicalForm]:
@@ -231,6 +247,13 @@ def derived_space_of(space: SearchSpace, rule: str) -> SearchSpace:
     if _has_derivation(space):
         return space.derived_space(rule)
     return space
+
+
+def inheriting_network(space: SearchSpace, architecture: Architecture, num_classes: int) -> nn.Module:
+    """Returns the network that computes what the supernet does on a path: by default, the derived network."""
+    if _has_inheriting_network(space):
+        return space.build_inheriting_network(architecture, num_classes)
+    return space.build_network(architecture, num_classes)
 
 
 def canonical_of(space: SearchSpace, architecture: Architecture) -> Architecture:

@@ -44,13 +44,6 @@ TABLE = {
         ("capabilities", "members", "messages", "options", "search_space", "supernet", "training", "data"),
         ("torch", "numpy", "scipy", "nats_bench"),
     ),
-    "networks": (
-        (
-            *("capabilities", "data", "members", "messages", "records", "search_space"),
-            *("spaces", "supernet", "training"),
-        ),
-        ("torch", "numpy"),
-    ),
     "algorithms": ((*CORE, "members"), ("torch", "numpy", "scipy")),
     "own_modules": ((), ()),
     "messages": ((), ()),
@@ -60,7 +53,7 @@ TABLE = {
     "members": (("failures", "messages", "own_modules"), ()),
     "options": (("messages",), ("pydantic", "pydantic_core")),
     "config": (
-        (*CORE, "algorithms", "members", "messages", "options", "sweep_metrics"),
+        (*CORE, "algorithms", "members", "messages", "options", "records", "recipes", "sweep_metrics"),
         ("pydantic", "pydantic_core", "yaml", "numpy"),
     ),
     "storage": (
@@ -68,8 +61,19 @@ TABLE = {
         ("torch", "numpy", "pydantic", "pyarrow", "safetensors"),
     ),
     "stages": (
-        (*CORE, "algorithms", "members", "own_modules", "config", "failures", "messages", "records", "storage"),
-        ("torch", "numpy", "pyarrow", "yaml", "rich", "safetensors"),
+        (
+            *CORE,
+            "algorithms",
+            "members",
+            "own_modules",
+            "config",
+            "failures",
+            "messages",
+            "networks",
+            "records",
+            "storage",
+        ),
+        ("torch", "numpy", "pyarrow", "yaml", "rich", "safetensors", "scipy"),
     ),
     "on_ray": (
         (
@@ -95,8 +99,12 @@ TABLE = {
         ("torch", "torchvision", "numpy", "safetensors", "pydantic", "PIL", "onnx", "onnxscript", "onnxruntime"),
     ),
     "records": (("messages",), ("pydantic", "numpy")),
+    "recipes": (("messages",), ("yaml",)),
     "sweep_metrics": (("members",), ()),
     "report": (("search_space", "config.locations", "records", "sweep_metrics"), ("matplotlib", "numpy", "jinja2")),
+    "api": ANYTHING,
+    "opened_run": ANYTHING,
+    "verbs": ANYTHING,
     "cli": ANYTHING,
 }
 

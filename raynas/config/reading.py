@@ -71,11 +71,11 @@ def read_run_file(path: str | Path, overrides: Sequence[str], quick: bool) -> tu
     if not quick and (lines := [line for line in _mistakes(small, block) if line.startswith("quick.")]):
         raise InputError("\n".join(lines))
     values = small if quick else values
-    for override in overrides:
-        _override(values, override)
+    for text in overrides:
+        override(values, text)
     if not named and values["name"] in (path.stem, f"{path.stem}-quick"):
         _check_file_name(path)
-    if quick and (lines := _mistakes(values, block, {override.partition("=")[0] for override in overrides})):
+    if quick and (lines := _mistakes(values, block, {text.partition("=")[0] for text in overrides})):
         raise InputError("\n".join(lines))
     return values, values.pop("sweep", None)
 
@@ -103,8 +103,8 @@ def _mistakes(values: Mapping[str, Any], block: Mapping[str, Any], overridden: C
     else:
         return []
     written = list(flatten(block))
-    for override in overridden:
-        written = [key for key in written if not is_nested(override, key)]
+    for key_set in overridden:
+        written = [key for key in written if not is_nested(key_set, key)]
     mistakes = []
     for line in lines:
         key = line.partition(": ")[0]
@@ -113,14 +113,18 @@ def _mistakes(values: Mapping[str, Any], block: Mapping[str, Any], overridden: C
     return mistakes
 
 
-def _override(values: dict[str, Any], override: str) -> None:
-    """Sets one ``dotted.key=value`` in place."""
-    key, equals, text = override.partition("=")
+def override(values: dict[str, Any], pair: str) -> None:
+    """Sets one ``dotted.key=value`` in place.
+
+    Raises:
+        InputError: If the pair is not of that form, or a part of the key is no section.
+    """
+    key, equals, text = pair.partition("=")
     if not equals or not key:
-        raise InputError(f"--set: expected key=value such as train.epochs=10, got {echo(override)}")
+        raise InputError(f"--set: expected key=value such as train.epochs=10, got {echo(pair)}")
     if key.startswith("quick."):
         raise InputError(
-            f"--set {shortened(override)}: overrides win over the block; give --quick --set {shortened(override[6:])}"
+            f"--set {shortened(pair)}: overrides win over the block; give --quick --set {shortened(pair[6:])}"
         )
-    source = f"--set {shortened(override)}"
+    source = f"--set {shortened(pair)}"
     set_key(values, key, read_yaml(text, source), source)

@@ -14,6 +14,7 @@ from raynas.config.explain import explain
 from raynas.config.locations import checked_url, is_url, staging, within
 from raynas.config.named import named, naming_keys
 from raynas.config.nested import flatten
+from raynas.config.retrain_section import RetrainSection, with_recipe
 from raynas.config.search_section import BenchmarkSection, LatencySection, SearchSection
 from raynas.config.train_section import AlphasSection, TrainSection
 from raynas.errors import InputError
@@ -61,6 +62,7 @@ class RunConfig(Options):
         search: How architectures are proposed and evaluated.
         benchmark: The accuracies that a ranking is compared with.
         latency: How the latency of candidates is measured.
+        retrain: Which networks are trained from scratch, and how; none without this section.
         report: Whether `raynas run` and `raynas rank` end by writing the report, which takes some seconds.
     """
 
@@ -79,7 +81,13 @@ class RunConfig(Options):
     search: SearchSection = SearchSection()
     benchmark: BenchmarkSection = BenchmarkSection()
     latency: LatencySection = LatencySection()
+    retrain: RetrainSection | None = None
     report: Annotated[bool, Execution()] = True
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_recipe(cls, values: Any) -> Any:
+        return with_recipe(values)
 
     @field_validator("storage_path")
     @classmethod

@@ -43,10 +43,13 @@ def _is_file(value: object) -> bool:
 
 
 def documented_fields(part: type[Part]) -> dict[str, str]:
-    """Returns what each field of a record is, by its name, as the class says in its docstring."""
-    text = inspect.getdoc(part) or ""
-    attributes = text.partition("Attributes:\n")[2]
+    """Returns what each field of a record is, by its name, as the class and those it extends say in their docstrings."""
     found: dict[str, str] = {}
+    for base in part.__bases__:
+        if issubclass(base, Part) and base not in (Part, Record, Line):
+            found |= documented_fields(base)
+    text = inspect.cleandoc(part.__doc__ or "")
+    attributes = text.partition("Attributes:\n")[2]
     for name, said in re.findall(r"^ {4}(\w+): (.+(?:\n {8,}.+)*)", attributes, flags=re.MULTILINE):
         found[name] = " ".join(said.split())
     return found

@@ -16,6 +16,7 @@ from raynas.report.drawing_style import looks_of
 from raynas.report.gallery import Gallery
 from raynas.report.overview_figure import run_overview
 from raynas.report.rank_sections import rank_correlation
+from raynas.report.retrain_sections import retrained_networks
 from raynas.report.run_files import Locate, read_run
 from raynas.report.search_sections import search_results
 from raynas.report.summary_sections import configuration, provenance, summary
@@ -38,6 +39,7 @@ def write_report(folder: Path, locate: Locate = reused_folder) -> Path:
     gallery = Gallery()
     sections = [
         best_architectures(run, gallery),
+        retrained_networks(run, gallery),
         search_results(run, gallery),
         architecture_parameters(run, gallery),
         training_section(run, gallery),

@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+import numpy as np
+
 from raynas.config.locations import refuse_links, reused_folder
 from raynas.errors import InputError
 from raynas.records.columns import Columns, columns, columns_of
 from raynas.records.latency_record import ProfileRecord
 from raynas.records.rank_record import RankRecord, RankRowRecord, TopAccuracy, read_scores_table
 from raynas.records.record import Number, Record
+from raynas.records.retrain_record import NetworkEpochLine, RetrainRecord
 from raynas.records.run_record import DataRecord, RunRecord
 from raynas.records.search_record import BestArchitecture, HistoryLine, SearchRecord
 from raynas.records.training_record import (
@@ -63,7 +66,8 @@ def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
     ranks = [_rank(file) for file in sorted(folder.glob("rank/*.json"))]
     ranks.sort(key=lambda rank: rank.label != own_label)
     profile = _if_there(ProfileRecord, folder / "profile.json")
-    if not (training or lines or result or ranks or profile):
+    retrained = _retrained(folder)
+    if not (training or lines or result or ranks or profile or retrained):
         raise InputError(f"{folder} holds no result yet; run `raynas run FILE.yaml` first")
     return Run(
         folder=folder,
@@ -78,12 +82,36 @@ def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
         ranks=ranks,
         profile=profile,
         left_out=str(reused) if trained is None else None,
+        retrained=retrained,
+        network_curves={name: _curves(folder / "retrain" / name, result) for name, result in retrained.items()},
     )
 
 
 def _if_there(kind: type[AnyRecord], file: Path) -> AnyRecord | None:
     """Returns a record of the run; None if there is no such file."""
     return kind.read(file, REMEDY, for_page=True) if file.exists() else None
+
+
+# Networks that were trained from scratch
+
+
+def _retrained(folder: Path) -> dict[str, RetrainRecord]:
+    """Returns the results of retrainings, by their names."""
+    files = sorted(folder.glob("retrain/*/result.json"))
+    return {file.parent.name: RetrainRecord.read(file, REMEDY, for_page=True) for file in files}
+
+
+def _curves(place: Path, result: RetrainRecord) -> dict[str, np.ndarray]:
+    """Returns the training accuracy of the networks of a retraining by epoch, mean over the seeds."""
+    curves = {}
+    for network in result.networks:
+        of_seeds = []
+        for one in network.seeds:
+            lines = NetworkEpochLine.read_all(place / network.name / f"seed_{one.seed}" / "metrics.jsonl", REMEDY)
+            of_seeds.append([math.nan if line.accuracy is None else float(line.accuracy) for line in lines])
+        if of_seeds and len({len(values) for values in of_seeds}) == 1 and of_seeds[0]:
+            curves[network.name] = np.mean(of_seeds, axis=0)
+    return curves
 
 
 # Search

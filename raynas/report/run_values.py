@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from raynas.records.columns import Columns
 from raynas.records.graph import Edge
 from raynas.records.latency_record import ProfileRecord
+from raynas.records.retrain_record import RetrainRecord
 from raynas.records.run_record import DataRecord, RunRecord
 from raynas.records.search_record import QuantityRecord, SearchRecord
 from raynas.report.alpha_values import Alphas
@@ -67,6 +68,8 @@ class Run:
         ranks: The ranking by the search's fitness first, then the others by label.
         profile: The measurements of `raynas profile`; None without them.
         left_out: The run with the reused supernets, if they were not read; None if nothing was left out.
+        retrained: The results of retrainings, by their names.
+        network_curves: The training accuracy of each of their networks by epoch, mean over the seeds, by both names.
     """
 
     folder: Path
@@ -81,6 +84,8 @@ class Run:
     ranks: Sequence[Rank]
     profile: ProfileRecord | None
     left_out: str | None = None
+    retrained: Mapping[str, RetrainRecord] = field(default_factory=dict)
+    network_curves: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
     @property
     def config(self) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from raynas.config.locations import left_out
+from raynas.records.retrain_record import RetrainRecord
 from raynas.records.run_record import DataRecord
 from raynas.report.best_sections import numbers_of, trade_offs
 from raynas.report.blocks import Footer, Head, Section, Table, TableColumns, Text, architecture_text, bold
@@ -14,8 +15,17 @@ from raynas.report.wording import counted, flatten, plain
 
 
 def summary(run: Run) -> Head:
-    """Returns the head of the page: the run's name, and three lines on the search and its result."""
-    return Head(run.name, [("Searched", searched(run)), ("Evaluated", evaluated(run)), ("Found", found(run))])
+    """Returns the head of the page: the run's name, and a few lines on the search and its result."""
+    lines: list[tuple[str, Text]] = [("Searched", searched(run)), ("Evaluated", evaluated(run)), ("Found", found(run))]
+    lines += [("Trained", trained_from_scratch(result)) for result in run.retrained.values()]
+    return Head(run.name, lines)
+
+
+def trained_from_scratch(result: RetrainRecord) -> Text:
+    """Returns the test accuracies of a retraining in one line."""
+    best, *controls = [(network.name, f"{network.accuracy.mean:.2f}") for network in result.networks]
+    others = ", ".join(f"{name} {accuracy}" for name, accuracy in controls)
+    return f"{best[0]} from scratch: ", bold(f"{best[1]} percent test accuracy"), f" ({others})." if others else "."
 
 
 def searched(run: Run) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from raynas.records.retrain_record import Estimate, RetrainRecord
+
 
 def result_lines(result: dict[str, Any]) -> list[str]:
     """Returns the best architectures as lines of text."""
@@ -26,6 +28,36 @@ def result_lines(result: dict[str, Any]) -> list[str]:
         *aligned_lines(columns),
         *_remarks(result),
     ]
+
+
+def retraining_lines(result: RetrainRecord) -> list[str]:
+    """Returns the test accuracies of networks that were trained from scratch as lines of text."""
+    columns = {
+        "network": [network.name for network in result.networks],
+        "test accuracy": [_interval(network.accuracy) for network in result.networks],
+        "parameters": [f"{network.num_parameters:,}" for network in result.networks],
+        "mult-adds": [f"{network.multiply_adds:,}" for network in result.networks],
+        "architecture": [network.description for network in result.networks],
+    }
+    if any(network.validation is not None for network in result.networks):
+        columns["validation"] = [_interval(one.validation) if one.validation else "" for one in result.networks]
+    seeds = len(result.networks[0].seeds)
+    recipe = f"recipe {result.recipe}" if result.recipe else "the keys under retrain"
+    return [
+        f"trained from scratch by {recipe}, {result.epochs:,} epochs on {result.train_images:,} images, "
+        f"seeds: {seeds}; "
+        f"tested on {result.test_images:,} images of {result.num_classes:,} classes "
+        f"(chance {100 / result.num_classes:.2f} %):",
+        *aligned_lines(columns, left=("network", "architecture")),
+        *[f"note: {comparison.verdict}" for comparison in result.comparisons],
+    ]
+
+
+def _interval(estimate: Estimate) -> str:
+    """Returns a mean in percent, with the half-width of its 95 % interval where there is one."""
+    if estimate.high is None:
+        return f"{estimate.mean:.2f} %"
+    return f"{estimate.mean:.2f} ± {estimate.high - estimate.mean:.2f} %"
 
 
 def _measured(result: dict[str, Any]) -> dict[str, list[str]]:

@@ -338,3 +338,8 @@ class Darts(SearchSpace):
     def widened(self, factor: float) -> Darts:
         """Returns the space with the channels C multiplied and rounded."""
         return replace(self, channels=self.skeleton.scaled_channels(factor))
+
+    def build_inheriting_network(self, architecture: Architecture, num_classes: int) -> DartsNetwork:
+        """Returns the network that computes what the supernet does: it normalises after a pooling where that does."""
+        taken = tuple((self.operations[k],) for k in self.check(architecture))
+        return DartsNetwork(self.skeleton, taken, num_classes, self.pool_bn)

@@ -236,12 +236,17 @@ class Quadruples(SearchSpace):
         """Returns the space with the channels C multiplied and rounded."""
         return replace(self, channels=self.skeleton.scaled_channels(factor))
 
-    def _network(self, architecture: Architecture, num_classes: int, **tower: bool) -> QuadruplesNetwork:
+    def build_inheriting_network(self, architecture: Architecture, num_classes: int) -> QuadruplesNetwork:
+        """Returns the network that computes what the supernet does: it normalises after a pooling where that does."""
+        return self._network(architecture, num_classes, pool_bn=self.pool_bn)
+
+    def _network(self, architecture: Architecture, num_classes: int, **options: bool) -> QuadruplesNetwork:
+        """Returns the network of one architecture with further options of `DartsNetwork`."""
         taken, route = [], []
         for gate in self.edge_gates(single_path(self.check(architecture))):
             taken.append([self.operations[k] for k in gate.active])
             route.append(Gate(tuple(range(len(gate.active))), gate.weights))
-        return QuadruplesNetwork(self, taken, num_classes, tuple(route), **tower)
+        return QuadruplesNetwork(self, taken, num_classes, tuple(route), **options)
 
     def edge_gates(self, gates: Gates) -> Gates:
         """Returns the gates of all edges, kind of cell after kind of cell, given those of the choices.
@@ -316,10 +321,10 @@ class QuadruplesNetwork(DartsNetwork):
         num_classes: int,
         route: Gates | None,
         *options: bool,
-        **tower: bool,
+        **named_options: bool,
     ) -> None:
         """Builds the network with the named candidates on each edge. A derived network takes a `route` of edges."""
-        super().__init__(space.skeleton, candidates, num_classes, *options, **tower)
+        super().__init__(space.skeleton, candidates, num_classes, *options, **named_options)
         self._edge_gates = space.edge_gates
         self._only_route = route
 

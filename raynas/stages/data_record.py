@@ -29,7 +29,7 @@ def data_record(task: Task) -> DataRecord:
     dataset = task.dataset
     pixels = PIXELS
     if dataset.reads_files:
-        pixels += f"{_DEEPER}{round(dataset.resolution * 256 / 224)} pixels, then cropped to the centre"
+        pixels += f"{_DEEPER}{_resized(dataset.resolution)} pixels, then cropped to the centre"
     return DataRecord(
         name=dataset.name,
         classes=None if dataset.classes is None else list(dataset.classes),
@@ -44,6 +44,16 @@ def data_record(task: Task) -> DataRecord:
         ignored={reason: IgnoredFiles(files=count, first=list(first)) for reason, (count, first) in _ignored(task)},
         converted=dict(dataset.conversions),
     )
+
+
+def _resized(resolution: int) -> int:
+    """Returns the pixels of the shorter side of an image file before the crop to the centre."""
+    return round(resolution * 256 / 224)
+
+
+def shorter_side(record: DataRecord) -> int | None:
+    """Returns the pixels of the shorter side of an image file before the crop; None of images in memory."""
+    return _resized(record.resolution) if _DEEPER in record.pixels else None
 
 
 def record_data(folder: Path, task: Task) -> None:

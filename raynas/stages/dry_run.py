@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -25,9 +27,7 @@ def check_batches(task: Task) -> list[str]:
     with torch.device("meta"):
         supernet = task.space.build_supernet(task.num_categories)
     norms = [module for module in supernet.modules() if isinstance(module, _BatchNorm)]
-    for norm in norms:
-        # Only shapes are asked for, and torch computes a normalisation without data slowly.
-        norm.forward = _check_values  # type: ignore[method-assign, assignment]
+    without_values(norms)
     most = max(1, config.train.worker_range[1])
     share = config.train.batch_size // most
     remedy = "raise train.batch_size" + (", lower train.workers" if most > 1 else "")
@@ -46,6 +46,12 @@ def check_batches(task: Task) -> list[str]:
             "statistics; raise train.batch_size or lower train.workers for others"
         ]
     return []
+
+
+def without_values(norms: Sequence[_BatchNorm]) -> None:
+    """Makes normalisations return their input, since torch computes a normalisation without data slowly."""
+    for norm in norms:
+        norm.forward = _check_values  # type: ignore[method-assign, assignment]
 
 
 def _check_values(features: Tensor) -> Tensor:

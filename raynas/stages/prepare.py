@@ -17,6 +17,7 @@ from raynas.config.run_config import RunConfig
 from raynas.data import LABELS
 from raynas.errors import InputError
 from raynas.search_space import AdditiveTable
+from raynas.stages.check_retraining import check_retraining
 from raynas.stages.data_record import data_lines
 from raynas.stages.dry_run import check_batches
 from raynas.stages.evaluation import check_evaluation, needs_training
@@ -56,6 +57,7 @@ def prepare(
     purpose: Purpose = Purpose.EXECUTION,
     *,
     has_folder: bool = True,
+    searches: bool = True,
 ) -> Prepared:
     """Returns the space and the images of a run, after checking all that can be known before training.
 
@@ -67,14 +69,33 @@ def prepare(
         console: For progress while image files are opened.
         purpose: What it is prepared for.
         has_folder: Whether the run will be in the folder that the configuration names; False of what a sweep varies.
+        searches: Whether the run is to train supernets or to search; False if it only retrains.
 
     Raises:
         InputError: If something of the user's is not as it should be.
         OSError: If a file cannot be read.
     """
-    if purpose is not Purpose.ELSEWHERE:
+    if purpose is not Purpose.ELSEWHERE and searches:
         _check_reuse(config, weights=purpose is Purpose.EXECUTION)
     task, lines = _task(config, console, purpose)
+    if config.retrain is not None:
+        lines += check_retraining(task)
+    if searches:
+        lines += _check_search(task, purpose)
+    if purpose is not Purpose.ELSEWHERE:
+        check_devices(config, searches)
+    if purpose is Purpose.CHECK and has_folder and not is_url(config.location):
+        check_folder(config)  # who carries the run out looks at the folder once it owns it
+    return Prepared(task, lines)
+
+
+def _check_search(task: Task, purpose: Purpose) -> list[str]:
+    """Checks supernets and search, and returns what a user should know before training.
+
+    Raises:
+        InputError: If something is not as it should be.
+    """
+    config, lines = task.config, []
     if needs_training(config.search):
         check_labels(task)
         lines += check_batches(task)
@@ -83,13 +104,9 @@ def prepare(
     searcher.check(task.space, config.search.options_of(searcher.options))
     check_search(_without_latency(task) if needs_latency(config) else task)
     check_evaluation(task)
-    if purpose is not Purpose.ELSEWHERE:
-        check_devices(config)
     if purpose is not Purpose.ELSEWHERE or config.benchmark.path is None:
         _ = task.table  # says if the benchmark cannot be read
-    if purpose is Purpose.CHECK and has_folder and not is_url(config.location):
-        check_folder(config)  # who carries the run out looks at the folder once it owns it
-    return Prepared(task, lines)
+    return lines
 
 
 def _check_reuse(config: RunConfig, weights: bool) -> None:
@@ -162,15 +179,21 @@ def check_labels(task: Task) -> None:
         )
 
 
-def check_devices(config: RunConfig) -> None:
+def check_devices(config: RunConfig, searches: bool = True) -> None:
     """Checks that this machine has a GPU where the run is to use one without Ray.
+
+    Args:
+        config: The resolved configuration.
+        searches: Whether the run is to train supernets or to search; False if it only retrains.
 
     Raises:
         InputError: If not.
     """
     if torch.cuda.is_available():
         return
-    trains_here = config.train.workers == 0 and config.train.reuse is None and needs_training(config.search)
+    trains_supernets = searches and config.train.reuse is None and needs_training(config.search)
+    trains_here = config.train.workers == 0 and (trains_supernets or config.retrain is not None)
     if trains_here and config.train.use_gpu:
         raise InputError("train.use_gpu: this machine has no CUDA device; set it to false")
-    check_latency_device(config)
+    if searches:
+        check_latency_device(config)

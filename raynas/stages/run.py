@@ -12,13 +12,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from rich.console import Console
 
 from raynas.config.run_config import RunConfig
 from raynas.errors import InputError
+from raynas.records.retrain_record import RetrainRecord
 from raynas.search_space import Architecture
-from raynas.stages import signals
 from raynas.stages.backend import Backend, OpenBackend
 from raynas.stages.data_record import record_data
 from raynas.stages.evaluation import Evaluation, evaluating, fitness_name, needs_training
@@ -26,11 +25,11 @@ from raynas.stages.latency import needs_latency, profile, with_latency
 from raynas.stages.prepare import prepare
 from raynas.stages.progress import Progress, TrainingProgress
 from raynas.stages.rank import WHOLE, rank
-from raynas.stages.requests import Requests, Stop
+from raynas.stages.retrain import retrain
 from raynas.stages.search import Result, check_search, search
 from raynas.stages.task import Task, as_searched
-from raynas.stages.train_supernet import SUPERNETS, is_trained, supernet_plans, train_supernets
-from raynas.stages.training import SavedAndStopped, saved_line
+from raynas.stages.train_here import train_here
+from raynas.stages.train_supernet import SUPERNETS, is_trained, supernet_plans, supernet_trainings
 from raynas.storage.mirror import RAY, Mirror, mirrored
 from raynas.storage.run_folder import (
     BESIDE_TRAINING,
@@ -39,7 +38,6 @@ from raynas.storage.run_folder import (
     open_run,
     rounding_change,
 )
-from raynas.training.workers import Workers
 
 
 @contextmanager
@@ -49,6 +47,7 @@ def opened(
     wait: float = 0,
     ignore: tuple[str, ...] = (),
     say: Callable[[str], None] | None = None,
+    searches: bool = True,
 ) -> Iterator[tuple[Task, Mirror]]:
     """Yields the task and the folder of a run, which this process owns during the block.
 
@@ -58,12 +57,15 @@ def opened(
         wait: Seconds to wait for another process that owns the folder.
         ignore: Sections of the configuration that may differ from that in the folder.
         say: Receives a line about the owner during the wait; by default the console.
+        searches: Whether the run is to train supernets or to search; False if it only retrains.
 
     Raises:
         Busy: If another process works on the run.
         InputError: If the configuration, the data or the folder is invalid.
     """
-    prepared = prepare(config, console)  # before the folder is created, so that invalid input leaves no folder
+    prepared = prepare(
+        config, console, searches=searches
+    )  # before the folder is created, so that invalid input leaves no folder
     task = prepared.task
     _print(console, prepared.lines)
     with mirrored(config, say or console.print, wait) as mirror:
@@ -112,40 +114,17 @@ def train(task: Task, mirror: Mirror, backend: Backend, console: Console, watch:
     first = "starting workers" if config.train.workers else "preparing to train"
     with TrainingProgress(supernet_plans(config), folder, console, first) as progress:
         if config.train.workers == 0:
-            _train_here(task, mirror, watch)
+            train_here(supernet_trainings(task), config.train, mirror, watch)
         else:
             backend.train(SUPERNETS, mirror, progress, watch)
     console.print(f"supernet: trained in {time.perf_counter() - began:.0f} s", highlight=False)
-
-
-def _train_here(task: Task, mirror: Mirror, watch: Callable[[], None]) -> None:
-    """Trains in this process.
-
-    Raises:
-        KeyboardInterrupt: If a signal came; after the first step a checkpoint of that moment exists.
-    """
-    device = torch.device("cuda" if task.config.train.use_gpu else "cpu")
-    with signals.noted(active=False) as signal:
-
-        def asked() -> Stop | None:
-            signal.active = True  # without a checkpoint a signal would lose the step
-            return Stop("a signal came", noted=False) if signal.number is not None else None
-
-        try:
-            train_supernets(
-                task, mirror, Workers(), device, after_epoch=watch, requests=Requests(asked=asked, seconds=0)
-            )
-        except SavedAndStopped as stopped:
-            raise KeyboardInterrupt(saved_line(stopped.position)) from None
-    if signal.number is not None:
-        raise KeyboardInterrupt
 
 
 def run(
     config: RunConfig,
     console: Console,
     open_backend: OpenBackend,
-    stages: tuple[str, ...] = ("train", "search"),
+    stages: tuple[str, ...] = ("train", "search", "retrain"),
     *,
     watch: Callable[[], None] = _nothing,
     wait: float = 0,
@@ -183,7 +162,29 @@ def run(
             evaluating_here = functools.partial(_watched_evaluation, as_searched(task), backend, progress, watch)
             result = search(task, mirror, evaluating_here, progress)
         mirror.push()
+        if "retrain" in stages and config.retrain is not None:
+            retrain(task, mirror, backend, console, watch)
         return result
+
+
+def retrain_run(
+    config: RunConfig, console: Console, open_backend: OpenBackend, watch: Callable[[], None] = _nothing
+) -> RetrainRecord:
+    """Trains the networks of a run's `retrain` section from scratch, and returns what they came to.
+
+    Args:
+        config: The resolved configuration; it has the section.
+        console: Receives the progress.
+        open_backend: Opens the backend that trains in other processes.
+        watch: Called after every epoch, or more often.
+
+    Raises:
+        Busy: If another process works on the run.
+        InputError: If the configuration, the data or the folder is invalid, or the search is not done.
+        RunError: If training keeps failing.
+    """
+    with opened(config, console, searches=False) as (task, mirror), open_backend(config) as backend:
+        return retrain(task, mirror, backend, console, watch)
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -11,11 +10,9 @@ from torch import nn
 
 from raynas.config.run_config import RunConfig
 from raynas.stages.data_record import skipped_files
-from raynas.stages.requests import NO_REQUESTS, Requests
 from raynas.stages.supernet_records import supernet_records
 from raynas.stages.task import Task, make_task
-from raynas.stages.training import Trainings, train_all
-from raynas.storage.mirror import Mirror
+from raynas.stages.training import Trainings
 from raynas.storage.run_folder import seed_folder
 from raynas.supernet.alphas import AlphaTraining, initial_alphas
 from raynas.supernet.gates import MIXTURE
@@ -62,18 +59,6 @@ def make_supernet_trainings(config: RunConfig, folder: Path) -> list[Training]:
 
 SUPERNETS = Trainings(supernet_plans, make_supernet_trainings)
 """The supernets of a run."""
-
-
-def train_supernets(
-    task: Task,
-    mirror: Mirror,
-    workers: Workers,
-    device: torch.device,
-    after_epoch: Callable[[], None] = lambda: None,
-    requests: Requests = NO_REQUESTS,
-) -> None:
-    """Trains, or goes on training, the supernet of every base seed that is not done, see `train_all`."""
-    train_all(supernet_trainings(task), mirror, workers, device, task.config.train, after_epoch, requests)
 
 
 def routing_of(task: Task, base_seed: int, num_cells: int, steps_per_epoch: int) -> Routing:

@@ -117,7 +117,10 @@ def check_folder(config: RunConfig, ignore: tuple[str, ...] = ()) -> bool:
     return False
 
 
-BESIDE_TRAINING = ("algorithm", "search", "benchmark")
+LATER = ("retrain",)
+"""Sections of stages that keep their settings in folders of their own, so that a run may have others later."""
+
+BESIDE_TRAINING = ("algorithm", "search", "benchmark", *LATER)
 """Sections that do not change the supernets; resolved configurations state the training in other keys."""
 
 
@@ -174,7 +177,8 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
         reason = "; ".join(str(error).splitlines()[:2])
         raise InputError(f"name: {file} is not of this version of raynas: {reason}; {remedy}") from error
     stored, wanted = flatten(there.model_dump()), flatten(config.model_dump())
-    keys = sorted({key for key in {*stored, *wanted} - EXECUTION_KEYS if key.partition(".")[0] not in ignore})
+    beside = {*ignore, *LATER}
+    keys = sorted({key for key in {*stored, *wanted} - EXECUTION_KEYS if key.partition(".")[0] not in beside})
     different = [key for key in keys if stored.get(key) != wanted.get(key)]
     changes = ", ".join(f"{key} {echo(stored.get(key))} there, {echo(wanted.get(key))} here" for key in different[:3])
     return f"{changes} and {len(different) - 3} more" if len(different) > 3 else changes

@@ -14,8 +14,8 @@ from raynas.config.reading import load_config
 from raynas.stages import checkpoint_clock
 from raynas.stages.requests import Requests
 from raynas.stages.task import Task, make_task
-from raynas.stages.train_supernet import train_supernets
-from raynas.stages.training import SavedAndStopped
+from raynas.stages.train_supernet import supernet_trainings
+from raynas.stages.training import SavedAndStopped, train_all
 from raynas.storage.checkpoint import checkpoint_folders
 from raynas.storage.mirror import Mirror
 from raynas.training.workers import ALONE, Workers
@@ -56,7 +56,7 @@ def train_in_pieces(task: Task, folder: Path, worlds: Iterable[int] = ()) -> lis
 
         def train(rank: int, workers: Workers) -> bool:
             try:
-                train_supernets(task, Mirror(folder), workers, CPU, requests=ASKED)
+                train_all(supernet_trainings(task), Mirror(folder), workers, CPU, task.config.train, requests=ASKED)
             except SavedAndStopped:
                 return True
             return False
@@ -102,7 +102,7 @@ def after_every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("run", RUNS)
 def test_an_interruption_after_every_step_leaves_no_trace(tmp_path: Path, run: str) -> None:
     whole, whole_folder = task_of(tmp_path / "whole", **RUNS[run])
-    train_supernets(whole, Mirror(whole_folder), ALONE, CPU)
+    train_all(supernet_trainings(whole), Mirror(whole_folder), ALONE, CPU, whole.config.train)
     pieces, folder = task_of(tmp_path / "pieces", **RUNS[run])
     positions = train_in_pieces(pieces, folder)
     assert positions == [divmod(step, STEPS) for step in range(1, EPOCHS * STEPS)]
@@ -118,7 +118,7 @@ def test_an_interruption_after_every_step_leaves_no_trace(tmp_path: Path, run: s
 def test_one_two_and_three_workers_in_turn_end_with_the_metrics_and_weights_of_one(tmp_path: Path) -> None:
     sections = RUNS["amended"]
     whole, whole_folder = task_of(tmp_path / "whole", chain_run, **sections)
-    train_supernets(whole, Mirror(whole_folder), ALONE, CPU)
+    train_all(supernet_trainings(whole), Mirror(whole_folder), ALONE, CPU, whole.config.train)
     pieces, folder = task_of(tmp_path / "pieces", chain_run, **sections)
     positions = train_in_pieces(pieces, folder, [1, 2, 3, 3, 2, 2])
     assert len(positions) == EPOCHS * STEPS - 1
@@ -151,9 +151,9 @@ def test_seconds_are_those_of_training_and_not_of_the_time_between(
 
     for _ in range(EPOCHS * STEPS - 1):
         with pytest.raises(SavedAndStopped):
-            train_supernets(task, Mirror(folder), ALONE, CPU, requests=ASKED)
+            train_all(supernet_trainings(task), Mirror(folder), ALONE, CPU, task.config.train, requests=ASKED)
         clock[0] += 1000
-    train_supernets(task, Mirror(folder), ALONE, CPU)
+    train_all(supernet_trainings(task), Mirror(folder), ALONE, CPU, task.config.train)
     lines = [json.loads(line) for line in (folder / "supernet/seed_0/metrics.jsonl").read_text().splitlines()]
     assert [line["seconds"] for line in lines] == [STEPS] * EPOCHS
     assert [line["images_per_second"] for line in lines] == [20] * EPOCHS
@@ -161,7 +161,7 @@ def test_seconds_are_those_of_training_and_not_of_the_time_between(
 
 def test_time_alone_saves_in_mid_epoch_and_training_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     task, folder = task_of(tmp_path, train={"checkpoint_minutes": 1e-9, "keep_checkpoints": 100})
-    train_supernets(task, Mirror(folder), Workers(), CPU)
+    train_all(supernet_trainings(task), Mirror(folder), Workers(), CPU, task.config.train)
     found = [path.name for path in checkpoint_folders(folder / "supernet/seed_0")]
     names = [f"epoch_{n // STEPS:05d}" + (f"_step_{n % STEPS:05d}" if n % STEPS else "") for n in range(1, 7)]
     assert found == names
@@ -171,21 +171,21 @@ def test_time_alone_saves_in_mid_epoch_and_training_goes_on(tmp_path: Path, monk
 def test_training_saves_again_where_all_checkpoints_were_damaged(tmp_path: Path) -> None:
     task, folder = task_of(tmp_path, train={"checkpoint_minutes": 1e-9})
     place = folder / "supernet/seed_0"
-    train_supernets(task, Mirror(folder), ALONE, CPU)
+    train_all(supernet_trainings(task), Mirror(folder), ALONE, CPU, task.config.train)
     expected = left_behind(folder)
     for checkpoint in checkpoint_folders(place):
         (checkpoint / "weights.safetensors").write_bytes(b"")
     (place / "result.json").unlink()
     with pytest.raises(SavedAndStopped):
-        train_supernets(task, Mirror(folder), ALONE, CPU, requests=ASKED)
+        train_all(supernet_trainings(task), Mirror(folder), ALONE, CPU, task.config.train, requests=ASKED)
     assert [path.name for path in checkpoint_folders(place)] == ["epoch_00000_step_00001"]
     said = (folder / "notes.txt").read_text().splitlines()
     assert ["epoch_00002 is damaged" in said[0], "epoch_00001_step_00002 is damaged" in said[1]] == [True, True]
-    train_supernets(task, Mirror(folder), ALONE, CPU)
+    train_all(supernet_trainings(task), Mirror(folder), ALONE, CPU, task.config.train)
     assert left_behind(folder) == expected
 
 
 def test_without_a_reason_checkpoints_are_those_of_their_epochs(tmp_path: Path) -> None:
     task, folder = task_of(tmp_path, train={"checkpoint_minutes": None, "keep_checkpoints": 100})
-    train_supernets(task, Mirror(folder), Workers(), CPU)
+    train_all(supernet_trainings(task), Mirror(folder), Workers(), CPU, task.config.train)
     assert [path.name for path in checkpoint_folders(folder / "supernet/seed_0")] == ["epoch_00002"]

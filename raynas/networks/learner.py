@@ -1,0 +1,112 @@
+"""The training of one network from scratch, and the figures of the finished network."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+
+import torch
+from torch import Tensor, nn
+
+from raynas.supernet.choice_block import set_drop_path
+from raynas.training.batch_norm import measure_batch_norm
+from raynas.training.learner import Figures, Learner, Position, Sums
+from raynas.training.network_recipe import NetworkRecipe
+from raynas.training.objective import Objective, classification_sums, dropping
+from raynas.training.optimizers import make_optimizer
+from raynas.training.workers import ALONE, Batches, Workers, average_buffers
+
+TOP = 5
+"""Of how many classes the likeliest count for the second accuracy."""
+
+
+class NetworkLearner(Learner):
+    """Trains a network as a recipe says, and measures it once it is finished.
+
+    An update does not depend on the number of workers, but for batch normalisation, which sees a worker's own images,
+    and for what is dropped.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        recipe: NetworkRecipe,
+        batches: Batches,
+        *,
+        held_out: Mapping[str, Batches] | None = None,
+        seed: int = 0,
+        workers: Workers = ALONE,
+    ) -> None:
+        """Sets up the training.
+
+        Args:
+            network: The network with its initial weights, on its device.
+            recipe: Hyper-parameters.
+            batches: Training batches of images and labels.
+            held_out: Images that the finished network is measured on, by a name such as ``test``.
+            seed: Seed of what is dropped.
+            workers: Who trains together.
+        """
+        super().__init__(network, make_optimizer(network, recipe), batches, workers)
+        self._recipe, self._objective, self._seed = recipe, Objective.of(recipe), seed
+        self._held_out = held_out or {}
+        self._drops = bool(recipe.drop_path or recipe.dropout)
+
+    def step(self, batch: tuple[Tensor, Tensor], position: Position, update: Callable[[], None]) -> Sums:
+        """Trains the network on a batch."""
+        images, labels = batch
+        set_drop_path(self.module, self._recipe.drop_path_at(position.epoch))
+        seeds = (self._seed, position.step, self.workers.rank)
+        with dropping(labels.device, *seeds) if self._drops else nullcontext():
+            loss, logits = self._objective.evaluate(functools.partial(self.module, images), labels)
+        loss.backward()  # type: ignore[no-untyped-call]
+        update()
+        return Sums(classification_sums(logits, labels), len(labels))
+
+    def finish_epoch(self, epoch: int) -> Figures:
+        """Returns, after the last epoch, the figures of the finished network on the images that were held out."""
+        if epoch + 1 < self._recipe.epochs:
+            return {}
+        if self._recipe.estimate_batch_norm:
+            of_worker = self.batches.epoch(epoch, 0, self.workers.rank, self.workers.world)
+            measure_batch_norm(self.module, (images for images, _ in of_worker))
+            average_buffers(self.module, self.workers)
+        return {name: self._measured(name, batches) for name, batches in self._held_out.items()}
+
+    def _measured(self, name: str, batches: Batches) -> dict[str, float | None]:
+        """Returns loss and accuracies in percent over the images of all workers."""
+        sums = torch.zeros(4, dtype=torch.float64, device=self.device)
+        with _evaluating(self.module):
+            for images, labels in batches.epoch(0, 0, self.workers.rank, self.workers.world):
+                if len(labels):
+                    sums += _sums(self.module(images), labels)
+        self.workers.add_up(sums)
+        loss, right, among_top, count = sums.tolist()
+        return {
+            f"{name}_loss": loss / count,
+            f"{name}_accuracy": 100 * right / count,
+            f"{name}_top{TOP}_accuracy": 100 * among_top / count if among_top >= 0 else None,
+        }
+
+
+@contextmanager
+def _evaluating(network: nn.Module) -> Iterator[None]:
+    """Switches a network to evaluation, without gradients."""
+    network.eval()
+    with torch.inference_mode():
+        yield
+    network.train()
+
+
+def _sums(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns loss, right predictions, labels among the likeliest and their number, ``(4,)`` float64.
+
+    With no more classes than `TOP`, the third is negative.
+    """
+    if logits.shape[1] > TOP:
+        among_top = (logits.topk(TOP).indices == labels[:, None]).sum()
+    else:
+        among_top = labels.new_tensor(-len(labels))
+    of_batch = classification_sums(logits, labels)
+    return torch.cat([of_batch, torch.stack([among_top, labels.new_tensor(len(labels))]).double()])

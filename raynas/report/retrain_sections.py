@@ -1,0 +1,114 @@
+"""Networks that a run trained from scratch: their test accuracies beside those of the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from raynas.records.retrain_record import Estimate, RetrainedNetwork, RetrainRecord
+from raynas.report.blocks import Block, Figures, Paragraph, Section, Table, Text, architecture_text
+from raynas.report.drawing_style import ACCENT, MUTED, SERIES, panel, style
+from raynas.report.gallery import Gallery
+from raynas.report.quantities import count, duration
+from raynas.report.run_values import Run
+
+REASONS = {
+    "found": "found by the search",
+    "given": "given by the run file",
+    "random": "a random architecture of equal multiply-adds",
+    "parameters": "the architecture with the most parameters",
+}
+"""What a network is, by the reason for which it was trained."""
+
+
+def retrained_networks(run: Run, gallery: Gallery) -> Section:
+    """Returns accuracies, curves and comparisons of every retraining of a run."""
+    blocks: list[Block] = []
+    for number, (name, result) in enumerate(run.retrained.items(), start=1):
+        blocks += _retraining(run, name, result, gallery, number)
+    return Section("Trained from scratch", blocks)
+
+
+def _retraining(run: Run, name: str, result: RetrainRecord, gallery: Gallery, number: int) -> list[Block]:
+    """Returns the blocks of one retraining."""
+    recipe = f"recipe {result.recipe}" if result.recipe else "the keys of the section retrain"
+    seeds = len(result.networks[0].seeds)
+    seconds = sum(float(one.seconds) for network in result.networks for one in network.seeds)
+    text = (
+        f"{name}: {len(result.networks)} networks by {recipe}, {result.epochs:,} epochs on {result.train_images:,} "
+        f"images, {seeds} seed{'s' if seeds > 1 else ''} each, {duration(seconds)} in all. Accuracy on "
+        f"{result.test_images:,} test images, measured once at the end; chance is {100 / result.num_classes:.2f} "
+        "percent. Intervals hold the mean with 95 percent confidence."
+    )
+    caption = "Test accuracy of each seed, mean and interval."
+    figures = [gallery.show(f"retrained-{number}", accuracies(result), caption)]
+    curves = run.network_curves.get(name, {})
+    if curves:
+        caption = "Training accuracy on augmented images by epoch, mean over the seeds."
+        figures.append(gallery.show(f"retraining-{number}", learning_curves(curves), caption))
+    verdicts = [Paragraph(f"{one.verdict[:1].upper()}{one.verdict[1:]}.") for one in result.comparisons]
+    return [Paragraph(text), _table(result.networks), *verdicts, Figures(figures)]
+
+
+def _table(networks: Sequence[RetrainedNetwork]) -> Table:
+    """Returns the accuracies and costs of networks."""
+    has_top5 = any(one.test_top5_accuracy is not None for one in networks[0].seeds)
+    has_validation = any(network.validation is not None for network in networks)
+    head: list[Text] = ["network", "test accuracy (percent)"]
+    head += ["top-5 (percent)"] if has_top5 else []
+    head += ["validation (percent)"] if has_validation else []
+    head += ["parameters", "multiply-adds", "what it is", "architecture"]
+    rows: list[list[Text]] = []
+    for network in networks:
+        row: list[Text] = [network.name, with_interval(network.accuracy)]
+        if has_top5:
+            row.append(f"{np.mean([one.test_top5_accuracy or 0.0 for one in network.seeds]):.2f}")
+        if has_validation:
+            row.append(with_interval(network.validation) if network.validation else "")
+        row += [
+            count(network.num_parameters),
+            count(network.multiply_adds),
+            REASONS.get(network.reason, network.reason),
+        ]
+        rows.append([*row, (architecture_text(network.description),)])
+    return Table(head, rows, numbers=range(1, len(head) - 2), stacked=True)
+
+
+def with_interval(estimate: Estimate) -> str:
+    """Returns a mean with the half-width of its interval, where there is one."""
+    if estimate.high is None:
+        return f"{estimate.mean:.2f}"
+    return f"{estimate.mean:.2f} ± {estimate.high - estimate.mean:.2f}"
+
+
+@style()
+def accuracies(result: RetrainRecord) -> Figure:
+    """Returns a figure of the test accuracies of networks: seeds as dots, means with intervals."""
+    figure, axes = panel()
+    names = [network.name for network in result.networks]
+    for place, network in enumerate(result.networks):
+        seeds = [float(one.test_accuracy) for one in network.seeds]
+        color = ACCENT if network.reason in ("found", "given") else MUTED
+        axes.plot(seeds, np.full(len(seeds), place), "o", color=color, ms=4, alpha=0.5, mew=0)
+        if network.accuracy.low is not None and network.accuracy.high is not None:
+            axes.plot([network.accuracy.low, network.accuracy.high], [place, place], color=color, lw=1.4)
+        axes.plot([network.accuracy.mean], [place], "|", color=color, ms=12, mew=2)
+    axes.set_yticks(range(len(names)), names)
+    axes.set(title="test accuracy (percent)", ylim=(len(names) - 0.5, -0.5))
+    axes.margins(x=0.08)
+    return figure
+
+
+@style()
+def learning_curves(curves: Mapping[str, np.ndarray]) -> Figure:
+    """Returns a figure of the training accuracy of networks by epoch."""
+    figure, axes = panel()
+    for number, (name, accuracy) in enumerate(curves.items()):
+        epochs = np.arange(1, len(accuracy) + 1)
+        axes.plot(epochs, accuracy, color=SERIES[number % len(SERIES)], label=name)
+    axes.set(title="training accuracy (percent)", xlabel="epoch")
+    if len(curves) <= len(SERIES):
+        axes.legend(loc="lower right")
+    return figure

@@ -1,0 +1,88 @@
+"""What can be known of a retraining before anything is trained."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from raynas.config.retrain_section import RetrainSection
+from raynas.data import split_images
+from raynas.errors import InputError
+from raynas.networks.training_form import network_to_train
+from raynas.search_space import sample
+from raynas.stages.dry_run import without_values
+from raynas.stages.subjects import given_architectures, resized
+from raynas.stages.task import Task, as_searched
+
+
+def check_retraining(task: Task) -> list[str]:
+    """Checks the networks, the recipe and the images of a retraining, and returns what a user should know.
+
+    Raises:
+        InputError: If something is not as it should be.
+    """
+    config, section = task.config, task.config.retrain
+    assert section is not None
+    space = task.space if section.architectures is not None else as_searched(task).space
+    if section.architectures is not None:
+        given_architectures(space, section.architectures)
+    elif section.top > config.search.top:
+        raise InputError(
+            f"retrain.top: expected at most search.top ({config.search.top}), got {section.top}; raise search.top"
+        )
+    _check_images(task, section)
+    _check_network(task, section)
+    return []
+
+
+def _check_images(task: Task, section: RetrainSection) -> None:
+    """Checks that there are images to train on, and to test on.
+
+    Raises:
+        InputError: If not.
+    """
+    train, _ = split_images(task.dataset.train, section.train_portion, task.config.seed)
+    if len(train) < section.batch_size:
+        raise InputError(
+            f"retrain.batch_size: expected at most {len(train):,} (the images there are to train on), got "
+            f"{section.batch_size:,}; lower it, or load more images"
+        )
+    most = task.config.train.worker_range[1]
+    if most > section.batch_size:
+        raise InputError(
+            f"retrain.batch_size: {most} workers cannot share batches of {section.batch_size} images; raise it"
+        )
+    cutout = section.augmentation.cutout if section.augmentation is not None else 0
+    if cutout > task.dataset.resolution:
+        raise InputError(
+            f"retrain.augmentation.cutout: expected at most {task.dataset.resolution} (the height and width of an "
+            f"image), got {cutout}; lower it"
+        )
+
+
+def _check_network(task: Task, section: RetrainSection) -> None:
+    """Runs a network on the smallest batch that it will get, without data.
+
+    Raises:
+        InputError: If that fails.
+    """
+    space = as_searched(task).space if section.architectures is None else task.space
+    architecture = sample(space, np.random.default_rng(0))
+    if section.architectures is not None:
+        architecture = given_architectures(space, section.architectures)[0]
+    size = task.dataset.resolution
+    share = section.batch_size // max(1, task.config.train.worker_range[1])
+    with torch.device("meta"):
+        network = network_to_train(
+            resized(space, section.space), architecture, task.dataset.num_classes, section
+        ).train()
+    without_values([module for module in network.modules() if isinstance(module, _BatchNorm)])
+    try:
+        with torch.inference_mode():
+            network(torch.empty(share, 3, size, size, device="meta"))
+    except (ValueError, RuntimeError) as error:
+        raise InputError(
+            f"retrain: a batch of {share} images of {size} x {size} pixels does not fit the network: "
+            f"{str(error).splitlines()[0]}; raise retrain.batch_size or data.resolution"
+        ) from error

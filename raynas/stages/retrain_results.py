@@ -1,0 +1,61 @@
+"""What a retraining found out: test accuracies over seeds, with intervals, and whether differences can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy import stats
+
+from raynas.records.retrain_record import Comparison, Estimate, RetrainedNetwork
+
+CONFIDENCE = 0.95
+"""Confidence of every interval."""
+
+
+def estimate(values: Sequence[float]) -> Estimate:
+    """Returns the mean of values, their standard deviation, and the interval of the mean by Student's t."""
+    mean = float(np.mean(values))
+    if len(values) < 2:
+        return Estimate(mean=mean)
+    deviation = float(np.std(values, ddof=1))
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * deviation / len(values) ** 0.5
+    return Estimate(mean=mean, deviation=deviation, low=mean - half, high=mean + half)
+
+
+def compare(first: RetrainedNetwork, other: RetrainedNetwork) -> Comparison:
+    """Returns the difference of test accuracy between two networks, with the interval of Welch's t-test."""
+    ours = [seed.test_accuracy for seed in first.seeds]
+    theirs = [seed.test_accuracy for seed in other.seeds]
+    difference = float(np.mean(ours) - np.mean(theirs))
+    low, high = _welch(ours, theirs) if min(len(ours), len(theirs)) > 1 else (None, None)
+    verdict = _verdict(first.name, other.name, difference, low, high, len(ours))
+    return Comparison(of=first.name, against=other.name, difference=difference, low=low, high=high, verdict=verdict)
+
+
+def _welch(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
+    """Returns the interval of the difference of two means, whose variances may differ.
+
+    Reference: Welch 1947, "The generalization of 'Student's' problem".
+    """
+    difference = float(np.mean(ours) - np.mean(theirs))
+    shares = [float(np.var(values, ddof=1)) / len(values) for values in (ours, theirs)]
+    variance = sum(shares)
+    if variance == 0:
+        return difference, difference
+    freedoms = [share**2 / (len(values) - 1) for share, values in zip(shares, (ours, theirs), strict=True)]
+    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, variance**2 / sum(freedoms))) * variance**0.5
+    return difference - half, difference + half
+
+
+def _verdict(first: str, other: str, difference: float, low: float | None, high: float | None, seeds: int) -> str:
+    """Returns what follows of a difference in percentage points, as a sentence."""
+    points = f"{difference:+.2f} points of test accuracy"
+    if low is None or high is None:
+        return f"{first} has {points} on {other}; one seed does not say whether another would"
+    interval = f"{points} on {other}, 95 % interval {low:+.2f} to {high:+.2f} with {seeds} seeds"
+    if low > 0:
+        return f"{first} is better: {interval}"
+    if high < 0:
+        return f"{first} is worse: {interval}"
+    return f"no difference is shown: {first} has {interval}"
