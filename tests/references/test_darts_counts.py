@@ -10,70 +10,44 @@ import pytest
 import torch
 from torch import nn
 
+from raynas.networks.published import PUBLISHED, PublishedNetwork
 from raynas.search_space import as_array, sample
 from raynas.spaces.darts import Darts
 from raynas.spaces.darts_operations import OPERATIONS
 from raynas.supernet.costs import cost_table
-from tests.spaces import genotypes
-
-IMAGENET = {"stem": "imagenet", "cells": 14}
 
 
 @dataclass(frozen=True)
-class Published:
-    """A cell, the network that was made of it, and its millions of parameters and of multiply-adds."""
+class Built:
+    """A network that a paper made of its cell, with the space that builds it."""
 
-    text: str
     space: Darts
-    num_parameters: float
-    multiply_adds: float | None
+    architecture: tuple[int, ...]
+    network: PublishedNetwork
 
     @property
-    def resolution(self):
-        return 224 if self.space.stem == "imagenet" else 32
-
-    @property
-    def num_classes(self):
-        return 1000 if self.space.stem == "imagenet" else 10
-
-    @property
-    def architecture(self):
-        return self.space.parse(self.text)
+    def size_and_classes(self):
+        return self.network.resolution, self.network.num_classes
 
 
-CIFAR_36 = Darts(channels=36, cells=20)
-FRC = {"reduction": "fixed"}
-COUNTED = {
-    "DARTS_V2, CIFAR": Published(genotypes.DARTS_V2, CIFAR_36, 3.349, 528.4),
-    "DARTS_V2, ImageNet": Published(genotypes.DARTS_V2, Darts(channels=48, **IMAGENET), 4.719, 529.9),
-    "RLNAS, ImageNet": Published(genotypes.RLNAS_CIFAR, Darts(channels=48, **IMAGENET), 5.675, 628.4),
-    "RLNAS, ImageNet, C=46": Published(genotypes.RLNAS_CIFAR, Darts(channels=46, **IMAGENET), 5.258, 579.8),
-    "GDAS_V1, CIFAR": Published(genotypes.GDAS_V1, CIFAR_36, 3.369, 519.4),
-    "GDAS_V1, ImageNet": Published(genotypes.GDAS_V1, Darts(channels=50, **IMAGENET), 5.345, 581.0),
-    "GDAS_F1, CIFAR": Published(genotypes.GDAS_F1, Darts(channels=36, cells=20, **FRC), 2.543, 402.8),
-    "GDAS_F1, ImageNet": Published(genotypes.GDAS_F1, Darts(channels=52, **IMAGENET, **FRC), 4.430, 496.7),
-}
+def built_networks():
+    """Returns the networks of all published cells by cell, data set and width."""
+    found = {}
+    for name, cell in PUBLISHED.items():
+        if cell.space == "darts":
+            for network in cell.networks:
+                space = Darts(**cell.arguments, **network.arguments)
+                found[f"{name}, {network.title}, C={space.channels}"] = Built(space, space.parse(cell.text), network)
+    return found
 
 
-def setn(channels, repeats):
-    cells = 3 * repeats + 2
-    return Darts(channels=channels, cells=cells, stem="imagenet", operations=genotypes.SETN_OPERATIONS)
+BUILT = built_networks()
+COUNTED = {name: built for name, built in BUILT.items() if built.network.counted is not None}
 
 
-PRINTED = {
-    "PC-DARTS, CIFAR": Published(genotypes.PC_DARTS_CIFAR, CIFAR_36, 3.6, None),
-    "PC-DARTS, ImageNet": Published(genotypes.PC_DARTS_CIFAR, Darts(channels=48, **IMAGENET), 5.3, None),
-    "RLNAS, searched on ImageNet": Published(genotypes.RLNAS_IMAGENET, Darts(channels=48, **IMAGENET), 6.6, 724),
-    "the same, C=42": Published(genotypes.RLNAS_IMAGENET, Darts(channels=42, **IMAGENET), 5.2, 561),
-    "RLNAS, 600 M": Published(genotypes.RLNAS_IMAGENET_600M, Darts(channels=48, **IMAGENET), 5.5, 597),
-    "SETN, CIFAR": Published(
-        genotypes.SETN, Darts(channels=36, cells=20, operations=genotypes.SETN_OPERATIONS), 4.6, None
-    ),
-    "SETN, N=1": Published(genotypes.SETN, setn(73, 1), 5.2, 597),
-    "SETN, N=2": Published(genotypes.SETN, setn(58, 2), 5.3, 600),
-    "SETN, N=3": Published(genotypes.SETN, setn(49, 3), 5.3, 584),
-    "SETN, N=4": Published(genotypes.SETN, setn(44, 4), 5.4, 599),
-}
+def test_all_published_cells_are_there():
+    assert {name.partition(",")[0] for name in BUILT} == set(PUBLISHED) - {"RLNAS_MOBILENET"}
+    assert (len(BUILT), len(COUNTED)) == (22, 8)
 
 
 def counts(space, architecture, resolution, num_classes):
@@ -101,20 +75,28 @@ def counts(space, architecture, resolution, num_classes):
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_published_cells_have_the_parameters_and_multiply_adds_of_their_authors_networks(name):
-    cell = COUNTED[name]
-    num_parameters, multiply_adds = counts(cell.space, cell.architecture, cell.resolution, cell.num_classes)
-    assert round(num_parameters / 1e6, 3) == cell.num_parameters
-    assert round(multiply_adds / 1e6, 1) == cell.multiply_adds
+    built = BUILT[name]
+    num_parameters, multiply_adds = counts(built.space, built.architecture, *built.size_and_classes)
+    counted = built.network.counted
+    assert (round(num_parameters / 1e6, 3), round(multiply_adds / 1e6, 1)) == (
+        counted.num_parameters,
+        counted.multiply_adds,
+    )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PRINTED)
+@pytest.mark.parametrize("name", BUILT)
 def test_published_cells_are_as_large_as_their_papers_print(name):
-    cell = PRINTED[name]
-    num_parameters, multiply_adds = counts(cell.space, cell.architecture, cell.resolution, cell.num_classes)
-    assert round(num_parameters / 1e6, 1) == cell.num_parameters
-    if cell.multiply_adds is not None:  # papers count by rules of their own, a little higher
-        assert cell.multiply_adds * 0.997 < multiply_adds / 1e6 < cell.multiply_adds + 0.5
+    built = BUILT[name]
+    num_parameters, multiply_adds = counts(built.space, built.architecture, *built.size_and_classes)
+    printed = built.network.printed
+    if name.startswith("DARTS_V1"):  # the cell of the code is smaller than the paper prints
+        assert (printed.num_parameters, round(num_parameters / 1e6, 3)) == (3.3, 3.169)
+    else:
+        assert round(num_parameters / 1e6, 1) == printed.num_parameters
+    if printed.multiply_adds is not None:  # papers count by rules of their own, DARTS and PC-DARTS the highest
+        least = 0.92 if "DARTS_" in name else 0.997
+        assert printed.multiply_adds * least < multiply_adds / 1e6 < printed.multiply_adds + 0.5
 
 
 full_cost_table = functools.cache(cost_table)
@@ -123,10 +105,10 @@ full_cost_table = functools.cache(cost_table)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_cost_table_has_the_counts_of_published_cells_exactly(name):
-    cell = (COUNTED | PRINTED)[name]
-    table = full_cost_table(cell.space, cell.resolution, cell.num_classes)
-    expected = counts(cell.space, cell.architecture, cell.resolution, cell.num_classes)
-    assert table.total(as_array([cell.architecture]))[0].tolist() == list(expected)
+    built = BUILT[name]
+    table = full_cost_table(built.space, *built.size_and_classes)
+    expected = counts(built.space, built.architecture, *built.size_and_classes)
+    assert table.total(as_array([built.architecture]))[0].tolist() == list(expected)
 
 
 FEW = {"channels": 4, "cells": 3, "operations": ("none", "max_pool_3x3", "skip_connect", "dil_conv_5x5")}
@@ -153,13 +135,14 @@ def test_the_cost_table_has_the_counts_of_random_architectures_exactly(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", COUNTED | PRINTED)
+@pytest.mark.parametrize("name", BUILT)
 def test_published_networks_run_forward_and_backward_on_images_of_their_size(name):
-    cell = (COUNTED | PRINTED)[name]
+    built = BUILT[name]
+    resolution, num_classes = built.size_and_classes
     torch.manual_seed(0)
-    network = cell.space.build_network(cell.architecture, cell.num_classes)
-    logits = network(torch.randn(2, 3, cell.resolution, cell.resolution))
-    assert logits.shape == (2, cell.num_classes)
+    network = built.space.build_network(built.architecture, num_classes)
+    logits = network(torch.randn(2, 3, resolution, resolution))
+    assert logits.shape == (2, num_classes)
     logits.square().sum().backward()
     for parameter_name, parameter in network.named_parameters():
         assert parameter.grad is not None and parameter.grad.isfinite().all(), parameter_name

@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import nn
 
+from raynas.networks.published import PUBLISHED as RLNAS
 from raynas.search_space import as_array, sample
 from raynas.spaces.mobilenet import MobileNet
 from raynas.supernet.costs import cost_table
 
 SPACE = MobileNet()
 
-PUBLISHED = "2 0 -1 2 2 0 2 4 0 4 4 2 4 2 4 2 0 0 0 2 2"
-"""The network that RLNAS' code retrains (retrain_architecture/retrain.sh)."""
+PUBLISHED = RLNAS["RLNAS_MOBILENET"].text
+"""The network that RLNAS' code retrains."""
 
 
 @pytest.fixture(scope="module")

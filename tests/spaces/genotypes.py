@@ -1,108 +1,51 @@
-"""Published cells of the DARTS space, in the spelling of the code they were published in."""
+"""Published cells of the DARTS space, in the spellings of the code they were published in."""
 
 from __future__ import annotations
 
-DARTS_V2 = (
-    "DARTS_V2 = Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), "
-    "('sep_conv_3x3', 1), ('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5], "
-    "reduce=[('max_pool_3x3', 0), ('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), ('max_pool_3x3', 0), "
-    "('skip_connect', 2), ('skip_connect', 2), ('max_pool_3x3', 1)], reduce_concat=[2, 3, 4, 5])"
-)
-"""Liu et al. 2019, second order."""
+from raynas.networks.published import PUBLISHED, SETN_OPERATIONS
+from raynas.spaces.genotype import read_genotype
 
-PC_DARTS_CIFAR = (
-    "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1), "
-    "('sep_conv_5x5', 0), ('sep_conv_3x3', 1), ('avg_pool_3x3', 0), ('dil_conv_3x3', 1)], normal_concat=range(2, 6), "
-    "reduce=[('sep_conv_5x5', 1), ('max_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_5x5', 2), ('sep_conv_3x3', 0), "
-    "('sep_conv_3x3', 3), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2)], reduce_concat=range(2, 6))"
-)
-"""Xu et al. 2020, on CIFAR-10."""
 
-RLNAS_CIFAR = """RLDARTS = Genotype(
-          normal=[
-             ('sep_conv_5x5', 0), ('sep_conv_3x3', 1),
-             ('dil_conv_3x3', 0), ('sep_conv_5x5', 2),
-             ('sep_conv_3x3', 0), ('dil_conv_5x5', 3), ('dil_conv_5x5', 1), ('dil_conv_3x3', 2)],
-          normal_concat=[2, 3, 4, 5],
-          reduce=[
-             ('sep_conv_5x5', 0), ('dil_conv_3x3', 1),
-             ('sep_conv_3x3', 0), ('sep_conv_5x5', 2),
-             ('dil_conv_3x3', 1), ('sep_conv_3x3', 3),
-             ('max_pool_3x3', 1), ('sep_conv_5x5', 2,)],
-          reduce_concat=[2, 3, 4, 5])
-"""
-"""Zhang et al. 2021, searched on CIFAR-10."""
+def text_of(name):
+    return PUBLISHED[name].text
 
-RLNAS_IMAGENET = (
-    "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), ('sep_conv_3x3', 2), "
-    "('sep_conv_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1)], normal_concat=[2, 3, 4, 5], "
-    "reduce=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_5x5', 0), ('sep_conv_3x3', 2), ('sep_conv_5x5', 0), "
-    "('sep_conv_5x5', 2), ('sep_conv_3x3', 2), ('sep_conv_3x3', 4)], reduce_concat=[2, 3, 4, 5])"
-)
-"""Zhang et al. 2021, searched on ImageNet without a limit."""
+
+def as_lists(text):
+    """Returns a text that concatenates a list of nodes, as DARTS and RLNAS write it."""
+    return text.replace("range(2, 6)", "[2, 3, 4, 5]")
+
+
+def nested(name, text):
+    """Returns a text as AutoDL writes it: pairs by node, on lines of their own, assigned to a name."""
+    lines = [f"{name} = Genotype("]
+    for kind, cells in read_genotype(text).items():
+        nodes = ",\n".join(f"    {tuple(tuple(pair) for pair in node)}" for node in cells[0])
+        lines += [f"  {kind}=[\n{nodes}],", f"  {kind}_concat=[2, 3, 4, 5],"]
+    return "\n".join([*lines, "  connectN=None, connects=None", ")\n"])
+
+
+def with_probabilities(name, text):
+    """Returns a text of one cell as AutoDL's older code writes it: pairs with probabilities, and no reduction cell."""
+    (nodes,) = read_genotype(text)["normal"]
+    pairs = [(*pair, 0.16) for node in nodes for pair in node]
+    cell = f"  normal={pairs},\n  normal_concat=[2, 3, 4, 5],\n  reduce=None,\n  reduce_concat=[2, 3, 4, 5],\n"
+    return f"{name} = Genotype(  # fixed reduction cell\n{cell})\n"
+
+
+DARTS_V2 = f"DARTS_V2 = {as_lists(text_of('DARTS_V2'))}"
+PC_DARTS_CIFAR = text_of("PC_DARTS_CIFAR10")
+RLNAS_CIFAR = f"RLDARTS = {as_lists(text_of('RLNAS_CIFAR10'))}".replace(", (", ",\n          (").replace("2),", "2,),")
+RLNAS_IMAGENET = as_lists(text_of("RLNAS_IMAGENET"))
+RLNAS_IMAGENET_600M = as_lists(text_of("RLNAS_IMAGENET_600M"))
+GDAS_V1 = nested("GDAS_V1", text_of("GDAS_V1"))
+GDAS_F1 = with_probabilities("GDAS_F1", text_of("GDAS_F1"))
+SETN = nested("SETN", text_of("SETN"))
+SETN_OPERATIONS = tuple(SETN_OPERATIONS["operations"])
 
 RLNAS_IMAGENET_INTEGERS = "[[4, 4, 0, 4, 4, 4, 5, 0, 0, 4, 4, 0, 0, 0], [4, 4, 5, 0, 4, 5, 0, 5, 0, 0, 0, 4, 0, 4]]"
-"""The same as its search prints it."""
-
-RLNAS_IMAGENET_600M = (
-    "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('skip_connect', 1), ('sep_conv_3x3', 2), "
-    "('sep_conv_3x3', 1), ('sep_conv_3x3', 2), ('skip_connect', 0), ('sep_conv_3x3', 4)], normal_concat=[2, 3, 4, 5], "
-    "reduce=[('sep_conv_3x3', 0), ('max_pool_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 1), ('sep_conv_3x3', 0), "
-    "('dil_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 1)], reduce_concat=[2, 3, 4, 5])"
-)
-"""Zhang et al. 2021, searched on ImageNet within 600 M multiply-adds."""
+"""The cells of RLNAS_IMAGENET as its search prints them."""
 
 RLNAS_IMAGENET_600M_INTEGERS = (
     "[[4, 4, 0, 3, 4, 0, 4, 4, 0, 3, 0, 0, 0, 4], [4, 1, 4, 3, 0, 4, 6, 0, 0, 3, 4, 0, 0, 0]]"
 )
-"""The same as its search prints it."""
-
-GDAS_V1 = """GDAS_V1 = Genotype(
-  normal=[
-    (('skip_connect', 0), ('skip_connect', 1)),
-    (('skip_connect', 0), ('sep_conv_5x5', 2)),
-    (('sep_conv_3x3', 3), ('skip_connect', 0)),
-    (('sep_conv_5x5', 4), ('sep_conv_3x3', 3))],
-  normal_concat=[2, 3, 4, 5],
-  reduce=[
-    (('sep_conv_5x5', 0), ('sep_conv_3x3', 1)),
-    (('sep_conv_5x5', 2), ('sep_conv_5x5', 1)),
-    (('dil_conv_5x5', 2), ('sep_conv_3x3', 1)),
-    (('sep_conv_5x5', 0), ('sep_conv_5x5', 1))],
-  reduce_concat=[2, 3, 4, 5],
-  connectN=None, connects=None
-)
-"""
-"""Dong and Yang 2019 (GDAS)."""
-
-GDAS_F1 = """GDAS_F1 = Genotype(  # fixed reduction cell
-  normal=[('skip_connect', 0, 0.16), ('skip_connect', 1, 0.13), ('skip_connect', 0, 0.17), ('sep_conv_3x3', 2, 0.15),
-          ('skip_connect', 0, 0.17), ('sep_conv_3x3', 2, 0.15), ('skip_connect', 0, 0.16), ('sep_conv_3x3', 2, 0.15)],
-  normal_concat=[2, 3, 4, 5],
-  reduce=None,
-  reduce_concat=[2, 3, 4, 5],
-)
-"""
-"""Dong and Yang 2019 (GDAS), with the fixed reduction cell."""
-
-SETN = """Genotype(
-  normal=[
-    (('skip_connect', 0), ('sep_conv_5x5', 1)),
-    (('sep_conv_5x5', 0), ('sep_conv_3x3', 1)),
-    (('sep_conv_5x5', 1), ('sep_conv_5x5', 3)),
-    (('max_pool_3x3', 1), ('conv_3x1_1x3', 4))],
-  normal_concat=[2, 3, 4, 5],
-  reduce=[
-    (('sep_conv_3x3', 0), ('sep_conv_5x5', 1)),
-    (('avg_pool_3x3', 0), ('sep_conv_5x5', 1)),
-    (('avg_pool_3x3', 0), ('sep_conv_5x5', 1)),
-    (('avg_pool_3x3', 0), ('skip_connect', 1))],
-  reduce_concat=[2, 3, 4, 5],
-  connectN=None, connects=None
-)
-"""
-"""Dong and Yang 2019 (SETN)."""
-
-SETN_OPERATIONS = (
-    *("none", "max_pool_3x3", "avg_pool_3x3", "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "conv_3x1_1x3"),
-)
+"""The cells of RLNAS_IMAGENET_600M as its search prints them."""
