@@ -6,7 +6,6 @@ A second measurement would give other numbers, and would change a resumed search
 from __future__ import annotations
 
 import dataclasses
-import platform
 import statistics
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from raynas.stages.task import Task
 from raynas.storage.run_folder import write_record
 from raynas.supernet.costs import COSTS
 from raynas.supernet.latency import LATENCY as LATENCY_COST
-from raynas.supernet.latency import check_latency, latency_table
+from raynas.supernet.latency import check_latency, device_name, latency_table
 
 LATENCY = "latency.json"
 """File with the seconds of every candidate, and the device of the measurement."""
@@ -75,10 +74,10 @@ def with_latency(task: Task, folder: Path, progress: Progress) -> Task:
     }
     if not file.exists():
         measurement = _measurement(task, progress, "measuring latency")
-        progress.note(f"latency: measuring every candidate on {_device_name(config.device)}")
+        progress.note(f"latency: measuring every candidate on {device_name(torch.device(config.device))}")
         table = latency_table(task.space, **measurement)
         sums = {"always": table.fixed.tolist(), "candidates": table.terms.tolist()}
-        write_record(file, LatencyRecord(**about, measured_on=_device_name(config.device), **sums))
+        write_record(file, LatencyRecord(**about, measured_on=device_name(torch.device(config.device)), **sums))
     remedy = "remove it to measure anew, which changes what limits admit"
     stored = LatencyRecord.read(file, remedy)
     settings = stored.stated()
@@ -129,7 +128,7 @@ def profile(task: Task, folder: Path, progress: Progress) -> dict[str, Any]:
         description = task.space.describe(architecture)
         networks.append(ProfiledNetwork(description=description, predicted=sum_of_parts, measured=seconds))
     result = ProfileRecord(
-        device=_device_name(task.config.latency.device),
+        device=device_name(torch.device(task.config.latency.device)),
         batch_size=task.config.latency.batch_size,
         threads=task.config.latency.threads,
         networks=networks,
@@ -158,12 +157,3 @@ def _measurement(task: Task, progress: Progress, activity: str) -> dict[str, Any
 def _check_device(config: LatencySection) -> None:
     if config.device == "cuda" and not torch.cuda.is_available():
         raise InputError("latency.device: this machine has no CUDA device; set it to cpu")
-
-
-def _device_name(device: str) -> str:
-    """Returns the name of the device of a measurement."""
-    if device == "cuda":
-        return torch.cuda.get_device_name()
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.machine()

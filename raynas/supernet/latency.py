@@ -9,10 +9,12 @@ accuracy.
 
 from __future__ import annotations
 
+import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -61,7 +63,7 @@ def latency_table(
     Raises:
         InputError: If images of this resolution do not fit the network, or a choice has no choice block.
     """
-    with _measuring(threads) as folding:
+    with measuring(threads) as folding:
         images = _random((batch_size, 3, resolution, resolution), device)
         calls = traced_calls(space, _ready(union_of(space, num_classes), device, folding), images)
         keys = [(repr(call.module), _shapes(call.module), call.shape) for call in calls]
@@ -71,7 +73,7 @@ def latency_table(
         whole = [sample(space, rng) for _ in range(WHOLE)]
         built = [_ready(space.build_network(a, num_classes), device, folding) for a in whole]
         networks = [_run(network, images.shape, device) for network in built]
-        seconds = _median_seconds([*runs.values(), *networks], device, report)
+        seconds = median_seconds([*runs.values(), *networks], device, report)
     by_key = dict(zip(runs, seconds[: len(runs)], strict=True))
     choices = cost_choices_of(space)
     terms = np.zeros((len(choices), max(len(choice.candidates) for choice in choices), 1))
@@ -95,11 +97,11 @@ def check_latency(
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> np.ndarray:
     """Returns the measured seconds for a batch of each architecture's own network, ``(n,)``; arguments as above."""
-    with _measuring(threads) as folding:
+    with measuring(threads) as folding:
         shape = (batch_size, 3, resolution, resolution)
         networks = [_ready(space.build_network(a, num_classes), device, folding) for a in architectures]
         runs = [_run(network, shape, device) for network in networks]
-        return np.array(_median_seconds(runs, device, report))
+        return np.array(median_seconds(runs, device, report))
 
 
 def _random(shape: Sequence[int], device: torch.device) -> Tensor:
@@ -119,7 +121,7 @@ def _run(module: nn.Module, shape: Sequence[int], device: torch.device) -> Calla
 
 
 @contextmanager
-def _measuring(threads: int) -> Iterator[ExitStack]:
+def measuring(threads: int) -> Iterator[ExitStack]:
     """Sets the threads and preserves the state of random numbers; yields the stack that keeps networks folded."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -130,8 +132,10 @@ def _measuring(threads: int) -> Iterator[ExitStack]:
         torch.set_num_threads(before)
 
 
-def _median_seconds(
-    runs: Sequence[Callable[[], object]], device: torch.device, report: Callable[[int, int], None]
+def median_seconds(
+    runs: Sequence[Callable[[], object]],
+    device: torch.device,
+    report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[float]:
     """Returns the median time of each run; the rounds are interleaved, so a slow moment affects all runs."""
     taken: list[list[float]] = [[] for _ in runs]
@@ -149,3 +153,12 @@ def _median_seconds(
 def _wait(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def device_name(device: torch.device) -> str:
+    """Returns the name of the device of a measurement."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()

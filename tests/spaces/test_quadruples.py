@@ -526,7 +526,7 @@ def test_published_cells_cost_what_they_cost_in_the_space_of_edges(sizes, parame
 
 
 def test_latency_adds_up_what_is_run(monkeypatch, rng):
-    monkeypatch.setattr(latency, "_median_seconds", lambda runs, device, report: [1.0] * len(runs))
+    monkeypatch.setattr(latency, "median_seconds", lambda runs, device, report: [1.0] * len(runs))
     space = Quadruples(**THREE)
     table = latency.latency_table(space, 8, 5, device=torch.device("cpu"))
     architectures = [sample(space, rng) for _ in range(20)]

@@ -1,0 +1,1 @@
+"""Export of derived networks: a format is a row, stated in a file of its own."""
