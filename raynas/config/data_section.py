@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, ModelWrapValidatorHandler, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from raynas.config.further_keys import parse_with_further_keys
+from raynas.config.further_keys import SectionOfMembers
 from raynas.config.named import named
 from raynas.data.augmentation import AugmentationOptions
 from raynas.data.image_source import DATASETS, ImageSource
 from raynas.data.labels import LABELS
 from raynas.errors import InputError
-from raynas.options import Execution, Location, Options, Positive, Share
+from raynas.options import Execution, Location, Positive, Share
 
 
-class DataSection(AugmentationOptions):
+class DataSection(AugmentationOptions, SectionOfMembers):
     """Images and labels.
 
     Attributes:
@@ -34,8 +33,6 @@ class DataSection(AugmentationOptions):
             folder, or skip these files.
     """
 
-    model_config = ConfigDict(extra="allow")
-
     name: Annotated[str, named(DATASETS)]
     path: Annotated[Location | None, Execution()] = None
     labels: Annotated[str, named(LABELS)] | None = None
@@ -51,17 +48,6 @@ class DataSection(AugmentationOptions):
     @classmethod
     def _yaml_true(cls, value: object) -> object:
         return "true" if value is True else value  # YAML reads the word as a boolean
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _with_further_keys(cls, values: Any, parse: ModelWrapValidatorHandler[DataSection]) -> DataSection:
-        name = values.get("name") if isinstance(values, Mapping) else None
-        try:
-            row = DATASETS.row(name) if isinstance(name, str) else name
-        except ValueError:  # which keys it takes is not known; the validator of the name says why
-            return parse(values)
-        options = row.options if isinstance(row, ImageSource) else Options
-        return parse_with_further_keys(cls, values, parse, options)
 
     @property
     def source(self) -> ImageSource:

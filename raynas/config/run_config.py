@@ -94,6 +94,24 @@ class RunConfig(Options):
     def _folder_or_url(cls, value: str) -> str:
         return checked_url(value)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _with_members_of_algorithm(cls, values: Any) -> Any:
+        """Names searcher and fitness of the algorithm where the file leaves them open, so that their options count."""
+        if not isinstance(values, Mapping):
+            return values
+        search = values.get("search", {})
+        if not isinstance(search, Mapping):
+            return values
+        algorithm = values.get("algorithm", cls.model_fields["algorithm"].default)
+        try:
+            entries = _entries_of(ALGORITHMS.path_of(algorithm) if ALGORITHMS.holds(algorithm) else algorithm)
+        except ValueError:  # the validator of the key says why
+            return values
+        members = {"name": entries["search"], "fitness": entries["fitness"]}
+        left_open = {key: name for key, name in members.items() if search.get(key) is None}
+        return {**values, "search": {**search, **left_open}}
+
     @property
     def base_seeds(self) -> list[int]:
         """Seeds of the supernets to train."""
@@ -138,13 +156,11 @@ class RunConfig(Options):
         Raises:
             InputError: If something needs alphas and there are none, or they could not be trained or derived from.
         """
-        row = ALGORITHMS.row(self.algorithm)
-        entries = row.in_words(self.algorithm.rpartition(".")[0])
+        entries = _entries_of(self.algorithm)
         data = _filled(self.data, entries, "labels")
         train = _filled(self.train, entries, "sampling", "path_per_cell", base_seeds=self.base_seeds)
         alphas = _filled(self.alphas, entries, "gates", "gradient", "before_weights")
-        searcher = self.search.name or entries["search"]
-        search = _filled(self.search, entries, "fitness", "derivation", "most_skips", name=searcher)
+        search = _filled(self.search, entries, "derivation", "most_skips")
         resolved = self.model_copy(update={"data": data, "train": train, "alphas": alphas, "search": search})
         resolved._check_alphas()
         return resolved
@@ -186,6 +202,17 @@ class RunConfig(Options):
         for row in self.search.fitness_rows:
             if Need.ALPHAS in row.needs:
                 yield "search.fitness", row.name
+
+
+def _entries_of(algorithm: Any) -> dict[str, Any]:
+    """Returns the entries of an algorithm, by its name or dotted path, as the values of a run file.
+
+    Raises:
+        InputError: If there is no such algorithm, or it has a row that no module states under a name.
+    """
+    if not isinstance(algorithm, str):
+        raise InputError(f"algorithm: expected a name, got {echo(algorithm)}; name a row")
+    return ALGORITHMS.row(algorithm).in_words(algorithm.rpartition(".")[0])
 
 
 def _filled(section: OptionsType, entries: Mapping[str, object], *keys: str, **others: object) -> OptionsType:

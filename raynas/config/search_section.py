@@ -2,26 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import (
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    ValidationError,
-    create_model,
-    field_validator,
-    model_validator,
-)
-from pydantic_core import InitErrorDetails
+from pydantic import Field, create_model, field_validator, model_validator
 
-from raynas.config.explain import own_words, raised_again
+from raynas.config.explain import own_words
+from raynas.config.further_keys import SectionOfMembers
 from raynas.config.named import named
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, EvaluationOptions, FitnessRow
 from raynas.fitness.angle import AngleOptions
-from raynas.members import Family, Need
+from raynas.members import Need
 from raynas.messages import echo
 from raynas.options import Execution, Location, Options, Processes
 from raynas.search import (
@@ -34,8 +25,6 @@ from raynas.search import (
 )
 from raynas.search.limits import limit_keys
 from raynas.supernet.costs import COSTS
-
-RowOptions = TypeVar("RowOptions", bound=Options)
 
 
 def _limit_fields() -> dict[str, Any]:
@@ -55,7 +44,7 @@ class LimitsSection(_OF_COSTS):
     """Bounds on what an architecture may cost: absolute counts for one image; seconds as `latency` measures them."""
 
 
-class MembersSection(Options):
+class MembersSection(SectionOfMembers):
     """Who proposes architectures, and what they are worth.
 
     Attributes:
@@ -101,38 +90,7 @@ class SearchSection(
         limits: What an architecture may cost.
     """
 
-    model_config = ConfigDict(extra="allow")
-
     limits: LimitsSection = LimitsSection()
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _with_further_options(cls, values: Any, handler: ModelWrapValidatorHandler[SearchSection]) -> SearchSection:
-        """Checks the keys that only named members know, and adds those that the file leaves out."""
-        if not isinstance(values, dict):
-            return handler(values)
-        known = {key: value for key, value in values.items() if key in cls.model_fields}
-        further = {key: value for key, value in values.items() if key not in cls.model_fields}
-        places = [(key,) for key in cls.model_fields]
-        mistakes: list[InitErrorDetails] = []
-        for options in _named_options(values):
-            keys = [key for key in options.model_fields if key not in cls.model_fields]
-            try:
-                checked = options.model_validate({key: values[key] for key in options.model_fields if key in values})
-                known |= {key: getattr(checked, key) for key in keys}
-            except ValidationError as error:
-                mistakes += [mistake for mistake in raised_again(error) if mistake["loc"][:1] not in places]
-            for key in keys:
-                further.pop(key, None)
-        for key, value in further.items():
-            mistakes.append({"type": "extra_forbidden", "loc": (key,), "input": value})
-        try:
-            section = handler(known)
-        except ValidationError as error:
-            mistakes = raised_again(error) + mistakes
-        if mistakes:
-            raise ValidationError.from_exception_data(cls.__name__, mistakes, hide_input=True)
-        return section
 
     @field_validator("objectives")
     @classmethod
@@ -190,31 +148,9 @@ class SearchSection(
         """What the searcher and the fitnesses need together, of a resolved section."""
         return self.searcher.needs.union(*(row.needs for row in self.fitness_rows))
 
-    def options_of(self, kind: type[RowOptions]) -> RowOptions:
-        """Returns the options of a member, which are keys of this section."""
-        if isinstance(self, kind):
-            return self
-        values = {**dict(self), **(self.model_extra or {})}
-        return kind.model_validate({key: values[key] for key in kind.model_fields if key in values})
-
     def bounds(self) -> dict[str, float]:
         """Returns the limits that are set, by their keys."""
         return dict(self.limits.model_dump(exclude_none=True))
-
-
-def _named_options(values: dict[str, Any]) -> list[type[Options]]:
-    """Returns the classes of options of the members that a section names, of those that exist."""
-    fitness = values.get("fitness")
-    names: list[tuple[Family[Any], Any]] = [(SEARCHERS, values.get("name"))]
-    names += [(FITNESSES, name) for name in (fitness if isinstance(fitness, list) else [fitness])]
-    found: list[type[Options]] = []
-    for family, name in names:
-        if isinstance(name, family.kind):
-            found.append(name.options)
-        elif isinstance(name, str):
-            with contextlib.suppress(ValueError):  # the validator of the key says why
-                found.append(family.row(name).options)
-    return found
 
 
 class LatencySection(Options):

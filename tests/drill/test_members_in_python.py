@@ -1,7 +1,9 @@
-"""In Python a member itself can stand in the place of its name."""
+"""Members of a user's own in a run file: named in Python by themselves, by an algorithm, and with their options."""
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -70,3 +72,69 @@ def test_a_member_that_no_module_states_is_refused() -> None:
 
     with pytest.raises(ValueError, match=r"^space\.name: expected a row that a module states under a name, got"):
         with_member("space.name", Alone)
+
+
+ALGORITHM = """
+from raynas.algorithms import Algorithm
+from users_own_fitness import NEAR_SIZE
+from users_own_searcher import CLIMB
+HILL = Algorithm(name="hill", sampling="uniform", labels="true", search=CLIMB, fitness=NEAR_SIZE)
+"""
+
+
+@pytest.fixture
+def hill(beside: Added, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Returns the dotted path of an algorithm that names a searcher and a fitness with options of their own."""
+    for module in ("own_fitness", "own_searcher"):
+        beside(module)
+    (tmp_path / "users_hill.py").write_text(ALGORITHM)
+    monkeypatch.delitem(sys.modules, "users_hill", raising=False)
+    return "users_hill.HILL"
+
+
+def test_options_of_members_that_only_the_algorithm_names_are_keys_too(hill: str) -> None:
+    config = parse_config({**VALUES, "algorithm": hill, "search": {"size": 700}})
+    assert (config.search.name, config.search.fitness) == ("users_hill.CLIMB", "users_hill.NEAR_SIZE")
+    stored = config.model_dump()
+    assert (stored["search"]["size"], stored["search"]["starts"]) == (700, 3)
+    assert parse_config(stored).model_dump() == stored
+    of_searcher = config.search.options_of(config.search.searcher.options)
+    assert of_searcher.model_dump() == {"population": 100, "generations": 20, "starts": 3}
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"size": 0}, "search.size: expected greater than or equal to 1, got 0"),
+        ({"sise": 3}, "search.sise: unknown key; did you mean size?"),
+        ({"fitness": "angle", "size": 3}, "search.size: unknown key; there are "),
+        ({"fitness": "near", "size": 3}, "search.fitness: expected one of "),
+    ],
+)
+def test_their_keys_are_checked_as_if_the_file_named_them(hill: str, search: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        parse_config({**VALUES, "algorithm": hill, "search": search})
+    assert str(refused.value).startswith(message)
+    assert "\n" not in str(refused.value)
+
+
+STEEP = """
+from typing import Literal
+from users_own_searcher import CLIMB, ClimbOptions
+from dataclasses import replace
+class SteepOptions(ClimbOptions):
+    population: Literal[2, 4] = 4
+STEEP = replace(CLIMB, name="steep", options=SteepOptions)
+"""
+
+
+def test_a_member_may_have_a_bound_and_a_default_of_its_own_for_a_key_of_the_section(
+    beside: Added, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside("own_searcher")
+    (tmp_path / "users_steep.py").write_text(STEEP)
+    monkeypatch.delitem(sys.modules, "users_steep", raising=False)
+    search = {"name": "users_steep.STEEP"}
+    assert parse_config({**VALUES, "search": search}).search.population == 4
+    with pytest.raises(ValueError, match=r"^search\.population: expected 2 or 4, got 3$"):
+        parse_config({**VALUES, "search": {**search, "population": 3}})
