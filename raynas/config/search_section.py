@@ -12,6 +12,7 @@ from raynas.config.named import named
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, EvaluationOptions, FitnessRow
 from raynas.fitness.angle import AngleOptions
+from raynas.fitness.row import FITNESS, described
 from raynas.members import Need
 from raynas.messages import echo
 from raynas.options import Execution, Location, Options, Processes
@@ -147,6 +148,38 @@ class SearchSection(
     def needs(self) -> frozenset[Need]:
         """What the searcher and the fitnesses need together, of a resolved section."""
         return self.searcher.needs.union(*(row.needs for row in self.fitness_rows))
+
+    @property
+    def fitness_name(self) -> str:
+        """The names of the fitnesses together with what defines them, for people, of a resolved section."""
+        return " + ".join(described(row, self.options_of(row.options)) for row in self.fitness_rows)
+
+    @property
+    def objectives_beside_fitness(self) -> tuple[str, ...]:
+        """The costs that the searcher minimises besides maximising the fitness, of a resolved section."""
+        return tuple(self.searcher.objectives(self.options_of(self.searcher.options)))
+
+    def recorded_quantities(self) -> list[dict[str, Any]]:
+        """Returns what records say of the fitness, the first, and of every quantity beside it, of a resolved section.
+
+        That is name, title, unit and digits. Of a fitness, ``of`` is the quantity of a measure that it is, ``negated``
+        whether it is minus that, and ``benchmark`` whether it reads a benchmark.
+        """
+        rows = self.fitness_rows
+        consensus_of = " and ".join(row.title for row in rows)
+        recorded: list[dict[str, Any]] = [
+            {"name": FITNESS, "title": f"consensus of {consensus_of}", "unit": "", "digits": 3}
+        ]
+        for row in rows:
+            for quantity in row.quantities:
+                recorded.append({key: getattr(quantity, key) for key in ("name", "title", "unit", "digits")})
+                if quantity.name == row.name:
+                    recorded[-1]["benchmark"] = Need.BENCHMARK in row.needs
+                if quantity.name == row.name and row.measure is not None:
+                    recorded[-1] |= {"of": row.quantity, "negated": row.negated}
+        if len(rows) > 1:
+            return recorded
+        return [{**recorded[1], "name": FITNESS}, *recorded[2:]]
 
     def bounds(self) -> dict[str, float]:
         """Returns the limits that are set, by their keys."""

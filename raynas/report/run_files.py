@@ -62,7 +62,7 @@ def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
     result = _if_there(SearchRecord, folder / "search/result.json")
     best = [_evaluated(line) for line in (_best_of(lines) if result is None else result.best)]
 
-    own_label = "_".join(re.findall(r"\w+", definition_of(about, result)))
+    own_label = "_".join(re.findall(r"\w+", definition_of(about, result) or ""))
     ranks = [_rank(file) for file in sorted(folder.glob("rank/*.json"))]
     ranks.sort(key=lambda rank: rank.label != own_label)
     profile = _if_there(ProfileRecord, folder / "profile.json")

@@ -104,7 +104,8 @@ class Run:
     @property
     def fitness(self) -> str | None:
         """The fitness of the search, those of a consensus joined by ``+``; None if the run does not state it."""
-        return fitness_of(self.about, self.result)
+        stated = self.result or self.about.searched_by
+        return stated.fitness if stated else None
 
     @property
     def quantity(self) -> Quantity:
@@ -113,8 +114,9 @@ class Run:
 
     @property
     def recorded_quantities(self) -> Sequence[QuantityRecord]:
-        """The fitness, then the other measured quantities; empty in results of earlier versions."""
-        return self.result.quantities if self.result else []
+        """The fitness, then the other measured quantities; empty in runs of earlier versions."""
+        stated = self.result or self.about.searched_by
+        return stated.quantities if stated else []
 
     @property
     def is_by_benchmark(self) -> bool:
@@ -131,10 +133,8 @@ class Run:
     @property
     def objectives(self) -> Sequence[str]:
         """Costs that the search minimises besides maximising the fitness; empty without trade-offs."""
-        search = self.section("search")
-        if self.result is not None:
-            return list(self.result.objectives)
-        return list(search.get("objectives") or ()) if search.get("name") == "pareto" else ()
+        stated = self.result or self.about.searched_by
+        return list(stated.objectives) if stated else []
 
     @property
     def hypervolumes(self) -> Sequence[float]:
@@ -194,16 +194,8 @@ class Run:
         return None
 
 
-def fitness_of(about: RunRecord, result: SearchRecord | None) -> str | None:
-    """Returns the fitness of a search, those of a consensus joined by ``+``; None if no file states it."""
-    fitness = result.fitness if result else about.section("search").get("fitness")
-    return "+".join(fitness) if isinstance(fitness, list) else fitness
-
-
-def definition_of(about: RunRecord, result: SearchRecord | None) -> str:
-    """Returns the name of the fitness with its definition, such as ``angle (paper)``."""
+def definition_of(about: RunRecord, result: SearchRecord | None) -> str | None:
+    """Returns the name of the fitness with its definition, such as ``angle (paper)``; None if no file states it."""
     if result is not None and result.name:
         return result.name
-    search = about.section("search")
-    fitness = str(result.fitness if result else search.get("fitness"))
-    return f"{fitness} ({search.get('angle')})" if fitness in ("angle", "initial_angle") else fitness
+    return about.searched_by.name if about.searched_by else None

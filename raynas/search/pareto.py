@@ -172,6 +172,6 @@ PARETO = SearcherRow(
     ),
     options=ParetoOptions,
     check=check_breeding,
-    costs=lambda options: options.objectives,
+    objectives=lambda options: options.objectives,
     findings=trade_offs,
 )

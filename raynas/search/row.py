@@ -80,7 +80,7 @@ class SearcherRow:
         check: Says whether space and options suit it, before anything is trained; raises ValueError if they do not.
         planned: Returns how many evaluations are to come at most, from space, options and number of supernets.
         searched_space: Returns the space that its architectures belong to, if that is another one than is trained.
-        costs: Returns the names of the costs that it reads, limits apart.
+        objectives: Returns the names of the costs that it minimises besides maximising the fitness; most have none.
         findings: Returns what it adds to the result of a search, from the searcher and the recorded lines, best not
             first. Under the key ``front`` it may return some of these lines.
         only_fitness: The name of the only fitness that it can search by.
@@ -95,7 +95,7 @@ class SearcherRow:
     check: Callable[[SearchSpace, Any], None] = lambda space, options: None
     planned: Callable[[SearchSpace, Any, int], int] = _evaluations
     searched_space: Callable[[SearchSpace, Any], SearchSpace] = lambda space, options: space
-    costs: Callable[[Any], Collection[str]] = lambda options: ()
+    objectives: Callable[[Any], Collection[str]] = lambda options: ()
     findings: Callable[[Any, Sequence[Line]], dict[str, Any]] = lambda searcher, lines: {}
     only_fitness: str | None = None
     only_one_supernet: bool = False

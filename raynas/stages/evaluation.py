@@ -20,7 +20,7 @@ from raynas.config.search_section import SearchSection
 from raynas.errors import InputError
 from raynas.fitness import Fitness, FitnessRow
 from raynas.fitness.remarks import accuracy_remarks
-from raynas.fitness.row import FITNESS, SPREAD, described
+from raynas.fitness.row import FITNESS, SPREAD
 from raynas.members import Need
 from raynas.search_space import Architecture, SearchSpace, sample
 from raynas.stages.backend import Backend, Stream
@@ -56,37 +56,9 @@ def runs_networks(search: SearchSection) -> bool:
     return any(row.measure is not None for row in search.fitness_rows)
 
 
-def fitness_name(search: SearchSection) -> str:
-    """Returns the names of the fitnesses together with what defines them, for people."""
-    return " + ".join(described(row, search.options_of(row.options)) for row in search.fitness_rows)
-
-
 def label(search: SearchSection) -> str:
     """Returns the name of the fitness, fit for a file name."""
-    return "_".join(re.findall(r"\w+", fitness_name(search)))
-
-
-def recorded_quantities(search: SearchSection) -> list[dict[str, Any]]:
-    """Returns what records say of the fitness, the first, and of every quantity beside it.
-
-    That is name, title, unit and digits. Of a fitness, ``of`` is the quantity of a measure that it is, ``negated``
-    whether it is minus that, and ``benchmark`` whether it reads a benchmark.
-    """
-    rows = search.fitness_rows
-    consensus_of = " and ".join(row.title for row in rows)
-    recorded: list[dict[str, Any]] = [
-        {"name": FITNESS, "title": f"consensus of {consensus_of}", "unit": "", "digits": 3}
-    ]
-    for row in rows:
-        for quantity in row.quantities:
-            recorded.append({key: getattr(quantity, key) for key in ("name", "title", "unit", "digits")})
-            if quantity.name == row.name:
-                recorded[-1]["benchmark"] = Need.BENCHMARK in row.needs
-            if quantity.name == row.name and row.measure is not None:
-                recorded[-1] |= {"of": row.quantity, "negated": row.negated}
-    if len(rows) > 1:
-        return recorded
-    return [{**recorded[1], "name": FITNESS}, *recorded[2:]]
+    return "_".join(re.findall(r"\w+", search.fitness_name))
 
 
 def remarks_on(task: Task, lines: Sequence[Mapping[str, Any]]) -> list[str]:

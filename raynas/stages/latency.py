@@ -43,9 +43,8 @@ def needs_latency(config: RunConfig) -> bool:
     """Returns whether the search of a run uses the latency of networks."""
     search = config.search
     measured = [row.name for row in COSTS.rows().values() if row.is_measured]
-    read = search.searcher.costs(search.options_of(search.searcher.options))
     limited = [name for name in measured if set(limit_keys(name)) & set(search.bounds())]
-    return bool(limited) or any(name in read for name in measured)
+    return bool(limited) or any(name in search.objectives_beside_fitness for name in measured)
 
 
 def check_latency_device(config: RunConfig) -> None:

@@ -29,10 +29,8 @@ from raynas.search_space import Architecture, all_architectures, as_array, sampl
 from raynas.stages.context import RunContext
 from raynas.stages.evaluation import (
     Evaluation,
-    fitness_name,
     fitness_without_networks,
     label,
-    recorded_quantities,
     remarks_on,
     runs_networks,
 )
@@ -83,7 +81,7 @@ def rank(
     result: dict[str, Any] = {
         "label": label(search),
         "fitness": "+".join(row.name for row in search.fitness_rows),
-        "quantities": recorded_quantities(search),
+        "quantities": search.recorded_quantities(),
         "table": table.path.name if table else None,
         "column": table.column if table else None,
         "cells": len(architectures),
@@ -122,7 +120,7 @@ def _check_request(search: SearchSection, table: BenchmarkTable | None, size: in
         known = [row.name for row in FITNESSES.rows().values() if row.of_sums is not None]
         raise InputError(
             f"--every-epoch: the weights of every epoch are not kept, only what {' and '.join(known)} need, got "
-            f"search.fitness: {fitness_name(search)}; give --set search.fitness={known[0]}"
+            f"search.fitness: {search.fitness_name}; give --set search.fitness={known[0]}"
         )
     if table is None:
         raise InputError("--every-epoch: needs benchmark accuracies to rank against; give --set benchmark.path=FILE")
@@ -132,7 +130,7 @@ def _rows(
     task: Task, architectures: Sequence[Architecture], fitness: np.ndarray, accuracies: np.ndarray | None
 ) -> list[RankRowRecord]:
     """Returns how well the fitness and the baselines order the benchmark accuracies; without any, the costs."""
-    name = fitness_name(task.config.search)
+    name = task.config.search.fitness_name
     costs = task.costs.total(as_array(architectures))
     if accuracies is None:
         row: dict[str, Any] = {"name": name}
@@ -156,7 +154,7 @@ def _remarks(
     task: Task, lines: Sequence[dict[str, Any]], fitness: np.ndarray, accuracies: np.ndarray | None
 ) -> list[str]:
     """Returns why the ranking says little, a sentence each; none where it does say much."""
-    remarks = ranking_remarks(fitness, accuracies, fitness_name(task.config.search))
+    remarks = ranking_remarks(fitness, accuracies, task.config.search.fitness_name)
     remarks += remarks_on(task, [lines[int(np.argmax(fitness))]])
     if accuracies is not None:
         remarks += accuracy_remarks([float(accuracies.max())], task.dataset.num_classes, None, "benchmark accuracy")
@@ -207,7 +205,7 @@ def _scores(
         mirror.push("rank", every=10)
         known += rows.tolist()
         best = max(row[0] for row in known)
-        figures = f"{len(known):,} of {len(architectures):,}  best {fitness_name(search)} {best:.5g}"
+        figures = f"{len(known):,} of {len(architectures):,}  best {search.fitness_name} {best:.5g}"
         progress.show("evaluating architectures", len(known), len(architectures), figures)
     return np.array(known)
 

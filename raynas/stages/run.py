@@ -20,7 +20,7 @@ from raynas.records.retrain_record import RetrainRecord
 from raynas.search_space import Architecture
 from raynas.stages.backend import Backend, OpenBackend
 from raynas.stages.data_record import record_data
-from raynas.stages.evaluation import Evaluation, evaluating, fitness_name, needs_training
+from raynas.stages.evaluation import Evaluation, evaluating, needs_training
 from raynas.stages.latency import needs_latency, profile, with_latency
 from raynas.stages.prepare import prepare
 from raynas.stages.progress import Progress, TrainingProgress
@@ -101,7 +101,7 @@ def train(task: Task, mirror: Mirror, backend: Backend, console: Console, watch:
     """
     config = task.config
     if not needs_training(config.search):
-        console.print(f"supernet: not needed by search.fitness: {fitness_name(config.search)}", highlight=False)
+        console.print(f"supernet: not needed by search.fitness: {config.search.fitness_name}", highlight=False)
         return
     if config.train.reuse is not None:
         console.print(f"supernet: that of {config.supernets_location}", highlight=False, soft_wrap=True)

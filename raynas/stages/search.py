@@ -22,7 +22,7 @@ from raynas.records.search_record import BestArchitecture, HistoryLine, SearchRe
 from raynas.search import Limits, PopulationOptions, RandomSearch, SearchContext, Searcher, order
 from raynas.search_space import Architecture, as_array
 from raynas.stages.context import BeforeTraining, RunContext
-from raynas.stages.evaluation import Evaluation, fitness_name, recorded_quantities, remarks_on
+from raynas.stages.evaluation import Evaluation, remarks_on
 from raynas.stages.progress import Progress, time_left
 from raynas.stages.task import Task, as_searched
 from raynas.storage.mirror import Mirror
@@ -82,7 +82,7 @@ class _Searching:
         self._is_appending = False
         self._best = -math.inf
         config = task.config.search
-        self._fitness_name = fitness_name(config)
+        self._fitness_name = config.fitness_name
         row = config.searcher
         self._planned = row.planned(task.space, config.options_of(row.options), len(task.config.base_seeds))
         self._generations = math.ceil(self._planned / config.population)
@@ -180,7 +180,7 @@ class _Searching:
         result = {
             "fitness": "+".join(row.name for row in config.fitness_rows),
             "name": self._fitness_name,
-            "quantities": recorded_quantities(config),
+            "quantities": config.recorded_quantities(),
             "base_seeds": task.config.base_seeds,
             "evaluations": len(lines),
             "functions": len(firsts),

@@ -46,7 +46,7 @@ from raynas.config.run_config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, o
 from raynas.errors import InputError
 from raynas.messages import echo
 from raynas.records.record import Line, Record, text_of
-from raynas.records.run_record import RunRecord
+from raynas.records.run_record import RunRecord, SearchPlan
 from raynas.storage.registers import is_record
 
 PROGRESS, NOTES, METRICS = "progress.json", "notes.txt", "metrics.jsonl"
@@ -86,7 +86,17 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
     versions = {"raynas": __version__, "python": platform.python_version()}
     versions |= {package: version(package) for package in packages}
     created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-    write_record(file, RunRecord(config=config.model_dump(), versions=versions, created=created))
+    plan = SearchPlan.checked(
+        {
+            "fitness": "+".join(row.name for row in config.search.fitness_rows),
+            "name": config.search.fitness_name,
+            "quantities": config.search.recorded_quantities(),
+            "objectives": list(config.search.objectives_beside_fitness),
+        },
+        f"the rows of {' and '.join(config.search.fitnesses)}",
+        "correct what they state",
+    )
+    write_record(file, RunRecord(config=config.model_dump(), versions=versions, created=created, plan=plan))
     return folder
 
 

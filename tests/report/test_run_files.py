@@ -156,6 +156,19 @@ def test_what_the_fitness_measures_is_told_by_the_result_or_by_the_configuration
     assert read_run(tmp_path).fitness == "angle+random"
 
 
+def test_a_search_that_goes_on_is_shown_by_what_the_configuration_says_of_it(tmp_path: Path) -> None:
+    """So a fitness and a searcher of the user's own are shown with unit and objectives before there is a result."""
+    runs.write_config(tmp_path, search={"name": "mine.SEARCH", "fitness": "mine.NEAR"})
+    runs.write_search(tmp_path, result=False)
+    file = tmp_path / "config.json"
+    quantity = {"name": "fitness", "title": "nearness", "unit": "m", "digits": 1, "benchmark": True}
+    plan = {"fitness": "near", "name": "near (north)", "quantities": [quantity], "objectives": ["latency"]}
+    file.write_text(json.dumps({**json.loads(file.read_text()), "plan": plan}))
+    run = read_run(tmp_path)
+    assert (run.fitness, run.quantity.title, run.objectives) == ("near", "nearness, north (m)", ["latency"])
+    assert run.is_by_benchmark and not run.is_by_accuracy
+
+
 def test_what_a_search_for_trade_offs_and_a_profile_left_is_read(tmp_path: Path) -> None:
     runs.write_config(tmp_path, search={"name": "pareto", "objectives": ["latency"]})
     runs.write_pareto(tmp_path, objectives=("latency", "num_parameters"))

@@ -30,6 +30,17 @@ def test_a_run_keeps_its_resolved_configuration_and_versions(tmp_path: Path) -> 
     assert set(stored["versions"]) == {"python", "raynas", "torch", "torchvision", "ray", "numpy"}
 
 
+def test_a_run_keeps_what_its_search_is_by(tmp_path: Path) -> None:
+    trade_offs = ("search.name=pareto", "search.objectives=[num_parameters]", "search.angle=official")
+    plan = json.loads((open_run(config_of(tmp_path, *trade_offs)) / "config.json").read_text())["plan"]
+    assert (plan["fitness"], plan["name"], plan["objectives"]) == ("angle", "angle (official)", ["num_parameters"])
+    assert [(one["name"], one["unit"]) for one in plan["quantities"]] == [("fitness", "rad")]
+    several = ("search.fitness=[angle, num_parameters]", "name=several")
+    plan = json.loads((open_run(config_of(tmp_path, *several)) / "config.json").read_text())["plan"]
+    assert (plan["fitness"], plan["name"]) == ("angle+num_parameters", "angle (paper) + num_parameters")
+    assert (plan["objectives"], len(plan["quantities"])) == ([], 3)
+
+
 @pytest.mark.parametrize("override", ["train.workers=2", "train.max_failures=0", "address=auto", "local_cpus=7"])
 def test_where_a_run_is_carried_out_may_change(tmp_path: Path, override: str) -> None:
     folder = open_run(config_of(tmp_path))
