@@ -199,7 +199,7 @@ class Run:
             InputError: If there is no such network, or the folder holds something else.
             RunError: If the export computes something else than the network.
         """
-        from raynas.networks.export import export
+        from raynas.networks.export.exporting import export
 
         return export(self.found(architecture, weights, **options), Path(folder), format)
 

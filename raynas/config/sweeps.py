@@ -356,6 +356,9 @@ def load_sweep(path: str | Path, overrides: Sequence[str] = (), quick: bool = Fa
     base = parse_config(values)
     if settings.has_seeds and base.train.base_seeds != [base.seed]:
         raise InputError(f"sweep.keys.seed: {SEEDS_FIXED}")
+    for name in (settings.metric, *settings.also):
+        if SWEEP_METRICS.row(name).needs_retraining and base.retrain is None:
+            raise InputError(f"sweep.metric: {name} is known by training from scratch; add the section retrain")
     sweep = Sweep(base, values, settings, quick)
     sweep.trials()
     return sweep

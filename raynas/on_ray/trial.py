@@ -21,6 +21,7 @@ from raynas.members import is_own
 from raynas.on_ray.cluster import worker_resources
 from raynas.on_ray.nodes import Needs
 from raynas.on_ray.session import on_ray
+from raynas.records.retrain_record import RetrainRecord
 from raynas.records.training_record import DerivedLine, EpochLine
 from raynas.stages.evaluation import needs_training
 from raynas.stages.run import rank_run, run, train_shared
@@ -234,11 +235,15 @@ def outcome_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[st
         result: The result of its search.
         ranking: The ranking by its fitness; None if it was not requested.
     """
+    retrained = None
+    if config.retrain is not None:
+        retrained = RetrainRecord.read(config.folder / config.retrain.folder / "result.json").content()
     if not needs_training(config.search):
-        return TrialOutcome(result, ranking)
+        return TrialOutcome(result, ranking, retrained=retrained)
     folders = [seed_folder(config.supernets, seed) for seed in config.base_seeds]
     derived = [lines[-1].content() for folder in folders if (lines := DerivedLine.read_good(folder / DERIVED))]
-    return TrialOutcome(result, ranking, [_lines(folder / METRICS_FILE) for folder in folders], derived)
+    lines = [_lines(folder / METRICS_FILE) for folder in folders]
+    return TrialOutcome(result, ranking, lines, derived, retrained)
 
 
 def metrics_of(outcome: TrialOutcome, metrics: Mapping[str, SweepMetric]) -> dict[str, float]:

@@ -43,7 +43,7 @@ def _is_file(value: object) -> bool:
 
 
 def documented_fields(part: type[Part]) -> dict[str, str]:
-    """Returns what each field of a record is, by its name, as the class and those it extends say in their docstrings."""
+    """Returns what each field of a record is, by its name, as its class and the parents of that say in docstrings."""
     found: dict[str, str] = {}
     for base in part.__bases__:
         if issubclass(base, Part) and base not in (Part, Record, Line):

@@ -22,12 +22,14 @@ class TrialOutcome:
         ranking: How well its fitness ranks the space, as ``rank/result.json`` has it; None if the sweep does not rank.
         epochs: The lines of ``metrics.jsonl`` of each supernet that the trial evaluates with.
         derived: The last line of ``derived.jsonl`` of each of these supernets that has alphas.
+        retrained: What its retraining came to, as ``retrain/*/result.json`` has it; None without the section.
     """
 
     result: Mapping[str, Any]
     ranking: Mapping[str, Any] | None = None
     epochs: Sequence[Sequence[Mapping[str, Any]]] = field(default_factory=list)
     derived: Sequence[Mapping[str, Any]] = field(default_factory=list)
+    retrained: Mapping[str, Any] | None = None
 
     @property
     def best(self) -> Mapping[str, Any]:
@@ -48,6 +50,7 @@ class SweepMetric:
         decimals: Decimals that are worth showing.
         better: Whether more of it or less of it is better.
         needs_ranking: Whether only a sweep with `sweep.rank` knows it.
+        needs_retraining: Whether only runs with the section `retrain` know it.
         of_epoch: Returns the number from a line of ``metrics.jsonl``: it is known after every epoch, and asha can stop
             trials by it. None for a number of whole trials.
     """
@@ -59,6 +62,7 @@ class SweepMetric:
     decimals: int = 4
     better: Literal["max", "min"] = "max"
     needs_ranking: bool = False
+    needs_retraining: bool = False
     of_epoch: Callable[[Mapping[str, Any]], float] | None = None
 
 
