@@ -1,4 +1,4 @@
-"""What `raynas retrain` is given, as the values of a run file: a run file, a run's folder or URL, or an architecture."""
+"""The values of a run file that `raynas retrain` is given: by a run file, the folder of a run, or an architecture."""
 
 from __future__ import annotations
 
