@@ -30,6 +30,10 @@ class Stream(IntEnum):
     LIGHT_THIRD = 11
     HOLE_ROW = 12
     HOLE_COLUMN = 13
+    BRIGHTNESS = 14
+    CONTRAST = 15
+    SATURATION = 16
+    JITTER_ORDER = 17
 
 
 def _mix(bits: int) -> int:

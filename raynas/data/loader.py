@@ -11,6 +11,7 @@ from raynas.data.crops import CroppedArrays, CroppedFiles
 from raynas.data.cutout import cut_out, draw_holes
 from raynas.data.dataset import Dataset, ImageSet
 from raynas.data.hashing import Stream, hash_bits
+from raynas.data.jitter import draw_colours, jitter
 from raynas.data.lighting import draw_lights
 from raynas.data.normalisation import Normalisation
 from raynas.errors import InputError
@@ -23,9 +24,9 @@ class Loader:
     """Yields the batches of an epoch: float32 images, normalised and augmented, and int64 labels.
 
     Global batch t of an epoch is ``order[t * batch_size : (t + 1) * batch_size]``; a rank gets ``batch[rank::world]``.
-    The order is a hash of (seed, epoch). Crop, flip, light and hole of an image are hashes of (seed, epoch, index of
-    the image). Batches therefore do not depend on the number of ranks, the number of loader processes, or the step at
-    which an epoch was interrupted.
+    The order is a hash of (seed, epoch). Crop, flip, colours, light and hole of an image are hashes of (seed, epoch,
+    index of the image). Batches therefore do not depend on the number of ranks, the number of loader processes, or the
+    step at which an epoch was interrupted.
 
     In-memory images lie as one padded uint8 tensor on the device: a crop is an offset into it, a batch one gather of
     contiguous rows. Image files are read and cropped by ``num_workers`` processes, one global batch's share each.
@@ -54,7 +55,7 @@ class Loader:
             positions: (n,) positions in ``images`` to load.
             labels: Called with the epoch, returns the labels of all of ``images``, (len(images),) integers.
             batch_size: Images in a global batch, over all ranks.
-            seed: Seed of order, crops, flips, lights and holes.
+            seed: Seed of order, crops, flips, colours, lights and holes.
             augmentation: How images are changed at random; None for images as they are, files cropped to the centre.
             shuffle: Whether to visit the images in random order; else in the order of ``positions``.
             drop_last: Whether to leave out a last batch that is not full.
@@ -82,6 +83,7 @@ class Loader:
         self._seed, self._device = seed, device
         self.steps_per_epoch = len(positions) // batch_size if drop_last else -(-len(positions) // batch_size)
         self._lighting = 0.0 if augmentation is None else augmentation.lighting
+        self._jitter = None if augmentation is None else augmentation.jitter_strengths
         self._cutout = 0 if augmentation is None else _checked_cutout(augmentation.cutout, dataset)
         self._resolution = dataset.resolution
         self._source = self._cropped(dataset, images, augmentation, num_workers)
@@ -138,6 +140,10 @@ class Loader:
         where = torch.from_numpy(order).to(self._device)
         starts = range(first_step * self._batch_size, self.steps_per_epoch * self._batch_size, self._batch_size)
         batches = [where[start : start + self._batch_size][rank::world] for start in starts]
+        colours = None
+        if self._jitter is not None:
+            drawn = draw_colours(self._jitter, self._seed, epoch, self._index)
+            colours = tuple(torch.from_numpy(values).to(self._device) for values in drawn)
         lights = None
         if self._lighting:
             lights = torch.from_numpy(draw_lights(self._lighting, self._seed, epoch, self._index)).to(self._device)
@@ -147,7 +153,10 @@ class Loader:
             holes = torch.from_numpy(corners).to(self._device)
         for batch, pixels in zip(batches, self._source.read(epoch, batches), strict=True):
             light = None if lights is None else lights[batch]
-            images = self._normalise(pixels.to(self._device, non_blocking=True), light)
+            pixels = pixels.to(self._device, non_blocking=True)
+            if colours is not None:
+                pixels = jitter(pixels, *(values[batch] for values in colours))
+            images = self._normalise(pixels, light)
             if holes is not None:
                 cut_out(images, holes[batch], self._cutout)
             yield images, labels[batch]
