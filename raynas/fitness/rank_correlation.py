@@ -23,7 +23,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import kendalltau, rankdata
 
 from raynas.errors import InputError
 
@@ -137,10 +136,14 @@ def _tau_and_rho(fitness: np.ndarray, accuracy: np.ndarray) -> tuple[float, floa
     """Returns tau-b and rho, both NaN if fitness or accuracy is constant."""
     if not (_untied_pairs(fitness) and _untied_pairs(accuracy)):
         return math.nan, math.nan
+    from scipy.stats import rankdata  # here, since it takes a second and only rankings need it
+
     return _tau(fitness, accuracy), float(np.corrcoef(rankdata(fitness), rankdata(accuracy))[0, 1])
 
 
 def _tau(fitness: np.ndarray, accuracy: np.ndarray) -> float:
+    from scipy.stats import kendalltau
+
     return float(kendalltau(fitness, accuracy).statistic)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from raynas import recipes
 from raynas.config.retrain_section import RetrainSection
 from raynas.data import split_images
 from raynas.errors import InputError
@@ -32,8 +33,28 @@ def check_retraining(task: Task) -> list[str]:
             f"retrain.top: expected at most search.top ({config.search.top}), got {section.top}; raise search.top"
         )
     _check_images(task, section)
+    _check_augmentation(task, section)
     _check_network(task, section)
-    return []
+    return _lines(task, section)
+
+
+def _lines(task: Task, section: RetrainSection) -> list[str]:
+    """Returns what is trained, and what of a recipe is not taken, a line each."""
+    networks = len(section.architectures or range(section.top)) + len(section.controls)
+    steps = round(len(task.dataset.train) * section.train_portion) // section.batch_size
+    lines = [
+        f"retrain: {networks} networks from {len(section.seeds)} seeds each, {section.epochs:,} epochs of {steps:,} "
+        f"steps of {section.batch_size} images"
+    ]
+    made_for = {} if section.recipe is None else recipes.read(section.recipe).get("space", {})
+    sizes = {key: value for key, value in made_for.items() if key != "name"}
+    if sizes and made_for.get("name") != task.config.space.name:
+        sizes_as_text = ", ".join(f"{key} {value}" for key, value in sizes.items())
+        lines.append(
+            f"retrain.recipe: {section.recipe} is made for space {made_for.get('name')}; its sizes ({sizes_as_text}) "
+            "are not taken"
+        )
+    return lines
 
 
 def _check_images(task: Task, section: RetrainSection) -> None:
@@ -53,11 +74,30 @@ def _check_images(task: Task, section: RetrainSection) -> None:
         raise InputError(
             f"retrain.batch_size: {most} workers cannot share batches of {section.batch_size} images; raise it"
         )
-    cutout = section.augmentation.cutout if section.augmentation is not None else 0
-    if cutout > task.dataset.resolution:
+
+
+def _check_augmentation(task: Task, section: RetrainSection) -> None:
+    """Checks that images of this kind can be changed as the recipe says.
+
+    Raises:
+        InputError: If not.
+    """
+    augmentation = section.augmentation
+    if augmentation is None:
+        return
+    if augmentation.cutout > task.dataset.resolution:
         raise InputError(
             f"retrain.augmentation.cutout: expected at most {task.dataset.resolution} (the height and width of an "
-            f"image), got {cutout}; lower it"
+            f"image), got {augmentation.cutout}; lower it"
+        )
+    if task.dataset.reads_files and augmentation.crop_padding is not None:
+        raise InputError(
+            "retrain.augmentation.crop_padding: files are cropped to a random area; leave it out, or set it to null"
+        )
+    if not task.dataset.reads_files and augmentation.crop_ratio is not None:
+        raise InputError(
+            f"retrain.augmentation.crop_ratio: only image files are cropped to a random area, not {task.dataset.name}; "
+            "leave it out, or set it to null"
         )
 
 

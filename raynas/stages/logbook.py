@@ -8,8 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from torch.utils.tensorboard import SummaryWriter
-
 from raynas.records.training_record import EpochLine, ProgressRecord
 from raynas.storage.checkpoint import Checkpoint
 from raynas.storage.mirror import Mirror
@@ -77,6 +75,8 @@ class Logbook:
         steps_done = last.epochs * steps_per_epoch + last.steps
         self._excepthook = threading.excepthook
         threading.excepthook = self._thread_failed
+        from torch.utils.tensorboard import SummaryWriter  # here, since it takes a second and only training needs it
+
         self._events = SummaryWriter(
             str(mirror.folder / "tensorboard" / (plan.events or plan.folder)),
             purge_step=steps_done + 1 if steps_done else 0,

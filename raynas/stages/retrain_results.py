@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy import stats
 
 from raynas.records.retrain_record import Comparison, Estimate, RetrainedNetwork
 
@@ -19,8 +18,15 @@ def estimate(values: Sequence[float]) -> Estimate:
     if len(values) < 2:
         return Estimate(mean=mean)
     deviation = float(np.std(values, ddof=1))
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(values) - 1)) * deviation / len(values) ** 0.5
+    half = _quantile(len(values) - 1) * deviation / len(values) ** 0.5
     return Estimate(mean=mean, deviation=deviation, low=mean - half, high=mean + half)
+
+
+def _quantile(freedoms: float) -> float:
+    """Returns how many standard errors lie between a mean and the end of its interval, by Student's t."""
+    from scipy.stats import t  # here, since it takes a second and only results need it
+
+    return float(t.ppf((1 + CONFIDENCE) / 2, freedoms))
 
 
 def compare(first: RetrainedNetwork, other: RetrainedNetwork) -> Comparison:
@@ -44,7 +50,7 @@ def _welch(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float
     if variance == 0:
         return difference, difference
     freedoms = [share**2 / (len(values) - 1) for share, values in zip(shares, (ours, theirs), strict=True)]
-    half = float(stats.t.ppf((1 + CONFIDENCE) / 2, variance**2 / sum(freedoms))) * variance**0.5
+    half = _quantile(variance**2 / sum(freedoms)) * variance**0.5
     return difference - half, difference + half
 
 
