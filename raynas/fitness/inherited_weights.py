@@ -19,12 +19,13 @@ from torch import Tensor, nn
 
 from raynas.data import FixedImages
 from raynas.errors import RunError
-from raynas.fitness.prefix_sharing import BATCH_NORMS, Stage, prefix_tree
+from raynas.fitness.prefix_sharing import Stage, prefix_tree
 from raynas.fitness.row import FITNESS, FitnessRow
 from raynas.search_space import Architecture
 from raynas.supernet.chain import ChainNetwork
 from raynas.supernet.folding import folded
 from raynas.supernet.gates import single_path
+from raynas.training.batch_norm import BATCH_NORMS, measure_statistics
 
 
 class WithInheritedWeights:
@@ -122,11 +123,5 @@ class WithInheritedWeights:
 
     def _calibrate(self, run: Callable[[Tensor], object]) -> None:
         """Measures the statistics of batch normalisation that a run touches: the mean over the batches."""
-        for norm in self._norms:
-            norm.train()
-        for number, (images, _) in enumerate(self._calibration.batches(self._batch_size, self._device), start=1):
-            for norm in self._norms:
-                norm.momentum = 1.0 / number
-            run(images)
-        for norm in self._norms:
-            norm.eval()
+        batches = self._calibration.batches(self._batch_size, self._device)
+        measure_statistics(self._norms, run, (images for images, _ in batches))

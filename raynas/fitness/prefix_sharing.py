@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from raynas.search_space import Architecture
 from raynas.supernet.chain import ChainNetwork
 from raynas.supernet.gates import Gate
-
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+from raynas.training.batch_norm import BATCH_NORMS
 
 
 class Stage:
