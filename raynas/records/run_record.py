@@ -125,4 +125,4 @@ class DataRecord(Record):
     converted: dict[str, int] = {}
 
 
-PAGE = OtherFile("report/index.html", "the page; its figures are in `report/figures/`, listed in `report/figures.json`")
+PAGE = OtherFile("report/index.html", "the page; its figures are in `report/figures/`")

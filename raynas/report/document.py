@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
@@ -16,6 +15,8 @@ from pathlib import Path
 import jinja2
 
 from raynas.config.locations import inside
+from raynas.errors import InputError
+from raynas.records.figures_record import FiguresRecord
 from raynas.report.blocks import Head, Section, pieces
 
 FIGURES = "figures.json"
@@ -56,16 +57,16 @@ def write_page(place: Path, page: str, figures: Mapping[str, bytes]) -> Path:
 
 def _listed(place: Path) -> set[str]:
     """Returns the figures that the page in a folder lists; none without a list."""
+    file = place / FIGURES
     try:
-        names = json.loads((place / FIGURES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return set(FiguresRecord.read(file).figures)
+    except (OSError, InputError):
         return set()
-    known = names if isinstance(names, list) else []
-    return {name for name in known if isinstance(name, str) and re.fullmatch(r"[A-Za-z0-9-]+\.(svg|png)", name)}
 
 
 def _list(place: Path, names: Set[str]) -> None:
-    write_at_once(place / FIGURES, (json.dumps(sorted(names), indent=1) + "\n").encode("utf-8"))
+    record = FiguresRecord(figures=sorted(names))
+    write_at_once(place / FIGURES, (json.dumps(record.content(), indent=1) + "\n").encode("utf-8"))
 
 
 def write_at_once(file: Path, content: bytes) -> None:

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,6 +24,7 @@ from raynas.fitness.remarks import accuracy_remarks, ranking_remarks
 from raynas.records.cells import csv_cell
 from raynas.records.rank_record import EpochCorrelation, RankRecord, RankRowRecord, ScoresHeader, read_scores
 from raynas.records.record import Number, text_of, whole_lines
+from raynas.records.search_record import QuantityRecord
 from raynas.search.limits import limit_keys
 from raynas.search_space import Architecture, all_architectures, as_array, sample
 from raynas.stages.context import RunContext
@@ -78,30 +79,30 @@ def rank(
     architectures = _chosen(task, size)
     with evaluating() as evaluation:
         rows = _scores(task, mirror, evaluation, architectures, progress)
-    result: dict[str, Any] = {
-        "label": label(search),
-        "fitness": "+".join(row.name for row in search.fitness_rows),
-        "quantities": search.recorded_quantities(),
-        "table": table.path.name if table else None,
-        "column": table.column if table else None,
-        "cells": len(architectures),
-        "space": task.space.num_architectures,
-        "known": len(table) if table else None,
-        "base_seeds": task.config.base_seeds,
-        "bootstrap": BOOTSTRAP,
-    }
     accuracies = None if table is None else table.accuracies(architectures)
-    result["rows"] = _rows(task, architectures, rows[:, 0], accuracies)
-    if every_epoch:
-        assert accuracies is not None
-        result["epochs"] = list(_by_epoch(task, architectures, accuracies, progress))
+    ranked = _rows(task, architectures, rows[:, 0], accuracies)
+    epochs = None if accuracies is None or not every_epoch else _by_epoch(task, architectures, accuracies, progress)
     lines = describe_all(task, architectures, evaluation.quantities, rows)
-    result["remarks"] = _remarks(task, lines, rows[:, 0], accuracies)
+    record = RankRecord(
+        label=label(search),
+        fitness="+".join(row.name for row in search.fitness_rows),
+        quantities=[QuantityRecord(**quantity) for quantity in search.recorded_quantities()],
+        table=table.path.name if table else None,
+        column=table.column if table else None,
+        cells=len(architectures),
+        space=task.space.num_architectures,
+        known=len(table) if table else None,
+        base_seeds=task.config.base_seeds,
+        bootstrap=BOOTSTRAP,
+        rows=ranked,
+        remarks=_remarks(task, lines, rows[:, 0], accuracies),
+        seconds=round(time.perf_counter() - began, 3),
+    )
+    if epochs is not None:
+        record = record.model_copy(update={"epochs": epochs})
     mirror.check()
-    _write_scores(mirror.folder / "rank" / f"{label(search)}.csv", lines, accuracies)
-    result["seconds"] = round(time.perf_counter() - began, 3)
-    record = RankRecord(**result)
-    write_record(mirror.folder / "rank" / f"{label(search)}.json", record)
+    _write_scores(mirror.folder / "rank" / f"{record.label}.csv", lines, accuracies)
+    write_record(mirror.folder / "rank" / f"{record.label}.json", record)
     mirror.push("rank")
     return record.content()
 
@@ -234,8 +235,8 @@ def _text_of_scores(scores: Sequence[Sequence[Number]]) -> str:
 
 def _by_epoch(
     task: Task, architectures: Sequence[Architecture], accuracies: np.ndarray, progress: Progress
-) -> Iterator[EpochCorrelation]:
-    """Yields how well the fitness ranks after each epoch, from the sums that training recorded.
+) -> list[EpochCorrelation]:
+    """Returns how well the fitness ranks after each epoch, from the sums that training recorded.
 
     Raises:
         InputError: If training recorded none.
@@ -249,12 +250,14 @@ def _by_epoch(
         raise InputError(
             f"--every-epoch: {task.config.supernets} holds no {definition} angle of every epoch; train this run anew"
         )
+    correlations = []
     for epoch in epochs:
         fitness = mean_of([make(task.space, of_seed[epoch]) for of_seed in tables])(architectures)[:, 0]
         statistics = rank_statistics(fitness, accuracies, bootstrap=0)
         progress.show("ranking every epoch", epoch, epochs[-1], f"tau {statistics.tau or 0.0:.3f}")
         values: dict[str, Any] = {"epoch": epoch, "tau": statistics.tau, "rho": statistics.rho, "top": statistics.top}
-        yield EpochCorrelation(**values)
+        correlations.append(EpochCorrelation(**values))
+    return correlations
 
 
 def _write_scores(file: Path, lines: Sequence[dict[str, Any]], accuracies: np.ndarray | None) -> None:

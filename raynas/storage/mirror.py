@@ -16,7 +16,6 @@ the next command on the same machine, unless another machine has continued the r
 from __future__ import annotations
 
 import contextlib
-import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -26,10 +25,11 @@ from typing import TYPE_CHECKING
 from raynas.config.locations import inside, is_url, refuse_credentials, refuse_links, staging
 from raynas.config.run_config import RunConfig
 from raynas.errors import InputError, StorageError
+from raynas.records.mirror_record import MirrorRecord
 from raynas.storage.object_store import ObjectStore, Stamp, one_line
 from raynas.storage.ownership import Ownership, owning
 from raynas.storage.registers import OWNER, FolderRegister, Register, StoreRegister
-from raynas.storage.run_folder import OLD_LOCK, write_json
+from raynas.storage.run_folder import OLD_LOCK, write_record
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -40,7 +40,7 @@ CONFIG, SWEEP, CHECKPOINT, RESULT = "config.json", "sweep.json", "checkpoint.jso
 RAY = "ray"
 """The folder or prefix in which Ray keeps its files while it trains."""
 
-RECORD = ".mirror.json"
+RECORD = MirrorRecord.file
 """The state of both sides when they were last the same: remote and local size and time of every file."""
 
 
@@ -136,7 +136,7 @@ class UrlMirror(Mirror):
         self._record = folder / RECORD
         self._known: dict[str, tuple[Stamp, Stamp]] = {}
         if self._record.exists():
-            stored = json.loads(self._record.read_text(encoding="utf-8"))
+            stored = MirrorRecord.read(self._record, "remove it to compare all files anew").files
             self._known = {path: ((there[0], there[1]), (here[0], here[1])) for path, (there, here) in stored.items()}
         for path in self._known:
             self._file(path)
@@ -280,7 +280,11 @@ class UrlMirror(Mirror):
 
     def _remember(self) -> None:
         if self.folder.exists():
-            write_json(self._record, self._known)
+            write_record(self._record, MirrorRecord(files=self._stated()))
+
+    def _stated(self) -> dict[str, list[list[int]]]:
+        """Returns what is known of the files, as their record has it."""
+        return {path: [list(there), list(here)] for path, (there, here) in self._known.items()}
 
     def _remove_empty(self, folder: Path) -> None:
         while folder != self.folder and folder.exists() and not any(folder.iterdir()):

@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
+from raynas.records.figures_record import FiguresRecord
 from raynas.records.latency_record import ProfileRecord
+from raynas.records.mirror_record import MirrorRecord
 from raynas.records.rank_record import RankRecord, read_scores
 from raynas.records.record import Line, Part, Record, text_of
 from raynas.records.run_record import DataRecord, RunRecord
@@ -239,3 +241,20 @@ def test_a_result_keeps_the_keys_that_a_searcher_of_the_users_own_adds(tmp_path:
     file.write_text(json.dumps(written))
     read = SearchRecord.read(file).content()
     assert read == written and list(read) == list(written)
+
+
+def test_records_of_earlier_layouts_are_read(tmp_path: Path) -> None:
+    """Before they had a version, the file of a mirror was a mapping of its files, and that of a page a list."""
+    file = tmp_path / "record.json"
+    for content in ({"config.json": [[1, 2], [3, 4]]}, {"version": 2, "files": {"config.json": [[1, 2], [3, 4]]}}):
+        file.write_text(json.dumps(content))
+        assert MirrorRecord.read(file).files == {"config.json": [[1, 2], [3, 4]]}
+    for figures in (["b.svg", "a.png", "../c.svg", 3], {"version": 2, "figures": ["b.svg", "a.png"]}):
+        file.write_text(json.dumps(figures))
+        assert FiguresRecord.read(file).figures == ["a.png", "b.svg"]
+    file.write_text("{}")
+    assert MirrorRecord.read(file).files == {}
+    for kind in (MirrorRecord, FiguresRecord):
+        file.write_text(json.dumps({"version": 3, "files": {}, "figures": []}))
+        with pytest.raises(ValueError, match="expected version 2 or earlier, got 3"):
+            kind.read(file)

@@ -64,7 +64,7 @@ def test_names_that_are_the_mirrors_own_are_not_taken(tmp_path: Path, store: Hos
     mirror = machine(store, tmp_path / "here")
     mirror.pull()
     assert tree_of(tmp_path / "here") == OLD and not (tmp_path / "here" / "lock").exists()
-    assert set(json.loads((tmp_path / "here/.mirror.json").read_text())) == set(OLD)
+    assert set(json.loads((tmp_path / "here/.mirror.json").read_text())["files"]) == set(OLD)
 
 
 def test_a_link_in_the_staging_folder_is_not_written_through(tmp_path: Path, store: HostileStore) -> None:
@@ -78,11 +78,16 @@ def test_a_link_in_the_staging_folder_is_not_written_through(tmp_path: Path, sto
     assert list((tmp_path / "outside").iterdir()) == []
 
 
-def test_a_record_of_the_mirror_that_names_other_files_removes_none(tmp_path: Path, store: HostileStore) -> None:
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_record_of_the_mirror_that_names_other_files_removes_none(
+    tmp_path: Path, store: HostileStore, version: int
+) -> None:
     machine(store, tmp_path / "here").pull()
     (tmp_path / "mine").write_text("mine")
-    record = json.loads((tmp_path / "here/.mirror.json").read_text())
-    (tmp_path / "here/.mirror.json").write_text(json.dumps(record | {"../mine": record["config.json"]}))
+    files = json.loads((tmp_path / "here/.mirror.json").read_text())["files"]
+    files |= {"../mine": files["config.json"]}
+    record = files if version == 1 else {"version": 2, "files": files}
+    (tmp_path / "here/.mirror.json").write_text(json.dumps(record))
     with pytest.raises(ValueError, match="no file of a run"):
         machine(store, tmp_path / "here").pull()
     assert (tmp_path / "mine").exists()
