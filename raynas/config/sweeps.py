@@ -29,6 +29,7 @@ from raynas.config.nested import set_key
 from raynas.config.reading import read_run_file
 from raynas.config.run_config import RunConfig, parse_config
 from raynas.config.sweep_axes import CROSSED, DRAWN, MOST_TRIALS, Axis, dotted_axes, first_overlap, overlap
+from raynas.config.sweep_rows import SWEEP_SCHEDULERS, SWEEP_SEARCHERS, SweepScheduler, SweepSearcher
 from raynas.errors import InputError
 from raynas.messages import shortened
 from raynas.options import Options, Positive
@@ -104,11 +105,13 @@ class SweepSection(Options):
         also: Further metrics that tables show.
         samples: Samples of the axes that are sampled.
         rank: Whether every trial ranks the space too.
-        scheduler: asha stops trials whose training is behind (Li et al. 2020, asynchronous successive halving): by
-            train_accuracy if that is the metric, else by train_loss.
+        scheduler: none; or asha, which stops trials whose training is behind (Li et al. 2020, asynchronous successive
+            halving): by the metric if it is known after every epoch, else by train_loss; or the dotted path of one of
+            your own.
         grace_epochs: Epochs before asha stops any.
         reduction: Of so many trials asha lets one go on.
-        searcher: random, or optuna (the extra of that name), which samples where earlier trials were good.
+        searcher: random; or optuna (the extra of that name), which samples where earlier trials were good; or the
+            dotted path of one of your own.
         concurrent: Trials at a time; as many as the cluster holds by default.
         source: Where the published figures stand.
         published: Figures to show beside the sweep's.
@@ -120,10 +123,10 @@ class SweepSection(Options):
     also: list[Annotated[str, named(SWEEP_METRICS)]] = []
     samples: Annotated[int, Field(ge=1, le=MOST_TRIALS)] = 1
     rank: bool = False
-    scheduler: Literal["none", "asha"] = "none"
+    scheduler: Annotated[str, named(SWEEP_SCHEDULERS)] = "none"
     grace_epochs: Positive = 1
     reduction: Annotated[int, Field(ge=2)] = 4
-    searcher: Literal["random", "optuna"] = "random"
+    searcher: Annotated[str, named(SWEEP_SEARCHERS)] = "random"
     concurrent: Positive | None = None
     source: str | None = None
     published: list[Published] = []
@@ -143,17 +146,19 @@ class SweepSection(Options):
         if self.samples > 1 and not drawn:
             raise InputError("samples: nothing is drawn; leave it out, or vary a key by choice, uniform or loguniform")
         crossed = [key for key, axis in self.keys.items() if axis.kind in CROSSED]
-        if self.searcher == "optuna" and crossed:
+        samples_by_results = self.searcher_row.samples_by_results
+        if samples_by_results and crossed:
             raise InputError(
-                f"searcher: optuna draws every value, got {self.keys[crossed[0]].kind} for {crossed[0]}; vary it by "
-                "choice, uniform or loguniform"
+                f"searcher: {self.searcher} samples every value, got {self.keys[crossed[0]].kind} for {crossed[0]}; "
+                "vary it by choice, uniform or loguniform"
             )
         self._check_changes()
-        if self.searcher == "optuna" and self.scheduler == "asha" and SWEEP_METRICS.row(self.metric).of_epoch is None:
+        stops_early = self.scheduler_row.stops_early
+        if samples_by_results and stops_early and SWEEP_METRICS.row(self.metric).of_epoch is None:
             of_epochs = [name for name, row in SWEEP_METRICS.rows().items() if row.of_epoch is not None]
             raise InputError(
-                f"scheduler: asha with optuna stops by what optuna looks for, expected {' or '.join(of_epochs)} as "
-                f"sweep.metric, got {self.metric}"
+                f"scheduler: {self.scheduler} with {self.searcher} stops by what {self.searcher} looks for, expected "
+                f"{' or '.join(of_epochs)} as sweep.metric, got {self.metric}"
             )
         for number, published in enumerate(self.published):
             unknown = [key for key in published.when if key not in self.keys]
@@ -179,6 +184,16 @@ class SweepSection(Options):
             before += changed
         if self.has_seeds and first_overlap(["train.base_seeds"], before):
             raise InputError(f"keys.seed: {SEEDS_FIXED}")
+
+    @property
+    def scheduler_row(self) -> SweepScheduler:
+        """The row of the scheduler."""
+        return SWEEP_SCHEDULERS.row(self.scheduler)
+
+    @property
+    def searcher_row(self) -> SweepSearcher:
+        """The row of the searcher."""
+        return SWEEP_SEARCHERS.row(self.searcher)
 
     @property
     def has_seeds(self) -> bool:
@@ -245,7 +260,7 @@ class Sweep:
 
         The samples are a function of the base's seed.
         """
-        if self.settings.searcher != "random":
+        if self.settings.searcher_row.samples_by_results:
             return
         axes = self.settings.keys
         crossed = [key for key, axis in axes.items() if axis.kind in ("grid", "variants")]
@@ -288,7 +303,7 @@ class Sweep:
 
     def examples(self) -> list[Trial]:
         """Returns the known trials; of a sweep that draws as it goes, some in which each value or bound occurs."""
-        if self.settings.searcher == "random":
+        if not self.settings.searcher_row.samples_by_results:
             return self.trials()
         most = max(len(axis.values) for axis in self.drawn.values())
         return [self.trial(self._values_at(place), None) for place in range(most)]
@@ -305,7 +320,7 @@ class Sweep:
     @property
     def number(self) -> int:
         """How many trials there will be."""
-        return len(self.trials()) if self.settings.searcher == "random" else self.settings.samples
+        return self.settings.samples if self.settings.searcher_row.samples_by_results else len(self.trials())
 
     def describe(self) -> str:
         """Returns what there is to come, as a comment below the run that is varied."""

@@ -40,7 +40,6 @@ from raynas.config.sweeps import Sweep
 from raynas.errors import InputError, RunError
 from raynas.on_ray.cluster import Cluster
 from raynas.on_ray.nodes import missing
-from raynas.on_ray.sampled_points import optuna_search
 from raynas.on_ray.stopping import Stopped, make_board, save_and_stop, stopped_by
 from raynas.on_ray.sweep_plan import Plan, plans
 from raynas.on_ray.sweep_progress import SweepProgress
@@ -212,6 +211,7 @@ def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
         board: The handle of the `Board` that stops them.
     """
     sweep, settings = plan.sweep, plan.sweep.settings
+    scheduler, searcher = settings.scheduler_row, settings.searcher_row
     os.environ.update(
         TUNE_DISABLE_AUTO_CALLBACK_LOGGERS="1",
         TUNE_DISABLE_STRICT_METRIC_CHECKING="1",
@@ -226,11 +226,11 @@ def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
             functools.partial(run_trial, plan=plan, board=board), functools.partial(trial_resources, plan=plan)
         ),
         tune_config=tune.TuneConfig(
-            scheduler=_asha(sweep) if settings.scheduler == "asha" else None,
+            scheduler=None if scheduler.make is None else scheduler.make(sweep),
             search_alg=Admission(
                 functools.partial(_candidate, plan),
                 listed=[{"trial": name} for name in plan.points],
-                drawing=optuna_search(plan) if plan.drawn else None,
+                drawing=searcher.make(plan) if plan.drawn and searcher.make is not None else None,
             ),
             num_samples=plan.drawn or len(plan.points),
             max_concurrent_trials=settings.concurrent,
@@ -271,23 +271,6 @@ def trial_resources(chosen: Mapping[str, Any], plan: Plan) -> Any:
     return PlacementGroupFactory([trial_needs(config).resources if is_alone(config) else {"memory": LEADER_MEMORY}])
 
 
-def _asha(sweep: Sweep) -> Any:
-    """Returns asynchronous successive halving by a metric that is known after every epoch."""
-    from ray.tune.schedulers import ASHAScheduler
-
-    settings = sweep.settings
-    row = settings.metrics[settings.metric]
-    metric = settings.metric if row.of_epoch is not None else "train_loss"
-    return ASHAScheduler(
-        time_attr="epoch",
-        metric=metric,
-        mode=settings.better if metric == settings.metric else settings.metrics[metric].better,
-        max_t=sweep.base.train.epochs * len(sweep.base.base_seeds) + 1,  # at this epoch Tune would stop complete trials
-        grace_period=settings.grace_epochs,
-        reduction_factor=settings.reduction,
-    )
-
-
 def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
     """Runs one trial, records its state, and reports its epochs and its end to Tune; Tune calls this function.
 
@@ -323,7 +306,7 @@ def run_trial(chosen: Mapping[str, Any], plan: Plan, board: Any = None) -> None:
         def report(metrics: dict[str, Any]) -> None:
             known = {name: value for name, value in metrics.items() if name != "epoch"}
             keep("running", metrics["epoch"], known, every=5)
-            if sweep.settings.scheduler == "asha" or sweep.settings.metric in known:
+            if sweep.settings.scheduler_row.stops_early or sweep.settings.metric in known:
                 tune.report(metrics)
 
         def say(line: str) -> None:

@@ -48,12 +48,14 @@ class Plan:
 
 def plans(sweep: Sweep, folder: Path) -> Iterator[Plan]:
     """Yields the plans of what is left of a sweep, by the states in its folder at that time."""
-    if sweep.settings.searcher == "random":
+    if not sweep.settings.searcher_row.samples_by_results:
         trials = sweep.trials()
         ended = {state["name"] for state in states_of(folder) if state["status"] in ENDED}
         left = [trial for trial in trials if trial.name not in ended]
-        if left:  # asha compares with the ended trials: they run again, through the work that they have done
-            yield _plan(sweep, trials if sweep.settings.scheduler == "asha" else left, shared_trainings(sweep, trials))
+        # A scheduler compares with the ended trials: they run again, through the work that they have done.
+        planned = trials if sweep.settings.scheduler_row.stops_early else left
+        if left:
+            yield _plan(sweep, planned, shared_trainings(sweep, trials))
         return
     examples = sweep.examples()
     names = {training_name(trial.config, sweep.base) for trial in examples}

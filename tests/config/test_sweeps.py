@@ -156,7 +156,7 @@ def test_draws_follow_their_distributions_and_go_with_every_point_of_the_others(
         ),
         (
             {"keys": {"alphas.eta": {"grid": [1]}}, "searcher": "optuna"},
-            "sweep.searcher: optuna draws every value, got "
+            "sweep.searcher: optuna samples every value, got "
             "grid for alphas.eta; vary it by choice, uniform or loguniform",
         ),
         (

@@ -12,8 +12,8 @@ import yaml
 
 from raynas.cli import main
 from raynas.config.sweeps import Sweep, load_sweep
-from raynas.on_ray.sweep import _asha
 from raynas.on_ray.sweep_results import summary
+from raynas.on_ray.sweep_schedulers.asha import make_asha
 from raynas.on_ray.trial import EpochFeed, metrics_of
 from raynas.report.sweep_page import write_sweep_report
 from raynas.sweep_metrics import SWEEP_METRICS, TrialOutcome
@@ -60,9 +60,9 @@ def test_trials_are_measured_by_it_beside_the_metrics_of_raynas(tmp_path: Path, 
 
 def test_asha_stops_by_it_as_it_is_known_after_every_epoch(tmp_path: Path, beside: Added) -> None:
     path = beside("own_metric")
-    scheduler = _asha(settings_of(tmp_path, path, scheduler="asha"))
+    scheduler = make_asha(settings_of(tmp_path, path, scheduler="asha"))
     assert (scheduler.metric, scheduler._mode) == (f"{path}TRAINING_ERROR", "min")
-    other = _asha(settings_of(tmp_path, path, scheduler="asha", metric=f"{path}WEIGHTS_PER_STEP"))
+    other = make_asha(settings_of(tmp_path, path, scheduler="asha", metric=f"{path}WEIGHTS_PER_STEP"))
     assert (other.metric, other._mode) == ("train_loss", "min")
 
 

@@ -22,10 +22,10 @@ from rich.console import Console
 from raynas.config.reading import load_config
 from raynas.config.sweeps import Sweep, load_sweep
 from raynas.on_ray import sweep as sweeping
-from raynas.on_ray.sampled_points import encoded_point
 from raynas.on_ray.sweep_plan import Plan, shared_trainings
 from raynas.on_ray.sweep_progress import SweepProgress
 from raynas.on_ray.sweep_results import summary
+from raynas.on_ray.sweep_searchers.optuna_points import encoded_point
 from raynas.on_ray.sweep_states import states_of
 from raynas.on_ray.trial import (
     ROOM,

@@ -1,10 +1,11 @@
-"""Sampling points of a sweep by Optuna."""
+"""Points that Optuna samples where earlier trials were good."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
+from raynas.config.sweep_rows import SweepSearcher
 from raynas.config.sweeps import Point, Sweep
 from raynas.errors import InputError
 from raynas.on_ray.sweep_plan import Plan
@@ -63,3 +64,6 @@ def encoded_point(sweep: Sweep, point: Point) -> Point | None:
         else:
             return None
     return encoded
+
+
+OPTUNA = SweepSearcher("optuna", "samples where earlier trials were good", optuna_search)
