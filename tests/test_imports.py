@@ -71,6 +71,7 @@ TABLE = {
             "messages",
             "networks",
             "records",
+            "recipes",
             "storage",
         ),
         ("torch", "numpy", "pyarrow", "yaml", "rich", "safetensors", "scipy"),

@@ -17,7 +17,7 @@ from raynas.members import is_own
 from raynas.messages import echo, shortened
 from raynas.records.network_record import NetworkRecord, Preprocessing
 from raynas.search_space import SearchSpace
-from raynas.spaces import load_space_class
+from raynas.spaces import SPACES
 from raynas.supernet.costs import COUNTED, cost_table
 
 
@@ -38,7 +38,7 @@ def make_space(name: str, arguments: Mapping[str, Any], *, own: bool) -> SearchS
             f"space.name: {echo(name)} is a class outside of raynas, whose module would be executed; if the network is "
             "your own, give --own, or own=True in Python"
         )
-    space_class = load_space_class(name)
+    space_class = SPACES.row(name)
     try:
         return space_class(**check_arguments(space_class, arguments, "space"))
     except InputError:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from raynas.supernet.choice_block import set_drop_path
-from raynas.training.batch_norm import measure_batch_norm
-from raynas.training.learner import Figures, Learner, Position, Sums
+from raynas.training.averaging import WeightAverage
+from raynas.training.batch_norm import estimate_batch_norm
+from raynas.training.learner import Figures, Learner, Position, State, Sums
 from raynas.training.network_recipe import NetworkRecipe
 from raynas.training.objective import Objective, classification_sums, dropping
 from raynas.training.optimizers import make_optimizer
@@ -51,6 +52,8 @@ class NetworkLearner(Learner):
         super().__init__(network, make_optimizer(network, recipe), batches, workers)
         self._recipe, self._objective, self._seed = recipe, Objective.of(recipe), seed
         self._held_out = held_out or {}
+        self._average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
+        self._is_finished = False
         self._drops = bool(recipe.drop_path or recipe.dropout)
 
     def step(self, batch: tuple[Tensor, Tensor], position: Position, update: Callable[[], None]) -> Sums:
@@ -62,25 +65,48 @@ class NetworkLearner(Learner):
             loss, logits = self._objective.evaluate(functools.partial(self.module, images), labels)
         loss.backward()  # type: ignore[no-untyped-call]
         update()
+        if self._average is not None:
+            self._average.update()
         return Sums(classification_sums(logits, labels), len(labels))
+
+    @property
+    def finished(self) -> nn.Module:
+        """The network that the training comes to: that of the averaged weights, where the recipe averages."""
+        return self.module if self._average is None else self._average.network
+
+    def state(self) -> State:
+        """Returns weights and optimiser, the average, and in the end the finished network if it has other weights."""
+        state = super().state()
+        if self._average is not None:
+            state["average"] = self._average.state()
+            if self._is_finished:
+                state["final"] = dict(self.finished.state_dict())
+        return state
+
+    def restore(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Goes on from what `state` returned."""
+        super().restore(state)
+        if self._average is not None and "average" in state:
+            self._average.restore(state["average"])
 
     def finish_epoch(self, epoch: int) -> Figures:
         """Returns, after the last epoch, the figures of the finished network on the images that were held out."""
         if epoch + 1 < self._recipe.epochs:
             return {}
+        self._is_finished = True
+        average_buffers(self.finished, self.workers)
         if self._recipe.estimate_batch_norm:
-            of_worker = self.batches.epoch(epoch, 0, self.workers.rank, self.workers.world)
-            measure_batch_norm(self.module, (images for images, _ in of_worker))
-            average_buffers(self.module, self.workers)
+            shares = self.batches.epoch(epoch, 0, self.workers.rank, self.workers.world)
+            estimate_batch_norm(self.finished, (images for images, _ in shares), self.workers)
         return {name: self._measured(name, batches) for name, batches in self._held_out.items()}
 
     def _measured(self, name: str, batches: Batches) -> dict[str, float | None]:
         """Returns loss and accuracies in percent over the images of all workers."""
         sums = torch.zeros(4, dtype=torch.float64, device=self.device)
-        with _evaluating(self.module):
+        with _evaluating(self.finished) as network:
             for images, labels in batches.epoch(0, 0, self.workers.rank, self.workers.world):
                 if len(labels):
-                    sums += _sums(self.module(images), labels)
+                    sums += _sums(network(images), labels)
         self.workers.add_up(sums)
         loss, right, among_top, count = sums.tolist()
         return {
@@ -91,11 +117,11 @@ class NetworkLearner(Learner):
 
 
 @contextmanager
-def _evaluating(network: nn.Module) -> Iterator[None]:
-    """Switches a network to evaluation, without gradients."""
+def _evaluating(network: nn.Module) -> Iterator[nn.Module]:
+    """Yields a network in evaluation mode, without gradients."""
     network.eval()
     with torch.inference_mode():
-        yield
+        yield network
     network.train()
 
 

@@ -6,7 +6,7 @@ from torch import nn
 
 from raynas.capabilities import network_with_auxiliary_of
 from raynas.search_space import Architecture, SearchSpace
-from raynas.training.classifier_dropout import drop_before_classifier
+from raynas.training.classifier import add_dropout
 from raynas.training.initial_weights import draw_kernels
 from raynas.training.network_recipe import NetworkRecipe
 
@@ -29,5 +29,5 @@ def network_to_train(
     if recipe.initialisation is not None:
         draw_kernels(network, recipe.initialisation)
     if recipe.dropout:
-        drop_before_classifier(network, recipe.dropout)
+        add_dropout(network, recipe.dropout)
     return network

@@ -242,8 +242,8 @@ def outcome_of(config: RunConfig, result: Mapping[str, Any], ranking: Mapping[st
         return TrialOutcome(result, ranking, retrained=retrained)
     folders = [seed_folder(config.supernets, seed) for seed in config.base_seeds]
     derived = [lines[-1].content() for folder in folders if (lines := DerivedLine.read_good(folder / DERIVED))]
-    lines = [_lines(folder / METRICS_FILE) for folder in folders]
-    return TrialOutcome(result, ranking, lines, derived, retrained)
+    epochs = [_lines(folder / METRICS_FILE) for folder in folders]
+    return TrialOutcome(result, ranking, epochs, derived, retrained)
 
 
 def metrics_of(outcome: TrialOutcome, metrics: Mapping[str, SweepMetric]) -> dict[str, float]:

@@ -30,7 +30,7 @@ from raynas.stages.subjects import space_values
 from raynas.stages.task import Task, as_searched, make_space, make_task
 from raynas.storage.checkpoint import epoch_folder, load_checkpoint
 from raynas.supernet.costs import architecture_costs
-from raynas.training.batch_norm import measure_batch_norm
+from raynas.training.batch_norm import estimate_batch_norm
 
 WEIGHTS = ("inherited", "retrained", "initial", None)
 """What `find` takes weights from; None for random ones."""
@@ -112,7 +112,7 @@ def _measure(task: Task, network: nn.Module) -> None:
     calibration, _ = image_positions(task)
     images = fix_images(task.dataset, task.dataset.train, calibration, task.dataset.train.labels)
     batches = images.batches(task.config.search.evaluation_batch_size, torch.device("cpu"))
-    measure_batch_norm(network, (pixels for pixels, _ in batches))
+    estimate_batch_norm(network, (pixels for pixels, _ in batches))
 
 
 def _retrained(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raynas.networks.published import PUBLISHED, published
-from raynas.spaces import load_space_class
+from raynas.spaces import SPACES
 
 
 @pytest.mark.parametrize("name", PUBLISHED)
@@ -13,7 +13,7 @@ def test_every_architecture_is_of_each_space_that_a_paper_built_it_in(name):
     found = PUBLISHED[name]
     assert found.name == name and found.source and found.networks
     for network in found.networks:
-        space = load_space_class(found.space)(**found.arguments, **network.arguments)
+        space = SPACES.row(found.space)(**found.arguments, **network.arguments)
         architecture = space.parse(found.text)
         assert space.parse(space.describe(architecture)) == architecture
 
