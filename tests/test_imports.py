@@ -100,7 +100,7 @@ TABLE = {
         ("torch", "torchvision", "numpy", "safetensors", "pydantic", "PIL", "onnx", "onnxscript", "onnxruntime"),
     ),
     "records": (("messages",), ("pydantic", "numpy")),
-    "recipes": (("messages",), ("yaml",)),
+    "recipes": (("config.yaml_text", "messages"), ()),
     "sweep_metrics": (("members",), ()),
     "report": (("search_space", "config.locations", "records", "sweep_metrics"), ("matplotlib", "numpy", "jinja2")),
     "api": ANYTHING,

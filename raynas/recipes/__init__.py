@@ -10,18 +10,19 @@ import difflib
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+from raynas.config.yaml_text import read_yaml
 from raynas.errors import InputError
 from raynas.messages import echo, shortened
 
 SECTIONS = {"title", "source", "space", "data", "retrain"}
 """The keys of a recipe."""
 
+_FOLDER = Path(__file__).parent
+
 
 def names() -> list[str]:
     """Returns the names of the recipes, sorted."""
-    return sorted(file.stem for file in Path(__file__).parent.glob("*.yaml"))
+    return sorted(file.stem for file in _FOLDER.glob("*.yaml"))
 
 
 def read(name: str) -> dict[str, Any]:
@@ -33,7 +34,7 @@ def read(name: str) -> dict[str, Any]:
     Raises:
         InputError: If there is no such recipe, or the file is none.
     """
-    file = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else Path(__file__).parent / f"{name}.yaml"
+    file = Path(name).expanduser() if name.endswith((".yaml", ".yml")) else _FOLDER / f"{name}.yaml"
     if not file.is_file():
         close = difflib.get_close_matches(name, names(), n=1)
         meant = f"; did you mean {close[0]}?" if close else ""
@@ -41,10 +42,11 @@ def read(name: str) -> dict[str, Any]:
             f"retrain.recipe: expected one of {', '.join(names())}, or the path of a YAML file, got {echo(name)}{meant}"
         )
     try:
-        values = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = shortened(str(error).splitlines()[0])
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise InputError(f"retrain.recipe: {shortened(name, 200)} cannot be read: {reason}; correct it") from error
+    values = read_yaml(text, f"retrain.recipe: {shortened(name, 200)}")
     if not isinstance(values, dict) or not isinstance(values.get("retrain"), dict) or set(values) - SECTIONS:
         raise InputError(
             f"retrain.recipe: expected {', '.join(sorted(SECTIONS))} in {shortened(name, 200)}, of which retrain has "
