@@ -42,7 +42,7 @@ benchmark: $(VENV)/installed ## the figures of the README that are times
 	$(BIN)/python tests/performance/data_path.py
 	$(BIN)/python tests/performance/angle.py
 	$(BIN)/python tests/performance/candidate.py
-	$(BIN)/python tests/performance/judging.py
+	$(BIN)/python tests/performance/evaluation_speed.py
 	$(BIN)/python tests/performance/pool.py
 	$(BIN)/python tests/performance/start_up.py
 	$(BIN)/python tests/performance/limits.py

@@ -22,7 +22,7 @@ def numbers_of(run: Run, architecture: Evaluated, *, short: bool = False) -> lis
         if key in numbers and run.fitness != key:
             value = count(numbers[key]) if short and not cost.unit else cost.write_with_unit(numbers[key])
             texts.append(f"{value} {cost.name}")
-    true = run.true_accuracy(architecture.architecture)
+    true = run.benchmark_accuracy(architecture.architecture)
     if true is not None and not run.is_by_benchmark:
         texts.append(f"benchmark accuracy {true:.2f} percent")
     return texts
@@ -109,7 +109,7 @@ def architectures_table(
     run: Run, architectures: Sequence[Evaluated], columns: Sequence[tuple[str, Quantity]], caption: str
 ) -> Table:
     """Returns a table of architectures: numbers of the columns, benchmark accuracy if known, description."""
-    accuracies = [run.true_accuracy(architecture.architecture) for architecture in architectures]
+    accuracies = [run.benchmark_accuracy(architecture.architecture) for architecture in architectures]
     has_accuracies = any(value is not None for value in accuracies) and not run.is_by_benchmark
     head = [
         "",

@@ -93,7 +93,7 @@ def _of_best(run: Run, key: str) -> str:
 
 
 def _true_accuracy(run: Run) -> str:
-    value = run.true_accuracy(run.best[0].architecture) if run.best else None
+    value = run.benchmark_accuracy(run.best[0].architecture) if run.best else None
     return "–" if value is None else f"{value:.2f} percent"
 
 

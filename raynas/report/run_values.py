@@ -179,7 +179,7 @@ class Run:
         }
         return {stage: sum(parts) for stage, parts in stages.items() if parts}
 
-    def true_accuracy(self, architecture: Architecture) -> float | None:
+    def benchmark_accuracy(self, architecture: Architecture) -> float | None:
         """Returns the benchmark accuracy of an architecture in percent; None if no file records it."""
         for best in (*self.best, *self.front):
             if best.architecture == architecture and "true" in best.numbers:

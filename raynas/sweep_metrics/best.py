@@ -27,7 +27,7 @@ def _of_best(key: str) -> functools.partial[float | None]:
     return functools.partial(number_of_best, key=key)
 
 
-TRUE_ACCURACY = SweepMetric("true_accuracy", "true accuracy", _of_best("true"), "percent", 2)
+TRUE_ACCURACY = SweepMetric("true_accuracy", "benchmark accuracy", _of_best("true"), "percent", 2)
 """Accuracy of the best architecture in the benchmark's table."""
 
 ONE_SHOT_ACCURACY = SweepMetric("one_shot_accuracy", "one-shot accuracy", _of_best("accuracy"), "percent", 2)

@@ -1,4 +1,4 @@
-"""Images that are judged on: the pixels of the data set, normalised as in training, the same in any batch."""
+"""Images that are evaluated on: the pixels of the data set, normalised as in training, the same in any batch."""
 
 import pickle
 import warnings
@@ -71,14 +71,14 @@ def test_batches_are_to_the_bit_those_of_training_without_augmentation(dataset):
         drop_last=False,
     )
     trained_on = list(loader.epoch(0))
-    judged_by = list(fixed_of(dataset).batches(3, CPU))
-    assert [len(labels) for _, labels in judged_by] == [3, 3, 2]
-    for (images, labels), (others, other_labels) in zip(judged_by, trained_on, strict=True):
+    evaluated_on = list(fixed_of(dataset).batches(3, CPU))
+    assert [len(labels) for _, labels in evaluated_on] == [3, 3, 2]
+    for (images, labels), (others, other_labels) in zip(evaluated_on, trained_on, strict=True):
         assert torch.equal(images, others) and torch.equal(labels, other_labels)
         assert images.stride() == others.stride() and labels.dtype == other_labels.dtype
 
 
-def test_what_is_not_normalised_is_pixels_over_255_in_training_and_in_judging(dataset_of):
+def test_what_is_not_normalised_is_pixels_over_255_in_training_and_in_evaluation(dataset_of):
     dataset = dataset_of(normalise=False)
     normalised = dataset_of()
     assert normalised.mean != dataset.mean and normalised.std != dataset.std
@@ -86,10 +86,10 @@ def test_what_is_not_normalised_is_pixels_over_255_in_training_and_in_judging(da
     loader = Loader(dataset, dataset.train, POSITIONS, lambda epoch: labels_of(dataset), **options)
     ((trained_on, _),) = loader.epoch(0)
     fixed = fixed_of(dataset)
-    ((judged_by, _),) = fixed.batches(8, CPU)
-    assert torch.equal(trained_on, judged_by)
+    ((evaluated_on, _),) = fixed.batches(8, CPU)
+    assert torch.equal(trained_on, evaluated_on)
     assert np.array_equal(fixed.pixels, fixed_of(normalised).pixels)
-    np.testing.assert_allclose(judged_by.permute(0, 2, 3, 1), fixed.pixels / 255, rtol=2e-7)
+    np.testing.assert_allclose(evaluated_on.permute(0, 2, 3, 1), fixed.pixels / 255, rtol=2e-7)
 
 
 def test_a_pixel_is_scaled_and_shifted_with_one_rounding_each(noise):

@@ -66,7 +66,7 @@ def fitness_on(space, **options):
 # The whole of it, by hand
 
 
-class Judged(Textbook):
+class Evaluated(Textbook):
     """The textbook's network with batch normalisation measured first: batch statistics while it calibrates, noted for
     each layer, then their means in place of running statistics."""
 
@@ -98,9 +98,9 @@ def batches_by_hand(images, batch_size):
     return [(pixels[i : i + batch_size], images.labels[i : i + batch_size].tolist()) for i in starts]
 
 
-def judged_by_hand(space, architecture, calibration, evaluation, batch_size):
+def evaluated_by_hand(space, architecture, calibration, evaluation, batch_size):
     """Returns accuracy in percent and loss in nats."""
-    network = Judged(trained(space).state_dict(), space.cells)
+    network = Evaluated(trained(space).state_dict(), space.cells)
     route = [one_hot(architecture)] * (3 * space.cells)
     for images, _ in batches_by_hand(calibration, batch_size):
         network(images, route)
@@ -125,7 +125,7 @@ def test_accuracy_and_loss_are_those_worked_out_by_hand(space, calibration, batc
     rng = np.random.default_rng(0)
     architectures = [NONE, SKIPS, POOLS, ONES, THREES, MIXED, NOWHERE, FROM_NOTHING]
     architectures += [sample(space, rng) for _ in range(2)]
-    expected = np.array([judged_by_hand(space, a, images, EVALUATION, batch_size) for a in architectures])
+    expected = np.array([evaluated_by_hand(space, a, images, EVALUATION, batch_size) for a in architectures])
     values = fitness(architectures)
     assert np.array_equal(values[:, 0], values[:, 1])
     np.testing.assert_allclose(values[:, 1], expected[:, 0], rtol=0, atol=1e-9)

@@ -85,10 +85,10 @@ def test_it_changes_no_bit(architectures):
 
 
 def test_nothing_of_one_population_is_left_for_the_next():
-    judge = fitness(chain())
-    first = judge(EVERY)
-    judge(EVERY[3:9])
-    assert np.array_equal(judge(EVERY), first)
+    evaluate = fitness(chain())
+    first = evaluate(EVERY)
+    evaluate(EVERY[3:9])
+    assert np.array_equal(evaluate(EVERY), first)
 
 
 def test_none_are_worth_nothing():
@@ -102,7 +102,7 @@ def test_every_candidate_runs_once_for_a_prefix():
             block.candidate(k).register_forward_hook(lambda *_, key=(depth, k): ran.update([key]))
     population = [(0, 0, 0), (0, 0, 1), (0, 1, 1), (2, 1, 1), (0, 0, 0)]
     fitness(network)(population)
-    batches = 5 + 5  # of five images, to calibrate and to judge
+    batches = 5 + 5  # of five images, to calibrate and to evaluate
     prefixes = {population[i][: depth + 1] for i in range(len(population)) for depth in range(LENGTH)}
     expected = Counter((len(prefix) - 1, prefix[-1]) for prefix in prefixes)
     assert ran == Counter({key: batches * times for key, times in expected.items()})

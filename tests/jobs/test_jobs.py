@@ -37,7 +37,7 @@ def test_a_quick_form_passes_its_check_and_is_the_job_in_small(job: Path, capsys
     assert "for CIFAR-10: 50,000 training images of 10 classes\n" in out
     full, quick = load_config(job), load_config(job, quick=True)
     assert (quick.train.workers, quick.train.use_gpu, quick.data.loader_workers) == (0, False, 0)
-    assert quick.search.evaluators == 0 or quick.search.fitness == "angle", "Ray takes longer to start than to judge"
+    assert quick.search.evaluators == 0 or quick.search.fitness == "angle", "Ray takes longer to start than to evaluate"
     images = (quick.data.max_images or 50_000) * quick.data.train_portion
     least = 60 if quick.alphas.gradient != "first" else 500  # second derivatives take several times as long
     assert least <= images // quick.train.batch_size * quick.train.epochs <= 4000, "minutes, and not of nothing"
@@ -173,7 +173,7 @@ def test_rlnas_in_the_mobilenet_space_has_the_papers_settings() -> None:
 
 
 def test_spos_in_the_mobilenet_space_trains_the_steps_of_its_code_and_searches_as_the_paper_does() -> None:
-    """Guo et al. 2020, section 4, under the limit of Zhang et al. 2021; 50,000 images or so are left to judge."""
+    """Guo et al. 2020, section 4, under the limit of Zhang et al. 2021; 50,000 images or so are left for evaluation."""
     config = load_config(ROOT / "jobs/spos_mobilenet_imagenet.yaml")
     left = round(1_281_167 * (1 - config.data.train_portion))
     assert left == 51_247

@@ -101,7 +101,7 @@ def test_a_quick_sweep_is_the_same_in_small_in_one_process_a_trial(job: Path, ba
     kinds = {
         config.search.fitness for _, _, keys in settings(sections(job)[1]["keys"]) for config in [varied(base, keys)]
     }
-    assert quick.search.evaluators == 0 or kinds == {"angle"}, "Ray takes longer to start than to judge"
+    assert quick.search.evaluators == 0 or kinds == {"angle"}, "Ray takes longer to start than to evaluate"
     images = (quick.data.max_images or 50_000) * quick.data.train_portion
     least = 60 if quick.alphas.gradient == "amended" else 500
     assert least <= images // quick.train.batch_size * quick.train.epochs <= 2000

@@ -6,7 +6,7 @@
 Beside FILE.md lies FILE.jsonl, with a line for each run as soon as it has ended.
 
 Each run trains a supernet on random paths, with alphas, and searches by one-shot accuracy on two evaluation actors. It
-is struck at epochs and numbers of judged architectures that the seed draws, and given the same command again whenever
+is struck at epochs and numbers of evaluated architectures that the seed draws, and given the same command again when
 it has ended. What it leaves must equal, to the bit, what the undisturbed run leaves.
 """
 
@@ -120,12 +120,12 @@ class Strike:
 
     Attributes:
         stage: ``train``, ``search`` or ``after``.
-        at: How many epochs are done, or architectures judged.
+        at: How many epochs are done, or architectures evaluated.
         kinds: The faults; the first stops whoever writes, if the others are of files.
         when: The time it happened at.
         again: How often the command had to be given again after it, before the next.
         epochs: Epochs that were trained again for it.
-        judged: Architectures that were judged again for it.
+        evaluated: Architectures that were evaluated again for it.
     """
 
     stage: str
@@ -134,7 +134,7 @@ class Strike:
     when: float = 0.0
     again: int = 0
     epochs: int = 0
-    judged: int = 0
+    evaluated: int = 0
 
 
 @dataclass
@@ -370,14 +370,14 @@ class Campaign:
         for epochs, when in _repeated_epochs(folder / "disk/small/tensorboard/seed_0"):
             _blamed(report.strikes, when).epochs += epochs
         seen = set()
-        judged = folder / "judged"
+        evaluated = folder / "evaluated"
         end = min((strike.when for strike in report.strikes if strike.stage == "after"), default=float("inf"))
-        for line in judged.read_text().splitlines() if judged.exists() else ():
+        for line in evaluated.read_text().splitlines() if evaluated.exists() else ():
             when, _, architecture = line.partition(" ")
-            if float(when) > end:  # `raynas rank` judges what the search did
+            if float(when) > end:  # `raynas rank` evaluates what the search did
                 break
             if architecture in seen:
-                _blamed(report.strikes, float(when)).judged += 1
+                _blamed(report.strikes, float(when)).evaluated += 1
             seen.add(architecture)
 
     def _new_folder(self, name: str) -> Path:
@@ -450,12 +450,12 @@ def table(reports: list[Report]) -> list[str]:
                 counts[kind]["again" if strike.again else "itself"] += 1
                 if number == 0:
                     counts[kind]["epochs"] += strike.epochs
-                    counts[kind]["judged"] += strike.judged
-    columns = ("faults", "itself", "again", "epochs", "judged")
+                    counts[kind]["evaluated"] += strike.evaluated
+    columns = ("faults", "itself", "again", "epochs", "evaluated")
     rows = [(KINDS[kind].says, *(counts[kind][column] for column in columns)) for kind in KINDS if kind in counts]
     total = ("all", *(sum(int(row[at]) for row in rows) for at in range(1, len(columns) + 1)))
     return [
-        "| fault | faults | raynas went on by itself | by the same command | epochs again | judged again |",
+        "| fault | faults | raynas went on by itself | by the same command | epochs again | evaluated again |",
         "| --- | --- | --- | --- | --- | --- |",
         *("| " + " | ".join(map(str, row)) + " |" for row in (*rows, total)),
     ]

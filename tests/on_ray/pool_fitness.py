@@ -31,7 +31,7 @@ class Weighted:
 
 
 class Where(Weighted):
-    """Says also which process judges, and appends each architecture to a file before it is judged."""
+    """Says also which process evaluates, and appends each architecture to a file before it is evaluated."""
 
     quantities = ("fitness", "process")
 

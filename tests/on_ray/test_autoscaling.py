@@ -32,8 +32,8 @@ def short_run(folder: Path, workers: int, evaluators: int) -> Path:
     )
 
 
-def judge_on_half_a_gpu_each(address: str) -> None:
-    """Judges by as many actors as there is room for, which is none as yet, and half a GPU for each."""
+def evaluate_on_half_a_gpu_each(address: str) -> None:
+    """Evaluates by as many actors as there is room for, which is none as yet, and half a GPU for each."""
     asked = [(1, index % 7, index) for index in range(30)]
     weights = np.array([1.0, 0.1, 0.001])
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
@@ -67,11 +67,11 @@ def changes(numbers: list[int]) -> list[int]:
 @pytest.mark.ray
 @pytest.mark.long
 def test_nodes_come_for_workers_evaluators_and_gpus_and_go_when_nothing_needs_them(tmp_path: Path) -> None:
-    """Training on one node, judging on that one and another, half GPUs on a third; the numbers are of one process."""
+    """Training on one node, evaluation on two, half GPUs on a third; the numbers are those of one process."""
     short_run(tmp_path / "alone", workers=0, evaluators=0)
     file = short_run(tmp_path / "cluster", workers=1, evaluators=2)
     types = {"cpu": ({"CPU": 1}, 4), "gpu": ({"GPU": 1}, 4)}
-    gpu_users = f"from {__name__} import *; judge_on_half_a_gpu_each"
+    gpu_users = f"from {__name__} import *; evaluate_on_half_a_gpu_each"
     with autoscaling_cluster(types, idle_seconds=8) as cluster, watched(cluster) as states:
         processes = [
             on_cluster(cluster, "-m", "raynas", "run", file, "--set", f"address={cluster.address}"),

@@ -1,4 +1,4 @@
-"""Judging on Ray actors: the same numbers however many there are, whenever they come, and whichever are killed."""
+"""Evaluation on Ray actors: the same numbers however many there are, whenever they come, and whichever are killed."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_rows_leave_in_order_whatever_the_order_they_come_in_and_whatever_is_los
     draw = random.Random(seed)
     count = draw.randrange(1, 60)
     work, flying, left = Work(count, 2), [], []
-    judged: Counter[int] = Counter()
+    evaluated: Counter[int] = Counter()
     while work.left:
         while len(flying) < 6 and (batch := work.next_batch(3, draw.choice([None, 0.02, 0.2]))):
             flying.append(batch)
@@ -71,16 +71,16 @@ def test_rows_leave_in_order_whatever_the_order_they_come_in_and_whatever_is_los
         elif flying:
             batch = flying.pop()
             work.evaluated(batch, np.array([[position, -position] for position in batch], dtype=float))
-            judged.update(batch)
+            evaluated.update(batch)
         left.append(work.take())
         known = np.concatenate(left)
-        assert len(known) == next((position for position in range(count) if not judged[position]), count)
+        assert len(known) == next((position for position in range(count) if not evaluated[position]), count)
     assert np.array_equal(known, [[position, -position] for position in range(count)])
-    assert set(judged.values()) == {1}
+    assert set(evaluated.values()) == {1}
     assert work.next_batch(3, None) == []
 
 
-def test_lost_candidates_come_first_and_alone_once_they_were_being_judged():
+def test_lost_candidates_come_first_and_alone_once_they_were_being_evaluated():
     work = Work(100, 1)
     first, second = work.next_batch(1, 0.1), work.next_batch(1, 0.1)
     assert (first, second) == ([0, 1, 2, 3, 4], [5, 6, 7, 8, 9])
@@ -88,7 +88,7 @@ def test_lost_candidates_come_first_and_alone_once_they_were_being_judged():
     assert [work.next_batch(1, 0.1) for _ in range(6)] == [[0], [1], [2], [3], [4], [5, 6, 7, 8, 9]]
 
 
-def test_a_loss_counts_against_what_was_being_judged_and_not_against_what_waited_behind_it():
+def test_a_loss_counts_against_what_was_being_evaluated_and_not_against_what_waited_behind_it():
     work = Work(100, 1)
     first, second = work.next_batch(1, 0.1), work.next_batch(1, 0.1)
     assert work.lost([first, second]) == 1
@@ -229,7 +229,7 @@ TROUBLES = {
 }
 
 
-def test_candidates_judged_together_are_asked_for_at_once_and_named_in_their_error():
+def test_candidates_evaluated_together_are_asked_for_at_once_and_named_in_their_error():
     class Counted(Weighted):
         asked: list[int] = []
 
@@ -270,7 +270,7 @@ def test_a_candidate_that_fails_is_an_error_in_one_line_that_names_it_and_never_
     assert str(caught.value) == line
 
 
-def test_a_pool_that_has_nothing_to_judge_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_that_has_nothing_to_evaluate_starts_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "put", id)
     monkeypatch.delattr(ray, "remote")
     with Pool(evaluators=2) as pool:
@@ -280,7 +280,7 @@ def test_a_pool_that_has_nothing_to_judge_starts_nothing(monkeypatch: pytest.Mon
         assert list(fitness.stream([])) == []
 
 
-def test_a_pool_judges_only_inside_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pool_evaluates_only_inside_its_block(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray, "put", id)
     pool = Pool(evaluators=1)
     fitness = pool.fitness(Weighted, quantities=Weighted.quantities)
@@ -390,7 +390,7 @@ def test_an_actor_that_is_fast_takes_more(pool: Pool, tmp_path: Path) -> None:
 
 
 @on_ray
-def test_fitnesses_take_turns_and_each_is_judged_by_its_own_weights(pool: Pool) -> None:
+def test_fitnesses_take_turns_and_each_is_evaluated_by_its_own_weights(pool: Pool) -> None:
     asked = architectures(12)
     one, other = (pool.fitness(Weighted, factor * WEIGHTS, quantities=Weighted.quantities) for factor in (1, 2))
     expected, doubled = (Weighted(factor * WEIGHTS)(asked) for factor in (1, 2))
@@ -408,7 +408,7 @@ def test_fitnesses_take_turns_and_each_is_judged_by_its_own_weights(pool: Pool) 
 
 @on_ray
 def test_a_killed_actor_costs_its_batches_and_is_replaced(pool: Pool, notes: list[str], tmp_path: Path) -> None:
-    """One is killed while it judges, the other while no one looks."""
+    """One is killed while it evaluates, the other while no one looks."""
     notes.clear()
     asked = architectures(40)
     old = pool.fitness(Where, WEIGHTS, 0.1, tmp_path / "log", quantities=Where.quantities)
@@ -425,9 +425,9 @@ def test_a_killed_actor_costs_its_batches_and_is_replaced(pool: Pool, notes: lis
     assert killed is not None
     assert killed not in processes[-10:]
     assert notes == ["an evaluator was lost; its candidates are evaluated again"]
-    judged = Counter(ast.literal_eval(line) for line in (tmp_path / "log").read_text().splitlines())
-    assert set(judged) == set(asked)
-    assert sum(judged.values()) - len(asked) <= 5, "only the batch that it was judging may be judged twice"
+    evaluated = Counter(ast.literal_eval(line) for line in (tmp_path / "log").read_text().splitlines())
+    assert set(evaluated) == set(asked)
+    assert sum(evaluated.values()) - len(asked) <= 5, "only the batch that it was evaluating may be evaluated twice"
 
     others = set(processes.astype(int)) - {killed}
     for process in others:
@@ -614,7 +614,7 @@ def test_actors_share_a_gpu_and_however_many_there_are_the_numbers_are_the_same(
 @on_ray
 @pytest.mark.usefixtures("two_free")
 @pytest.mark.parametrize("interrupted", [True, False], ids=["Ctrl-C", "an abandoned stream"])
-def test_leaving_ends_what_is_being_judged_and_gives_the_cpus_back(interrupted: bool) -> None:
+def test_leaving_ends_what_is_being_evaluated_and_gives_the_cpus_back(interrupted: bool) -> None:
     with contextlib.ExitStack() as block:
         if interrupted:
             block.enter_context(pytest.raises(KeyboardInterrupt))

@@ -60,7 +60,7 @@ def record():
                 time.sleep(0.05)
             time.sleep(1)
     timed = [(state.seconds - began, state) for state in states if state.seconds >= began]
-    marks["judged"] = max(seconds for seconds, state in timed if state.places("Evaluator"))
+    marks["evaluated"] = max(seconds for seconds, state in timed if state.places("Evaluator"))
     return timed, marks
 
 
@@ -73,7 +73,7 @@ def measured(states, marks):
     asked = first(lambda state: any(state.places("_AutoscalingCoordinatorActor")))
     up = first(lambda state: state.nodes)
     evaluators = first(lambda state: state.places("Evaluator"))
-    over = marks["judged"]
+    over = marks["evaluated"]
     return {
         "raynas run to the first node asked for": asked,
         "asked for to the first node up": up - asked,
@@ -115,7 +115,12 @@ def draw(states, marks):
         for name, of in there.items()
     ]
     last = max(until for _, _, until in nodes)
-    begins = {"starting": 0.0, "training": marks["first step"], "judging": marks["trained"], "idle": marks["judged"]}
+    begins = {
+        "starting": 0.0,
+        "training": marks["first step"],
+        "evaluating": marks["trained"],
+        "idle": marks["evaluated"],
+    }
     for (name, since), until in zip(begins.items(), [*list(begins.values())[1:], last], strict=True):
         axes.axvline(until, color=FAINT, linewidth=0.8, linestyle=(0, (3, 2)))
         axes.text((since + until) / 2, -0.6, name, ha="center", va="bottom")

@@ -1,6 +1,6 @@
 """Measures how many images the recalibration of batch normalisation needs, on the trained supernet of a run.
 
-Architectures are judged with statistics from 128, 256, ... images of the train split, and their order is compared, by
+Architectures are evaluated with statistics from 128, 256, ... images of the train split. Their order is compared, by
 Kendall's tau-b, with the order by statistics from the most. The run must have been trained, and hold so many images.
 
     python tests/performance/calibration.py FILE.yaml [--set KEY=VALUE] [--architectures 200] [--most 20000]

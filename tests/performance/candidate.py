@@ -1,6 +1,6 @@
-"""Times a candidate's forward pass, judged and measured, against its limit, on one thread.
+"""Times a candidate's forward pass, evaluated and measured, against its limit, on one thread.
 
-A candidate that is judged by its one-shot accuracy runs forward over two sets of images: with normalisation by the
+A candidate that is evaluated by its one-shot accuracy runs forward over two sets of images: with normalisation by the
 batch, which is measured (`calibration`), then by what was measured, folded into the convolutions (`evaluation`). The
 limit of both is what must be computed, 2 x multiply-adds of the operations on live paths, at the speeds of the dense
 kernels that `supernet_step.py` measures. `plain` is the evaluation as public codes run it: NCHW, layer by layer, every

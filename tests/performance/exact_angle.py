@@ -89,7 +89,7 @@ def main():
                 most = max(found.values())
                 print(f"    evolution, seed {seed}: {most:.6f} rad, {angles[0] - most:.1e} short, ", end="")
                 print(f"{len(set(found) & set(best))} of the ten best, ", end="")
-                print(f"{len(found):,} judged, {time.process_time() - began:.2f} s")
+                print(f"{len(found):,} evaluated, {time.process_time() - began:.2f} s")
     print(f"most memory of the process: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB")
 
 

@@ -1,4 +1,4 @@
-"""Times judging on Ray actors against judging in process, and measures what shared weights add to an actor's memory.
+"""Times the evaluation on Ray actors and in process, and measures what shared weights add to an actor's memory.
 
 The stand-in for a fitness takes about 50 ms a candidate, asleep (what the pool itself costs, whatever the machine) or
 multiplying matrices on one thread (what the cores give). The weights are 100 MB of numpy arrays, read through torch.

@@ -38,30 +38,30 @@ def main(run: Path) -> None:
     for line in (run / "search/history.jsonl").read_text().splitlines():
         generations[json.loads(line)["generation"]].append(tuple(json.loads(line)["architecture"]))
     together = network_evaluation.TOGETHER
-    judges = {}
+    evaluations = {}
     console = Console(quiet=True)
     with on_ray(config) as backend, Progress(console, "") as progress:
         opened = []
         for most in (1, together):
             network_evaluation.TOGETHER = most
             opened.append(evaluating(task, backend, progress))
-            judges[most] = opened[-1].__enter__()
-        ratios, totals = [], {most: 0.0 for most in judges}
+            evaluations[most] = opened[-1].__enter__()
+        ratios, totals = [], {most: 0.0 for most in evaluations}
         print(f"generation  distinct blocks  one by one  up to {together} together  ratio")
         for generation, population in sorted(generations.items()):
             population.sort()
-            seconds: dict[int, list[float]] = {most: [] for most in judges}
+            seconds: dict[int, list[float]] = {most: [] for most in evaluations}
             rows = {}
             for _ in range(ROUNDS):
-                for most, judge in judges.items():
+                for most, evaluation in evaluations.items():
                     began = time.perf_counter()
-                    rows[most] = np.concatenate(list(judge.stream(population)))
+                    rows[most] = np.concatenate(list(evaluation.stream(population)))
                     seconds[most].append(time.perf_counter() - began)
             assert np.array_equal(rows[1], rows[together]), "sharing changed a number"
             prefixes = {a[:depth] for a in population for depth in range(1, len(a) + 1)}
             share = len(prefixes) / (len(population) * len(population[0]))
             median = {most: statistics.median(taken) for most, taken in seconds.items()}
-            for most in judges:
+            for most in evaluations:
                 totals[most] += median[most]
             ratios.append(median[1] / median[together])
             print(

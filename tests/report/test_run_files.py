@@ -116,18 +116,18 @@ def test_the_rank_of_the_searchs_own_fitness_comes_first(tmp_path: Path) -> None
     assert [rank.label for rank in read_run(tmp_path).ranks] == ["angle_paper", "a_fitness", "angle_official"]
 
 
-def test_the_true_accuracy_is_looked_up_in_the_ranks_or_is_the_tables_fitness(tmp_path: Path) -> None:
+def test_the_benchmark_accuracy_is_looked_up_in_the_ranks_or_is_the_tables_fitness(tmp_path: Path) -> None:
     ranked, by_table = tmp_path / "ranked", tmp_path / "table"
     runs.write_config(ranked)
     runs.write_rank(ranked, cells=[[0] * 6, [1] * 6], values=[0.1, 0.2], true=[90.5, 91.25])
-    assert read_run(ranked).true_accuracy((1,) * 6) == 91.25
-    assert read_run(ranked).true_accuracy((2,) * 6) is None
+    assert read_run(ranked).benchmark_accuracy((1,) * 6) == 91.25
+    assert read_run(ranked).benchmark_accuracy((2,) * 6) is None
     runs.write_rank(ranked, cells=[[0] * 6, [1] * 6], values=[0.1, 0.2], true=[90.5, 91.25], table=None)
-    assert read_run(ranked).true_accuracy((1,) * 6) is None
+    assert read_run(ranked).benchmark_accuracy((1,) * 6) is None
     runs.write_config(by_table, search={"fitness": "benchmark_table"})
     runs.write_search(by_table, fitness="benchmark_table")
     best = read_run(by_table).best[0]
-    assert read_run(by_table).true_accuracy(best.architecture) == best.numbers["fitness"]
+    assert read_run(by_table).benchmark_accuracy(best.architecture) == best.numbers["fitness"]
 
 
 def test_a_rank_without_a_table_holds_the_correlation_with_the_sizes(tmp_path: Path) -> None:
@@ -186,14 +186,14 @@ def test_what_a_search_for_trade_offs_and_a_profile_left_is_read(tmp_path: Path)
     assert (list(read_run(tmp_path).objectives), list(read_run(tmp_path).front)) == ([], [])
 
 
-def test_the_truth_of_the_front_is_known_where_the_result_tells_it(tmp_path: Path) -> None:
+def test_the_benchmark_accuracies_of_the_front_are_read_from_the_result(tmp_path: Path) -> None:
     runs.write_config(tmp_path)
     runs.write_pareto(tmp_path)
     first = read_run(tmp_path).front[0].architecture
-    assert read_run(tmp_path).true_accuracy(first) is None
+    assert read_run(tmp_path).benchmark_accuracy(first) is None
     front = json.loads((tmp_path / "search/result.json").read_text())["front"]
     runs.add_to_result(tmp_path, front=[{**line, "true": 91.5} for line in front])
-    assert read_run(tmp_path).true_accuracy(first) == 91.5
+    assert read_run(tmp_path).benchmark_accuracy(first) == 91.5
 
 
 def test_texts_hold_nothing_that_a_page_cannot(tmp_path: Path) -> None:
@@ -572,7 +572,7 @@ def test_a_damaged_line_of_a_table_is_named(tmp_path: Path, edit: Callable[[list
     assert f"{file} is damaged {said}" in message(tmp_path)
 
 
-def test_the_truth_that_a_result_tells_needs_no_rank(tmp_path: Path) -> None:
+def test_the_benchmark_accuracies_of_a_result_need_no_rank(tmp_path: Path) -> None:
     runs.write_config(tmp_path)
     runs.write_search(tmp_path)
     file = tmp_path / "search/result.json"
@@ -580,7 +580,7 @@ def test_the_truth_that_a_result_tells_needs_no_rank(tmp_path: Path) -> None:
     result["best"] = [{**best, "true": 90.0 + i if i else None} for i, best in enumerate(result["best"])]
     file.write_text(json.dumps(result))
     run = read_run(tmp_path)
-    assert [run.true_accuracy(best.architecture) for best in run.best[:3]] == [None, 91.0, 92.0]
+    assert [run.benchmark_accuracy(best.architecture) for best in run.best[:3]] == [None, 91.0, 92.0]
 
 
 def test_a_run_that_reuses_supernets_shows_how_they_were_trained_but_not_their_time(tmp_path: Path) -> None:

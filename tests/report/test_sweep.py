@@ -62,7 +62,12 @@ def of_methods(**changes: Any) -> dict[str, Any]:
 def test_the_table_has_a_row_for_each_setting_with_mean_deviation_and_seeds() -> None:
     content = of_eta()
     lines = table_lines(content)
-    assert re.split(r"  +", lines[0].strip()) == ["alphas.eta", "true accuracy (percent)", "skip connections", "seeds"]
+    assert re.split(r"  +", lines[0].strip()) == [
+        "alphas.eta",
+        "benchmark accuracy (percent)",
+        "skip connections",
+        "seeds",
+    ]
     for line, eta in zip(lines[1:6], ETAS, strict=True):
         of = [t["metrics"] for t in content["trials"] if t["point"]["alphas.eta"] == eta]
         words = [
@@ -83,7 +88,7 @@ def test_data_sets_have_columns_of_their_own_with_the_papers_figures_beside_them
     lines = table_lines(of_methods())
     cells = [re.split(r"  +", line.replace(" *", "")) for line in lines]
     assert cells[:4] == [
-        ["true accuracy (percent)"],
+        ["benchmark accuracy (percent)"],
         ["method", "CIFAR-10", "published", "CIFAR-100", "ImageNet16-120", "seeds"],
         ["A (SPOS)", "91.00 ± 1.00", "92.11", "71.00 ± 1.00", "41.00 ± 1.00", "3"],
         ["B", "93.00 ± 1.00", "93.76 ± 0.25", "73.00 ± 1.00", "43.00 ± 1.00", "3"],
@@ -259,7 +264,7 @@ def test_the_page_says_what_was_swept_how_trials_ended_and_what_is_best(eta_page
     lead = eta_page.said_by("ul")[0]
     assert "alphas.eta: 0 | 0.001 | 0.01 | 0.1 | 1; 3 seeds (the quick form)." in lead
     assert "15: 13 done, 1 stopped, 1 failed." in lead
-    assert "by largest mean true accuracy, alphas.eta 0.1, 90.33 ± 0.33 percent (3 seeds)." in lead
+    assert "by largest mean benchmark accuracy, alphas.eta 0.1, 90.33 ± 0.33 percent (3 seeds)." in lead
     assert eta_page.rows(0)[4] == ["0.1", "90.33 ± 0.33", "3.33 ± 0.58", "3"]
     assert "".join(eta_page.said_by("b")).count("90.33 ± 0.33") == 1
     assert eta_page.fetched() == ["../trials/point-0_seed-0/report/index.html"]
@@ -281,7 +286,7 @@ def test_every_trial_is_in_a_table_and_those_with_a_page_link_to_it(eta_page: Pa
         "alphas.eta",
         "seed",
         "status",
-        "true accuracy (percent)",
+        "benchmark accuracy (percent)",
         "skip connections",
         "epochs",
         "time",
@@ -296,7 +301,7 @@ def test_every_metric_is_drawn_against_every_key_and_lies_beside_the_page(eta_pa
     captions = eta_page.said_by("figcaption")
     assert captions[:2] == [
         f"Against alphas.eta: {name}, means over seeds with their deviations; small, the single seeds."
-        for name in ("true accuracy", "skip connections")
+        for name in ("benchmark accuracy", "skip connections")
     ]
     assert captions[2].startswith("Training loss of 1 supernet, by alphas.eta")
 

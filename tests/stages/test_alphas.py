@@ -34,7 +34,7 @@ ROWS: dict[str, dict[str, Any]] = {
 
 
 def alpha_run(folder: Path, algorithm: str, **sections: Any) -> Path:
-    """Returns a run file of a few steps, judged in this process on 64 images."""
+    """Returns a run file of a few steps, evaluated in this process on 64 images."""
     search = {"evaluators": 0, "evaluation_images": 64, "calibration_images": 64, "evaluation_batch_size": 64}
     sections["search"] = {**search, **sections.get("search", {})}
     sections["train"] = {"epochs": EPOCHS, "batch_size": 32, "checkpoint_every": 2, **sections.get("train", {})}
@@ -292,7 +292,7 @@ def test_second_derivatives_are_interrupted_without_a_trace_too(
 
 
 @pytest.mark.slow
-def test_each_base_seed_derives_its_architecture_and_the_supernets_judge_together(tmp_path: Path) -> None:
+def test_each_base_seed_derives_its_architecture_and_the_supernets_evaluate_together(tmp_path: Path) -> None:
     seeds = [3, 4]
     assert main(["run", str(alpha_run(tmp_path, "gdas", train={"base_seeds": seeds}))]) == 0
     run = tmp_path / "runs/small"

@@ -95,7 +95,7 @@ def test_where_there_is_no_terminal_only_notes_are_written(tmp_path: Path) -> No
 @pytest.mark.parametrize("terminal", [True, False])
 def test_what_is_waited_for_is_said_once(tmp_path: Path, terminal: bool) -> None:
     out = io.StringIO()
-    with Progress(Console(file=out, force_terminal=terminal, width=140), "judging") as progress:
+    with Progress(Console(file=out, force_terminal=terminal, width=140), "evaluating") as progress:
         for line in ("waiting for 1 more CPU", "waiting for 1 more CPU", None, "waiting for 1 more GPU"):
             progress.wait_for(line)
     assert out.getvalue().count("waiting for 1 more CPU") == 1
@@ -174,16 +174,16 @@ def test_a_stage_without_milestones_speaks_now_and_then(monkeypatch: pytest.Monk
     with Progress(Console(file=out), "preparing") as progress:
         for second in range(100):
             clock[0] = 100.0 + second
-            progress.show("judging", second, 100, f"best {second}")
+            progress.show("evaluating", second, 100, f"best {second}")
         progress.show("counting", 5, None, "")
-    assert out.getvalue() == "judging  30 %  best 30\njudging  60 %  best 60\njudging  90 %  best 90\n"
+    assert out.getvalue() == "evaluating  30 %  best 30\nevaluating  60 %  best 60\nevaluating  90 %  best 90\n"
 
 
 def test_a_stage_with_milestones_says_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress_module, "LINE_SECONDS", 0.0)
     out = io.StringIO()
     with Progress(Console(file=out), "preparing", milestones=True) as progress:
-        progress.show("judging", 1, 2, "")
+        progress.show("evaluating", 1, 2, "")
         progress.milestone("generation 1/2")
     assert out.getvalue() == "generation 1/2\n"
 

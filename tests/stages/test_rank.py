@@ -104,7 +104,7 @@ def test_every_run_ranks_the_same_sample(place: Path, tmp_path: Path) -> None:
     assert sampled[0] == sorted(sampled[0])
 
 
-def test_scores_of_networks_are_kept_and_only_what_is_left_is_judged(
+def test_scores_of_networks_are_kept_and_only_what_is_left_is_evaluated(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["rank", str(run_file(place)), "--set", "search.fitness=one_shot_accuracy", "--sample", "40"]
@@ -114,16 +114,16 @@ def test_scores_of_networks_are_kept_and_only_what_is_left_is_judged(
     lines = scores.read_text().splitlines(keepends=True)
     assert len(lines) == 41
     scores.write_text("".join(lines[:11]) + lines[11][:9])  # ten of them, and one torn by the end of its process
-    judged = []
+    evaluated = []
     append = rank_stage.append_text
-    monkeypatch.setattr(rank_stage, "append_text", lambda file, text: judged.append(text) or append(file, text))
+    monkeypatch.setattr(rank_stage, "append_text", lambda file, text: evaluated.append(text) or append(file, text))
     assert main(arguments) == 0
-    assert len(judged) == 30
+    assert len(evaluated) == 30
     again = ranked(place, "one_shot_accuracy")
     assert again[1] == whole[1]
     assert again[0]["rows"] == whole[0]["rows"]
     assert main([*arguments, "--set", "search.calibration_images=128"]) == 0
-    assert len(judged) == 70, "scores of other settings are not taken"
+    assert len(evaluated) == 70, "scores of other settings are not taken"
 
 
 @pytest.mark.slow

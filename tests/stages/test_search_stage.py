@@ -63,14 +63,14 @@ def test_a_search_goes_on_from_whatever_is_left_of_its_history(
     lines = whole.splitlines(keepends=True)
     history.write_text("".join(lines[:left]) + (lines[left][:30] if torn and left < len(lines) else ""))
     (search_folder / "result.json").unlink()
-    judged = []
+    evaluated = []
     describe = search_stage.describe_all
-    monkeypatch.setattr(search_stage, "describe_all", lambda *a: judged.append(len(a[1])) or describe(*a))  # type: ignore[func-returns-value]
+    monkeypatch.setattr(search_stage, "describe_all", lambda *a: evaluated.append(len(a[1])) or describe(*a))  # type: ignore[func-returns-value]
     assert main(["search", str(trained)]) == 0
     assert untimed(history.read_text()) == untimed(whole)
     again = json.loads((search_folder / "result.json").read_text())
     assert again["best"] == result["best"]
-    assert sum(judged) == GENERATIONS * POPULATION - left, "nothing is judged again"
+    assert sum(evaluated) == GENERATIONS * POPULATION - left, "nothing is evaluated again"
 
 
 @pytest.mark.parametrize("damage", ["other", "garbage"])

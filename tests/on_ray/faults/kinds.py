@@ -201,7 +201,7 @@ def leave_owner(run: Run) -> None:
 
 
 def kill_rank(run: Run) -> None:
-    """Kills `raynas rank` while it judges, or reads what it needs."""
+    """Kills `raynas rank` while it evaluates, or reads what it needs."""
     _kill_verb(run, "rank", ("--sample", "24"))
 
 

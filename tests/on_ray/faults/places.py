@@ -17,7 +17,7 @@ from pathlib import Path
 from raynas.storage.ownership import Owner
 from raynas.storage.temporary_folder import OWNER_FILE
 from tests.on_ray.faults.processes import MARK, Process, marked
-from tests.on_ray.faults.space import JUDGED
+from tests.on_ray.faults.space import EVALUATED
 from tests.stages.runs import ROOT
 
 
@@ -36,7 +36,7 @@ class Place(ABC):
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith("RAY_")},
             MARK: self.mark,
-            JUDGED: str(folder / "judged"),
+            EVALUATED: str(folder / "evaluated"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "PYTHONPATH": str(ROOT),
             "TMPDIR": str(self.temporary / "tmp"),

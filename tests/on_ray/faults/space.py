@@ -1,7 +1,7 @@
-"""The space that the campaign searches: NAS-Bench-201's, in small; importing it counts what is judged.
+"""The space that the campaign searches: NAS-Bench-201's, in small; importing it counts what is evaluated.
 
-Every process that judges imports it, so that it can note each architecture it has judged in the file that the
-environment names: what is noted twice was judged again.
+Every process that evaluates imports it, so that it can note each architecture it has evaluated in the file that the
+environment names: what is noted twice was evaluated again.
 """
 
 import functools
@@ -17,22 +17,22 @@ from raynas.fitness.inherited_weights import WithInheritedWeights
 from raynas.search_space import Architecture
 from raynas.spaces.nasbench201 import NasBench201
 
-JUDGED = "RAYNAS_FAULTS_JUDGED"
-"""The environment variable that names the file of what was judged: a line of time and architecture each."""
+EVALUATED = "RAYNAS_FAULTS_EVALUATED"
+"""The environment variable that names the file of what was evaluated: a line of time and architecture each."""
 
-Judging = Callable[[WithInheritedWeights, Sequence[Architecture]], np.ndarray]
+Evaluating = Callable[[WithInheritedWeights, Sequence[Architecture]], np.ndarray]
 
 
-def _noted(judge: Judging) -> Judging:
-    @functools.wraps(judge)
-    def judge_and_note(self: WithInheritedWeights, architectures: Sequence[Architecture]) -> np.ndarray:
-        rows = judge(self, architectures)
-        if JUDGED in os.environ:
-            with open(os.environ[JUDGED], "a") as stream:
+def _noted(evaluate: Evaluating) -> Evaluating:
+    @functools.wraps(evaluate)
+    def evaluate_and_note(self: WithInheritedWeights, architectures: Sequence[Architecture]) -> np.ndarray:
+        rows = evaluate(self, architectures)
+        if EVALUATED in os.environ:
+            with open(os.environ[EVALUATED], "a") as stream:
                 stream.write("".join(f"{time.time()} {architecture}\n" for architecture in architectures))
         return rows
 
-    return judge_and_note
+    return evaluate_and_note
 
 
 WithInheritedWeights.__call__ = _noted(WithInheritedWeights.__call__)  # type: ignore[method-assign]

@@ -1,9 +1,9 @@
-"""Times judging by one-shot accuracy: candidates per second on 1, 2 and 4 Ray actors against the loop in one process.
+"""Times the evaluation by one-shot accuracy: candidates per second on 1, 2 and 4 Ray actors, and in one process.
 
-Weights are untrained and images random, which changes no time. Every way judges the same candidates, after a first few
-that it builds its supernet on; the ways take turns, and the median round is reported.
+Weights are untrained and images random, which changes no time. Every way evaluates the same candidates, after a first
+few that it builds its supernet on; the ways take turns, and the median round is reported.
 
-    python tests/performance/judging.py [--channels 8 --cells 1 --resolution 16 --images 2048 --actors 1 2 4]
+    python tests/performance/evaluation_speed.py [--channels 8 --cells 1 --resolution 16 --images 2048 --actors 1 2 4]
 """
 
 import argparse
@@ -44,7 +44,7 @@ def main():
     space = NasBench201(options.channels, options.cells)
     config = parse_config(
         {
-            "name": "judging",
+            "name": "evaluating",
             "local_cpus": max(*options.actors, os.cpu_count() or 1),
             "space": {"name": "nasbench201", "channels": options.channels, "cells": options.cells},
             "data": {"name": "digits"},
