@@ -12,7 +12,6 @@ from rich.console import Console
 from raynas.config.locations import is_url
 from raynas.config.nested import merge, set_key
 from raynas.config.reading import read_run_file
-from raynas.config.retrain_target import values_of_target
 from raynas.config.run_config import RunConfig, parse_config
 from raynas.errors import InputError
 from raynas.messages import echo
@@ -21,6 +20,7 @@ from raynas.opened_run import Run
 from raynas.stages import run as stages
 from raynas.stages.check import describe
 from raynas.stages.events import Callback, reporting
+from raynas.stages.retrain_target import values_of_target
 
 Configuration: TypeAlias = "RunConfig | str | Path | Mapping[str, Any]"
 """A run: its YAML file, its keys as a mapping, or a configuration."""

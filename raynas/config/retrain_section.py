@@ -96,11 +96,21 @@ def with_recipe(values: Any) -> Any:
     if not isinstance(section, Mapping) or not isinstance(section.get("recipe"), str) or _is_resolved(section):
         return values
     recipe = recipes.read(section["recipe"])
-    sizes = dict(recipe.get("space", {}))
-    space = values.get("space")
-    is_for_space = isinstance(space, Mapping) and sizes.pop("name", None) == space.get("name")
-    fragment = {**recipe["retrain"], "space": sizes if is_for_space else {}}
+    sizes = sizes_for(recipe, values["space"].get("name") if isinstance(values.get("space"), Mapping) else None)
+    fragment = {**recipe["retrain"], "space": sizes or {}}
     return {**values, "retrain": merge(fragment, section)}
+
+
+OF_EQUAL_KEYS = ("darts", "quadruples")
+"""Spaces whose sizes are stated by the same keys."""
+
+
+def sizes_for(recipe: Mapping[str, Any], space: object) -> dict[str, Any] | None:
+    """Returns the keys of a space at the size that a recipe is for; None if it is for another space."""
+    sizes = dict(recipe.get("space", {}))
+    made_for = sizes.pop("name", None)
+    fits = made_for == space or {made_for, space} <= set(OF_EQUAL_KEYS)
+    return sizes if fits else None
 
 
 def _is_resolved(section: Mapping[str, Any]) -> bool:

@@ -98,6 +98,7 @@ def accuracies(result: RetrainRecord) -> Figure:
     axes.set_yticks(range(len(names)), names)
     axes.set(title="test accuracy (percent)", ylim=(len(names) - 0.5, -0.5))
     axes.margins(x=0.08)
+    axes.set_xlim(max(axes.get_xlim()[0], 0.0), min(axes.get_xlim()[1], 100.5))
     return figure
 
 

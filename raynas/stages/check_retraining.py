@@ -7,7 +7,7 @@ import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from raynas import recipes
-from raynas.config.retrain_section import RetrainSection
+from raynas.config.retrain_section import RetrainSection, sizes_for
 from raynas.data import split_images
 from raynas.errors import InputError
 from raynas.networks.training_form import network_to_train
@@ -46,13 +46,11 @@ def _lines(task: Task, section: RetrainSection) -> list[str]:
         f"retrain: {networks} networks from {len(section.seeds)} seeds each, {section.epochs:,} epochs of {steps:,} "
         f"steps of {section.batch_size} images"
     ]
-    made_for = {} if section.recipe is None else recipes.read(section.recipe).get("space", {})
-    sizes = {key: value for key, value in made_for.items() if key != "name"}
-    if sizes and made_for.get("name") != task.config.space.name:
-        sizes_as_text = ", ".join(f"{key} {value}" for key, value in sizes.items())
+    recipe = {} if section.recipe is None else recipes.read(section.recipe)
+    if recipe and sizes_for(recipe, task.config.space.name) is None:
+        of_recipe = ", ".join(f"{key} {value}" for key, value in recipe["space"].items())
         lines.append(
-            f"retrain.recipe: {section.recipe} is made for space {made_for.get('name')}; its sizes ({sizes_as_text}) "
-            "are not taken"
+            f"retrain.recipe: {section.recipe} is made for another space ({of_recipe}); its sizes are not taken"
         )
     return lines
 

@@ -76,9 +76,9 @@ def _end(config: RunConfig) -> int:
 def retrain(options: argparse.Namespace) -> int:
     """Trains networks from scratch, and prints how accurate they are."""
     with signals.imports():
-        from raynas.config.retrain_target import values_of_target
         from raynas.config.run_config import parse_config
         from raynas.on_ray.session import on_ray
+        from raynas.stages.retrain_target import values_of_target
         from raynas.stages.run import retrain_run
 
     chosen = {"quick": options.quick, "recipe": options.recipe, "top": options.top, "seeds": options.seeds}

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from raynas.training.classifier_dropout import drop_before_classifier
 
 from raynas import recipes
 from raynas.capabilities import network_with_auxiliary_of
@@ -13,7 +14,6 @@ from raynas.config.data_section import DataSection
 from raynas.data import AugmentationOptions
 from raynas.networks.published import PUBLISHED
 from raynas.spaces import load_space_class
-from raynas.training.classifier_dropout import drop_before_classifier
 from raynas.training.network_recipe import NetworkRecipe
 from raynas.training.objective import Objective
 from raynas.training.optimizers import make_optimizer

@@ -14,6 +14,7 @@ from raynas.config.reading import override, read_run_file
 from raynas.config.run_config import own_members
 from raynas.errors import InputError
 from raynas.messages import echo, shortened
+from raynas.networks.published import published
 from raynas.records.run_record import RunRecord
 
 
@@ -82,7 +83,7 @@ def _values_of_run(location: str) -> dict[str, Any]:
 
 
 def _values_of_architecture(text: str, recipe: str | None) -> dict[str, Any]:
-    """Returns a run that only retrains one architecture, with the space and the data that its recipe is for.
+    """Returns a run that only retrains one architecture, of its space or that of its recipe, on the recipe's data.
 
     Raises:
         InputError: If there is no recipe.
@@ -93,10 +94,12 @@ def _values_of_architecture(text: str, recipe: str | None) -> dict[str, Any]:
             f"give --recipe with one of {', '.join(recipes.names())}"
         )
     made_for = recipes.read(recipe)
+    cell = published(text)
+    space = {"name": made_for["space"]["name"]} if cell is None else {"name": cell.space, **cell.arguments}
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-._")[:60] or "architecture"
     return {
         "name": f"{name}-{Path(recipe).stem}",
-        "space": dict(made_for["space"]),
+        "space": space,
         "data": dict(made_for["data"]),
         "retrain": {"architectures": [text], "controls": []},
     }
