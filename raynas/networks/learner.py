@@ -74,6 +74,11 @@ class NetworkLearner(Learner):
         """The network that the training comes to: that of the averaged weights, where the recipe averages."""
         return self.module if self._average is None else self._average.network
 
+    def modules(self) -> dict[str, nn.Module]:
+        """Returns the network, and that of the averaged weights."""
+        of_average = {} if self._average is None else {"average": self._average.network}
+        return {**super().modules(), **of_average}
+
     def state(self) -> State:
         """Returns weights and optimiser, the average, and in the end the finished network if it has other weights."""
         state = super().state()

@@ -36,7 +36,7 @@ from raynas.training.determinism import deterministic_algorithms
 from raynas.training.learner import Learner, Records, State, Training
 from raynas.training.loop import EpochReport, StepReport, train
 from raynas.training.plan import Plan
-from raynas.training.workers import Workers, average_buffers
+from raynas.training.workers import Workers, gathered_buffers, mean_buffers, take_up_buffers
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,10 @@ class Trainings:
 
     plans: Callable[[RunConfig], Sequence[Plan]]
     make: Callable[[RunConfig, Path], Sequence[Training]]
+
+
+OF_WORKERS = "_of_workers"
+"""What follows the name of a part of a checkpoint in that of the running statistics of each worker."""
 
 
 class SavedAndStopped(RunError):
@@ -159,6 +163,8 @@ class _Run:
         if epochs or steps:
             last = load_checkpoint(epoch_folder(self._place, epochs, steps), self._about)
         self._learner.restore(last.parts)
+        for part, module in self._learner.modules().items():
+            take_up_buffers(module, last.parts.get(f"{part}{OF_WORKERS}", {}), self._workers)
         self._clock.saved()
         self._open_records(stack, last)
         train(
@@ -252,8 +258,11 @@ class _Run:
         Raises:
             SavedAndStopped: If it was.
         """
-        average_buffers(self._learner.module, self._workers)
         parts = {**self._learner.state(), **further}
+        for part, module in self._learner.modules().items():
+            parts[part] = {**parts[part], **mean_buffers(module, self._workers)}
+            if of_workers := gathered_buffers(module, self._workers):
+                parts[f"{part}{OF_WORKERS}"] = of_workers
         steps = step - epochs * self._steps_per_epoch
         if self._workers.rank == 0:
             self._mirror.check()

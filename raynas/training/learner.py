@@ -96,6 +96,10 @@ class Learner(abc.ABC):
         self.module.load_state_dict(dict(state["weights"]))
         restore_optimizer(self.module, self.optimizer, state.get("optimizer", {}))
 
+    def modules(self) -> dict[str, nn.Module]:
+        """Returns the modules whose weights are parts of `state`, by the names of the parts."""
+        return {"weights": self.module}
+
     def sums(self) -> dict[str, Tensor]:
         """Returns further sums of the epoch so far, over all workers, for a checkpoint in the middle of an epoch."""
         return {}

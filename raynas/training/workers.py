@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -76,8 +76,45 @@ def add_up_gradients(parameters: Iterable[nn.Parameter], workers: Workers) -> No
 
 
 def average_buffers(module: nn.Module, workers: Workers) -> None:
-    """Averages running statistics over the workers, so that a checkpoint is not one worker's view."""
-    for buffer in module.buffers():
-        if workers.world > 1 and buffer.is_floating_point():
-            workers.add_up(buffer)
-            buffer /= workers.world
+    """Averages running statistics over the workers, in place."""
+    for name, mean in mean_buffers(module, workers).items():
+        module.get_buffer(name).copy_(mean)
+
+
+def mean_buffers(module: nn.Module, workers: Workers) -> dict[str, Tensor]:
+    """Returns the mean over the workers of every running statistic, so that a checkpoint is not one worker's view.
+
+    With one worker there is nothing to average, and the result is empty.
+    """
+    if workers.world == 1:
+        return {}
+    means = workers.summed([buffer.detach().clone() for buffer in _statistics(module).values()])
+    return {name: total / workers.world for name, total in zip(_statistics(module), means, strict=True)}
+
+
+def gathered_buffers(module: nn.Module, workers: Workers) -> dict[str, Tensor]:
+    """Returns every running statistic of each worker, ``(workers, ...)``; empty with one worker.
+
+    Each worker measures its own images. Where training goes on with as many workers, each takes up its own again, so
+    that a checkpoint changes nothing of what follows.
+    """
+    if workers.world == 1:
+        return {}
+    rows = []
+    for buffer in _statistics(module).values():
+        row = torch.zeros((workers.world, *buffer.shape), dtype=buffer.dtype, device=buffer.device)
+        row[workers.rank] = buffer
+        rows.append(row)
+    return dict(zip(_statistics(module), workers.summed(rows), strict=True))
+
+
+def take_up_buffers(module: nn.Module, gathered: Mapping[str, Tensor], workers: Workers) -> None:
+    """Gives a worker its own running statistics of what `gathered_buffers` returned, for as many workers."""
+    for name, rows in gathered.items():
+        if len(rows) == workers.world:
+            module.get_buffer(name).copy_(rows[workers.rank])
+
+
+def _statistics(module: nn.Module) -> dict[str, Tensor]:
+    """Returns the running statistics of a module by name."""
+    return {name: buffer for name, buffer in module.named_buffers() if buffer.is_floating_point()}

@@ -1,6 +1,8 @@
 """Training that is interrupted after every step, each time continued by fresh objects from what lies in the folder."""
 
+import itertools
 import json
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -8,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from raynas.config.reading import load_config
@@ -112,6 +115,29 @@ def test_an_interruption_after_every_step_leaves_no_trace(tmp_path: Path, run: s
     notes = (folder / "notes.txt").read_text().splitlines()
     assert notes[0] == f"a machine: saved after epoch 0 and step 1 of {STEPS}"
     assert len(notes) == len(positions)
+
+
+@pytest.mark.slow
+def test_interrupted_workers_go_on_with_the_running_statistics_of_each(tmp_path: Path) -> None:
+    whole, whole_folder = task_of(tmp_path / "whole")
+
+    def train(rank: int, workers: Workers) -> None:
+        train_all(supernet_trainings(whole), Mirror(whole_folder), workers, CPU, whole.config.train)
+
+    assert Together(2).run(train)[1] == [None, None]
+    pieces, folder = task_of(tmp_path / "pieces")
+    # Threads share torch's generator, so that both trainings must begin with the same initial weights.
+    shutil.copytree(whole_folder / "supernet/seed_0/initial", folder / "supernet/seed_0/initial")
+    assert len(train_in_pieces(pieces, folder, itertools.repeat(2))) == EPOCHS * STEPS - 1
+    newest = "supernet/seed_0/epoch_00002"
+    for part in ("weights", "optimizer", "weights_of_workers"):
+        expected, found = (load_file(place / newest / f"{part}.safetensors") for place in (whole_folder, folder))
+        assert set(found) == set(expected)
+        assert all(torch.equal(found[name], tensor) for name, tensor in expected.items()), part
+    rows = load_file(folder / newest / "weights_of_workers.safetensors")
+    means = load_file(folder / newest / "weights.safetensors")
+    assert all(torch.equal(means[name], (row[0] + row[1]) / 2) for name, row in rows.items())
+    assert any(not torch.equal(row[0], row[1]) for row in rows.values())
 
 
 @pytest.mark.slow
