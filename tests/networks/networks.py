@@ -42,10 +42,10 @@ def network_of(space: SearchSpace, num_classes: int = 10, seed: int = 0) -> tupl
     return architecture, network.eval()
 
 
-def found(name: str = "nasbench201", num_classes: int = 3, **further: Any) -> FoundNetwork:
+def found(name: str = "nasbench201", num_classes: int = 3, seed: int = 0, **further: Any) -> FoundNetwork:
     """Returns a small network of a space with its record."""
     space, resolution = SPACES[name]
-    architecture, module = network_of(space, num_classes)
+    architecture, module = network_of(space, num_classes, seed)
     arguments = {field.name: getattr(space, field.name) for field in dataclasses.fields(space) if field.init}  # type: ignore[arg-type]
     stated = {key: list(value) if isinstance(value, tuple) else value for key, value in arguments.items()}
     preprocessing = stated_preprocessing(resolution, (0.5, 0.4, 0.3), (0.2, 0.3, 0.25), reads_files=False)

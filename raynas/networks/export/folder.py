@@ -92,7 +92,7 @@ def check_replaceable(folder: Path) -> None:
     names = {entry.name for entry in folder.iterdir()}
     if not names:
         return
-    strange = sorted(names - KNOWN)
+    strange = sorted(names - KNOWN - {"__pycache__"})  # which an import of model.py leaves
     if strange or CONFIG not in names:
         found = f"has {shortened(strange[0])}" if strange else f"has no {CONFIG}"
         raise InputError(f"{expected} {found}; give another folder, or remove that one")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
+from raynas.errors import InputError
+from raynas.messages import shortened
 from raynas.networks.building import loaded_network
-from raynas.networks.export.folder import WEIGHTS, checked_bytes, read_record
+from raynas.networks.export.folder import REMEDY, WEIGHTS, checked_bytes, read_record
 from raynas.networks.export.format import ExportFormat, Program
 from raynas.networks.found_network import FoundNetwork
 from raynas.records.network_record import NetworkRecord
@@ -35,7 +38,11 @@ def found_network(folder: Path, record: NetworkRecord, *, own: bool = False) -> 
         InputError: If weights are missing, damaged, or of another network.
     """
     content = checked_bytes(folder, WEIGHTS, record)
-    module = loaded_network(record, load(content), str(folder / WEIGHTS), own=own)
+    try:
+        tensors = load(content)
+    except SafetensorError as error:
+        raise InputError(f"{folder / WEIGHTS} is damaged ({shortened(str(error))}); {REMEDY}") from error
+    module = loaded_network(record, tensors, str(folder / WEIGHTS), own=own)
     return FoundNetwork(module, record)
 
 
