@@ -6,14 +6,14 @@ import math
 
 import pytest
 import torch
-from raynas.training.classifier_dropout import drop_before_classifier
 
 from raynas import recipes
 from raynas.capabilities import network_with_auxiliary_of
 from raynas.config.data_section import DataSection
 from raynas.data import AugmentationOptions
 from raynas.networks.published import PUBLISHED
-from raynas.spaces import load_space_class
+from raynas.spaces import SPACES
+from raynas.training.classifier_dropout import drop_before_classifier
 from raynas.training.network_recipe import NetworkRecipe
 from raynas.training.objective import Objective
 from raynas.training.optimizers import make_optimizer
@@ -80,7 +80,7 @@ def test_space_data_and_augmentation_of_every_recipe_are_accepted_together(name)
     assert values["title"] and values["source"]
     arguments = {key: value for key, value in values["space"].items() if key != "name"}
     assert set(arguments) <= {"channels", "cells", "stem", "width"}, "a recipe has sizes, and leaves choices alone"
-    load_space_class(values["space"]["name"])(**arguments)
+    SPACES.row(values["space"]["name"])(**arguments)
     changed = values["retrain"]["augmentation"]
     data = DataSection(
         **values["data"], **changed, **({"path": "images"} if values["data"]["name"] == "folder" else {})
@@ -135,7 +135,7 @@ def test_a_step_at_full_size_moves_every_kernel_of_a_published_network(name):
     cell, network_number = STEPS[name]
     published, recipe = PUBLISHED[cell], recipe_of(name)
     sizes = {key: value for key, value in recipes.read(name)["space"].items() if key != "name"}
-    space = load_space_class(published.space)(**published.arguments, **sizes)
+    space = SPACES.row(published.space)(**published.arguments, **sizes)
     architecture = space.parse(published.text)
     torch.manual_seed(0)
     if recipe.auxiliary == "none":
