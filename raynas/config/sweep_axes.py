@@ -17,7 +17,7 @@ from raynas.options import Options
 MOST_TRIALS = 10_000
 """Trials of a sweep."""
 
-DRAWN, CROSSED = ("choice", "uniform", "loguniform"), ("grid", "variants", "seeds")
+SAMPLED, CROSSED = ("choice", "uniform", "loguniform"), ("grid", "variants", "seeds")
 
 
 def without_nulls(value: object) -> object:
@@ -40,7 +40,7 @@ def dotted_axes(value: object) -> object:
 def _axes_within(key: Any, axis: Any) -> Iterator[tuple[Any, Any]]:
     """Yields an axis by its key, or those that are nested in a section of the run file."""
     section = str(key).partition(".")[0]
-    is_nested = section in RunConfig.model_fields and isinstance(axis, dict) and not {*axis} & {*CROSSED, *DRAWN}
+    is_nested = section in RunConfig.model_fields and isinstance(axis, dict) and not {*axis} & {*CROSSED, *SAMPLED}
     if not is_nested or not axis or not all(one is None or isinstance(one, dict) for one in axis.values()):
         yield key, axis
         return
@@ -88,9 +88,9 @@ class Axis(Options):
 
     @model_validator(mode="after")
     def _one_way(self) -> Axis:
-        given = [kind for kind in (*CROSSED, *DRAWN) if getattr(self, kind) is not None]
+        given = [kind for kind in (*CROSSED, *SAMPLED) if getattr(self, kind) is not None]
         if len(given) != 1:
-            raise InputError(f"expected one of {', '.join((*CROSSED, *DRAWN))}, got {' and '.join(given) or 'none'}")
+            raise InputError(f"expected one of {', '.join((*CROSSED, *SAMPLED))}, got {' and '.join(given) or 'none'}")
         for kind in ("uniform", "loguniform"):
             bounds = getattr(self, kind)
             if bounds is not None and bounds[0] >= bounds[1]:
@@ -103,7 +103,7 @@ class Axis(Options):
     @property
     def kind(self) -> str:
         """The way, by its name."""
-        return next(kind for kind in (*CROSSED, *DRAWN) if getattr(self, kind) is not None)
+        return next(kind for kind in (*CROSSED, *SAMPLED) if getattr(self, kind) is not None)
 
     @property
     def values(self) -> list[Any]:

@@ -28,7 +28,7 @@ from raynas.config.named import named
 from raynas.config.nested import set_key
 from raynas.config.reading import read_run_file
 from raynas.config.run_config import RunConfig, parse_config
-from raynas.config.sweep_axes import CROSSED, DRAWN, MOST_TRIALS, Axis, dotted_axes, first_overlap, overlap
+from raynas.config.sweep_axes import CROSSED, MOST_TRIALS, SAMPLED, Axis, dotted_axes, first_overlap, overlap
 from raynas.config.sweep_rows import SWEEP_SCHEDULERS, SWEEP_SEARCHERS, SweepScheduler, SweepSearcher
 from raynas.errors import InputError
 from raynas.messages import shortened
@@ -139,12 +139,14 @@ class SweepSection(Options):
         for key, axis in self.keys.items():
             if axis.seeds is not None and key != "seed":
                 raise InputError(f"keys.{key}: seeds are values of the key seed; call it that")
-        drawn = [key for key, axis in self.keys.items() if axis.kind in DRAWN]
+        sampled = [key for key, axis in self.keys.items() if axis.kind in SAMPLED]
         trials = self.samples * math.prod(len(axis.values) for axis in self.keys.values() if axis.kind in CROSSED)
         if trials > MOST_TRIALS:
             raise InputError(f"keys: expected at most {MOST_TRIALS:,} trials, got {trials:,}; name fewer values")
-        if self.samples > 1 and not drawn:
-            raise InputError("samples: nothing is drawn; leave it out, or vary a key by choice, uniform or loguniform")
+        if self.samples > 1 and not sampled:
+            raise InputError(
+                "samples: no axis is sampled; leave it out, or vary a key by choice, uniform or loguniform"
+            )
         crossed = [key for key, axis in self.keys.items() if axis.kind in CROSSED]
         samples_by_results = self.searcher_row.samples_by_results
         if samples_by_results and crossed:
@@ -253,7 +255,7 @@ class Sweep:
     @property
     def drawn(self) -> dict[str, Axis]:
         """The axes that are sampled."""
-        return {key: axis for key, axis in self.settings.keys.items() if axis.kind in DRAWN}
+        return {key: axis for key, axis in self.settings.keys.items() if axis.kind in SAMPLED}
 
     def points(self) -> Iterator[tuple[Point, int | None]]:
         """Yields every point with its seed, seeds fastest; of a sweep that samples as it goes, nothing.
@@ -302,7 +304,7 @@ class Sweep:
         return list({trial.name: trial for trial in found}.values())
 
     def examples(self) -> list[Trial]:
-        """Returns the known trials; of a sweep that draws as it goes, some in which each value or bound occurs."""
+        """Returns the known trials; of a sweep that samples as it goes, some in which each value or bound occurs."""
         if not self.settings.searcher_row.samples_by_results:
             return self.trials()
         most = max(len(axis.values) for axis in self.drawn.values())

@@ -64,7 +64,7 @@ class RankStatistics:
 
 def rank_statistics(
     fitness: np.ndarray,
-    truth: np.ndarray,
+    accuracies: np.ndarray,
     *,
     sizes: np.ndarray | None = None,
     bootstrap: int = 200,
@@ -81,7 +81,7 @@ def rank_statistics(
     Args:
         fitness: Fitness of the architectures, ``(n,)``, larger is better. Among equals the first architecture counts as
             the best. In lexicographic order this is the smallest one, as in searchers.
-        truth: Their benchmark accuracy in percent, ``(n,)``.
+        accuracies: Their benchmark accuracy in percent, ``(n,)``.
         sizes: Their numbers of parameters, ``(n,)``. Equal sizes are a stratum. More than `MOST_SIZES` sizes are split
             at their quantiles into at most `SIZE_BINS` strata, and equal sizes share a stratum.
         bootstrap: Number of resamples; 0 for no intervals.
@@ -91,20 +91,20 @@ def rank_statistics(
     Raises:
         InputError: If fitness and benchmark accuracy differ in length or are not finite.
     """
-    fitness, truth = _finite("fitness", fitness), _finite("truth", truth)
-    for name, values in (("truth", truth), ("sizes", sizes)):
+    fitness, accuracies = _finite("fitness", fitness), _finite("accuracies", accuracies)
+    for name, values in (("accuracies", accuracies), ("sizes", sizes)):
         if values is not None and np.shape(values) != fitness.shape:
             raise InputError(f"{name}: expected one for each fitness, shape {fitness.shape}, got {np.shape(values)}")
-    tau, rho = _tau_and_rho(fitness, truth)
+    tau, rho = _tau_and_rho(fitness, accuracies)
     rng = np.random.default_rng(seed)
     resampled = []
     for _ in range(bootstrap):
         sampled = rng.integers(len(fitness), size=len(fitness))
-        resampled.append(_tau_and_rho(fitness[sampled], truth[sampled]))
+        resampled.append(_tau_and_rho(fitness[sampled], accuracies[sampled]))
     tau_interval = _interval([tau for tau, _ in resampled], confidence)
     rho_interval = _interval([rho for _, rho in resampled], confidence)
     best_first = np.argsort(-fitness, kind="stable")
-    tops = {str(k): truth[best_first[:k]] for k in TOP if k <= len(truth)}
+    tops = {str(k): accuracies[best_first[:k]] for k in TOP if k <= len(accuracies)}
     strata = None if sizes is None else _strata(np.asarray(sizes))
     return RankStatistics(
         tau=_defined(tau),
@@ -112,9 +112,9 @@ def rank_statistics(
         rho=_defined(rho),
         rho_interval=rho_interval,
         top={k: {"mean": float(accuracies.mean()), "best": float(accuracies.max())} for k, accuracies in tops.items()},
-        tau_within=None if strata is None else _defined(_tau_within(fitness, truth, strata)),
+        tau_within=None if strata is None else _defined(_tau_within(fitness, accuracies, strata)),
         strata=0 if strata is None else len(np.unique(strata)),
-        agreement=_agreement(fitness, truth),
+        agreement=_agreement(fitness, accuracies),
     )
 
 

@@ -41,21 +41,21 @@ def worker_needs(config: RunConfig) -> Needs:
     cpus = "lower train.workers or train.cpus_per_worker"
     if config.data.source.reads_files and config.data.loader_workers:
         cpus = "lower train.workers, train.cpus_per_worker or data.loader_workers"
-    mends = {"CPU": cpus, "GPU": "set train.use_gpu to false"}
+    remedies = {"CPU": cpus, "GPU": "set train.use_gpu to false"}
     if config.train.resource:
-        mends[config.train.resource] = "set train.resource to null"
+        remedies[config.train.resource] = "set train.resource to null"
     bundle = worker_resources(config)
     resources = {kind: workers * amount for kind, amount in bundle.items()}
     who = "a worker needs" if workers == 1 else f"{workers} workers need"
-    return Needs("train.workers", who, resources, mends, bundle, workers)
+    return Needs("train.workers", who, resources, remedies, bundle, workers)
 
 
 def evaluator_needs(config: RunConfig) -> Needs:
     """Returns the resources of one evaluator."""
     cpus, gpus = float(config.search.cpus_per_evaluator), config.search.gpus_per_evaluator
-    mends = {"CPU": "lower search.cpus_per_evaluator", "GPU": "lower search.gpus_per_evaluator"}
+    remedies = {"CPU": "lower search.cpus_per_evaluator", "GPU": "lower search.gpus_per_evaluator"}
     resources = {"CPU": cpus} | ({"GPU": gpus} if gpus else {})
-    return Needs("search.evaluators", "an evaluator needs", resources, mends, resources)
+    return Needs("search.evaluators", "an evaluator needs", resources, remedies, resources)
 
 
 class Cluster:
@@ -319,7 +319,7 @@ def check_fits(config: RunConfig, needs: Needs) -> None:
         if amount > have.get(kind, 0.0):
             raise InputError(
                 f"{needs.key}: {needs.who} {amount:g} {kind} but this machine offers {have.get(kind, 0.0):g}; "
-                f"{needs.mends[kind]}, or give the address of a larger cluster"
+                f"{needs.remedies[kind]}, or give the address of a larger cluster"
             )
 
 

@@ -19,7 +19,7 @@ class Needs:
         key: The key of the run file that asks for them.
         who: Who needs them, as the beginning of a sentence.
         resources: Amounts by Ray's names: CPU, GPU, and the cluster's own resources.
-        mends: The remedy where one of them does not fit.
+        remedies: The remedy where one of them does not fit.
         bundle: The part that has to lie on one node; None if that is not known.
         number: Number of bundles.
     """
@@ -27,7 +27,7 @@ class Needs:
     key: str
     who: str
     resources: dict[str, float]
-    mends: dict[str, str]
+    remedies: dict[str, str]
     bundle: dict[str, float] | None = None
     number: int = 1
 

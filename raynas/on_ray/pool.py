@@ -49,7 +49,7 @@ PATIENCE_SECONDS = 10.0
 START_SECONDS = 60.0
 """Seconds after which an actor that has not come waits for a place."""
 
-MEND = "where memory is short lower search.evaluators"
+REMEDY = "where memory is short lower search.evaluators"
 
 
 @dataclass(eq=False)
@@ -213,7 +213,7 @@ class Pool:
             if getattr(error, "actor_init_failed", False):
                 raise RunError(f"evaluators cannot start: {str(error).splitlines()[-1]}")
             if self._failed_starts >= self.max_failures:
-                raise RunError(f"evaluators cannot start: {type(error).__name__}; {MEND}")
+                raise RunError(f"evaluators cannot start: {type(error).__name__}; {REMEDY}")
         self._note("an evaluator was lost; its candidates are evaluated again")
 
     def needs(self) -> Needs:
@@ -331,7 +331,7 @@ class _Call:
         if times >= self._pool.max_failures and len(batches[0]) == 1:
             raise RunError(
                 f"an evaluator was lost {times} times in a row while evaluating "
-                f"{self._architectures[batches[0][0]]} ({type(error).__name__}); {MEND}"
+                f"{self._architectures[batches[0][0]]} ({type(error).__name__}); {REMEDY}"
             ) from None
 
 

@@ -68,7 +68,7 @@ class AxisRecord(Part):
     Attributes:
         name: The configuration key, or the label of variants.
         kind: grid, variants, seeds, choice, uniform or loguniform.
-        values: Its values, or the bounds that they are drawn from.
+        values: Its values, or the bounds that they are sampled from.
     """
 
     name: str

@@ -169,8 +169,8 @@ def _chosen(task: Task, size: int | None) -> list[Architecture]:
         size = SAMPLE
     if table is None and space.size > WHOLE:
         rng = np.random.default_rng(0)
-        drawn = {sample(space, rng) for _ in range(size or WHOLE)}
-        return sorted(drawn)
+        sampled = {sample(space, rng) for _ in range(size or WHOLE)}
+        return sorted(sampled)
     every = table.architectures if table is not None else all_architectures(space)
     if size is not None and size < len(every):
         every = every[np.sort(np.random.default_rng(0).permutation(len(every))[:size])]

@@ -303,6 +303,6 @@ def _has_initial(place: Path, about: Mapping[str, Any], say: Callable[[str], Non
     try:
         load_checkpoint(place / "initial", about)
     except DamagedCheckpoint as error:
-        say(f"{error}; drawn again from the seed")
+        say(f"{error}; initialised again from the seed")
         return False
     return True

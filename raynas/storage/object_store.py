@@ -109,7 +109,7 @@ class ObjectStore:
                 if wait is None:
                     raise StorageError(
                         f"storage_path: {self.url} keeps failing ({one_line(error)}); what is not there yet is kept in "
-                        f"{self._folder}; mend that and give the same command again to continue"
+                        f"{self._folder}; correct that and give the same command again to continue"
                     ) from error
                 time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")

@@ -112,7 +112,7 @@ def loss_on(
         images: ``(batch, 3, height, width)``.
         labels: ``(batch,)``.
         gates_of: Makes the gates from the alphas. It must make the same gates each time, since one gradient may
-            evaluate the loss several times: where they are drawn, seed a generator inside.
+            evaluate the loss several times: where they are sampled, seed a generator inside.
         objective: What is minimised.
         seeds: Seeds of what is dropped, the same whenever the loss is evaluated; None where nothing is.
         watch: Told the logits of each evaluation, ``(batch, labels)``.

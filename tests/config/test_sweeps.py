@@ -152,7 +152,7 @@ def test_draws_follow_their_distributions_and_go_with_every_point_of_the_others(
         ),
         (
             {"keys": {"seed": {"seeds": 2}}, "samples": 2},
-            "sweep.samples: nothing is drawn; leave it out, or vary a key by choice, uniform or loguniform",
+            "sweep.samples: no axis is sampled; leave it out, or vary a key by choice, uniform or loguniform",
         ),
         (
             {"keys": {"alphas.eta": {"grid": [1]}}, "searcher": "optuna"},

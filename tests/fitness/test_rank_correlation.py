@@ -238,17 +238,17 @@ def test_statistics_are_the_same_after_a_journey_through_json():
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-@pytest.mark.parametrize("name", ["fitness", "truth"])
+@pytest.mark.parametrize("name", ["fitness", "accuracies"])
 def test_what_is_not_finite_is_refused(name, value):
-    scores = {"fitness": np.arange(5.0), "truth": np.arange(5.0)}
+    scores = {"fitness": np.arange(5.0), "accuracies": np.arange(5.0)}
     scores[name][2] = value
     with pytest.raises(ValueError, match=rf"^{name}: expected one finite number an architecture.* with 1 that are not"):
         rank_statistics(**scores)
 
 
-@pytest.mark.parametrize("name", ["truth", "sizes"])
+@pytest.mark.parametrize("name", ["accuracies", "sizes"])
 def test_different_lengths_are_refused(name):
-    arguments = {"fitness": np.arange(5), "truth": np.arange(5), "sizes": np.arange(5), name: np.arange(4)}
+    arguments = {"fitness": np.arange(5), "accuracies": np.arange(5), "sizes": np.arange(5), name: np.arange(4)}
     with pytest.raises(ValueError, match=rf"^{name}: expected one for each fitness, shape \(5,\), got \(4,\)"):
         rank_statistics(**arguments)
 

@@ -32,7 +32,7 @@ GRIDS: dict[str, dict[str, Any]] = {
     "none": {"search.fitness": {"grid": ["one_shot_accuracy", "one_shot_loss"]}},  # two trials on one training
     "asha": {"train.learning_rate": {"grid": [0.1, 1e-6, 0.05]}},  # the second is behind after every epoch
 }
-DRAWN = {"train.learning_rate": {"loguniform": [0.001, 0.1]}, "search.population": {"choice": [4, 6]}}
+SAMPLED = {"train.learning_rate": {"loguniform": [0.001, 0.1]}, "search.population": {"choice": [4, 6]}}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -94,7 +94,7 @@ def test_leading_trials_share_a_training_and_its_room_and_leave_nothing_behind(t
 def test_every_scheduler_and_searcher_carries_out_trials_alone_and_leading(
     tmp_path: Path, workers: int, scheduler: str, searcher: str
 ) -> None:
-    keys = GRIDS[scheduler] if searcher == "random" else DRAWN
+    keys = GRIDS[scheduler] if searcher == "random" else SAMPLED
     samples = {"samples": 3} if searcher == "optuna" else {}
     early: dict[str, Any] = {"metric": "train_loss", "reduction": 2, "concurrent": 1} if scheduler == "asha" else {}
     epochs = 40 if scheduler == "asha" else 2

@@ -262,8 +262,9 @@ def test_initial_weights_that_are_damaged_are_drawn_again(
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     assert main(["run", str(file)]) == 0
-    assert "initial is damaged (weights.safetensors is not what was written); drawn again from the seed" in "".join(
-        capsys.readouterr().out.splitlines()
+    assert (
+        "initial is damaged (weights.safetensors is not what was written); initialised again from the seed"
+        in "".join(capsys.readouterr().out.splitlines())
     )
     assert damaged.read_bytes() == whole
     assert outcome(tmp_path) == outcome(whole_of("gdas"))

@@ -460,7 +460,7 @@ def test_a_failure_that_passes_is_not_noticed_and_one_that_lasts_is_one_line(tmp
         mirror.push()
     assert str(error.value) == (
         f"storage_path: s3://bucket/run keeps failing (AWS Error); what is not there yet is kept in {mirror.folder}; "
-        "mend that and give the same command again to continue"
+        "correct that and give the same command again to continue"
     )
     assert tree_of(mirror.folder) == NEW
     mirror.push()
