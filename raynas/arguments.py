@@ -16,6 +16,8 @@ VERBS = {
     "sweep": "carry out a run file's `sweep:` section: a run for every combination, and their results side by side",
     "report": "write a run as one HTML page, and its figures",
     "compare": "write several runs as one HTML page, side by side",
+    "predict": "print the most probable classes of images, by an exported network",
+    "export": "write a network as a folder: safetensors, torch.export, ONNX or a module of plain torch",
     "submit": "send a run file to a cluster as a job",
     "jobs": "list the jobs of a cluster, or show or follow one of them",
     "stop": "stop a job, and wait until it has stopped",
@@ -43,22 +45,12 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
     for verb, description in VERBS.items():
         command = verbs.add_parser(verb, help=description, description=f"raynas {verb}: {description}.")
-        if verb in ("report", "compare"):
-            _add_runs(command, verb)
-        elif verb == "retrain":
-            _add_retrain_options(command)
-        elif verb in ("jobs", "stop"):
-            command.add_argument("job", nargs="?" if verb == "jobs" else None, metavar="ID", help="a job's id")
-        else:
-            _add_run_file(command)
-        if verb in JOB_VERBS:
-            _add_job_options(command, verb)
-        if verb == "rank":
-            _add_rank_options(command)
+        for add in _ADDED[verb]:
+            add(command, verb)
     return parser.parse_args(arguments)
 
 
-def _add_run_file(command: argparse.ArgumentParser) -> None:
+def _add_run_file(command: argparse.ArgumentParser, verb: str) -> None:
     """Adds what every verb takes that carries out or checks a run file."""
     command.add_argument("file", metavar="FILE.yaml", help="the run file; jobs/ has examples")
     _add_overrides(command)
@@ -102,6 +94,46 @@ def _add_runs(command: argparse.ArgumentParser, verb: str) -> None:
         command.add_argument("--out", default="comparison.html", metavar="FILE.html", help="the page to write")
 
 
+def _add_network(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds what the verbs take that use a network."""
+    command.add_argument("network", metavar="NETWORK", help="the folder of a run, or of an exported network")
+    command.add_argument(
+        "--architecture",
+        metavar="K",
+        help="of a run: the place among the best, from 0, or the text of an architecture; the best by default",
+    )
+    command.add_argument(
+        "--weights",
+        choices=("retrained", "inherited", "initial"),
+        help="of a run: whose weights; by default those of a retraining, if there is one, else of the supernet",
+    )
+    command.add_argument(
+        "--seed", type=int, metavar="N", help="of a run: seed of the training; the first by default"
+    )
+    command.add_argument("--retraining", metavar="NAME", help="of a run: the name of its retraining, if it has several")
+    command.add_argument(
+        "--own",
+        action="store_true",
+        help="the network is your own, so that code of it may be executed; the format pt2 and spaces outside of raynas "
+        "need it",
+    )
+    if verb == "predict":
+        command.add_argument("images", nargs="+", metavar="IMAGE", help="image files of any size and kind")
+        command.add_argument("--top", type=int, default=5, metavar="K", help="classes to print an image; by default 5")
+    else:
+        command.add_argument(
+            "--format", required=True, metavar="FORMAT", help="safetensors, pt2 (torch.export), onnx or python"
+        )
+        command.add_argument(
+            "--out", required=True, metavar="FOLDER", help="the folder to write; an earlier export there is replaced"
+        )
+
+
+def _add_job(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds the job that a verb is about."""
+    command.add_argument("job", nargs="?" if verb == "jobs" else None, metavar="ID", help="a job's id")
+
+
 def _add_job_options(command: argparse.ArgumentParser, verb: str) -> None:
     """Adds what the verbs of jobs take."""
     command.add_argument(
@@ -129,7 +161,7 @@ def _add_job_options(command: argparse.ArgumentParser, verb: str) -> None:
     )
 
 
-def _add_rank_options(command: argparse.ArgumentParser) -> None:
+def _add_rank_options(command: argparse.ArgumentParser, verb: str) -> None:
     """Adds what only a ranking takes."""
     command.add_argument(
         "--sample",
@@ -145,7 +177,7 @@ def _add_rank_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_retrain_options(command: argparse.ArgumentParser) -> None:
+def _add_retrain_options(command: argparse.ArgumentParser, verb: str) -> None:
     """Adds what a retraining takes."""
     command.add_argument(
         "target",
@@ -156,3 +188,17 @@ def _add_retrain_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--top", type=int, metavar="K", help="how many of the best architectures are trained")
     command.add_argument("--seeds", type=int, metavar="N", help="from how many seeds each network is trained")
     _add_overrides(command)
+
+
+_OF_RUN_FILE = (_add_run_file,)
+
+_ADDED = {
+    **dict.fromkeys(VERBS, _OF_RUN_FILE),
+    **dict.fromkeys(("report", "compare"), (_add_runs,)),
+    **dict.fromkeys(("export", "predict"), (_add_network,)),
+    **dict.fromkeys(("jobs", "stop"), (_add_job, _add_job_options)),
+    "submit": (_add_run_file, _add_job_options),
+    "rank": (_add_run_file, _add_rank_options),
+    "retrain": (_add_retrain_options,),
+}
+"""What adds the arguments of each verb."""

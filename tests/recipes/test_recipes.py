@@ -13,7 +13,7 @@ from raynas.config.data_section import DataSection
 from raynas.data import AugmentationOptions
 from raynas.networks.published import PUBLISHED
 from raynas.spaces import SPACES
-from raynas.training.classifier_dropout import drop_before_classifier
+from raynas.training.classifier import add_dropout
 from raynas.training.network_recipe import NetworkRecipe
 from raynas.training.objective import Objective
 from raynas.training.optimizers import make_optimizer
@@ -144,7 +144,7 @@ def test_a_step_at_full_size_moves_every_kernel_of_a_published_network(name):
         network = network_with_auxiliary_of(space, architecture, 1000, recipe.auxiliary == "tower")
     if name != "amended_darts_imagenet":
         assert sizes == {**dict.fromkeys(sizes), **(published.networks[network_number].arguments or sizes)}
-    drop_before_classifier(network, recipe.dropout)
+    add_dropout(network, recipe.dropout)
     optimizer = make_optimizer(network, recipe)
     before = {key: parameter.detach().clone() for key, parameter in network.named_parameters()}
     images, labels = torch.randn(2, 3, 224, 224), torch.tensor([1, 998])
