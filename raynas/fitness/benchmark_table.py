@@ -182,7 +182,7 @@ def _collect(
         if not (math.isnan(accuracy) or 0 <= accuracy <= 100):
             raise InputError(
                 f"benchmark.path: {path}, {place} {number}: expected an accuracy from 0 to 100 percent, got "
-                f"{accuracy}; mend it, or name a column of accuracies in benchmark.column"
+                f"{accuracy}; correct it, or name a column of accuracies in benchmark.column"
             )
         try:
             architecture = space.parse(text)
@@ -229,7 +229,7 @@ def _csv_rows(path: Path, column: str) -> Iterator[tuple[int, str, float]]:
                 if len(row) != len(header):
                     raise InputError(
                         f"benchmark.path: {path}, line {reader.line_num}: expected {len(header)} cells as in the first "
-                        f"line, got {len(row)}; mend the line"
+                        f"line, got {len(row)}; correct the line"
                     )
                 yield reader.line_num, row[architecture], _number(path, reader.line_num, column, row[accuracy])
     except (OSError, EOFError, UnicodeDecodeError, csv.Error, zlib.error) as error:
@@ -245,7 +245,7 @@ def _number(path: Path, line: int, column: str, cell: str) -> float:
     except ValueError as error:
         raise InputError(
             f"benchmark.path: {path}, line {line}: expected a number or nothing in column {column}, got {echo(cell)}; "
-            "mend the cell"
+            "correct the cell"
         ) from error
 
 

@@ -240,7 +240,7 @@ def test_what_is_no_number_is_refused_with_its_line(file, cell):
     write(file, rows_of({ONE: 91.25, TWO: cell}))
     assert refusal(file) == (
         f"benchmark.path: {file}, line 3: expected a number or nothing in column test_accuracy_200, got '{cell}'; "
-        "mend the cell"
+        "correct the cell"
     )
 
 
@@ -248,8 +248,8 @@ def test_what_is_no_number_is_refused_with_its_line(file, cell):
 def test_what_is_no_accuracy_is_refused_with_its_line(file, value):
     write(file, rows_of({ONE: 0, TWO: 100, THREE: value}))
     assert refusal(file) == (
-        f"benchmark.path: {file}, line 4: expected an accuracy from 0 to 100 percent, got {value}; mend it, or name a "
-        "column of accuracies in benchmark.column"
+        f"benchmark.path: {file}, line 4: expected an accuracy from 0 to 100 percent, got {value}; correct it, or name "
+        "a column of accuracies in benchmark.column"
     )
 
 
