@@ -6,14 +6,15 @@ import json
 import os
 import socket
 import uuid
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+
+from pydantic import ValidationError
+
+from raynas.records.record import Record
 
 
-@dataclass(frozen=True)
-class Owner:
-    """A process that owns a folder or URL.
+class Owner(Record):
+    """A process that owns a folder or URL, as its record there names it.
 
     Attributes:
         host: Name of its machine.
@@ -42,26 +43,30 @@ class Owner:
         """Returns an owner of this process with a new token."""
         process = os.getpid()
         return Owner(
-            socket.gethostname(), boot_id(), namespace_id(), process, start_of(process) or 0, token=uuid.uuid4().hex
+            host=socket.gethostname(),
+            boot=boot_id(),
+            namespace=namespace_id(),
+            process=process,
+            started=start_of(process) or 0,
+            token=uuid.uuid4().hex,
         )
 
     @staticmethod
-    def read(content: bytes) -> Owner:
-        """Returns the owner that a record names; an unknown one if the record is damaged or not written yet."""
+    def parsed(content: bytes) -> Owner:
+        """Returns the owner that a record names; an unknown one if it is damaged or not written yet."""
         try:
-            values = json.loads(content)
-        except ValueError:
+            owner = Owner.model_validate_json(content)
+        except ValidationError:
             return Owner()
-        known: dict[str, Any] = {}
-        for field in fields(Owner):
-            value = values.get(field.name) if isinstance(values, dict) else None
-            if type(value) is type(field.default):
-                known[field.name] = value
-        return Owner(**known)
+        return owner if owner.version <= Owner.newest else Owner()
 
     def record(self) -> bytes:
-        """Returns the record that names this owner."""
-        return json.dumps(asdict(self)).encode()
+        """Returns the text of the record that names this owner."""
+        return json.dumps(self.content()).encode()
+
+    def with_beat(self) -> Owner:
+        """Returns the owner after one more sign of life."""
+        return self.model_copy(update={"beat": self.beat + 1})
 
     def is_here(self) -> bool:
         """Returns whether this process can see the owner's process, if there is one."""

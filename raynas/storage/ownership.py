@@ -18,7 +18,6 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 
 from raynas.errors import RunError
 from raynas.storage.owner import Owner
@@ -69,7 +68,7 @@ class Ownership:
 
     def _beat(self) -> None:
         while not self._left.wait(self._register.beat):
-            self._owner = replace(self._owner, beat=self._owner.beat + 1)
+            self._owner = self._owner.with_beat()
             try:
                 self._register.refresh(self._owner)
             except Lost:
@@ -170,7 +169,7 @@ class _Watch:
         living: list[Owner] = []
         certain: list[Owner] = []
         for name, content in records.items():
-            owner = Owner.read(content)
+            owner = Owner.parsed(content)
             beats = name in self._known and self._known[name] != content
             if beats or name not in self._known:
                 self._changed[name] = now

@@ -106,7 +106,7 @@ class Register(ABC):
 
     def lost(self, owner: Owner) -> Lost:
         """Returns the error that names the process that has taken over."""
-        owners = map(Owner.read, self.read().values())
+        owners = map(Owner.parsed, self.read().values())
         others = [other for other in owners if other.token != owner.token]
         if others:
             return Lost(f"{self.place} was taken over by {others[-1]}; leave it to that process")
@@ -159,7 +159,7 @@ class FolderRegister(Register):
         """Replaces the bytes of the owner's record in place: a record that was removed stays removed."""
         try:
             with self._file.open("r+b", buffering=0) as stream:
-                if Owner.read(stream.read()).token != owner.token:
+                if Owner.parsed(stream.read()).token != owner.token:
                     raise self.lost(owner)
                 os.pwrite(stream.fileno(), _padded(owner), 0)
                 os.fsync(stream.fileno())
@@ -181,7 +181,7 @@ class FolderRegister(Register):
 
     def _is_of(self, owner: Owner) -> bool:
         try:
-            return Owner.read(self._file.read_bytes()).token == owner.token
+            return Owner.parsed(self._file.read_bytes()).token == owner.token
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.ESTALE):
                 raise
@@ -329,7 +329,7 @@ class StoreRegister(Register):
             self._store.delete_file(self._path)
 
     def _is_of(self, owner: Owner) -> bool:
-        return any(Owner.read(record).token == owner.token for record in self.read().values())
+        return any(Owner.parsed(record).token == owner.token for record in self.read().values())
 
     def _write(self, owner: Owner) -> None:
         with self._store.open_output_stream(self._path) as stream:

@@ -98,7 +98,7 @@ def _remove_if_dead(folder: Path) -> None:
     with os.fdopen(handle, "rb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            owner = Owner.read(stream.read(10_000))
+            owner = Owner.parsed(stream.read(10_000))
         except OSError:
             return  # somebody holds it
         of_this_boot = bool(owner.boot) and owner.boot == boot_id()

@@ -9,7 +9,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ def dead() -> Owner:
     """Returns the owner that a killed process leaves."""
     process = subprocess.Popen([sys.executable, "-c", ""])
     process.wait()
-    return replace(Owner.here(), process=process.pid)
+    return Owner.here().model_copy(update={"process": process.pid})
 
 
 def left(parent: Path, owner: Owner | None, name: str = "k1ll3d__") -> Path:
@@ -56,7 +55,7 @@ def test_a_ray_has_a_private_folder_with_a_short_path_that_goes_with_it(monkeypa
             for place in (folder, folder.parent):
                 assert stat.S_IMODE(place.stat().st_mode) == 0o700
             assert len(str(folder)) + BELOW <= SOCKET_PATH
-            assert Owner.read((folder / "owner.json").read_bytes()).process == os.getpid()
+            assert Owner.parsed((folder / "owner.json").read_bytes()).process == os.getpid()
     finally:
         os.umask(before)
     assert not folder.exists()
@@ -92,8 +91,8 @@ def others(parent: Path, dead: Owner) -> Iterator[Path]:
     """Yields what must stay."""
     yield left(parent, None, "no-owner")
     yield left(parent, Owner.here(), "living")
-    yield left(parent, replace(dead, boot="another-boot"), "of-another-machine-or-boot")
-    yield left(parent, replace(dead, boot=""), "of-no-boot")
+    yield left(parent, dead.model_copy(update={"boot": "another-boot"}), "of-another-machine-or-boot")
+    yield left(parent, dead.model_copy(update={"boot": ""}), "of-no-boot")
     garbage = left(parent, None, "garbage")
     (garbage / "owner.json").write_bytes(b"\xff\x00{")
     yield garbage
@@ -119,7 +118,7 @@ def test_what_is_not_provably_dead_stays(parent: Path, dead: Owner) -> None:
 
 
 def test_a_lock_that_a_container_holds_decides_where_its_processes_are_not_seen(parent: Path, dead: Owner) -> None:
-    folder = left(parent, replace(dead, namespace="pid:[1]"))
+    folder = left(parent, dead.model_copy(update={"namespace": "pid:[1]"}))
     with (folder / "owner.json").open("rb") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         with temporary_folder():

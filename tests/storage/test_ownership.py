@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import signal
 import subprocess
@@ -11,7 +12,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -24,7 +24,9 @@ from raynas.storage.ownership import Busy, owning
 from raynas.storage.registers import FolderRegister, Lost
 from tests.stages.runs import ROOT
 
-FOREIGN = Owner("elsewhere", "another-boot", "pid:[1]", 7, 1, "theirs")
+FOREIGN = Owner(
+    host="elsewhere", boot="another-boot", namespace="pid:[1]", process=7, started=1, token="theirs", beat=0
+)
 
 
 @pytest.fixture
@@ -34,7 +36,9 @@ def short_beats(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def write(folder: Path, owner: Owner, number: int = 1) -> Path:
     file = folder / f".owner.{number}"
-    file.write_bytes(owner.record())
+    temporary = folder / f"written-{number}"
+    temporary.write_bytes(owner.record())
+    os.replace(temporary, file)  # a reader never sees half of it
     return file
 
 
@@ -158,7 +162,7 @@ def test_a_dead_process_that_nobody_has_waited_for_owns_nothing(tmp_path: Path) 
     try:
         started = owner_module.start_of(process.pid)
         assert started
-        write(tmp_path, replace(Owner.here(), process=process.pid, started=started))
+        write(tmp_path, Owner.here().model_copy(update={"process": process.pid, "started": started}))
         deadline = time.monotonic() + 10
         while owner_module.start_of(process.pid) and time.monotonic() < deadline:
             time.sleep(0.01)
@@ -181,7 +185,7 @@ def test_a_dead_process_that_nobody_has_waited_for_owns_nothing(tmp_path: Path) 
     ],
 )
 def test_only_a_process_of_this_machine_that_is_gone_is_provably_dead(change: dict[str, object], dead: bool) -> None:
-    assert replace(Owner.here(), **change).is_dead() is dead  # type: ignore[arg-type]
+    assert Owner.here().model_copy(update=change).is_dead() is dead
 
 
 def test_a_process_of_another_user_that_proc_hides_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,7 +202,7 @@ def beating(folder: Path, owner: Owner, left: threading.Event) -> None:
     beat = 0
     while not left.wait(0.1):
         beat += 1
-        write(folder, replace(owner, beat=beat))
+        write(folder, owner.model_copy(update={"beat": beat}))
 
 
 def test_an_owner_elsewhere_that_gives_signs_of_life_is_respected_and_a_silent_one_is_followed(
@@ -270,7 +274,7 @@ def test_a_claimant_that_was_suspended_gives_way_to_who_came_meanwhile(tmp_path:
 
 def test_a_successor_that_died_between_its_claim_and_its_work_does_not_undo_who_woke_up(tmp_path: Path) -> None:
     with owning(FolderRegister(tmp_path)) as owned:
-        write(tmp_path, replace(Owner.here(), process=4_194_304), 2)
+        write(tmp_path, Owner.here().model_copy(update={"process": 4_194_304}), 2)
         owned.check()
         with pytest.raises(Busy):
             owning(FolderRegister(tmp_path)).__enter__()
@@ -284,7 +288,7 @@ def test_records_are_complete_when_they_appear_and_a_beat_needs_no_space(tmp_pat
         while len(beats) < 3 and time.monotonic() < deadline:
             content = (tmp_path / ".owner.1").read_bytes()
             sizes.add(len(content))
-            beats.add(Owner.read(content).beat)
+            beats.add(Owner.parsed(content).beat)
             time.sleep(0.01)
         assert sizes == {512} and {0, 1, 2} <= beats
         assert (tmp_path / ".owner.1").stat().st_ino == inode
@@ -296,7 +300,7 @@ def test_a_file_system_without_links_will_do(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "link", link)
     with owning(FolderRegister(tmp_path)):
-        assert Owner.read((tmp_path / ".owner.1").read_bytes()).process == os.getpid()
+        assert Owner.parsed((tmp_path / ".owner.1").read_bytes()).process == os.getpid()
         assert not FolderRegister(tmp_path).claim(Owner.here(), {})
         with pytest.raises(Busy):
             owning(FolderRegister(tmp_path)).__enter__()
@@ -317,8 +321,8 @@ def test_a_damaged_record_is_somebody_unknown_until_it_stays_silent(
 
 
 def test_the_name_of_a_host_cannot_write_on_the_terminal() -> None:
-    assert "\x1b" not in str(replace(FOREIGN, host="\x1b[31mred\n" * 50))
-    assert len(str(replace(FOREIGN, host="x" * 5000))) < 120
+    assert "\x1b" not in str(FOREIGN.model_copy(update={"host": "\x1b[31mred\n" * 50}))
+    assert len(str(FOREIGN.model_copy(update={"host": "x" * 5000}))) < 120
 
 
 def refuse(error: BaseException) -> Callable[..., None]:
@@ -333,3 +337,10 @@ def test_a_folder_that_could_not_be_owned_is_not_left_behind(tmp_path: Path, mon
     with pytest.raises(OSError, match="No space left"):
         owning(FolderRegister(tmp_path / "a/b")).__enter__()
     assert os.listdir(tmp_path) == []
+
+
+def test_a_record_of_an_earlier_layout_is_read_and_one_of_a_later_is_somebody_unknown() -> None:
+    values = {"host": "there", "boot": "b", "namespace": "n", "process": 7, "started": 1, "token": "t", "beat": 3}
+    assert Owner.parsed(json.dumps(values).encode()) == Owner(**values)  # type: ignore[arg-type]
+    assert json.loads(Owner.here().record())["version"] == 1
+    assert Owner.parsed(json.dumps({**values, "version": 2}).encode()) == Owner()

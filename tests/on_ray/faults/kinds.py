@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from raynas.storage.owner import Owner
@@ -295,7 +295,7 @@ def garble_progress(run: Run) -> None:
 
 def leave_locks(run: Run) -> None:
     """Leaves the records of owners that are long gone, and the locks of an earlier version."""
-    dead = replace(Owner.here(), process=4_194_304)
+    dead = Owner.here().model_copy(update={"process": 4_194_304})
     for folder in (run.folder, run.supernet):
         (folder / "lock").write_text("4194304\n")
         (folder / ".owner.99").write_bytes(dead.record())

@@ -98,7 +98,7 @@ class Place(ABC):
         left = []
         for file in Path(f"/tmp/raynas-{os.getuid()}").glob(f"*/{OWNER_FILE}"):
             with contextlib.suppress(FileNotFoundError):  # another Ray on this machine has ended
-                if Owner.read(file.read_bytes()).process in self.commands:
+                if Owner.parsed(file.read_bytes()).process in self.commands:
                     left.append(str(file.parent))
         return left
 
