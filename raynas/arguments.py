@@ -17,6 +17,7 @@ VERBS = {
     "report": "write a run as one HTML page, and its figures",
     "compare": "write several runs as one HTML page, side by side",
     "predict": "print the most probable classes of images, by an exported network",
+    "network": "say what an architecture is and costs, or list the published ones",
     "export": "write a network as a folder: safetensors, torch.export, ONNX or a module of plain torch",
     "submit": "send a run file to a cluster as a job",
     "jobs": "list the jobs of a cluster, or show or follow one of them",
@@ -107,9 +108,7 @@ def _add_network(command: argparse.ArgumentParser, verb: str) -> None:
         choices=("retrained", "inherited", "initial"),
         help="of a run: whose weights; by default those of a retraining, if there is one, else of the supernet",
     )
-    command.add_argument(
-        "--seed", type=int, metavar="N", help="of a run: seed of the training; the first by default"
-    )
+    command.add_argument("--seed", type=int, metavar="N", help="of a run: seed of the training; the first by default")
     command.add_argument("--retraining", metavar="NAME", help="of a run: the name of its retraining, if it has several")
     command.add_argument(
         "--own",
@@ -190,6 +189,29 @@ def _add_retrain_options(command: argparse.ArgumentParser, verb: str) -> None:
     _add_overrides(command)
 
 
+def _add_network_options(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds what the description of an architecture takes."""
+    command.add_argument(
+        "architecture",
+        nargs="?",
+        metavar="ARCHITECTURE",
+        help="its text in any spelling, in quotes, or the name of a published one; by default these are listed",
+    )
+    command.add_argument("--space", metavar="NAME", help="the space it is of; by default the only one that reads it")
+    command.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="space.KEY=VALUE",
+        dest="overrides",
+        help="a key of the space, such as --set space.channels=36; may be repeated",
+    )
+    command.add_argument("--resolution", type=int, metavar="PIXELS", help="height and width of an image; 32 by default")
+    command.add_argument("--classes", type=int, metavar="N", help="number of classes; 10 by default")
+    command.add_argument("--latency", action="store_true", help="measure how long one image takes on this machine")
+    command.add_argument("--draw", metavar="FILE.svg", help="write the architecture as a drawing")
+
+
 _OF_RUN_FILE = (_add_run_file,)
 
 _ADDED = {
@@ -200,5 +222,6 @@ _ADDED = {
     "submit": (_add_run_file, _add_job_options),
     "rank": (_add_run_file, _add_rank_options),
     "retrain": (_add_retrain_options,),
+    "network": (_add_network_options,),
 }
 """What adds the arguments of each verb."""

@@ -18,6 +18,7 @@ FAILURE = 1
 
 MODULES = {
     "runs": ("run", "train", "search", "retrain", "rank", "profile", "sweep", "check"),
+    "architectures": ("network",),
     "networks": ("export", "predict"),
     "pages": ("report", "compare"),
     "jobs": JOB_VERBS,
