@@ -26,7 +26,13 @@ def network() -> FoundNetwork:
     return found()
 
 
-@pytest.fixture(scope="module", params=FORMATS.names())
+SLOW = ("onnx", "pt2")
+"""Formats whose exporters take more than a few seconds."""
+
+PARAMETERS = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in FORMATS.names()]
+
+
+@pytest.fixture(scope="module", params=PARAMETERS)
 def exported(request: pytest.FixtureRequest, network: FoundNetwork, tmp_path_factory: Any) -> Iterator[Exported]:
     """The network in every format, each written once."""
     yield export(network, tmp_path_factory.mktemp(request.param) / "net", request.param)

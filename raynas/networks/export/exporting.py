@@ -150,19 +150,19 @@ def _checked_difference(row: ExportFormat, network: FoundNetwork, folder: Path, 
         RunError: If it is too large, or not a number.
     """
     program = row.open(folder)
+    batches = list(_batches(images))
+    expected = torch.cat([network(batch) for batch in batches])
+    outputs = [torch.cat([program(batch) for batch in batches])]
+    if row.in_fresh_process is not None:
+        outputs.append(row.in_fresh_process(folder, images))
     differences = []
-    for batch in _batches(images):
-        expected = network(batch)
-        outputs = [program(batch)]
-        if row.in_fresh_process is not None:
-            outputs.append(row.in_fresh_process(folder, batch))
-        for logits in outputs:
-            if logits.shape != expected.shape:
-                raise RunError(
-                    f"--format: the {row.name} export returns logits {tuple(logits.shape)} where the network returns "
-                    f"{tuple(expected.shape)}; nothing was kept, take another format"
-                )
-            differences.append((logits - expected).abs().max())
+    for logits in outputs:
+        if logits.shape != expected.shape:
+            raise RunError(
+                f"--format: the {row.name} export returns logits {tuple(logits.shape)} where the network returns "
+                f"{tuple(expected.shape)}; nothing was kept, take another format"
+            )
+        differences.append((logits - expected).abs().max())
     largest = float(torch.stack(differences).max())
     if not largest <= MOST_DIFFERENCE:
         raise RunError(

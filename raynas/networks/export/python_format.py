@@ -74,8 +74,10 @@ sys.path.insert(0, folder)
 import torch
 from safetensors.torch import load_file, save_file
 from model import load
+network = load()
 with torch.no_grad():
-    save_file({"logits": load()(load_file(images)["images"]).contiguous()}, logits)
+    batches = [network(batch) for batch in load_file(images)["images"].split(16)]
+save_file({"logits": torch.cat(batches)}, logits)
 """
 """What the fresh process runs: it takes nothing from this environment but the installed packages."""
 
