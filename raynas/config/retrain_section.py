@@ -25,8 +25,8 @@ class SubjectsSection(Options):
 
     Attributes:
         name: The folder of the retraining inside ``retrain/`` of the run; the name of the recipe by default.
-        recipe: The recipe whose keys stand for those that the file leaves out (see `raynas recipes`), or the path of a
-            YAML file of your own.
+        recipe: The recipe whose keys stand for those that the file leaves out: a name, or the path of a YAML file of
+            your own. An unknown name is answered with all names.
         top: How many of the best architectures of the search are trained.
         architectures: Architectures to train in the place of those of the search: texts in any spelling, or names of
             published cells.
