@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeAlias
 
 from pydantic import Field, field_validator
 
@@ -14,10 +14,14 @@ from raynas.errors import InputError
 from raynas.options import OneOf, Options, Positive, Seed, Share
 from raynas.training.network_recipe import NetworkRecipe
 
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+"""Names of folders, as a regular expression."""
+
+Listed: TypeAlias = Annotated[list[str], Field(min_length=1)]
+Named: TypeAlias = Annotated[dict[Annotated[str, Field(pattern=NAME, max_length=100)], str], Field(min_length=1)]
+
 CONTROLS = ("random", "parameters")
 """The networks that the found ones are compared with."""
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 
 
 class SubjectsSection(Options):
@@ -29,7 +33,7 @@ class SubjectsSection(Options):
             your own. An unknown name is answered with all names.
         top: How many of the best architectures of the search are trained.
         architectures: Architectures to train in the place of those of the search: texts in any spelling, or names of
-            published cells.
+            published ones; in a list, or by names of your own.
         controls: Networks that are trained beside them, by the same recipe: ``random``, a random architecture with as
             many multiply-adds as the best one, and ``parameters``, the architecture with the most parameters.
         seeds: Seeds that each network is trained from.
@@ -43,7 +47,7 @@ class SubjectsSection(Options):
     name: Annotated[str, Field(pattern=NAME, max_length=100)] | None = None
     recipe: str | None = None
     top: Positive = 1
-    architectures: Annotated[list[str], Field(min_length=1)] | None = None
+    architectures: Listed | Named | None = None
     controls: list[Annotated[str, OneOf(CONTROLS)]] = list(CONTROLS)
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=1_000)] = [0, 1, 2]
     space: dict[str, Any] = {}
@@ -52,8 +56,8 @@ class SubjectsSection(Options):
 
     @field_validator("seeds", "controls", "architectures")
     @classmethod
-    def _different(cls, values: list[Any] | None) -> list[Any] | None:
-        if values is not None and len(set(values)) < len(values):
+    def _different(cls, values: Any) -> Any:
+        if isinstance(values, list) and len(set(values)) < len(values):
             raise InputError(f"expected different ones, got {values}; leave out what is there twice")
         return values
 

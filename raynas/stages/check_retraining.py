@@ -108,7 +108,7 @@ def _check_network(task: Task, section: RetrainSection) -> None:
     space = as_searched(task).space if section.architectures is None else task.space
     architecture = sample(space, np.random.default_rng(0))
     if section.architectures is not None:
-        architecture = given_architectures(space, section.architectures)[0]
+        architecture = next(iter(given_architectures(space, section.architectures).values()))
     size = task.dataset.resolution
     share = section.batch_size // max(1, task.config.train.worker_range[1])
     with torch.device("meta"):

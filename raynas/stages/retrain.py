@@ -132,7 +132,7 @@ def _begin(folder: Path, section: RetrainSection, records: Sequence[SubjectRecor
 def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """Returns the keys that differ, as text; empty if those that matter are equal."""
     stored, wanted = flatten(there), flatten(here)
-    keys = [key for key in sorted({*stored, *wanted}) if key not in CHOSEN]
+    keys = [key for key in sorted({*stored, *wanted}) if key.partition(".")[0] not in CHOSEN]
     different = [key for key in keys if stored.get(key) != wanted.get(key)]
     shown = [f"{key} {echo(stored.get(key))} there, {echo(wanted.get(key))} here" for key in different[:3]]
     return ", ".join(shown)

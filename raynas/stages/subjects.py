@@ -10,6 +10,7 @@ import numpy as np
 
 from raynas.capabilities import canonical_of, drawing_of
 from raynas.config.explain import check_arguments
+from raynas.config.retrain_section import CONTROLS
 from raynas.errors import InputError
 from raynas.networks.published import published
 from raynas.networks.scaling import fitted
@@ -78,8 +79,8 @@ def subjects_of(task: Task, found: SearchRecord | None) -> list[Subject]:
     assert section is not None
     if section.architectures is not None:
         space = task.space
-        chosen = given_architectures(space, section.architectures)
-        named = [(f"given-{number}", "given", one) for number, one in enumerate(chosen, start=1)]
+        given = given_architectures(space, section.architectures)
+        named = [(name, "given", architecture) for name, architecture in given.items()]
     else:
         assert found is not None, "the search is done"
         space = as_searched(task).space
@@ -102,20 +103,33 @@ def _subject(task: Task, space: SearchSpace, name: str, reason: str, architectur
     return Subject(name, reason, sized, architecture)
 
 
-def given_architectures(space: SearchSpace, texts: Sequence[str]) -> list[Architecture]:
-    """Returns the architectures of texts or of names of published cells.
+def given_architectures(space: SearchSpace, texts: Sequence[str] | Mapping[str, str]) -> dict[str, Architecture]:
+    """Returns the architectures of texts or of names of published ones, by the names of their networks.
 
     Raises:
-        InputError: If a text is no architecture of the space.
+        InputError: If a text is no architecture of the space, or a name is that of a control.
     """
-    found = []
-    for text in texts:
+    found = {}
+    for name, text in _names_of(texts).items():
+        if name in CONTROLS:
+            raise InputError(f"retrain.architectures: {name} is the name of a control; give it another")
         cell = published(text)
         try:
-            found.append(space.check(space.parse(text if cell is None else cell.text)))
+            found[name] = space.check(space.parse(text if cell is None else cell.text))
         except ValueError as error:
             raise InputError(f"retrain.architectures: {error}") from error
     return found
+
+
+def _names_of(texts: Sequence[str] | Mapping[str, str]) -> Mapping[str, str]:
+    """Returns texts by the names of their networks: those given, that of a published one, or a number."""
+    if isinstance(texts, Mapping):
+        return texts
+    named = {}
+    for number, text in enumerate(texts, start=1):
+        cell = published(text)
+        named[f"given-{number}" if cell is None else cell.name] = text
+    return named
 
 
 def resized(space: SearchSpace, keys: dict[str, Any]) -> SearchSpace:

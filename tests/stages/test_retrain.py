@@ -142,6 +142,7 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "top": ({"top": 50}, "retrain.top: expected at most search.top"),
     "batch": ({"batch_size": 5000}, "retrain.batch_size: expected at most 1,438"),
     "operation": ({"architectures": ["|nor_conv_9x9~0|+|none~0|none~1|+|none~0|none~1|none~2|"]}, "nor_conv_9x9"),
+    "control": ({"architectures": {"random": "0,0,0,0,0,0"}}, "random is the name of a control"),
     "space": ({"space": {"chanels": 4}}, "retrain.space.chanels: unknown key"),
     "tower": ({"auxiliary": "tower"}, "retrain.auxiliary"),
     "seeds": ({"seeds": [1, 1]}, "retrain.seeds: expected different ones"),
@@ -185,6 +186,18 @@ def test_a_limit_on_multiply_adds_sets_the_width(tmp_path: Path) -> None:
     cost = cost_table(subject.space, 8, 10).total(np.array([subject.architecture]))[0, 1]
     wider = NasBench201(channels=subject.space.channels + 1, cells=1)
     assert cost <= 2e6 < cost_table(wider, 8, 10).total(np.array([subject.architecture]))[0, 1]
+
+
+def test_given_architectures_have_names_of_their_own_or_numbers(tmp_path: Path) -> None:
+    cells = ["3,0,3,1,0,0", "2,2,2,2,2,2"]
+    for given, names in ((cells, ["given-1", "given-2"]), ({"a": cells[0], "b": cells[1]}, ["a", "b"])):
+        task = make_task(load_config(retrain_file(tmp_path, {"architectures": given, "controls": ["random"]})))
+        subjects = subjects_of(task, None)
+        assert [subject.name for subject in subjects] == [*names, "random"]
+        assert subjects[0].architecture == (3, 0, 3, 1, 0, 0)
+    published = {"architectures": ["gdas-v1"], "controls": [], "space": {}}
+    task = make_task(load_config(retrain_file(tmp_path, published, space={"name": "darts"}, search={})))
+    assert [subject.name for subject in subjects_of(task, None)] == ["GDAS_V1"]
 
 
 def test_intervals_are_those_of_students_and_welchs_tests() -> None:
