@@ -13,6 +13,7 @@ from raynas.report.drawing_style import ACCENT, MUTED, SERIES, panel, style
 from raynas.report.gallery import Gallery
 from raynas.report.quantities import count, duration
 from raynas.report.run_values import Run
+from raynas.report.wording import counted
 
 REASONS = {
     "found": "found by the search",
@@ -37,8 +38,8 @@ def _retraining(run: Run, name: str, result: RetrainRecord, gallery: Gallery, nu
     seeds = len(result.networks[0].seeds)
     seconds = sum(float(one.seconds) for network in result.networks for one in network.seeds)
     text = (
-        f"{name}: {len(result.networks)} networks by {recipe}, {result.epochs:,} epochs on {result.train_images:,} "
-        f"images, {seeds} seed{'s' if seeds > 1 else ''} each, {duration(seconds)} in all. Accuracy on "
+        f"{name}: {counted(len(result.networks), 'network')} by {recipe}, {result.epochs:,} epochs on "
+        f"{result.train_images:,} images, {counted(seeds, 'seed')} each, {duration(seconds)} in all. Accuracy on "
         f"{result.test_images:,} test images, measured once at the end; chance is {100 / result.num_classes:.2f} "
         "percent. Intervals hold the mean with 95 percent confidence."
     )

@@ -16,7 +16,9 @@ from raynas.report.wording import counted, flatten, plain
 
 def summary(run: Run) -> Head:
     """Returns the head of the page: the run's name, and a few lines on the search and its result."""
-    lines: list[tuple[str, Text]] = [("Searched", searched(run)), ("Evaluated", evaluated(run)), ("Found", found(run))]
+    lines: list[tuple[str, Text]] = []
+    if run.training or run.history is not None or run.result is not None or not run.retrained:
+        lines += [("Searched", searched(run)), ("Evaluated", evaluated(run)), ("Found", found(run))]
     lines += [("Trained", trained_from_scratch(result)) for result in run.retrained.values()]
     return Head(run.name, lines)
 
@@ -25,7 +27,8 @@ def trained_from_scratch(result: RetrainRecord) -> Text:
     """Returns the test accuracies of a retraining in one line."""
     best, *controls = [(network.name, f"{network.accuracy.mean:.2f}") for network in result.networks]
     others = ", ".join(f"{name} {accuracy}" for name, accuracy in controls)
-    return f"{best[0]} from scratch: ", bold(f"{best[1]} percent test accuracy"), f" ({others})." if others else "."
+    accuracy = bold(f"{best[1]} percent test accuracy")
+    return f"{best[0]} from scratch on {result.data}: ", accuracy, f" ({others})." if others else "."
 
 
 def searched(run: Run) -> str:
