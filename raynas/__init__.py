@@ -9,6 +9,16 @@ The names of `__all__` are loaded when they are first used, so that the import i
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what type checkers and editors see of the names below
+    from raynas.api import check, open_run, rank, retrain, run
+    from raynas.errors import InputError
+    from raynas.fitness import FitnessRow
+    from raynas.networks.loading import load_network
+    from raynas.opened_run import Run
+    from raynas.search import Searcher
+    from raynas.search_space import Choice, SearchSpace
 
 __version__ = "0.1.0"
 
@@ -28,7 +38,20 @@ _PLACES = {
 }
 """The names of the package, and the module that each is from."""
 
-__all__ = list(_PLACES)
+__all__ = [
+    "Choice",
+    "FitnessRow",
+    "InputError",
+    "Run",
+    "SearchSpace",
+    "Searcher",
+    "check",
+    "load_network",
+    "open_run",
+    "rank",
+    "retrain",
+    "run",
+]
 
 
 def __getattr__(name: str) -> object:

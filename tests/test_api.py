@@ -140,6 +140,7 @@ def test_a_folder_that_names_code_of_its_own_is_opened_once_that_is_imported(tmp
 def test_the_import_is_fast_and_unknown_names_are_told() -> None:
     code = "import raynas, sys; print(sorted({'torch', 'ray', 'pydantic'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "[]\n"
-    assert set(raynas.__all__) <= set(dir(raynas)) and len(raynas.__all__) <= 12
+    assert set(raynas.__all__) == set(raynas._PLACES) <= set(dir(raynas)) and len(raynas.__all__) <= 12
+    assert all(getattr(raynas, name) is not None for name in raynas.__all__)
     with pytest.raises(AttributeError, match="it has run, check"):
         _ = raynas.searching
