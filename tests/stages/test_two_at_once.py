@@ -33,7 +33,7 @@ from raynas.storage.ownership import Busy
 from raynas.stages import run
 file, seed = sys.argv[1:]
 prepared = run.prepare(load_config(file, [f"seed={seed}"]), Console(stderr=True))
-run.prepare = lambda config, console: prepared  # images are read once
+run.prepare = lambda config, console, **further: prepared  # images are read once
 print("ready", flush=True)
 for name in iter(sys.stdin.readline, ""):
     config = load_config(file, [f"name={name.strip()}", f"seed={seed}"])
