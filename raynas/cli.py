@@ -69,6 +69,8 @@ def _end(message: str, status: int) -> int:
 def _places(options: argparse.Namespace) -> dict[str, str]:
     """Returns the files and folders that a command and its run file name, by the option or key that names them."""
     places = {run: run for run in getattr(options, "runs", ())}
+    named = {"--out": "out", "--draw": "draw", "NETWORK": "network", "TARGET": "target"}
+    places |= {role: place for role, option in named.items() if (place := getattr(options, option, None)) is not None}
     config = getattr(options, "config", None)
     if config is not None:
         from raynas.config.locations import cache_folder, is_url
