@@ -8,7 +8,7 @@ from pydantic import Field
 
 from raynas.options import Options, Pixels
 
-_Strength = Annotated[float, Field(ge=0, le=100)]
+_Strength = Annotated[float, Field(ge=0, le=1)]
 
 
 class AugmentationOptions(Options):

@@ -295,8 +295,8 @@ def _open_nats(path: Path) -> Any:
         raise _not_nats(path, one_line(error)) from error
 
 
-def _not_nats(path: Path, why: str) -> ValueError:
-    return ValueError(
+def _not_nats(path: Path, why: str) -> InputError:
+    return InputError(
         f"benchmark.path: expected {path} to be NATS-Bench's folder {_NATS_FOLDER}, unpacked and whole, or its "
         f"{_NATS_FILE} file; {why}; {_WHERE}"
     )

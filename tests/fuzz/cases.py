@@ -96,6 +96,7 @@ WRONG: dict[type, list[Any]] = {
     bool: ["maybe", 2, [True], {"a": 1}, 1.5],
     str: [3, 1.5, True, ["a"], {"a": 1}],
     list: ["text", 3.5, {"a": 1}, [[]], [None], [{"a": 1}]],
+    dict: ["text", 3.5, True, [1]],
 }
 """Values that no key of these types takes."""
 
@@ -103,12 +104,20 @@ WRONG: dict[type, list[Any]] = {
 def leaves(model: type[BaseModel] = RunConfig, prefix: str = "") -> Iterator[tuple[str, set[type], bool]]:
     """Yields every key with the types of its values, and whether it can be null."""
     for name, info in model.model_fields.items():
-        annotation = info.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            yield from leaves(annotation, f"{prefix}{name}.")
+        section = _section(info.annotation)
+        if section is not None:
+            yield from leaves(section, f"{prefix}{name}.")
             continue
-        kinds = set(_kinds(annotation))
+        kinds = set(_kinds(info.annotation))
         yield f"{prefix}{name}", kinds - {type(None)}, type(None) in kinds
+
+
+def _section(annotation: Any) -> type[BaseModel] | None:
+    """Returns the class of a section, also of one that can be left out; None of other keys."""
+    for kind in _kinds(annotation):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None
 
 
 def _kinds(annotation: Any) -> Iterator[type]:
@@ -150,9 +159,10 @@ def keys() -> Iterator[Case]:
 def sections() -> Iterator[Case]:
     """Every section as something else, or with a key that it does not have."""
     for name, info in RunConfig.model_fields.items():
-        if not (isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel)):
+        if _section(info.annotation) is None:
             continue
-        for value in ("text", 3, [1], None, True, []):
+        can_be_none = type(None) in set(_kinds(info.annotation))
+        for value in ("text", 3, [1], True, []) if can_be_none else ("text", 3, [1], None, True, []):
             yield Case("sections", f"{name}={value!r}", run_file({name: value}), names=name)
         for key in ("epoch", "x" * 5_000, "\x1b[31m", "", "a b"):
             yield Case("sections", f"{name}.{key[:20]!a}", run_file({f"{name}.{key}": 1}), names=name)
