@@ -114,6 +114,7 @@ TABLE = {
 TYPE_CHECKING_ONLY = {
     "search_space": ("torch",),
     "capabilities": ("torch",),
+    "config": ("typing_extensions",),
     "stages": ("typing_extensions",),
     "on_ray": ("typing_extensions",),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
@@ -12,6 +12,9 @@ from pydantic_core import InitErrorDetails
 from raynas.config.explain import own_words, raised_again
 from raynas.config.named import naming_keys
 from raynas.options import Options
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 OptionsKind = TypeVar("OptionsKind", bound=Options)
 
