@@ -20,7 +20,7 @@ from raynas.opened_run import Run
 from raynas.stages import run as stages
 from raynas.stages.check import describe
 from raynas.stages.events import Callback, reporting
-from raynas.stages.retrain_target import values_of_target
+from raynas.stages.retrain_target import chosen_keys, values_of_target
 
 Configuration: TypeAlias = "RunConfig | str | Path | Mapping[str, Any]"
 """A run: its YAML file, its keys as a mapping, or a configuration."""
@@ -114,10 +114,8 @@ def retrain(
         target = target.config
     if isinstance(target, RunConfig | Mapping):
         values = dict(target.model_dump() if isinstance(target, RunConfig) else target)
-        chosen = {"recipe": recipe, "top": top, "seeds": None if seeds is None else list(range(seeds))}
-        given = {key: value for key, value in chosen.items() if value is not None}
         stated = {} if isinstance(target, RunConfig) and recipe is not None else values.get("retrain") or {}
-        values["retrain"] = merge(stated, given)
+        values["retrain"] = merge(stated, chosen_keys(recipe, top, seeds))
     else:
         values = values_of_target(str(target), recipe=recipe, top=top, seeds=seeds)
     resolved = configuration(values, overrides)

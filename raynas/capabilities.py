@@ -14,6 +14,7 @@ method to add.
 | `canonical` | architectures of equal function recognised | all are different |
 | `repair_path` | training paths that are not wasted | any path is trained |
 | `widened` | networks scaled to a limit of costs | refused |
+| `sized_as` | sizes of recipes for another space, whose keys mean the same | its own |
 | `build_network_with_auxiliary` | a second classifier while a network is trained | refused |
 | `build_inheriting_network` | networks that compute what a path of the supernet computes | `build_network` |
 """
@@ -315,6 +316,12 @@ def widened_of(space: SearchSpace, factor: float) -> SearchSpace:
     if not has_width(space):
         raise InputError(f"{type(space).__name__} has no width: add `widened` to scale its networks")
     return cast(HasWidth, space).widened(factor)
+
+
+def size_of(space_class: type[SearchSpace]) -> str:
+    """Returns the name of the space whose keys state sizes as a space's own do: by default, its own name."""
+    stated: str = getattr(space_class, "sized_as", None) or space_class.name
+    return stated
 
 
 def has_auxiliary(space: SearchSpace) -> bool:

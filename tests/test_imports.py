@@ -54,7 +54,7 @@ TABLE = {
     "members": (("failures", "messages", "own_modules"), ()),
     "options": (("messages",), ("pydantic", "pydantic_core")),
     "config": (
-        (*CORE, "algorithms", "members", "messages", "options", "records", "recipes", "sweep_metrics"),
+        (*CORE, "algorithms", "failures", "members", "messages", "options", "records", "recipes", "sweep_metrics"),
         ("pydantic", "pydantic_core", "yaml", "numpy"),
     ),
     "storage": (
@@ -96,7 +96,7 @@ TABLE = {
     "networks": (
         (
             *("capabilities", "data", "failures", "members", "messages", "own_modules", "records", "search_space"),
-            *("spaces", "supernet", "training", "config.explain", "config.locations"),
+            *("spaces", "supernet", "training", "config.locations", "config.made_space"),
         ),
         ("torch", "torchvision", "numpy", "safetensors", "pydantic", "PIL", "onnx", "onnxscript", "onnxruntime"),
     ),

@@ -8,10 +8,13 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field, field_validator
 
 from raynas import recipes
+from raynas.capabilities import size_of
 from raynas.config.nested import merge
 from raynas.data.augmentation import AugmentationOptions
 from raynas.errors import InputError
+from raynas.members import is_own
 from raynas.options import OneOf, Options, Positive, Seed, Share
+from raynas.spaces import SPACES
 from raynas.training.network_recipe import NetworkRecipe
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
@@ -100,21 +103,20 @@ def with_recipe(values: Any) -> Any:
     if not isinstance(section, Mapping) or not isinstance(section.get("recipe"), str) or _is_resolved(section):
         return values
     recipe = recipes.read(section["recipe"])
-    sizes = sizes_for(recipe, values["space"].get("name") if isinstance(values.get("space"), Mapping) else None)
+    space = values.get("space")
+    name = space.get("name") if isinstance(space, Mapping) else None
+    sizes = sizes_for(recipe, name if isinstance(name, str) else None)
     fragment = {**recipe["retrain"], "space": sizes or {}}
     return {**values, "retrain": merge(fragment, section)}
 
 
-OF_EQUAL_KEYS = ("darts", "quadruples")
-"""Spaces whose sizes are stated by the same keys."""
-
-
-def sizes_for(recipe: Mapping[str, Any], space: object) -> dict[str, Any] | None:
+def sizes_for(recipe: Mapping[str, Any], space: str | None) -> dict[str, Any] | None:
     """Returns the keys of a space at the size that a recipe is for; None if it is for another space."""
     sizes = dict(recipe.get("space", {}))
     made_for = sizes.pop("name", None)
-    fits = made_for == space or {made_for, space} <= set(OF_EQUAL_KEYS)
-    return sizes if fits else None
+    if space is None or is_own(space) or space not in SPACES.rows():
+        return None
+    return sizes if size_of(SPACES.row(space)) == size_of(SPACES.row(made_for)) else None
 
 
 def _is_resolved(section: Mapping[str, Any]) -> bool:

@@ -56,11 +56,16 @@ class CroppedArrays:
         return uniform_integers(hash_bits(self._seed, Stream.FLIP, epoch, self._index), 2)
 
 
+def shorter_side(resolution: int) -> int:
+    """Returns the pixels of the shorter side of an image file before the crop to the centre: 256 for 224."""
+    return round(resolution * 256 / 224)
+
+
 def centre_crop(resolution: int) -> torch.nn.Module:
     """Returns the transform that resizes an image to 256/224 of the resolution and crops the central square."""
     from torchvision.transforms import v2
 
-    crop: torch.nn.Module = v2.Compose([v2.Resize(round(resolution * 256 / 224)), v2.CenterCrop(resolution)])
+    crop: torch.nn.Module = v2.Compose([v2.Resize(shorter_side(resolution)), v2.CenterCrop(resolution)])
     return crop
 
 

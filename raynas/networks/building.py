@@ -6,19 +6,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raynas.config.explain import check_arguments
+from raynas.config.made_space import made_space
 from raynas.errors import InputError
-from raynas.failures import described
 from raynas.members import is_own
 from raynas.messages import echo, shortened
 from raynas.records.network_record import NetworkRecord, Preprocessing
 from raynas.search_space import SearchSpace
-from raynas.spaces import SPACES
-from raynas.supernet.costs import COUNTED, cost_table
+from raynas.supernet.costs import architecture_costs
 
 
 def make_space(name: str, arguments: Mapping[str, Any], *, own: bool) -> SearchSpace:
@@ -38,20 +35,12 @@ def make_space(name: str, arguments: Mapping[str, Any], *, own: bool) -> SearchS
             f"space.name: {echo(name)} is a class outside of raynas, whose module would be executed; if the network is "
             "your own, give --own, or own=True in Python"
         )
-    space_class = SPACES.row(name)
-    try:
-        return space_class(**check_arguments(space_class, arguments, "space"))
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # of code that is not ours
-        raise InputError(
-            f"space: {shortened(name)} cannot be made: {described(error)}; correct its keys or its class"
-        ) from error
+    return made_space(name, arguments)
 
 
-def space_of(record: NetworkRecord, *, own: bool = False) -> SearchSpace:
-    """Returns the space of a network, as `make_space` does."""
-    return make_space(record.space["name"], record.space_arguments, own=own)
+def space_of_values(values: Mapping[str, Any], *, own: bool = True) -> SearchSpace:
+    """Returns the space of a name and arguments as a record states them, as `make_space` does."""
+    return make_space(values["name"], {key: value for key, value in values.items() if key != "name"}, own=own)
 
 
 def network_record(
@@ -78,19 +67,17 @@ def network_record(
     Raises:
         InputError: If the space or the architecture is not as it should be.
     """
-    arguments = {key: value for key, value in space.items() if key != "name"}
-    built = make_space(space["name"], arguments, own=own)
+    built = space_of_values(space, own=own)
     checked = built.check(architecture)
-    table = cost_table(built, preprocessing.resolution, num_classes)
-    costs = dict(zip(COUNTED, table.total(np.array([checked]))[0].tolist(), strict=True))
+    num_parameters, multiply_adds = architecture_costs(built, checked, preprocessing.resolution, num_classes)
     return NetworkRecord(
         space=dict(space),
         architecture=list(checked),
         text=built.describe(checked),
         num_classes=num_classes,
         preprocessing=preprocessing,
-        num_parameters=int(costs["num_parameters"]),
-        multiply_adds=int(costs["multiply_adds"]),
+        num_parameters=num_parameters,
+        multiply_adds=multiply_adds,
         weights=weights,
         **further,
     )
@@ -110,7 +97,7 @@ def loaded_network(record: NetworkRecord, tensors: Mapping[str, Tensor], where: 
     Raises:
         InputError: If the record does not describe a network, or the weights are of another one.
     """
-    space = space_of(record, own=own)
+    space = space_of_values(record.space, own=own)
     architecture = space.check(record.architecture)
     with torch.device("meta"):
         outline = space.build_network(architecture, record.num_classes)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, nullcontext
 import torch
 from torch import Tensor, nn
 
-from raynas.supernet.choice_block import set_drop_path
+from raynas.supernet.choice_block import EpochDropPath
 from raynas.training.averaging import WeightAverage
 from raynas.training.batch_norm import estimate_batch_norm
 from raynas.training.learner import Figures, Learner, Position, State, Sums
@@ -54,12 +54,13 @@ class NetworkLearner(Learner):
         self._held_out = held_out or {}
         self._average = None if recipe.ema is None else WeightAverage(network, recipe.ema)
         self._is_finished = False
+        self._drop_path = EpochDropPath(network, recipe.drop_path_at)
         self._drops = bool(recipe.drop_path or recipe.dropout)
 
     def step(self, batch: tuple[Tensor, Tensor], position: Position, update: Callable[[], None]) -> Sums:
         """Trains the network on a batch."""
         images, labels = batch
-        set_drop_path(self.module, self._recipe.drop_path_at(position.epoch))
+        self._drop_path.begin(position.epoch)
         seeds = (self._seed, position.step, self.workers.rank)
         with dropping(labels.device, *seeds) if self._drops else nullcontext():
             loss, logits = self._objective.evaluate(functools.partial(self.module, images), labels)

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from raynas.data import Dataset
+from raynas.data.crops import shorter_side
 from raynas.data.image_files import as_rgb, read_rgb
 from raynas.errors import InputError
 from raynas.messages import shortened
@@ -24,9 +25,6 @@ from raynas.records.record import Number
 
 if TYPE_CHECKING:
     from torchvision.transforms import v2
-
-BEFORE_CROP = 256 / 224
-"""The shorter side of an image file before the crop, as a multiple of the resolution."""
 
 
 def preprocessing_of(dataset: Dataset) -> Preprocessing:
@@ -49,7 +47,7 @@ def stated_preprocessing(
         resolution=resolution,
         mean=list(mean),
         std=list(std),
-        resize=round(resolution * BEFORE_CROP) if reads_files else resolution,
+        resize=shorter_side(resolution) if reads_files else resolution,
         interpolation="bilinear",
         resized_by="pillow" if reads_files else "torch",
     )

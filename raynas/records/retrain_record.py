@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from raynas.records.graph import Graph
-from raynas.records.record import Line, Listed, Number, OtherFile, Part, Record
+from raynas.records.record import Listed, Number, OtherFile, Part, Record
+from raynas.records.training_record import FiguresOfEpoch
 
 
 class SubjectRecord(Part):
@@ -47,17 +48,10 @@ class RetrainingRecord(Record):
     subjects: Listed[SubjectRecord]
 
 
-class NetworkEpochLine(Line):
+class NetworkEpochLine(FiguresOfEpoch):
     """An epoch of a network that is trained from scratch.
 
     Attributes:
-        epoch: Number of the epoch, from 0.
-        step: Steps since the training began.
-        loss: Mean cross-entropy in nats, without label smoothing and without the auxiliary tower.
-        accuracy: Mean accuracy in percent, on the augmented training images.
-        learning_rate: Learning rate at the end of the epoch.
-        images_per_second: Images of all workers a second.
-        seconds: Duration of the epoch.
         test_accuracy: Of the last epoch: right predictions of the finished network on the test images in percent.
         test_top5_accuracy: Test images whose class is among the five likeliest in percent; null with fewer than six
             classes.
@@ -70,13 +64,6 @@ class NetworkEpochLine(Line):
     file: ClassVar[str] = "retrain/*/*/seed_*/metrics.jsonl"
     holds: ClassVar[str] = "a line for each epoch of a network; the last one has the figures of the finished network"
 
-    epoch: int
-    step: int | None = None
-    loss: Number
-    accuracy: Number | None = None
-    learning_rate: Number | None = None
-    images_per_second: Number | None = None
-    seconds: Number | None = None
     test_accuracy: Number | None = None
     test_top5_accuracy: Number | None = None
     test_loss: Number | None = None

@@ -14,17 +14,32 @@ from raynas.errors import InputError
 from raynas.records.record import RERUN, Line, Listed, Number, OtherFile, Part, Record
 
 
-class EpochLine(Line):
-    """An epoch of a training.
+class FiguresOfEpoch(Line):
+    """What every training records of an epoch.
 
     Attributes:
         epoch: Number of the epoch, from 0.
         step: Steps since the training began.
-        loss: Mean cross-entropy in nats.
+        loss: Mean cross-entropy in nats, without label smoothing and without an auxiliary tower.
         accuracy: Mean accuracy on the training labels in percent; other trainings have other metrics in its place.
         learning_rate: Learning rate at the end of the epoch.
         images_per_second: Images of all workers a second.
         seconds: Duration of the epoch.
+    """
+
+    epoch: int
+    step: int | None = None
+    loss: Number
+    accuracy: Number | None = None
+    learning_rate: Number | None = None
+    images_per_second: Number | None = None
+    seconds: Number | None = None
+
+
+class EpochLine(FiguresOfEpoch):
+    """An epoch of a training.
+
+    Attributes:
         search_loss: Mean loss of the steps on the architecture parameters; null without such steps, as all below.
         search_accuracy: Mean accuracy of these steps in percent.
         first_norm: Norm of the gradient of the architecture parameters with the weights held fixed.
@@ -38,13 +53,6 @@ class EpochLine(Line):
     file: ClassVar[str] = "supernet/seed_*/metrics.jsonl"
     holds: ClassVar[str] = "a line for each epoch of a supernet's training"
 
-    epoch: int
-    step: int | None = None
-    loss: Number
-    accuracy: Number | None = None
-    learning_rate: Number | None = None
-    images_per_second: Number | None = None
-    seconds: Number | None = None
     search_loss: Number | None = None
     search_accuracy: Number | None = None
     first_norm: Number | None = None

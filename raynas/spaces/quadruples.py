@@ -68,6 +68,7 @@ class Quadruples(SearchSpace):
     track_running_stats: bool = True
 
     name: ClassVar[str] = "quadruples"
+    sized_as: ClassVar[str] = "darts"
 
     def __post_init__(self) -> None:
         """Checks the values and keeps the operations as a tuple.

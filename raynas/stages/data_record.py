@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from raynas.data import split_images
+from raynas.data.crops import shorter_side
 from raynas.data.messages import some_of
 from raynas.errors import InputError
 from raynas.records.run_record import DataRecord, IgnoredFiles
@@ -29,7 +30,7 @@ def data_record(task: Task) -> DataRecord:
     dataset = task.dataset
     pixels = PIXELS
     if dataset.reads_files:
-        pixels += f"{_DEEPER}{_resized(dataset.resolution)} pixels, then cropped to the centre"
+        pixels += f"{_DEEPER}{shorter_side(dataset.resolution)} pixels, then cropped to the centre"
     return DataRecord(
         name=dataset.name,
         classes=None if dataset.classes is None else list(dataset.classes),
@@ -46,14 +47,9 @@ def data_record(task: Task) -> DataRecord:
     )
 
 
-def _resized(resolution: int) -> int:
-    """Returns the pixels of the shorter side of an image file before the crop to the centre."""
-    return round(resolution * 256 / 224)
-
-
-def shorter_side(record: DataRecord) -> int | None:
-    """Returns the pixels of the shorter side of an image file before the crop; None of images in memory."""
-    return _resized(record.resolution) if _DEEPER in record.pixels else None
+def reads_files(record: DataRecord) -> bool:
+    """Returns whether the images of a record are files, and not in memory."""
+    return _DEEPER in record.pixels
 
 
 def record_data(folder: Path, task: Task) -> None:

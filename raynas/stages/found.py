@@ -16,20 +16,21 @@ from raynas.config.run_config import RunConfig
 from raynas.data import fix_images
 from raynas.errors import InputError
 from raynas.messages import echo
+from raynas.networks.building import network_record, space_of_values
 from raynas.networks.found_network import FoundNetwork
 from raynas.networks.inherited import inherited_network
+from raynas.networks.preprocessing import stated_preprocessing
 from raynas.records.network_record import NetworkAccuracy, NetworkRecord, Preprocessing, Provenance
 from raynas.records.retrain_record import RetrainedNetwork, RetrainingRecord, RetrainRecord
 from raynas.records.run_record import DataRecord, RunRecord
 from raynas.records.search_record import SearchRecord
 from raynas.search_space import Architecture, SearchSpace
 from raynas.stages.context import RunContext, trained_supernet
-from raynas.stages.data_record import shorter_side, skipped_files
+from raynas.stages.data_record import reads_files, skipped_files
 from raynas.stages.network_evaluation import image_positions
 from raynas.stages.subjects import space_values
 from raynas.stages.task import Task, as_searched, make_space, make_task
 from raynas.storage.checkpoint import epoch_folder, load_checkpoint
-from raynas.supernet.costs import architecture_costs
 from raynas.training.batch_norm import estimate_batch_norm
 
 WEIGHTS = ("inherited", "retrained", "initial", None)
@@ -172,7 +173,7 @@ def _of_retraining(
     if chosen not in seeds:
         raise InputError(f"seed: expected one of {', '.join(map(str, seeds))}, got {seed}")
     data = DataRecord.read(folder / "data.json")
-    space = space_of_values(config, network.space)
+    space = space_of_values(network.space)
     module = space.build_network(tuple(network.architecture), data.num_classes)
     checkpoint = epoch_folder(place / network.name / f"seed_{chosen}", settings["epochs"])
     parts = load_checkpoint(checkpoint, {"architecture": network.architecture, "seed": chosen}).parts
@@ -190,22 +191,9 @@ def _of_retraining(
     return FoundNetwork(module.eval(), record.model_copy(update={"accuracy": accuracy, "recipe": settings}))
 
 
-def space_of_values(config: RunConfig, values: dict[str, Any]) -> SearchSpace:
-    """Returns the space of a name and keys, as the record of a network states them."""
-    section = type(config.space).model_validate(values)
-    return make_space(config.model_copy(update={"space": section}))
-
-
 def preprocessing_of(data: DataRecord) -> Preprocessing:
-    """Returns what an image of a data set becomes before a network sees it."""
-    resize = shorter_side(data)
-    return Preprocessing(
-        resolution=data.resolution,
-        mean=data.mean,
-        std=data.std,
-        resize=data.resolution if resize is None else resize,
-        resized_by="torch" if resize is None else "pillow",
-    )
+    """Returns what an image of a run's data set becomes before a network sees it."""
+    return stated_preprocessing(data.resolution, data.mean, data.std, reads_files=reads_files(data))
 
 
 def _record(
@@ -220,17 +208,13 @@ def _record(
     data = DataRecord.read(folder / "data.json")
     classes = data.classes if num_classes in (None, data.num_classes) else None
     number = data.num_classes if num_classes is None else num_classes
-    parameters, multiply_adds = architecture_costs(space, architecture, data.resolution, number)
-    return NetworkRecord(
-        space=space_values(space, config.space.name, config.space.arguments),
-        architecture=list(architecture),
-        text=space.describe(architecture),
-        num_classes=number,
-        classes=classes,
-        preprocessing=preprocessing_of(data),
-        num_parameters=parameters,
-        multiply_adds=multiply_adds,
+    return network_record(
+        space_values(space, config.space.name, config.space.arguments),
+        architecture,
+        number,
+        preprocessing_of(data),
         weights=weights,
+        classes=classes,
         provenance=_provenance(config, folder, architecture),
     )
 

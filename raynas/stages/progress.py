@@ -16,6 +16,7 @@ from rich.progress import Progress as RichProgress
 from raynas.errors import InputError
 from raynas.records.record import Number, Part
 from raynas.records.training_record import EpochLine, ProgressRecord
+from raynas.stages.training import is_done
 from raynas.storage.run_folder import METRICS, NOTES, PROGRESS, whole_lines
 from raynas.training.plan import Plan
 
@@ -104,7 +105,7 @@ class TrainingProgress(Progress):
             description: What happens first.
         """
         super().__init__(console, description, milestones=True)
-        self._plans = plans
+        self._plans, self._folder = plans, folder
         self._file, self._notes = folder / PROGRESS, folder / NOTES
         self._noted = len(whole_lines(self._notes))
         self._before = self._file.read_bytes() if self._file.exists() else None  # of a process that has ended
@@ -159,7 +160,8 @@ class TrainingProgress(Progress):
         metrics = _figures(EpochLine.read_one(line), plan)
         if metrics is None:
             return  # the epoch is trained again
-        epochs = plan.recipe.epochs * (len(self._plans) - number) - metrics["epoch"] - 1
+        later = sum(not is_done(self._folder, other) for other in self._plans[number + 1 :])
+        epochs = plan.recipe.epochs * (1 + later) - metrics["epoch"] - 1
         text = figures_of(metrics, plan)
         if len(self._plans) > 1:
             text = f"{plan.name}  {text}"

@@ -12,7 +12,6 @@ from raynas.config.nested import flatten
 from raynas.config.retrain_section import CHOSEN, RetrainSection
 from raynas.data import split_images
 from raynas.errors import InputError
-from raynas.messages import echo
 from raynas.records.retrain_record import (
     NetworkEpochLine,
     RetrainedNetwork,
@@ -23,15 +22,14 @@ from raynas.records.retrain_record import (
 )
 from raynas.records.search_record import SearchRecord
 from raynas.stages.backend import Backend
+from raynas.stages.carry_out import carry_out
 from raynas.stages.network_trainings import make_trainings, network_plans, network_trainings
-from raynas.stages.progress import TrainingProgress
 from raynas.stages.retrain_results import compare, estimate
 from raynas.stages.subjects import Subject, subjects_of
 from raynas.stages.task import Task
-from raynas.stages.train_here import train_here
 from raynas.stages.training import is_done
 from raynas.storage.mirror import Mirror
-from raynas.storage.run_folder import METRICS, write_record
+from raynas.storage.run_folder import METRICS, differences, write_record
 
 SETTINGS, RESULT = "config.json", "result.json"
 """The files of a retraining in its folder."""
@@ -57,16 +55,11 @@ def retrain(task: Task, mirror: Mirror, backend: Backend, console: Console, watc
     records = [subject.record(task) for subject in subjects]
     _begin(folder, section, records)
     plans = network_plans(subjects, task.config)
-    left = [plan for plan in plans if not is_done(mirror.folder, plan)]
     for record in records:
         console.print(_line(record), highlight=False, markup=False, soft_wrap=True)
-    if left:
-        first = "starting workers" if task.config.train.workers else "preparing to train"
-        with TrainingProgress(plans, mirror.folder, console, first) as progress:
-            if task.config.train.workers == 0:
-                train_here(make_trainings(subjects, task), task.config.train, mirror, watch)
-            else:
-                backend.train(network_trainings(subjects), mirror, progress, watch)
+    if not all(is_done(mirror.folder, plan) for plan in plans):
+        trainings = network_trainings(subjects)
+        carry_out(trainings, lambda: make_trainings(subjects, task), task.config, mirror, backend, console, watch)
     result = _result(task, mirror.folder, subjects, records)
     write_record(folder / RESULT, result)
     mirror.push()
@@ -133,9 +126,7 @@ def _differences(there: dict[str, Any], here: dict[str, Any]) -> str:
     """Returns the keys that differ, as text; empty if those that matter are equal."""
     stored, wanted = flatten(there), flatten(here)
     keys = [key for key in sorted({*stored, *wanted}) if key.partition(".")[0] not in CHOSEN]
-    different = [key for key in keys if stored.get(key) != wanted.get(key)]
-    shown = [f"{key} {echo(stored.get(key))} there, {echo(wanted.get(key))} here" for key in different[:3]]
-    return ", ".join(shown)
+    return differences(stored, wanted, keys)
 
 
 def _result(task: Task, folder: Path, subjects: Sequence[Subject], records: Sequence[SubjectRecord]) -> RetrainRecord:

@@ -50,12 +50,16 @@ def values_of_target(
         values = _values_of_run(target)
     else:
         values = _values_of_architecture(target, recipe)
-    chosen: dict[str, Any] = {"recipe": recipe, "top": top, "seeds": None if seeds is None else list(range(seeds))}
-    given = {key: value for key, value in chosen.items() if value is not None}
-    values = merge({**values, "retrain": values.get("retrain") or {}}, {"retrain": given})
+    values = {**values, "retrain": merge(values.get("retrain") or {}, chosen_keys(recipe, top, seeds))}
     for text in overrides:
         override(values, text)
     return values
+
+
+def chosen_keys(recipe: str | None, top: int | None, seeds: int | None) -> dict[str, Any]:
+    """Returns the keys of the section `retrain` that a caller chose; see `values_of_target`."""
+    chosen = {"recipe": recipe, "top": top, "seeds": None if seeds is None else list(range(seeds))}
+    return {key: value for key, value in chosen.items() if value is not None}
 
 
 def _values_of_run(location: str) -> dict[str, Any]:

@@ -19,17 +19,17 @@ from raynas.errors import InputError
 from raynas.records.retrain_record import RetrainRecord
 from raynas.search_space import Architecture
 from raynas.stages.backend import Backend, OpenBackend
+from raynas.stages.carry_out import carry_out
 from raynas.stages.data_record import record_data
 from raynas.stages.evaluation import Evaluation, evaluating, needs_training
 from raynas.stages.latency import needs_latency, profile, with_latency
 from raynas.stages.prepare import prepare
-from raynas.stages.progress import Progress, TrainingProgress
+from raynas.stages.progress import Progress
 from raynas.stages.rank import WHOLE, rank
 from raynas.stages.retrain import retrain
 from raynas.stages.search import Result, check_search, search
 from raynas.stages.task import Task, as_searched
-from raynas.stages.train_here import train_here
-from raynas.stages.train_supernet import SUPERNETS, is_trained, supernet_plans, supernet_trainings
+from raynas.stages.train_supernet import SUPERNETS, is_trained, supernet_trainings
 from raynas.storage.mirror import RAY, Mirror, mirrored
 from raynas.storage.run_folder import (
     BESIDE_TRAINING,
@@ -111,12 +111,7 @@ def train(task: Task, mirror: Mirror, backend: Backend, console: Console, watch:
         console.print("supernet: trained before", highlight=False)
         return
     began = time.perf_counter()
-    first = "starting workers" if config.train.workers else "preparing to train"
-    with TrainingProgress(supernet_plans(config), folder, console, first) as progress:
-        if config.train.workers == 0:
-            train_here(supernet_trainings(task), config.train, mirror, watch)
-        else:
-            backend.train(SUPERNETS, mirror, progress, watch)
+    carry_out(SUPERNETS, lambda: supernet_trainings(task), config, mirror, backend, console, watch)
     console.print(f"supernet: trained in {time.perf_counter() - began:.0f} s", highlight=False)
 
 

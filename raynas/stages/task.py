@@ -12,15 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from raynas.config.explain import check_arguments
+from raynas.config.made_space import made_space
 from raynas.config.run_config import RunConfig
 from raynas.data import Dataset, Loader, draw_labels, load_dataset, split_images
-from raynas.errors import InputError
-from raynas.failures import described
 from raynas.fitness.benchmark_table import BenchmarkTable, read_table
-from raynas.messages import shortened
 from raynas.search_space import AdditiveTable, SearchSpace
-from raynas.spaces import SPACES
 from raynas.supernet.costs import cost_table
 
 if TYPE_CHECKING:
@@ -124,15 +120,7 @@ def make_space(config: RunConfig) -> SearchSpace:
     Raises:
         InputError: If there is no such space or it does not take the given keys.
     """
-    space_class = SPACES.row(config.space.name)
-    try:
-        return space_class(**check_arguments(space_class, config.space.arguments, "space"))
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:  # of code that is not ours
-        raise InputError(
-            f"space: {shortened(config.space.name)} cannot be made: {described(error)}; correct its keys or its class"
-        ) from error
+    return made_space(config.space.name, config.space.arguments)
 
 
 def read_benchmark(config: RunConfig, space: SearchSpace) -> BenchmarkTable | None:

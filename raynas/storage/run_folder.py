@@ -16,6 +16,8 @@ The files are records (`raynas.records`), from which the table in the README is 
     progress.json, notes.txt              current position of the training, and its notes
     search/history.jsonl                  one line per evaluated architecture
     search/result.json                    the best architectures; the search is complete
+    retrain/own/config.json, result.json  recipe and networks of a retraining; their test accuracies
+    retrain/own/best-1/seed_0/            a network trained from scratch: files as those of a supernet
     rank/angle_paper.json, .csv           rank correlation of a fitness, and every score
     latency.json, profile.json            seconds of every candidate; accuracy of their sums for whole networks
     report/index.html                     the results as a page, and its figures as files
@@ -189,6 +191,11 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
     stored, wanted = flatten(there.model_dump()), flatten(config.model_dump())
     beside = {*ignore, *LATER}
     keys = sorted({key for key in {*stored, *wanted} - EXECUTION_KEYS if key.partition(".")[0] not in beside})
+    return differences(stored, wanted, keys)
+
+
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any], keys: Sequence[str]) -> str:
+    """Returns the keys whose values differ, as text with the first three; empty without differences."""
     different = [key for key in keys if stored.get(key) != wanted.get(key)]
     changes = ", ".join(f"{key} {echo(stored.get(key))} there, {echo(wanted.get(key))} here" for key in different[:3])
     return f"{changes} and {len(different) - 3} more" if len(different) > 3 else changes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import torch
@@ -81,6 +81,23 @@ def set_drop_path(supernet: nn.Module, probability: float) -> None:
     for block in supernet.modules():
         if isinstance(block, ChoiceBlock):
             block.drop_path = probability
+
+
+class EpochDropPath:
+    """Sets the drop-path of a network to that of an epoch, where it changes."""
+
+    def __init__(self, network: nn.Module, probability_at: Callable[[int], float]) -> None:
+        """Takes the network and the probability of each epoch, and sets that of the first."""
+        self._network, self._probability_at = network, probability_at
+        self._probability: float | None = None
+        self.begin(0)
+
+    def begin(self, epoch: int) -> None:
+        """Sets the probability of an epoch."""
+        probability = self._probability_at(epoch)
+        if probability != self._probability:
+            set_drop_path(self._network, probability)
+            self._probability = probability
 
 
 def with_idle(node: Tensor, gates: Iterable[Gate]) -> Tensor:

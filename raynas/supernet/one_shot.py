@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from raynas.errors import RunError
 from raynas.supernet.alphas import AlphaTraining
-from raynas.supernet.choice_block import set_drop_path
+from raynas.supernet.choice_block import EpochDropPath
 from raynas.supernet.gates import Route
 from raynas.supernet.routes import actives
 from raynas.training.learner import Figures, Learner, Position, State, Sums
@@ -64,8 +64,7 @@ class OneShot(Learner):
         super().__init__(supernet, optimizer, batches, workers)
         self.alphas = alphas
         self._routes, self._recipe, self._objective, self._seed = routes, recipe, Objective.of(recipe), seed
-        self._drop_path: float | None = None
-        self._drop_in(0)
+        self._drop_path = EpochDropPath(supernet, recipe.drop_path_at)
 
     def step(self, batch: tuple[Tensor, Tensor], position: Position, update: Callable[[], None]) -> Sums:
         """Trains the weights on a batch, and the alphas before or after them.
@@ -74,7 +73,7 @@ class OneShot(Learner):
             RunError: If workers train different routes.
         """
         images, labels = batch
-        self._drop_in(position.epoch)
+        self._drop_path.begin(position.epoch)
         if self.alphas is not None and self.alphas.before_weights:
             self._step_alphas(images, labels, position)
         routes = self._routes(position.step, self.alphas.alphas if self.alphas else [])
@@ -89,13 +88,6 @@ class OneShot(Learner):
         if self.alphas is not None and not self.alphas.before_weights:
             self._step_alphas(images, labels, position)
         return Sums(sums, len(labels) * len(routes))
-
-    def _drop_in(self, epoch: int) -> None:
-        """Sets the probability of drop-path to that of an epoch."""
-        probability = self._recipe.drop_path_at(epoch)
-        if probability != self._drop_path:
-            set_drop_path(self.module, probability)
-            self._drop_path = probability
 
     def _learn(self, images: Tensor, labels: Tensor, route: Route, seeds: Sequence[int]) -> Tensor:
         """Adds the gradient of the loss on a route, and returns the sums of its metrics."""

@@ -16,7 +16,6 @@ from safetensors.torch import load_file, save_file
 from raynas.errors import InputError
 from raynas.networks.export.exporting import export
 from raynas.networks.export.folder import checksums
-from raynas.networks.finding import find_network
 from raynas.networks.found_network import FoundNetwork
 from raynas.networks.loading import load_network, load_predictor
 from tests.networks.networks import found
@@ -118,7 +117,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], Any], str]] = {
 def test_damage_is_one_line(folder: Path, name: str) -> None:
     damage, words = DAMAGE[name]
     damage(folder)
-    for load in (load_network, load_predictor, find_network):
+    for load in (load_network, load_predictor):
         with pytest.raises(InputError) as refused:
             load(str(folder))
         assert words in str(refused.value)

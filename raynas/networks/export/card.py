@@ -12,7 +12,7 @@ import re
 from collections.abc import Sequence
 
 from raynas.capabilities import Drawing, drawing_of
-from raynas.networks.building import space_of
+from raynas.networks.building import space_of_values
 from raynas.networks.export.format import ExportFormat
 from raynas.networks.found_network import FoundNetwork
 from raynas.records.cells import markdown_text
@@ -105,7 +105,7 @@ def _classes(record: NetworkRecord) -> str:
 
 
 def _architecture(record: NetworkRecord) -> str:
-    space = space_of(record)
+    space = space_of_values(record.space, own=False)
     architecture = space.check(record.architecture)
     arguments = ", ".join(f"{key}: {json.dumps(value)}" for key, value in record.space_arguments.items())
     lines = ["## Architecture", "", "```", space.describe(architecture), "```", ""]

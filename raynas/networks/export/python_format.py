@@ -17,7 +17,7 @@ from torch import Tensor
 import raynas
 from raynas.errors import RunError
 from raynas.messages import shortened
-from raynas.networks.building import space_of
+from raynas.networks.building import space_of_values
 from raynas.networks.export.folder import CODE, WEIGHTS
 from raynas.networks.export.format import ExportFormat, Program
 from raynas.networks.export.module_tree import tree_of
@@ -99,7 +99,7 @@ def source_code(found: FoundNetwork) -> str:
         version=raynas.__version__,
         imports=_imports(classes),
         remark=UNUSED if "nn.ModuleDict" in classes else "",
-        text=_literal(space_of(record).describe(tuple(record.architecture))),
+        text=_literal(space_of_values(record.space, own=False).describe(tuple(record.architecture))),
         classes=_literal(record.class_names),
         size=record.preprocessing.resolution,
         mean=_numbers(record.preprocessing.mean),

@@ -1,0 +1,81 @@
+"""Trainings, carried out by Ray or in this process, with their progress."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from rich.console import Console
+
+from raynas.config.execution import TrainingExecution
+from raynas.config.run_config import RunConfig
+from raynas.stages import signals
+from raynas.stages.backend import Backend
+from raynas.stages.progress import TrainingProgress
+from raynas.stages.requests import Requests, Stop
+from raynas.stages.training import SavedAndStopped, Trainings, saved_line, train_all
+from raynas.storage.mirror import Mirror
+from raynas.training.learner import Training
+from raynas.training.workers import Workers
+
+
+def carry_out(
+    trainings: Trainings,
+    here: Callable[[], Sequence[Training]],
+    config: RunConfig,
+    mirror: Mirror,
+    backend: Backend,
+    console: Console,
+    watch: Callable[[], None],
+) -> None:
+    """Carries out trainings of a run that are not done, on Ray or, with ``train.workers: 0``, in this process.
+
+    Args:
+        trainings: The trainings, as other processes make them.
+        here: Makes them in this process, which has read the images.
+        config: The resolved configuration.
+        mirror: The run's folder, and the copying of its files.
+        backend: Trains, unless this process does.
+        console: Receives the progress.
+        watch: Called after every epoch, or more often.
+
+    Raises:
+        KeyboardInterrupt: If a signal came; after the first step a checkpoint of that moment exists.
+        RunError: If training keeps failing.
+    """
+    first = "starting workers" if config.train.workers else "preparing to train"
+    with TrainingProgress(trainings.plans(config), mirror.folder, console, first) as progress:
+        if config.train.workers == 0:
+            _train_here(here(), config.train, mirror, watch)
+        else:
+            backend.train(trainings, mirror, progress, watch)
+
+
+def _train_here(
+    trainings: Sequence[Training], execution: TrainingExecution, mirror: Mirror, watch: Callable[[], None]
+) -> None:
+    """Trains what is not done, in this process.
+
+    Args:
+        trainings: What to train.
+        execution: Threads, device, determinism and checkpoints.
+        mirror: The run's folder, and the copying of its files.
+        watch: Called after every epoch.
+
+    Raises:
+        KeyboardInterrupt: If a signal came; after the first step a checkpoint of that moment exists.
+    """
+    device = torch.device("cuda" if execution.use_gpu else "cpu")
+    with signals.noted(active=False) as signal:
+
+        def asked() -> Stop | None:
+            signal.active = True  # without a checkpoint a signal would lose the step
+            return Stop("a signal came", noted=False) if signal.number is not None else None
+
+        try:
+            requests = Requests(asked=asked, seconds=0)
+            train_all(trainings, mirror, Workers(), device, execution, watch, requests)
+        except SavedAndStopped as stopped:
+            raise KeyboardInterrupt(saved_line(stopped.position)) from None
+    if signal.number is not None:
+        raise KeyboardInterrupt
