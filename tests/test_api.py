@@ -73,6 +73,14 @@ def test_a_network_with_inherited_weights_has_the_accuracy_that_the_search_saw(t
         assert 100 * right / len(images) == pytest.approx(best.fitness, abs=100.5 / len(images))
 
 
+def test_a_run_by_angle_on_few_images_has_networks_whose_classes_are_those_of_its_labels(tmp_path: Path) -> None:
+    data = {"max_images": 120, "train_portion": 1.0, "labels": "random"}
+    run = raynas.run(small_run(tmp_path, train={"epochs": 1, "batch_size": 32}, data=data), console=quiet())
+    found = run.found(0)
+    assert found.module(torch.zeros(2, 3, 8, 8)).shape == (2, 10)
+    assert found.record.classes is None and run.classes is not None, "the supernet learnt random labels"
+
+
 def test_networks_are_asked_for_by_place_text_or_candidates(found: raynas.Run) -> None:
     first = found.best[0]
     for architecture in (0, first.text, list(first.architecture)):

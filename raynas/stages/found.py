@@ -7,13 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from raynas import __version__
 from raynas.capabilities import canonical_of
 from raynas.config.run_config import RunConfig
-from raynas.data import fix_images
+from raynas.data import LABELS, fix_images, split_images
 from raynas.errors import InputError
 from raynas.messages import echo
 from raynas.networks.building import network_record, space_of_values
@@ -27,6 +28,7 @@ from raynas.records.search_record import SearchRecord
 from raynas.search_space import Architecture, SearchSpace
 from raynas.stages.context import RunContext, trained_supernet
 from raynas.stages.data_record import reads_files, skipped_files
+from raynas.stages.evaluation import runs_networks
 from raynas.stages.network_evaluation import image_positions
 from raynas.stages.subjects import space_values
 from raynas.stages.task import Task, as_searched, make_space, make_task
@@ -109,10 +111,18 @@ def _inherited(
 
 
 def _measure(task: Task, network: nn.Module) -> None:
-    """Measures batch normalisation on the images that the search measures it on."""
-    calibration, _ = image_positions(task)
-    images = fix_images(task.dataset, task.dataset.train, calibration, task.dataset.train.labels)
-    batches = images.batches(task.config.search.evaluation_batch_size, torch.device("cpu"))
+    """Measures batch normalisation on the images that the search measures it on, or would with as many as there are."""
+    config, images = task.config, task.dataset.train
+    if runs_networks(config.search):
+        calibration, _ = image_positions(task)
+        batch_size = config.search.evaluation_batch_size
+    else:  # the search asked for no such images, and there may be fewer
+        train, _ = split_images(images, config.data.train_portion, config.seed)
+        batch_size = min(config.search.evaluation_batch_size, len(train))
+        count = min(config.search.calibration_images, len(train)) // batch_size * batch_size
+        calibration = np.random.default_rng([config.seed, 0]).permutation(train)[: max(count, batch_size)]
+    fixed = fix_images(task.dataset, images, calibration, images.labels)
+    batches = fixed.batches(batch_size, torch.device("cpu"))
     estimate_batch_norm(network, (pixels for pixels, _ in batches))
 
 
@@ -206,7 +216,9 @@ def _record(
 ) -> NetworkRecord:
     """Returns the record of a network of a run."""
     data = DataRecord.read(folder / "data.json")
-    classes = data.classes if num_classes in (None, data.num_classes) else None
+    assert config.data.labels is not None
+    is_true = weights == "retrained" or not LABELS.row(config.data.labels).free_categories
+    classes = data.classes if is_true and num_classes in (None, data.num_classes) else None
     number = data.num_classes if num_classes is None else num_classes
     return network_record(
         space_values(space, config.space.name, config.space.arguments),
