@@ -17,7 +17,7 @@ PACKAGE = Path(raynas.__file__).parent
 
 CORE = ("search_space", "capabilities", "search", "data", "training", "supernet", "spaces", "fitness")
 ANYTHING = None
-EVERYWHERE = ("errors",)  # what every part may import besides itself
+EVERYWHERE = ("errors", "optional")  # what every part may import besides itself
 
 # Part of raynas -> (parts of raynas it may import besides itself, packages outside the standard library).
 TABLE = {
@@ -49,6 +49,7 @@ TABLE = {
     "own_modules": ((), ()),
     "messages": ((), ()),
     "errors": ((), ()),
+    "optional": ((), ()),
     "failures": (("messages",), ()),
     "output": ((), ()),
     "members": (("failures", "messages", "own_modules"), ()),
