@@ -12,7 +12,8 @@ Departs from the paper:
     Random labels, paths and order are hashed from the seed, not taken from one running generator.
 The paper's text and its code differ further, and each difference is a key of the run file: one path for all cells or
 one per cell (`train.path_per_cell`), the weights that make up V (`search.angle`: paper or official), mutation that
-never takes ``none`` (`search.mutation_excludes`).
+never takes ``none`` (`search.mutation_excludes`). The paper does not say of which distribution W0 is. Its code has
+layers' own in small spaces, and other ones on ImageNet (`train.initialisation`, `train.linear_initialisation`).
 
 Reference: Zhang, Hou, Zhang, Sun 2021, "Neural Architecture Search with Random Labels", CVPR.
 """

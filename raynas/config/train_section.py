@@ -15,7 +15,7 @@ from raynas.supernet.alpha_recipe import AlphaRecipe
 from raynas.supernet.architecture_gradients import GRADIENTS
 from raynas.supernet.routes import GATES, SAMPLINGS
 from raynas.supernet.temperature import TemperatureOptions
-from raynas.training.initial_weights import DISTRIBUTIONS
+from raynas.training.initial_weights import DISTRIBUTIONS, LINEAR_DISTRIBUTIONS
 from raynas.training.recipe import Recipe
 
 
@@ -31,6 +31,8 @@ class TrainSection(Recipe, TrainingExecution):
             training.
         initialisation: Distribution of the first kernels of convolutions and linear layers: Kaiming's normal or
             uniform one by the inputs, or by the outputs (normal_fan_out, uniform_fan_out); each layer's own by default.
+        linear_initialisation: Distribution of linear layers alone: normal with deviation 0.01 and no first bias
+            (small); by default as initialisation says.
     """
 
     sampling: Annotated[str, named(SAMPLINGS)] | None = None
@@ -38,6 +40,7 @@ class TrainSection(Recipe, TrainingExecution):
     base_seeds: Annotated[list[Seed], Field(min_length=1, max_length=1_000)] | None = None
     reuse: Annotated[Location | None, Execution()] = None
     initialisation: Annotated[str, OneOf(DISTRIBUTIONS)] | None = None
+    linear_initialisation: Annotated[str, OneOf(LINEAR_DISTRIBUTIONS)] | None = None
 
     @field_validator("reuse")
     @classmethod

@@ -82,8 +82,7 @@ def build_supernet(task: Task, base_seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(base_seed)
         supernet = task.space.build_supernet(task.num_categories)
-        if task.config.train.initialisation is not None:
-            draw_kernels(supernet, task.config.train.initialisation)
+        draw_kernels(supernet, task.config.train.initialisation, task.config.train.linear_initialisation)
         return supernet
 
 

@@ -31,8 +31,11 @@ DISTRIBUTIONS = {
 LINEAR_DEVIATION = 0.01
 """Deviation of the weights of linear layers, where kernels are sampled by their outputs."""
 
+LINEAR_DISTRIBUTIONS = ("small",)
+"""Distributions of linear layers alone: normal with `LINEAR_DEVIATION`, and no first bias."""
 
-def draw_kernels(network: nn.Module, distribution: str) -> None:
+
+def draw_kernels(network: nn.Module, distribution: str | None, linear: str | None = None) -> None:
     """Samples the kernels of all convolutions and linear layers anew, by torch's global generator.
 
     Their mean is 0. Their variance is 2 / (inputs of an output), so that ReLUs keep the size of what passes through, or
@@ -40,16 +43,30 @@ def draw_kernels(network: nn.Module, distribution: str) -> None:
     With the latter, linear layers have weights of deviation 0.01 and no first bias, as in the code of ResNet and
     MobileNetV2 in torchvision.
 
+    The code of RLNAS has ``normal_fan_out`` in the MobileNet space. In the DARTS space on ImageNet it has ``uniform``
+    with ``small`` linear layers: its supernet samples inserted cells by their outputs, and then all kernels by their
+    inputs.
+
+    Args:
+        network: The network, changed in place.
+        distribution: A key of `DISTRIBUTIONS`; None leaves convolutions as they are.
+        linear: One of `LINEAR_DISTRIBUTIONS`; None samples linear layers by `distribution` too.
+
     Reference: He, Zhang, Ren, Sun 2015, "Delving Deep into Rectifiers", section 2.2.
     """
     from torch import nn
 
-    function, mode = DISTRIBUTIONS[distribution]
-    sample = getattr(nn.init, function)
     for module in network.modules():
-        if isinstance(module, nn.Linear) and mode == "fan_out":
+        if isinstance(module, nn.Linear) and _are_small(distribution, linear):
             nn.init.normal_(module.weight, std=LINEAR_DEVIATION)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
-            sample(module.weight, mode=mode, nonlinearity="relu")
+        elif distribution is not None and isinstance(module, nn.modules.conv._ConvNd | nn.Linear):
+            function, mode = DISTRIBUTIONS[distribution]
+            getattr(nn.init, function)(module.weight, mode=mode, nonlinearity="relu")
+
+
+def _are_small(distribution: str | None, linear: str | None) -> bool:
+    """Returns whether linear layers have weights of deviation 0.01 and no first bias."""
+    by_outputs = distribution is not None and DISTRIBUTIONS[distribution].mode == "fan_out"
+    return by_outputs or linear == "small"

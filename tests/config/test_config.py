@@ -449,6 +449,7 @@ def test_execution_keys_are_keys_that_say_where_and_how() -> None:
         ("train.decay_on", "'all', 'convolutions' or 'weights'"),
         ("train.precision", "'float32' or 'bfloat16'"),
         ("train.initialisation", "'normal', 'uniform', 'normal_fan_out' or 'uniform_fan_out'"),
+        ("train.linear_initialisation", "'small'"),
         ("alphas.temperature_schedule", "'linear' or 'exponential'"),
     ],
 )

@@ -128,6 +128,15 @@ def test_the_training_free_angle_lies_between_two_initialisations_and_trains_not
         assert line["fitness"] == pytest.approx(expected, abs=1e-7)
 
 
+def test_small_linear_layers_are_drawn_by_the_seed_in_a_supernet(tmp_path: Path) -> None:
+    def head(seed: int) -> torch.Tensor:
+        config = load_config(small_run(tmp_path, train={"initialisation": "uniform", "linear_initialisation": "small"}))
+        return build_supernet(make_task(config), seed).state_dict()["classifier.weight"]
+
+    assert 0.005 < head(0).std() < 0.015
+    assert torch.equal(head(0), head(0)) and not torch.equal(head(0), head(1))
+
+
 def test_an_initialisation_is_drawn_by_the_seed_from_the_distribution_that_is_asked_for(tmp_path: Path) -> None:
     def kernel(seed: int, distribution: str | None) -> torch.Tensor:
         config = load_config(small_run(tmp_path, train={"initialisation": distribution}))

@@ -8,8 +8,13 @@ import pytest
 import torch
 from torch import nn
 
+from raynas.config.reading import load_config
+from raynas.spaces.darts import Darts
+from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
+from raynas.spaces.operations import MBConv
 from raynas.training.initial_weights import draw_kernels
+from tests.stages.runs import ROOT
 
 
 @pytest.mark.parametrize(
@@ -51,3 +56,55 @@ def test_by_the_outputs_the_first_classifier_is_small_and_has_no_bias():
     draw_kernels(nn.Sequential(layer), "normal_fan_out")
     assert layer.weight.std().item() == pytest.approx(0.01, rel=0.02)
     assert not layer.bias.any()
+
+
+def squared_norms(block: MBConv) -> list[float]:
+    layers = (block.expand, block.depthwise, block.project)
+    return [layer.conv.weight.detach().double().square().sum().item() for layer in layers]
+
+
+def test_the_mobilenet_job_has_first_kernels_of_the_squared_norms_of_the_code_of_rlnas():
+    """Block 10, k3_e6, of that code: 225 expanding, 1.9 depthwise, 1349 projecting."""
+    train = load_config(ROOT / "jobs/rlnas_mobilenet_imagenet.yaml").train
+    torch.manual_seed(0)
+    before, after, stride = MobileNet().shapes[10]
+    block = MBConv(before, after, 3, 6, stride)
+    draw_kernels(block, train.initialisation, train.linear_initialisation)
+    hidden = 6 * 112
+    assert (before, after) == (112, 112)
+    # Weights times 2 / (k k out), the variance that the code gives all convolutions.
+    expected = [112 * hidden * 2 / hidden, 9 * hidden * 2 / (9 * hidden), hidden * 112 * 2 / 112]
+    assert expected == [224, 2, 1344]
+    assert squared_norms(block) == pytest.approx(expected, rel=0.06)
+    assert squared_norms(block) == pytest.approx([225, 1.9, 1349], rel=0.06)
+
+
+def test_the_darts_job_on_imagenet_has_first_kernels_by_their_inputs_in_every_cell_as_the_code_of_rlnas():
+    """That code samples the 11 inserted cells by their outputs, and then every kernel anew by its inputs."""
+    train = load_config(ROOT / "jobs/rlnas_darts_imagenet.yaml").train
+    torch.manual_seed(0)
+    supernet = Darts(channels=8, cells=14, stem="imagenet").build_supernet(100)
+    draw_kernels(supernet, train.initialisation, train.linear_initialisation)
+    norms: dict[str, list[float]] = {"dense": [], "depthwise": []}
+    for module in supernet.modules():
+        if not isinstance(module, nn.Conv2d):
+            continue
+        weight = module.weight.detach().double()
+        inputs = weight[0].numel()
+        assert weight.abs().max() <= math.sqrt(6 / inputs)  # kaiming_uniform_ with a = 0
+        kind = "dense" if module.groups == 1 else "depthwise"
+        norms[kind].append(weight.square().sum().item() / weight.numel() * inputs / 2)
+    assert len(norms["dense"]) > 500 and len(norms["depthwise"]) > 500
+    for of_kind in norms.values():
+        assert sum(of_kind) / len(of_kind) == pytest.approx(1, rel=0.02)
+    assert supernet.classifier.weight.std().item() == pytest.approx(0.01, rel=0.05)
+    assert not supernet.classifier.bias.any()
+
+
+def test_linear_layers_alone_are_drawn_small_and_convolutions_keep_what_they_have():
+    network = nn.Sequential(nn.Conv2d(3, 4, 3), nn.Linear(400, 100))
+    kernel = network[0].weight.clone()
+    draw_kernels(network, None, "small")
+    assert torch.equal(network[0].weight, kernel)
+    assert network[1].weight.std().item() == pytest.approx(0.01, rel=0.02)
+    assert not network[1].bias.any()
