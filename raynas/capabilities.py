@@ -49,7 +49,10 @@ class HasWeightVector(Protocol):
     """A space whose architectures can be ranked by angle or displacement."""
 
     def weight_vector(self, definition: str) -> WeightVector:
-        """Returns the weights of an architecture, as the named definition of the angle concatenates them."""
+        """Returns the weights of an architecture, as a definition of the angle concatenates them.
+
+        `raynas.search_space.angle_parts` reads the definition, such as ``paper`` or ``official, skip empty``.
+        """
 
 
 class HasPaths(Protocol):
@@ -75,7 +78,7 @@ def check_weight_vector(space: SearchSpace) -> None:
 
 
 def weight_vector_of(space: SearchSpace, definition: str) -> WeightVector:
-    """Returns the weight vector of a space under a definition of the angle: ``paper`` or ``official``.
+    """Returns the weight vector of a space under a definition of the angle.
 
     Raises:
         InputError: If the space states none, or does not know the definition.

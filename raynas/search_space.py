@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 import numpy as np
@@ -112,6 +112,67 @@ class WeightVector:
 
     always: WeightTerm
     candidates: tuple[tuple[WeightTerm, ...], ...]
+
+
+@dataclass(frozen=True)
+class AngleParts:
+    """Which tensors a weight vector holds beside the kernels on the paths.
+
+    Attributes:
+        extras: Whether the weights outside the paths, such as stem and head, are in every vector once: ``none`` or
+            ``counted``.
+        pool: The fixed kernel that stands for a pooling of k x k, with entries 1 / k^2: of shape (O, C, k, k), which is
+            ``full``, or (C, k, k), which is ``per_channel``.
+        skip: What stands for a skip connection without weights: an ``identity`` matrix, or nothing (``empty``).
+        norms: Whether weights and biases of normalisations on the paths count: ``none``, ``counted``, or ``published``,
+            by which the normalisation of a dilated convolution is taken by its weight twice and not by its bias.
+    """
+
+    extras: str
+    pool: str
+    skip: str
+    norms: str
+
+
+ANGLES = {
+    "paper": AngleParts(extras="none", pool="full", skip="identity", norms="none"),
+    "official": AngleParts(extras="counted", pool="per_channel", skip="identity", norms="counted"),
+    "published": AngleParts(extras="counted", pool="per_channel", skip="identity", norms="published"),
+}
+"""Definitions of the angle: of RLNAS' paper, of its code as it was meant, and of its code to the letter.
+
+The last found the published cells. A space may have another value of a part in all of them, see `angle_parts`.
+"""
+
+ANGLE_PARTS = {
+    "extras": ("none", "counted"),
+    "pool": ("full", "per_channel"),
+    "skip": ("identity", "empty"),
+    "norms": ("none", "counted", "published"),
+}
+"""The values of each part."""
+
+
+def angle_parts(definition: str, **of_space: str) -> AngleParts:
+    """Returns the parts of a definition of the angle.
+
+    Args:
+        definition: A key of `ANGLES`, and after it parts that differ, such as ``official, skip empty, norms none``.
+        **of_space: Values of parts that the space has in the place of those in `ANGLES`.
+
+    Raises:
+        InputError: If it is no such text.
+    """
+    name, *changes = definition.split(", ")
+    if name not in ANGLES:
+        raise InputError(f"search.angle: expected {', '.join(ANGLES)}, got {name!r}")
+    parts = replace(ANGLES[name], **of_space)
+    for change in changes:
+        part, _, value = change.partition(" ")
+        if value not in ANGLE_PARTS.get(part, ()):
+            raise InputError(f"search.angle: expected parts {', '.join(ANGLE_PARTS)} with their values, got {change!r}")
+        parts = replace(parts, **{part: value})
+    return parts
 
 
 class SearchSpace(ABC):

@@ -11,8 +11,11 @@ Departs from the paper:
     The last incomplete batch of an epoch is left out (every epoch has its own order).
     Random labels, paths and order are hashed from the seed, not taken from one running generator.
 The paper's text and its code differ further, and each difference is a key of the run file: one path for all cells or
-one per cell (`train.path_per_cell`), the weights that make up V (`search.angle`: paper or official), mutation that
-never takes ``none`` (`search.mutation_excludes`). The paper does not say of which distribution W0 is. Its code has
+one per cell (`train.path_per_cell`), the weights that make up V (`search.angle`), mutation that never takes ``none``
+(`search.mutation_excludes`). `search.angle` is paper, official or published: the paper's text, its code as it was
+meant, and its code to the letter, by which the published cells were found. In the last the normalisation of a dilated
+convolution counts by its weight twice. Each part of V is a key too (`search.angle_extras`, `angle_pool`, `angle_skip`,
+`angle_norms`), as section 3.2.2 discusses. The paper does not say of which distribution W0 is. Its code has
 layers' own in small spaces, and other ones on ImageNet (`train.initialisation`, `train.linear_initialisation`).
 
 Reference: Zhang, Hou, Zhang, Sun 2021, "Neural Architecture Search with Random Labels", CVPR.

@@ -14,7 +14,7 @@ and likewise for both squared norms. The table T is made once, and an architectu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Annotated
 
 import numpy as np
 from torch import Tensor
@@ -24,8 +24,16 @@ from raynas.errors import InputError
 from raynas.fitness.mean import mean_of
 from raynas.fitness.row import Fitness, FitnessContext, FitnessRow
 from raynas.members import Need
-from raynas.options import Options, Positive
-from raynas.search_space import AdditiveTable, Architecture, SearchSpace, WeightTerm, as_array
+from raynas.options import OneOf, Options, Positive
+from raynas.search_space import (
+    ANGLE_PARTS,
+    ANGLES,
+    AdditiveTable,
+    Architecture,
+    SearchSpace,
+    WeightTerm,
+    as_array,
+)
 
 SUMS = ("dot", "initial", "trained")
 """The quantities of a table: <w0, wt>, |w0|^2 and |wt|^2."""
@@ -35,12 +43,32 @@ class AngleOptions(Options):
     """Options of the fitnesses that compare weights before and after training.
 
     Attributes:
-        angle: Which weights the angle counts: those on paths (paper), or stem, fixed blocks and head too (official).
+        angle: Which weights the angle counts: those on paths (paper), or stem, fixed blocks and head too, as the code
+            was meant (official) or to the letter (published).
         angle_epoch: Epochs of training after which angle and displacement are taken; the last by default.
+        angle_extras: Whether stem, fixed blocks and head count (none or counted); as `angle` says by default.
+        angle_pool: The kernel of a pooling: of shape (O, C, k, k) (full) or (C, k, k) (per_channel); likewise.
+        angle_skip: Whether a skip connection counts as an identity matrix or as nothing (identity or empty); likewise.
+        angle_norms: Whether normalisations on the paths count (none or counted), or as they did for the published cells
+            (published), where a dilated convolution's weight is taken twice; likewise.
     """
 
-    angle: Literal["paper", "official"] = "paper"
+    angle: Annotated[str, OneOf(ANGLES)] = "paper"
     angle_epoch: Positive | None = None
+    angle_extras: Annotated[str, OneOf(ANGLE_PARTS["extras"])] | None = None
+    angle_pool: Annotated[str, OneOf(ANGLE_PARTS["pool"])] | None = None
+    angle_skip: Annotated[str, OneOf(ANGLE_PARTS["skip"])] | None = None
+    angle_norms: Annotated[str, OneOf(ANGLE_PARTS["norms"])] | None = None
+
+    @property
+    def angle_definition(self) -> str:
+        """The angle with the parts that are set, as a space's `weight_vector` takes it."""
+        words = [self.angle]
+        for part in ANGLE_PARTS:
+            value = getattr(self, f"angle_{part}")
+            if value is not None:
+                words.append(f"{part} {value}")
+        return ", ".join(words)
 
 
 def angle_table(
@@ -52,7 +80,7 @@ def angle_table(
         space: The space that the weights belong to.
         initial: W0, the supernet's weights by name before training.
         trained: Wt, after.
-        definition: Which weights count, as the space's `weight_vector` names it: ``paper`` or ``official``.
+        definition: Which weights count, as `raynas.search_space.angle_parts` reads it.
 
     Raises:
         InputError: If weights are missing or not finite, or have another shape before than after.
@@ -150,12 +178,12 @@ def sums_under_angle(context: FitnessContext, options: AngleOptions, base_seed: 
     """
     trained = context.trained_weights(base_seed)
     if options.angle_epoch is None:
-        return angle_table(context.space, context.initial_weights(base_seed), trained, options.angle)
-    recorded = context.recorded_sums(base_seed, options.angle)
+        return angle_table(context.space, context.initial_weights(base_seed), trained, options.angle_definition)
+    recorded = context.recorded_sums(base_seed, options.angle_definition)
     if options.angle_epoch not in recorded:
         raise InputError(
-            f"search.angle_epoch: the training of base seed {base_seed} recorded no {options.angle} angle after "
-            f"{options.angle_epoch} epochs; leave it out, or train this run anew"
+            f"search.angle_epoch: the training of base seed {base_seed} recorded no angle "
+            f"({options.angle_definition}) after {options.angle_epoch} epochs; leave it out, or train this run anew"
         )
     return recorded[options.angle_epoch]
 
@@ -178,7 +206,7 @@ def _initial_angle(context: FitnessContext, options: AngleOptions) -> Fitness:
     for base_seed in context.base_seeds:
         other = int(np.random.SeedSequence([base_seed, 1]).generate_state(1)[0])
         before, after = context.untrained_weights(base_seed), context.untrained_weights(other)
-        parts.append(Angle(context.space, angle_table(context.space, before, after, options.angle)))
+        parts.append(Angle(context.space, angle_table(context.space, before, after, options.angle_definition)))
     return mean_of(parts)
 
 
@@ -193,7 +221,7 @@ ANGLE = FitnessRow(
     unit="rad",
     needs=frozenset({Need.SUPERNETS, Need.WEIGHT_VECTOR}),
     options=AngleOptions,
-    definition=lambda options: f"{options.angle} {_epoch(options)}".strip(),
+    definition=lambda options: f"{options.angle_definition} {_epoch(options)}".strip(),
     make=_angle,
     of_sums=Angle,
 )
@@ -212,6 +240,6 @@ INITIAL_ANGLE = FitnessRow(
     unit="rad",
     needs=frozenset({Need.WEIGHT_VECTOR}),
     options=AngleOptions,
-    definition=lambda options: options.angle,
+    definition=lambda options: options.angle_definition,
     make=_initial_angle,
 )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, ValidationError
 
 from raynas.errors import InputError
 from raynas.records.record import RERUN, Line, Listed, Number, OtherFile, Part, Record
@@ -95,6 +96,8 @@ class AngleLine(Line):
         epochs: Epochs done.
         paper: Sums for the angle as the paper defines it.
         official: Sums for the angle as the authors' code computes it.
+
+    Other definitions of the angle that the run file asks for are recorded under their own text.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -105,6 +108,14 @@ class AngleLine(Line):
     epochs: int
     paper: SumsTable | None = None
     official: SumsTable | None = None
+
+    def sums_of(self, definition: str) -> SumsTable | None:
+        """Returns the sums of a definition of the angle; None if there are none, or they are damaged."""
+        sums = self.stated().get(definition)
+        if isinstance(sums, dict):
+            with contextlib.suppress(ValidationError):
+                sums = SumsTable.model_validate(sums)
+        return sums if isinstance(sums, SumsTable) else None
 
 
 class DerivedLine(Line):

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from raynas.errors import InputError
-from raynas.search_space import Architecture, Choice, SearchSpace, WeightVector
+from raynas.search_space import Architecture, Choice, SearchSpace, WeightVector, angle_parts
 from raynas.spaces.darts_networks import DartsNetwork
 from raynas.spaces.darts_operations import OPERATIONS, PRIMITIVES
 from raynas.spaces.darts_skeleton import Skeleton, check_operations
@@ -300,18 +300,17 @@ class Darts(SearchSpace):
     # Weights and networks
 
     def weight_vector(self, definition: str) -> WeightVector:
-        """Returns the weights on the paths of the cells, and under ``official`` those outside the paths too.
+        """Returns the weights on the paths of the cells, and those outside the paths where extras count.
 
         See `weights_of_cells` for what each operation counts as.
 
         Raises:
-            InputError: If the definition is neither ``paper`` nor ``official``.
+            InputError: If there is no such definition.
         """
-        if definition not in ("paper", "official"):
-            raise InputError(f"search.angle: expected paper or official, got {definition!r}")
+        parts = angle_parts(definition)
         with torch.device("meta"):
             supernet = replace(self, auxiliary=False).build_supernet(num_classes=2)
-        return weights_of_cells(supernet, self.operations, len(self.choices), definition == "official", self.stem)
+        return weights_of_cells(supernet, self.operations, len(self.choices), parts, self.stem)
 
     def build_supernet(self, num_classes: int) -> DartsNetwork:
         """Returns the weight-sharing network of the space."""

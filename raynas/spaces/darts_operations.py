@@ -23,6 +23,8 @@ PRIMITIVES = (
 
 POOLS = ("max_pool_3x3", "avg_pool_3x3")
 
+DILATED = ("dil_conv_3x3", "dil_conv_5x5")
+
 OPERATIONS: dict[str, Callable[..., nn.Module]] = {
     "none": lambda c, stride, **bn: Zero(),
     "max_pool_3x3": lambda c, stride, **bn: nn.MaxPool2d(3, stride, padding=1),

@@ -19,7 +19,7 @@ from typing import ClassVar, TypeVar
 from torch import nn
 
 from raynas.errors import InputError
-from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, WeightVector
+from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, WeightVector, angle_parts
 from raynas.spaces.operations import ConvBnRelu6, MBConv
 from raynas.supernet.chain import ChainNetwork
 from raynas.supernet.choice_block import ChoiceBlock
@@ -130,34 +130,32 @@ class MobileNet(SearchSpace):
     # Weights
 
     def weight_vector(self, definition: str) -> WeightVector:
-        """Returns the weights of the blocks, and under ``official`` those outside the blocks too.
+        """Returns the weights of the blocks, and those outside the blocks where extras count.
 
-        A block counts with its three convolutions. A block that is skipped counts as the identity of its C channels,
-        a fixed tensor (C, C, 1, 1) (RLNAS, Zhang et al. 2021, section 3.2.2). ``official`` follows RLNAS' code. It adds
-        weight and bias of the first two of a block's three normalisations. Once, it adds the kernels of stem, fixed
-        MBConv and head, without their normalisations and biases.
+        A block counts with its three convolutions. A block that is skipped counts by default as the identity of its C
+        channels, a fixed tensor (C, C, 1, 1) (RLNAS, Zhang et al. 2021, section 3.2.2). As in RLNAS' code, only the
+        first two of a block's three normalisations can count, and the extras are the kernels of stem, fixed MBConv and
+        head, without their normalisations and biases. There is no pooling to count.
 
         Raises:
-            InputError: If the definition is neither ``paper`` nor ``official``.
+            InputError: If there is no such definition.
         """
-        if definition not in ("paper", "official"):
-            raise InputError(f"search.angle: expected paper or official, got {definition!r}")
-        official = definition == "official"
-        convolutions = ["expand.conv.weight", "depthwise.conv.weight", "project.conv.weight"]
-        norms = ["expand.bn.weight", "expand.bn.bias", "depthwise.bn.weight", "depthwise.bn.bias"]
-        parts = [*convolutions, *norms] if official else convolutions
+        parts = angle_parts(definition)
+        layers = ["expand.conv.weight", "depthwise.conv.weight", "project.conv.weight"]
+        if parts.norms != "none":
+            layers += ["expand.bn.weight", "expand.bn.bias", "depthwise.bn.weight", "depthwise.bn.bias"]
 
         candidates = []
         for number, (choice, (_, channels, _)) in enumerate(zip(self.choices, self.shapes, strict=True)):
             terms = []
             for name in MBCONVS:
-                terms.append(WeightTerm(tuple(f"blocks.{number}.{name}.{part}" for part in parts)))
+                terms.append(WeightTerm(tuple(f"blocks.{number}.{name}.{layer}" for layer in layers)))
             if SKIP < len(choice.candidates):
-                terms.append(WeightTerm(fixed_squared_norm=channels))
+                terms.append(WeightTerm(fixed_squared_norm=channels if parts.skip == "identity" else 0.0))
             candidates.append(tuple(terms))
 
         outside = ["begin.stem.conv", "begin.mbconv.depthwise.conv", "begin.mbconv.project.conv", "end.conv.conv"]
-        always = [f"{layer}.weight" for layer in (*outside, "end.classifier")] if official else []
+        always = [f"{layer}.weight" for layer in (*outside, "end.classifier")] if parts.extras == "counted" else []
         return WeightVector(WeightTerm(tuple(always)), tuple(candidates))
 
     # Networks

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from raynas.errors import InputError
-from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, WeightVector
+from raynas.search_space import Architecture, Choice, SearchSpace, WeightTerm, WeightVector, angle_parts
 from raynas.search_space import all_architectures as every_architecture
 from raynas.spaces.cell_graph import CellGraph
 from raynas.spaces.operations import AvgPool3x3, ReluConvBn, ResNetReduction
@@ -168,27 +168,35 @@ class NasBench201(SearchSpace):
         return [(self.channels, 0), (2 * self.channels, 1), (4 * self.channels, 2)]
 
     def weight_vector(self, definition: str) -> WeightVector:
-        """Returns the weights on the paths of the cells, and under ``official`` those outside the cells too.
+        """Returns the weights on the paths of the cells, and those outside the cells where extras count.
 
-        A convolution counts with its kernel, a skip connection with nothing. A pooling counts as a fixed kernel of
-        1/9: of shape (C, C, 3, 3) in the paper (RLNAS, Zhang et al. 2021, section 3.2.2) and (C, 3, 3) in its code.
-        ``official`` adds, once, the stem, the two reduction blocks and the head.
+        A convolution counts with its kernel. By default a skip connection counts with nothing in this space, and
+        normalisations do not count (RLNAS, Zhang et al. 2021, section 3.2.2, and its code). The extras are the stem,
+        the two reduction blocks and the head. Only a supernet with `affine` has normalisations that could count.
 
         Raises:
-            InputError: If the definition is neither ``paper`` nor ``official``.
+            InputError: If there is no such definition.
         """
-        if definition not in ("paper", "official"):
-            raise InputError(f"search.angle: expected paper or official, got {definition!r}")
+        parts = angle_parts(definition, skip="empty", norms="none")
         channels_of_cell = np.repeat([channels for channels, _ in self._stages], self.cells).tolist()
-        pool = sum(c**2 / 9 if definition == "paper" else c / 9 for c in channels_of_cell)
+        pool = sum(c**2 / 9 if parts.pool == "full" else c / 9 for c in channels_of_cell)
+        weights = ["conv.weight"]
+        if self.affine and parts.norms != "none":
+            weights += ["bn.weight", "bn.bias"]
+
         candidates = []
         for edge in range(len(GRAPH.edges)):
             terms = {POOL: WeightTerm(fixed_squared_norm=pool)}
+            if parts.skip == "identity":
+                terms[SKIP] = WeightTerm(fixed_squared_norm=float(sum(channels_of_cell)))
             for operation in (CONV_1X1, CONV_3X3):
-                name = f"edges.{edge}.{OPERATIONS[operation]}.conv.weight"
-                terms[operation] = WeightTerm(tuple(f"cells.{c}.{name}" for c in range(len(channels_of_cell))))
+                names = []
+                for cell in range(len(channels_of_cell)):
+                    layer = f"cells.{cell}.edges.{edge}.{OPERATIONS[operation]}"
+                    names += [f"{layer}.{weight}" for weight in weights]
+                terms[operation] = WeightTerm(tuple(names))
             candidates.append(tuple(terms.get(operation, WeightTerm()) for operation in range(len(OPERATIONS))))
-        always = _outside_cells() if definition == "official" else ()
+        always = _outside_cells() if parts.extras == "counted" else ()
         return WeightVector(WeightTerm(always), tuple(candidates))
 
     # Networks

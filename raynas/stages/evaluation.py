@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from raynas.capabilities import check_weight_vector
+from raynas.capabilities import check_weight_vector, weight_vector_of
 from raynas.config.search_section import SearchSection
 from raynas.errors import InputError
 from raynas.fitness import Fitness, FitnessRow
@@ -27,6 +27,7 @@ from raynas.stages.backend import Backend, Stream
 from raynas.stages.context import RunContext
 from raynas.stages.network_evaluation import check_images, evaluation_count, network_fitness
 from raynas.stages.progress import Progress
+from raynas.stages.supernet_records import DEFINITIONS
 from raynas.stages.task import Task
 from raynas.supernet.costs import COSTS
 
@@ -87,6 +88,8 @@ def check_evaluation(task: Task) -> None:
             _check_names(row)
         if Need.WEIGHT_VECTOR in row.needs:
             check_weight_vector(task.space)
+            if search.angle_definition not in DEFINITIONS:
+                weight_vector_of(task.space, search.angle_definition)  # says if the space does not know it
         if Need.BENCHMARK in row.needs and task.table is None:
             raise InputError(f"benchmark.path: search.fitness: {row.name} reads a table; say where its file lies")
         if row.make is not None and not row.needs:

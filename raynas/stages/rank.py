@@ -241,14 +241,14 @@ def _by_epoch(
     Raises:
         InputError: If training recorded none.
     """
-    context, definition = RunContext(task), task.config.search.angle
+    context, definition = RunContext(task), task.config.search.angle_definition
     make = task.config.search.fitness_rows[0].of_sums
     assert make is not None
     tables = [context.recorded_sums(base_seed, definition) for base_seed in context.base_seeds]
     epochs = sorted(set.intersection(*map(set, tables)))
     if not epochs:
         raise InputError(
-            f"--every-epoch: {task.config.supernets} holds no {definition} angle of every epoch; train this run anew"
+            f"--every-epoch: {task.config.supernets} holds no angle ({definition}) of every epoch; train this run anew"
         )
     correlations = []
     for epoch in epochs:

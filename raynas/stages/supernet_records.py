@@ -31,7 +31,7 @@ ALPHAS, DERIVED = "alphas.npy", "derived.jsonl"
 """The alphas after every epoch, and the architectures that they stand for."""
 
 DEFINITIONS = ("paper", "official")
-"""Weight vectors that are recorded, where the space has them."""
+"""Definitions of the angle that are always recorded, where the space has a weight vector."""
 
 SHARES = ("dominance", "skip_share", "none_share")
 """Figures of the alphas that TensorBoard shows."""
@@ -44,8 +44,8 @@ def read_angle_tables(file: Path, definition: str) -> dict[int, AdditiveTable]:
     """Returns the sums under the angle by the number of epochs done."""
     tables = {}
     for line in _angle_lines(file):
-        sums = line.stated().get(definition)
-        arrays = sums.arrays(len(SUMS)) if isinstance(sums, SumsTable) else None
+        sums = line.sums_of(definition)
+        arrays = None if sums is None else sums.arrays(len(SUMS))
         if arrays is not None:
             tables[line.epochs] = AdditiveTable(SUMS, *arrays)
     return tables
@@ -97,9 +97,18 @@ def read_alphas(file: Path) -> np.ndarray:
 class SupernetRecords(Records):
     """The angle tables of every epoch and, where there are alphas, these and the architectures that they stand for."""
 
-    def __init__(self, folder: Path, space: SearchSpace, derivation: str | None) -> None:
-        """Takes the folder of the supernet, the space, and what alphas stand for; None without alphas."""
-        self._space, self._derivation = space, derivation
+    def __init__(
+        self, folder: Path, space: SearchSpace, derivation: str | None, definitions: Sequence[str] = DEFINITIONS
+    ) -> None:
+        """Sets the records up.
+
+        Args:
+            folder: The folder of the supernet.
+            space: The space.
+            derivation: What alphas stand for; None without alphas.
+            definitions: Definitions of the angle to record.
+        """
+        self._space, self._derivation, self._definitions = space, derivation, definitions
         self._angles, self._derived, self._file = folder / ANGLE_TABLES, folder / DERIVED, folder / ALPHAS
         self._alphas: list[np.ndarray] = []
 
@@ -135,7 +144,7 @@ class SupernetRecords(Records):
     def _write_angles(self, epochs: int, initial: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> None:
         """Adds the sums under the angle: to rank by it later, the weights of this epoch need not be kept."""
         sums: dict[str, Any] = {}
-        for definition, table in angle_tables(self._space, initial, trained).items():
+        for definition, table in angle_tables(self._space, initial, trained, self._definitions).items():
             sums[definition] = SumsTable(always=table.fixed.tolist(), candidates=table.terms.tolist())
         append_lines(self._angles, [AngleLine(epochs=epochs, **sums)])
 
@@ -157,12 +166,15 @@ class SupernetRecords(Records):
 
 
 def angle_tables(
-    space: SearchSpace, initial: Mapping[str, Tensor], trained: Mapping[str, Tensor]
+    space: SearchSpace,
+    initial: Mapping[str, Tensor],
+    trained: Mapping[str, Tensor],
+    definitions: Sequence[str] = DEFINITIONS,
 ) -> dict[str, AdditiveTable]:
-    """Returns the sums under the angle by definition, of those that the space has."""
+    """Returns the sums under the angle by definition; none of a space without a weight vector."""
     if not has_weight_vector(space):
         return {}
-    return {definition: angle_table(space, initial, trained, definition) for definition in DEFINITIONS}
+    return {definition: angle_table(space, initial, trained, definition) for definition in definitions}
 
 
 def derived_line(epochs: int, space: SearchSpace, derivation: str | None, alphas: Sequence[Tensor]) -> DerivedLine:
@@ -203,4 +215,6 @@ def _share(candidate: str, space: SearchSpace, probabilities: Sequence[np.ndarra
 def supernet_records(task: Task, folder: Path) -> SupernetRecords:
     """Returns the records of a supernet in its folder."""
     config = task.config
-    return SupernetRecords(folder, task.space, config.search.derivation if config.alphas.gates is not None else None)
+    derivation = config.search.derivation if config.alphas.gates is not None else None
+    definitions = tuple(dict.fromkeys((*DEFINITIONS, config.search.angle_definition)))
+    return SupernetRecords(folder, task.space, derivation, definitions)

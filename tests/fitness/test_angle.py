@@ -13,7 +13,7 @@ import torch
 from raynas.fitness.angle import Angle, angle_table
 from raynas.search_space import AdditiveTable, Choice, SearchSpace, WeightTerm, WeightVector, as_array, sample
 from raynas.spaces.nasbench201 import NasBench201
-from tests.fitness.weights import plain_angle, random_weights
+from tests.fitness.weights import COUNTED, plain_angle, random_weights
 
 DEFINITIONS = pytest.mark.parametrize("definition", ["paper", "official"])
 EVERY = as_array(list(itertools.product(range(5), repeat=6)))
@@ -49,6 +49,18 @@ def test_the_angle_is_that_of_all_paths_concatenated(definition, cells, training
     assert angle.quantities == ("fitness",)
     np.testing.assert_allclose(angle(architectures), np.array(expected)[:, None], rtol=0, atol=1e-9)
     assert np.unique(np.round(expected, 6)).size > 120
+
+
+@pytest.mark.parametrize("definition", COUNTED)
+@pytest.mark.parametrize("affine", [False, True])
+def test_the_angle_is_that_of_the_parts_that_are_counted(definition, affine):
+    space = NasBench201(channels=4, cells=1, affine=affine)
+    initial, trained = random_weights(space, 1), random_weights(space, 2)
+    rng = np.random.default_rng(0)
+    architectures = [sample(space, rng) for _ in range(40)] + [(1,) * 6, (4,) * 6]
+    expected = [plain_angle(initial, trained, a, 4, 1, definition) for a in architectures]
+    angles = Angle(space, angle_table(space, initial, trained, definition))(architectures)
+    np.testing.assert_allclose(angles, np.array(expected)[:, None], rtol=0, atol=1e-9)
 
 
 def test_the_two_definitions_rank_differently(small):

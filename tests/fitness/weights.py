@@ -33,9 +33,22 @@ def fixed_parts(weights: dict[str, torch.Tensor]) -> tuple[list[torch.Tensor], l
     return head, tail
 
 
+COUNTED = {
+    "paper": "full",
+    "official": "extras",
+    "published": "extras",
+    "paper, skip identity": "full identity",
+    "paper, pool per_channel": "",
+    "official, extras none, skip identity": "identity",
+    "official, pool full, norms counted": "extras full norms",
+}
+"""Definitions of the angle: what is in the vector beside kernels. Full: poolings as (C, C, 3, 3)."""
+
+
 def concatenated(weights, architecture, channels, cells, definition):
     """Returns V(a, W) built in full, path by path, or None where every path holds a ``none``."""
-    head, tail = fixed_parts(weights) if definition == "official" else ([], [])
+    counted = COUNTED[definition].split()
+    head, tail = fixed_parts(weights) if "extras" in counted else ([], [])
     vector = list(head)
     live = False
     for path in PATHS:
@@ -47,12 +60,15 @@ def concatenated(weights, architecture, channels, cells, definition):
             for edge in path:
                 name = f"cells.{cell}.edges.{EDGES[edge]}"
                 operation = architecture[EDGES[edge]]
-                if operation == 2:
-                    vector.append(weights[f"{name}.nor_conv_1x1.conv.weight"])
-                elif operation == 3:
-                    vector.append(weights[f"{name}.nor_conv_3x3.conv.weight"])
+                if operation == 1 and "identity" in counted:
+                    vector.append(torch.eye(c, dtype=torch.float64))
+                elif operation in (2, 3):
+                    layer = f"{name}.{'nor_conv_1x1' if operation == 2 else 'nor_conv_3x3'}"
+                    vector.append(weights[f"{layer}.conv.weight"])
+                    if "norms" in counted and f"{layer}.bn.weight" in weights:
+                        vector += [weights[f"{layer}.bn.weight"], weights[f"{layer}.bn.bias"]]
                 elif operation == 4:
-                    shape = (c, c, 3, 3) if definition == "paper" else (c, 3, 3)
+                    shape = (c, c, 3, 3) if "full" in counted else (c, 3, 3)
                     vector.append(torch.full(shape, 1 / 9, dtype=torch.float64))
     if not live:
         return None

@@ -334,7 +334,24 @@ def random_weights(space, seed):
         return {n: v.double() + torch.randn(v.shape, dtype=torch.float64) / 3 for n, v in state.items()}
 
 
-def operation_weights(weights, operation, name, channels, strided, definition, pool_bn):
+COUNTED = {
+    "paper": "full identity",
+    "official": "extras identity norms",
+    "published": "extras identity norms slip",
+    "paper, skip empty": "full",
+    "paper, pool per_channel": "identity",
+    "paper, norms counted": "full identity norms",
+    "official, extras none": "identity norms",
+    "official, norms none": "extras identity",
+    "official, pool full, skip empty, norms published": "extras full norms slip",
+}
+"""Definitions of the angle: what is in the vector beside kernels, in words of this file.
+
+Full: poolings as (C, C, 3, 3). Slip: the normalisation of a dilated convolution by its weight twice.
+"""
+
+
+def operation_weights(weights, operation, name, channels, strided, counted, pool_bn):
     """Returns what one operation adds to the vector, as RLNAS' paper or code has it."""
     kernels = {
         **dict.fromkeys(
@@ -347,21 +364,22 @@ def operation_weights(weights, operation, name, channels, strided, definition, p
     normalisations = ("0.bn", "1.bn") if operation.startswith("sep") else ("bn",) if kernels else ()
     vector = [weights[f"{name}.{kernel}.weight"] for kernel in kernels]
     if operation.endswith("pool_3x3"):
-        shape = (channels, channels, 3, 3) if definition == "paper" else (channels, 3, 3)
+        shape = (channels, channels, 3, 3) if "full" in counted else (channels, 3, 3)
         vector.append(torch.full(shape, 1 / 9, dtype=torch.float64))
         normalisations = ("1",) if pool_bn else ()
-    if operation == "skip_connect" and not strided:
+    if operation == "skip_connect" and not strided and "identity" in counted:
         vector.append(torch.eye(channels, dtype=torch.float64))
-    if definition == "official":
-        parts = (f"{name}.{bn}.{part}" for bn in normalisations for part in ("weight", "bias"))
+    if "norms" in counted:
+        of_norm = ("weight", "weight") if "slip" in counted and operation.startswith("dil") else ("weight", "bias")
+        parts = (f"{name}.{bn}.{part}" for bn in normalisations for part in of_norm)
         vector += [weights[part] for part in parts if part in weights]
     return vector
 
 
 def concatenated(weights, space, architecture, definition):
     """Returns V(a, W) built in full, path by path, cell by cell."""
-    vector = []
-    if definition == "official":
+    vector, counted = [], COUNTED[definition].split()
+    if "extras" in counted:
         outside = ("stem", "inputs", "convolutions", "pools", "classifier.weight")
         outside += ("classifier.bias",) if space.stem == "imagenet" else ()
         parts = ("weight", "bias")
@@ -377,7 +395,7 @@ def concatenated(weights, space, architecture, definition):
                 operation = space.operations[architecture[position]]
                 strided = cell in reductions and EDGES[space.edges][edge][0] < 2
                 name = f"cells.{cell}.edges.{edge}.{operation}"
-                vector += operation_weights(weights, operation, name, channels, strided, definition, space.pool_bn)
+                vector += operation_weights(weights, operation, name, channels, strided, counted, space.pool_bn)
     return torch.cat([part.flatten() for part in vector])
 
 
@@ -386,7 +404,7 @@ def test_the_angle_is_that_of_the_vectors_written_out(name, rng):
     space = CONSTRUCTIONS[name]
     initial, trained = random_weights(space, 0), random_weights(space, 1)
     architectures = [sample(space, rng) for _ in range(4)]
-    for definition in ("paper", "official"):
+    for definition in COUNTED:
         angle = Angle(space, angle_table(space, initial, trained, definition))
         angles = angle.angles(as_array(architectures))
         assert np.ptp(angles) > 1e-3
@@ -395,6 +413,20 @@ def test_the_angle_is_that_of_the_vectors_written_out(name, rng):
             u, v = (vector / vector.square().sum().sqrt() for vector in vectors)
             theirs = 2 * math.atan2((u - v).square().sum().sqrt().item(), (u + v).square().sum().sqrt().item())
             assert ours == pytest.approx(theirs, abs=1e-9)
+
+
+def test_the_published_angle_takes_a_dilated_convolutions_weight_in_the_place_of_its_bias(rng):
+    space = Darts(**SMALL)
+    initial, trained = random_weights(space, 0), random_weights(space, 1)
+    dilated = [k for k, name in enumerate(space.operations) if name.startswith("dil")]
+    assert len(dilated) == 2
+    official, published = (
+        Angle(space, angle_table(space, initial, trained, definition)) for definition in ("official", "published")
+    )
+    architectures = as_array([sample(space, rng) for _ in range(3000)])
+    differ = np.abs(official.angles(architectures) - published.angles(architectures)) > 1e-12
+    np.testing.assert_array_equal(differ, np.isin(architectures, dilated).any(axis=1))
+    assert differ.any() and not differ.all()
 
 
 def test_a_hundred_thousand_angles_take_well_under_a_second(rng):

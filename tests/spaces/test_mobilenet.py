@@ -305,10 +305,23 @@ def test_images_with_channels_last_stay_so_to_the_end(training):
 # Angle
 
 
+COUNTED = {
+    "paper": "identity",
+    "official": "identity norms extras",
+    "published": "identity norms extras",
+    "paper, skip empty": "",
+    "official, norms none": "identity extras",
+    "official, extras none, pool full": "identity norms",
+}
+"""Definitions of the angle: what is in the vector beside the kernels of the blocks."""
+
+
 def concatenated(weights, architecture, definition):
     """Returns the vector of an architecture's weights in full."""
-    vector = []
+    vector, counted = [], COUNTED[definition].split()
     for block, k in enumerate(architecture):
+        if k == 6 and "identity" not in counted:
+            continue
         if k == 6:
             channels = len(weights[f"blocks.{block}.k3_e3.project.conv.weight"])
             vector.append(torch.eye(channels, dtype=torch.float64))
@@ -316,9 +329,9 @@ def concatenated(weights, architecture, definition):
         name = f"blocks.{block}.{MBCONVS[k]}"
         for layer in ("expand", "depthwise", "project"):
             vector.append(weights[f"{name}.{layer}.conv.weight"])
-            if definition == "official" and layer != "project":
+            if "norms" in counted and layer != "project":
                 vector += [weights[f"{name}.{layer}.bn.weight"], weights[f"{name}.{layer}.bn.bias"]]
-    if definition == "official":
+    if "extras" in counted:
         vector += [weights[f"{name}.conv.weight"] for name in ("begin.stem", "end.conv")]
         vector += [weights[f"begin.mbconv.{layer}.conv.weight"] for layer in ("depthwise", "project")]
         vector.append(weights["end.classifier.weight"])
@@ -331,7 +344,7 @@ def angle_between(first, second):
     return 2 * math.atan2((u - v).square().sum().sqrt().item(), (u + v).square().sum().sqrt().item())
 
 
-@pytest.mark.parametrize("definition", ["paper", "official"])
+@pytest.mark.parametrize("definition", COUNTED)
 def test_the_angle_is_that_of_all_weights_of_the_blocks_concatenated(rng, definition):
     space = MobileNet(width=0.1)
     initial, trained = (random_state(space, seed) for seed in (1, 2))

@@ -375,8 +375,15 @@ def test_convolutions_are_counted_at_the_size_that_the_strided_ones_leave(resolu
 
 @pytest.mark.parametrize("definition", ["ours", "", "Paper"])
 def test_an_unknown_definition_of_the_angle_is_refused_by_key(space, definition):
-    with pytest.raises(ValueError, match=f"search.angle: expected paper or official, got '{definition}'"):
+    with pytest.raises(ValueError, match=f"search.angle: expected paper, official, published, got '{definition}'"):
         space.weight_vector(definition)
+
+
+@pytest.mark.parametrize("change", ["skip", "skip full", "ends output"])
+def test_an_unknown_part_of_a_definition_of_the_angle_is_refused(space, change):
+    message = f"search.angle: expected parts extras, pool, skip, norms with their values, got '{change}'"
+    with pytest.raises(ValueError, match=message):
+        space.weight_vector(f"paper, {change}")
 
 
 def test_the_description_takes_part_in_no_network(space):

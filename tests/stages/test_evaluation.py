@@ -355,6 +355,23 @@ def test_angle_and_displacement_can_be_taken_at_an_earlier_epoch(tmp_path: Path)
         assert values[3, fitness] != pytest.approx(values[3, fitness, "last"], rel=1e-3)
 
 
+def test_the_definition_that_a_run_asks_for_is_recorded_beside_the_papers_after_every_epoch(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    parts = {"angle": "official", "angle_skip": "identity", "angle_extras": "none"}
+    file = small_run(tmp_path, train={"epochs": 2}, search=parts)
+    assert main(["train", str(file)]) == 0
+    lines = (tmp_path / "runs/small/supernet/seed_0/angle_tables.jsonl").read_text().splitlines()
+    own = "official, extras none, skip identity"
+    assert [set(json.loads(line)) for line in lines] == [{"epochs", "paper", "official", own}] * 2
+    last = sampled_values(file, "angle")
+    assert sampled_values(file, "angle", "search.angle_epoch=2") == pytest.approx(last, abs=1e-12)
+    assert sampled_values(file, "angle", "search.angle_epoch=1") != pytest.approx(last, abs=1e-6)
+    other = ("--set", "search.angle=published", "--set", "search.angle_epoch=1", "--set", "search.fitness=angle")
+    expected = "recorded no angle (published, extras none, skip identity) after 1 epochs; leave it out, or train"
+    assert expected in mistake(capsys, "rank", file, "--sample", "10", *other)
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

@@ -83,6 +83,11 @@ def test_other_settings_of_the_search_rank_the_same_supernets(place: Path) -> No
     assert main(["rank", str(file), "--set", "search.angle=official", "--sample", "300"]) == 0
     result, rows = ranked(place, "angle_official")
     assert result["cells"] == len(rows) == 300
+    parts = ["--set", "search.angle=published", "--set", "search.angle_skip=identity"]
+    assert main(["rank", str(file), *parts, "--sample", "300"]) == 0
+    result, others = ranked(place, "angle_published_skip_identity")
+    assert result["rows"][0]["name"] == "angle (published, skip identity)"
+    assert [row["fitness"] for row in others] != [row["fitness"] for row in rows]
     assert main(["rank", str(file), "--set", "search.fitness=one_shot_loss", "--sample", "30"]) == 0
     result, rows = ranked(place, "one_shot_loss")
     assert result["cells"] == 30
