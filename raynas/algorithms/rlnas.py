@@ -7,7 +7,8 @@ R holds one label per image, uniform over the categories and independent of the 
 V(a, W) the weights along every live path of a. Architectures that converge fast turn their weights far.
 
 Departs from the paper:
-    Idle candidates stand still in a step; in the code of the paper momentum and weight decay moved them too.
+    Idle candidates stand still in a step; in the code of the paper momentum and weight decay moved them too, which is
+    `train.idle_weights: coast`.
     The last incomplete batch of an epoch is left out (every epoch has its own order).
     Random labels, paths and order are hashed from the seed, not taken from one running generator.
 The paper's text and its code differ further, and each difference is a key of the run file: one path for all cells or

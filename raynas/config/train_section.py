@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -33,6 +33,8 @@ class TrainSection(Recipe, TrainingExecution):
             uniform one by the inputs, or by the outputs (normal_fan_out, uniform_fan_out); each layer's own by default.
         linear_initialisation: Distribution of linear layers alone: normal with deviation 0.01 and no first bias
             (small); by default as initialisation says.
+        idle_weights: What candidates that a step does not run do in it: rest, or coast (momentum carries them on and
+            weight decay shrinks them, as in the code of RLNAS and of its time).
     """
 
     sampling: Annotated[str, named(SAMPLINGS)] | None = None
@@ -41,6 +43,7 @@ class TrainSection(Recipe, TrainingExecution):
     reuse: Annotated[Location | None, Execution()] = None
     initialisation: Annotated[str, OneOf(DISTRIBUTIONS)] | None = None
     linear_initialisation: Annotated[str, OneOf(LINEAR_DISTRIBUTIONS)] | None = None
+    idle_weights: Literal["rest", "coast"] = "rest"
 
     @field_validator("reuse")
     @classmethod
@@ -58,6 +61,8 @@ class TrainSection(Recipe, TrainingExecution):
             )
         if self.base_seeds is not None and len(set(self.base_seeds)) < len(self.base_seeds):
             raise InputError(f"base_seeds: expected different seeds, got {self.base_seeds}")
+        if self.idle_weights == "coast" and self.momentum == 0:
+            raise InputError("idle_weights: coast needs a momentum above 0; set it to rest, or raise train.momentum")
         return self
 
 

@@ -103,7 +103,7 @@ def start_supernet(task: Task, base_seed: int, device: torch.device, workers: Wo
             seeds=(lambda step: (base_seed, step, workers.rank)) if recipe.drop_path else None,
             temperature=routing.gates_temperature,
         )
-    optimizer = make_optimizer(supernet, recipe)
+    optimizer = make_optimizer(supernet, recipe, coasts=recipe.idle_weights == "coast")
     return OneShot(
         supernet, optimizer, batches, routing.of_weights, recipe, alphas=alphas, seed=base_seed, workers=workers
     )

@@ -15,18 +15,40 @@ MOMENTUM = "momentum_buffer"
 """The state of SGD. It is kept under the name of its parameter alone; other states have their own names behind it."""
 
 
-def make_optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    """Returns SGD over all weights of a module; a weight without a gradient in a step stays as it is.
+class CoastingSGD(torch.optim.SGD):
+    """SGD in which a weight that has moved once goes on moving in steps that give it no gradient.
 
-    So a step of a supernet moves only what its path ran. Codes of the time of RLNAS filled such gradients with zeros,
-    which let momentum and weight decay move idle candidates too; raynas does not, and neither does today's PyTorch.
+    Momentum carries such a weight on, and weight decay shrinks it, as if its gradient were zero. PyTorch of the time of
+    RLNAS did so, since `zero_grad` filled gradients with zeros and left none out. A weight that no step has run yet
+    stays as it is. The momentum buffer says which weights have moved, so that a resumed training goes on alike.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:
+        """Takes a step, with a gradient of zero for idle weights."""
+        for group in self.param_groups:
+            for weight in group["params"]:
+                if weight.grad is None and self.state.get(weight, {}).get(MOMENTUM) is not None:
+                    weight.grad = torch.zeros_like(weight)
+        return super().step(closure)
+
+
+def make_optimizer(module: nn.Module, recipe: Recipe, coasts: bool = False) -> torch.optim.SGD:
+    """Returns SGD over all weights of a module.
+
+    Args:
+        module: The module.
+        recipe: Rates, momentum and penalty.
+        coasts: Whether weights without a gradient in a step go on moving, see `CoastingSGD`. By default they stay as
+            they are, so that a step of a supernet moves only what its path ran, as in today's PyTorch.
     """
     decays = DECAYED[recipe.decay_on]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in module.parameters() if decays(p.dim())], "weight_decay": recipe.weight_decay},
         {"params": [p for p in module.parameters() if not decays(p.dim())], "weight_decay": 0.0},
     ]
-    return torch.optim.SGD(
+    kind = CoastingSGD if coasts else torch.optim.SGD
+    return kind(
         [group for group in groups if group["params"]],
         lr=recipe.learning_rate,
         momentum=recipe.momentum,

@@ -177,6 +177,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"train.workers": [4, 2]}, "train.workers"),
     ({"train.min_learning_rate": 0.5}, "train.min_learning_rate"),
     ({"train.momentum": 0}, "train.nesterov"),
+    ({"train.idle_weights": "coast", "train.momentum": 0, "train.nesterov": False}, "train.idle_weights"),
     ({"train.clip_norm": 1.0, "train.clip_value": 1.0}, "train.clip_value"),
     ({"train.base_seeds": [1, 1]}, "train.base_seeds"),
     ({"train.base_seeds": []}, "train.base_seeds"),

@@ -35,6 +35,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "fair paths, rate by step, drop path": {
         "train": {"sampling": "fair", "schedule": "linear", "schedule_every": "step", "drop_path": 0.2},
     },
+    "coasting candidates": {"train": {"idle_weights": "coast"}},
     "hard samples": {"algorithm": "gdas", "alphas": {"learning_rate": 0.1}},
     "amended": {"algorithm": "amended_darts", "alphas": {"learning_rate": 0.1, "eta": 0.3}},
     "resting alphas": {"algorithm": "darts", "alphas": {"learning_rate": 0.1, "first_epoch": 1}},
