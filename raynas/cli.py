@@ -25,6 +25,9 @@ MODULES = {
 }
 """The modules of `raynas.verbs`, and the verbs that each has a function for."""
 
+ANNOUNCED = ("run", "train", "search", "retrain", "rank", "profile", "sweep")
+"""Verbs that say first, before slow imports, what they are about to do."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Returns the exit status: 0 done, 2 invalid input, 1 another failure, 130 interrupted, 143 terminated."""
@@ -87,6 +90,11 @@ def _places(options: argparse.Namespace) -> dict[str, str]:
 
 def _carry_out(options: argparse.Namespace) -> int:
     """Carries out a verb and returns its exit status."""
+    if options.verb in ANNOUNCED:
+        from raynas.config.announcement import announcement
+
+        target = options.target if options.verb == "retrain" else options.file
+        print(announcement(options.verb, target, options.overrides, options.quick), flush=True)
     module = next(name for name, verbs in MODULES.items() if options.verb in verbs)
     carry_out: Callable[[argparse.Namespace], int]
     carry_out = getattr(importlib.import_module(f"raynas.verbs.{module}"), options.verb)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 import torch
 from tensorboard.summary.writer.record_writer import RecordWriter
 
+import raynas
 from raynas.arguments import VERBS
 from raynas.cli import main
 from tests.stages.runs import ROOT, losses, outcome, small_run
@@ -40,17 +42,22 @@ def test_a_run_says_the_best_cells_their_costs_and_its_folder(
     status, out, err = answer(capsys, "run", small_run(tmp_path))
     assert (status, err) == (0, "")
     assert not (tmp_path / "runs/small/report").exists()
-    data, *told = out.splitlines()[:9]
-    lines = out.splitlines()[9:]
+    lines = out.splitlines()
+    summaries = [number for number, line in enumerate(lines) if re.match(r"\d\d:\d\d:\d\d  (supernet|search): ", line)]
+    assert len(summaries) == 2
+    trained, searched = (lines[number][10:] for number in summaries)
+    first, space, data = lines[:3]
+    lines = lines[summaries[-1] + 1 :]
+    assert first.startswith(f"raynas {raynas.__version__}  run small (")
+    assert space == "space: nasbench201, 15,625 architectures of 6 choices"
     assert data == "data: 719 train, 719 search, 359 test images of 10 classes, 8 x 8 pixels"
-    assert [line.split("  ")[0] for line in told[:4]] == [f"epoch {number}/4" for number in (1, 2, 3, 4)]
-    assert told[4].startswith("supernet: trained in ")
-    history = [json.loads(line) for line in (tmp_path / "runs/small/search/history.jsonl").read_text().splitlines()]
-    for generation, line in enumerate(told[5:], start=1):
-        best = max(one["fitness"] for one in history if one["generation"] < generation)
-        figures = f"generation {generation}/3  {20 * generation} evaluated  best angle (paper) {best:.5g}"
-        assert line.split("  ")[:3] == figures.split("  ")
-        assert line.endswith(" s left") == (generation < 3)
+    run = tmp_path / "runs/small"
+    last = json.loads((run / "supernet/seed_0/metrics.jsonl").read_text().splitlines()[-1])
+    assert trained.startswith("supernet: trained in ")
+    assert trained.endswith(f", loss {last['loss']:.3f}, accuracy {last['accuracy']:.1f} %")
+    history = [json.loads(line) for line in (run / "search/history.jsonl").read_text().splitlines()]
+    best = max(one["fitness"] for one in history)
+    assert searched.startswith(f"search: 60 architectures in 3 generations, best angle (paper) {best:.5g}, ")
     assert lines[-1] == f"run folder: {tmp_path / 'runs/small'}"
     assert lines[0].startswith("60 architectures, ")
     assert lines[1].split() == ["angle", "parameters", "mult-adds", "architecture"]
@@ -64,8 +71,9 @@ def test_a_second_run_over_the_first_does_nothing_twice(tmp_path: Path, capsys: 
     run = tmp_path / "runs/small"
     files = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
     second = answer(capsys, "run", file)
-    assert second[1].splitlines()[1] == "supernet: trained before"
-    assert first[1].splitlines()[9:] == second[1].splitlines()[2:]
+    assert second[1].splitlines()[3:5] == ["continues: supernet trained; search done", "supernet: trained before"]
+    results = [out[out.index("60 architectures, ") :] for _, out, _ in (first, second)]
+    assert results[0] == results[1]
     assert files == {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
 
 

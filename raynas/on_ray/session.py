@@ -26,6 +26,7 @@ class RayBackend:
         """Runs trainings of the run, as described in `Backend.train`."""
         from raynas.on_ray.trainer import fit
 
+        progress.start("Ray")
         self._cluster.join(worker_needs(self._config))
         fit(self._config, trainings, mirror, progress, watch)
 
@@ -42,7 +43,9 @@ class RayBackend:
         from raynas.on_ray.pool import Pool
 
         search, needs = self._config.search, evaluator_needs(self._config)
+        progress.start("Ray")
         self._cluster.join(needs)
+        progress.start("evaluators")
         with Pool(
             evaluators=search.evaluators or self._cluster.room_for(needs),
             cpus=search.cpus_per_evaluator,

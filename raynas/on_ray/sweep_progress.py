@@ -37,10 +37,10 @@ class SweepProgress:
         if new:
             self._write()
         metric, values = self._sweep.settings.metric, _values(states, self._sweep.settings.metric)
-        best = f"  best {metric} {_extreme(values, self._sweep):.5g}" if values else ""
+        best = f"best {metric} {_extreme(values, self._sweep):.5g}" if values else ""
         running = [state for state in states if state["status"] == "running"]
-        epochs = f"  at epochs {', '.join(str(state['epochs']) for state in running[:8])}" if running else ""
-        self._progress.show("sweep", len(ended), self._number, f"{len(running)} running{epochs}{best}")
+        epochs = f"at epochs {', '.join(str(state['epochs']) for state in running[:8])}" if running else ""
+        self._progress.show("sweep", len(ended), self._number, best, f"{len(running)} running", epochs)
 
     def _say_waits(self, states: Sequence[Mapping[str, Any]]) -> None:
         """Says, once each, whom running trials wait for."""

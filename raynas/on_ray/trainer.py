@@ -86,6 +86,7 @@ def fit(config: RunConfig, trainings: Trainings, mirror: Mirror, progress: Progr
             while True:
                 position = _position(plans, mirror.folder)
                 room.gather(functools.partial(_tick, progress, signal))
+                progress.start("a training worker" if room.workers == 1 else f"{room.workers} training workers")
                 attempt = _Attempt(config, trainings, mirror, progress, room, mailbox, signal)
                 failure = attempt.result(watch)
                 mirror.pull()

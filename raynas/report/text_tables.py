@@ -3,31 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from raynas.records.retrain_record import Estimate, RetrainRecord
+
+SHOWN = 20
+"""Rows of a table that could be long."""
+
+RowType = TypeVar("RowType")
 
 
 def result_lines(result: dict[str, Any]) -> list[str]:
     """Returns the best architectures as lines of text."""
-    best = result["best"]
-    columns = {
-        ("fitness" if "+" in result["fitness"] else result["fitness"]): [_figure(row["fitness"]) for row in best],
-        "spread": [_figure(row["spread"]) for row in best if "spread" in row],
-        **_measured(result),
-        "parameters": [f"{row['num_parameters']:,}" for row in best if "num_parameters" in row],
-        "mult-adds": [f"{row['multiply_adds']:,}" for row in best if "multiply_adds" in row],
-        result.get("column", "true"): [
-            f"{row['true']:.2f} %" if row["true"] is not None else "?" for row in best if "true" in row
-        ],
-        "architecture": [row["description"] for row in best],
-    }
     return [
         f"{result['evaluations']:,} architectures, {result['functions']:,} different functions, evaluated by "
         f"{result['name']} in {result['seconds']:.2f} s; the best:",
-        *aligned_lines(columns),
+        *aligned_lines(_columns(result, result["best"])),
+        *_front_lines(result),
         *_remarks(result),
     ]
+
+
+def _columns(result: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Returns what a result says of architectures as columns of text, by their names."""
+    return {
+        ("fitness" if "+" in result["fitness"] else result["fitness"]): [_figure(row["fitness"]) for row in rows],
+        "spread": [_figure(row["spread"]) for row in rows if "spread" in row],
+        **_measured(result, rows),
+        "parameters": [f"{row['num_parameters']:,}" for row in rows if "num_parameters" in row],
+        "mult-adds": [f"{row['multiply_adds']:,}" for row in rows if "multiply_adds" in row],
+        "latency": [f"{1e3 * row['latency']:.3f} ms" for row in rows if row.get("latency") is not None],
+        result.get("column", "true"): [
+            f"{row['true']:.2f} %" if row["true"] is not None else "?" for row in rows if "true" in row
+        ],
+        "architecture": [row["description"] for row in rows],
+    }
+
+
+def _front_lines(result: dict[str, Any]) -> list[str]:
+    """Returns the front of a search with several objectives as lines of text, the cheapest first."""
+    front = result.get("front")
+    if not front:
+        return []
+    objectives = [name.replace("_", " ") for name in result.get("objectives") or ()]
+    against = f" against {' and '.join(objectives)}" if objectives else ""
+    left_out = len(front) - SHOWN
+    lines = [f"the front of {result['name']}{against}: {len(front):,} architectures that none of the others dominates"]
+    lines += aligned_lines(_columns(result, _spread_out(front, SHOWN)))
+    return [*lines, f"{left_out:,} more in search/result.json"] if left_out > 0 else lines
+
+
+def _spread_out(rows: Sequence[RowType], most: int) -> list[RowType]:
+    """Returns so many rows at most, evenly spread, the first and the last among them."""
+    if len(rows) <= most:
+        return list(rows)
+    return [rows[number * (len(rows) - 1) // (most - 1)] for number in range(most)]
 
 
 def retraining_lines(result: RetrainRecord) -> list[str]:
@@ -60,16 +90,16 @@ def _interval(estimate: Estimate) -> str:
     return f"{estimate.mean:.2f} ± {estimate.high - estimate.mean:.2f} %"
 
 
-def _measured(result: dict[str, Any]) -> dict[str, list[str]]:
-    """Returns the other measured quantities as text, by name, without the fitness."""
-    best, parts = result["best"], result["fitness"].split("+")
+def _measured(result: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Returns the other measured quantities of architectures as text, by name, without the fitness."""
+    parts = result["fitness"].split("+")
     # Results of earlier versions do not state their quantities.
     of_classification = [{"name": "accuracy", "unit": "percent", "digits": 2}, {"name": "loss", "digits": 4}]
     columns = {}
     for quantity in result.get("quantities", of_classification):
         name, sign = quantity["name"], " %" if quantity.get("unit") == "percent" else ""
-        values = [row[name] for row in best if name in row]
-        if name != "fitness" and name not in parts and values != [row["fitness"] for row in best]:
+        values = [row[name] for row in rows if name in row]
+        if name != "fitness" and name not in parts and values != [row["fitness"] for row in rows]:
             columns[name] = [f"{value:.{quantity['digits']}f}{sign}" for value in values]
     return columns
 
@@ -122,8 +152,30 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
         f"{result['bootstrap']} resamples; pairs: the share ordered as by the benchmark accuracy; "
         "top k: mean benchmark accuracy of the k best",
         *aligned_lines(columns),
+        *_epoch_lines(result),
         *_remarks(result),
     ]
+
+
+def _epoch_lines(result: dict[str, Any]) -> list[str]:
+    """Returns the rank correlation after epochs of the training as lines of text; none where that was not asked for."""
+    epochs = result.get("epochs")
+    if not epochs:
+        return []
+    shown = _spread_out(epochs, SHOWN)
+    columns = {
+        "epochs": [f"{row['epoch']:,}" for row in shown],
+        "tau-b": [_figure(row["tau"]) for row in shown],
+        "rho": [_figure(row["rho"]) for row in shown],
+        "top 1": [_top(row, "1") for row in shown],
+        "top 10": [_top(row, "10") for row in shown],
+        "top 100": [_top(row, "100") for row in shown],
+    }
+    filled = {name: cells for name, cells in columns.items() if any(cells)}
+    some = (
+        f", {len(shown)} of {len(epochs):,}; all are in rank/{result['label']}.json" if len(shown) < len(epochs) else ""
+    )
+    return [f"{result['rows'][0]['name']} after epochs of the training{some}:", *aligned_lines(filled)]
 
 
 def _top(row: dict[str, Any], k: str) -> str:

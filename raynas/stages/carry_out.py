@@ -13,7 +13,8 @@ from raynas.stages import signals
 from raynas.stages.backend import Backend
 from raynas.stages.progress import TrainingProgress
 from raynas.stages.requests import Requests, Stop
-from raynas.stages.training import SavedAndStopped, Trainings, saved_line, train_all
+from raynas.stages.run_lines import trained_line
+from raynas.stages.training import SavedAndStopped, Trainings, is_done, saved_line, train_all
 from raynas.storage.mirror import Mirror
 from raynas.training.learner import Training
 from raynas.training.workers import Workers
@@ -43,12 +44,16 @@ def carry_out(
         KeyboardInterrupt: If a signal came; after the first step a checkpoint of that moment exists.
         RunError: If training keeps failing.
     """
-    first = "starting workers" if config.train.workers else "preparing to train"
-    with TrainingProgress(trainings.plans(config), mirror.folder, console, first) as progress:
+    plans = trainings.plans(config)
+    left = [plan for plan in plans if not is_done(mirror.folder, plan)]
+    with TrainingProgress(plans, mirror.folder, console, "preparing to train") as progress:
         if config.train.workers == 0:
             _train_here(here(), config.train, mirror, watch)
         else:
             backend.train(trainings, mirror, progress, watch)
+    if len(plans) > 1:
+        for plan in left:
+            progress.note(trained_line(plan, mirror.folder))
 
 
 def _train_here(

@@ -149,7 +149,7 @@ def _measurement(task: Task, progress: Progress, activity: str) -> dict[str, Any
         "device": torch.device(config.device),
         "batch_size": config.batch_size,
         "threads": config.threads,
-        "report": lambda done, total: progress.show(activity, done, total, ""),
+        "report": lambda done, total: progress.show(activity, done, total),
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -22,7 +21,7 @@ from raynas.stages.data_record import data_lines
 from raynas.stages.dry_run import check_batches
 from raynas.stages.evaluation import check_evaluation, needs_training
 from raynas.stages.latency import check_latency_device, needs_latency
-from raynas.stages.progress import Progress, time_left
+from raynas.stages.progress import Progress
 from raynas.stages.search import check_search
 from raynas.stages.stand_in import is_here, is_readable, stand_in, stand_in_line
 from raynas.stages.task import Task, make_space, make_task, task_of
@@ -137,12 +136,10 @@ def _task(config: RunConfig, console: Console, purpose: Purpose) -> tuple[Task, 
 
 
 def _reading(progress: Progress) -> Callable[[int, int], None]:
-    """Returns what shows how many image files have been opened, and the time left."""
-    began = time.monotonic()
+    """Returns what shows how many image files have been opened."""
 
     def reading(done: int, total: int) -> None:
-        seconds = (time.monotonic() - began) * (total - done) / done
-        progress.show(f"reading {total:,} images", done, total, time_left(seconds))
+        progress.show(f"reading {total:,} images", done, total)
 
     return reading
 

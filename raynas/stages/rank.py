@@ -36,6 +36,7 @@ from raynas.stages.evaluation import (
     runs_networks,
 )
 from raynas.stages.progress import Progress
+from raynas.stages.progress_line import duration
 from raynas.stages.search import describe_all
 from raynas.stages.task import Task
 from raynas.storage.mirror import Mirror
@@ -100,6 +101,9 @@ def rank(
     )
     if epochs is not None:
         record = record.model_copy(update={"epochs": epochs})
+    tau = ranked[0].tau
+    figure = "" if table is None else f", tau-b {'undefined' if tau is None else f'{tau:.3f}'}"
+    progress.note(f"rank: {len(architectures):,} architectures{figure}, {duration(record.seconds)}")
     mirror.check()
     _write_scores(mirror.folder / "rank" / f"{record.label}.csv", lines, accuracies)
     write_record(mirror.folder / "rank" / f"{record.label}.json", record)
@@ -206,8 +210,8 @@ def _scores(
         mirror.push("rank", every=10)
         known += rows.tolist()
         best = max(row[0] for row in known)
-        figures = f"{len(known):,} of {len(architectures):,}  best {search.fitness_name} {best:.5g}"
-        progress.show("evaluating architectures", len(known), len(architectures), figures)
+        figures = (f"best {search.fitness_name} {best:.5g}", f"{len(known):,} of {len(architectures):,}")
+        progress.show("ranking", len(known), len(architectures), *figures)
     return np.array(known)
 
 

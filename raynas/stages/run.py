@@ -24,12 +24,14 @@ from raynas.stages.data_record import record_data
 from raynas.stages.evaluation import Evaluation, evaluating, needs_training
 from raynas.stages.latency import needs_latency, profile, with_latency
 from raynas.stages.prepare import prepare
-from raynas.stages.progress import Progress
+from raynas.stages.progress import Progress, write_line
+from raynas.stages.progress_line import duration
 from raynas.stages.rank import WHOLE, rank
 from raynas.stages.retrain import retrain
+from raynas.stages.run_lines import continued_line, space_line, trained_figures
 from raynas.stages.search import Result, check_search, search
 from raynas.stages.task import Task, as_searched
-from raynas.stages.train_supernet import SUPERNETS, is_trained, supernet_trainings
+from raynas.stages.train_supernet import SUPERNETS, is_trained, supernet_plans, supernet_trainings
 from raynas.storage.mirror import RAY, Mirror, mirrored
 from raynas.storage.run_folder import (
     BESIDE_TRAINING,
@@ -67,11 +69,10 @@ def opened(
         config, console, searches=searches
     )  # before the folder is created, so that invalid input leaves no folder
     task = prepared.task
-    _print(console, prepared.lines)
+    _print(console, [space_line(task), *prepared.lines])
     with mirrored(config, say or console.print, wait) as mirror:
         folder = open_run(config, ignore)
-        if (change := rounding_change(config)) is not None:
-            console.print(change, highlight=False, markup=False, soft_wrap=True)
+        _print(console, [line for line in (continued_line(config), rounding_change(config)) if line is not None])
         record_data(folder, task)
         for part in (folder, folder / "search", folder / "rank", folder / "report"):
             drop_unfinished(part)
@@ -112,7 +113,9 @@ def train(task: Task, mirror: Mirror, backend: Backend, console: Console, watch:
         return
     began = time.perf_counter()
     carry_out(SUPERNETS, lambda: supernet_trainings(task), config, mirror, backend, console, watch)
-    console.print(f"supernet: trained in {time.perf_counter() - began:.0f} s", highlight=False)
+    plans, seconds = supernet_plans(config), duration(time.perf_counter() - began)
+    figures = f", {trained_figures(plans[0], folder)}" if len(plans) == 1 else ""
+    write_line(console, f"supernet: trained in {seconds}{figures}")
 
 
 def run(
@@ -153,7 +156,7 @@ def run(
             watch()
         if "search" not in stages:
             return None
-        with Progress(console, "preparing to evaluate", milestones=True) as progress:
+        with Progress(console, "preparing to evaluate") as progress:
             evaluating_here = functools.partial(_watched_evaluation, as_searched(task), backend, progress, watch)
             result = search(task, mirror, evaluating_here, progress)
         mirror.push()
@@ -232,7 +235,7 @@ def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
     """
     prepared = prepare(config, console)
     task = prepared.task
-    _print(console, prepared.lines)
+    _print(console, [space_line(task), *prepared.lines])
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))
         folder = open_run(config)
@@ -276,7 +279,7 @@ def rank_run(
         mirror = stack.enter_context(mirrored(config, console.print))
         if needs_training(config.search) and is_new(config.folder):
             raise InputError(f"name: there is no run {config.location}; give `raynas train` with this file first")
-        _print(console, prepared.lines)
+        _print(console, [space_line(task), *prepared.lines])
         record_data(open_run(config, ignore=RANKED_DIFFERENTLY), task)
         backend = stack.enter_context(open_backend(config))
         progress = stack.enter_context(Progress(console, "preparing to evaluate"))

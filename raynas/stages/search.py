@@ -23,7 +23,8 @@ from raynas.search import Limits, PopulationOptions, RandomSearch, SearchContext
 from raynas.search_space import Architecture, as_array
 from raynas.stages.context import BeforeTraining, RunContext
 from raynas.stages.evaluation import Evaluation, remarks_on
-from raynas.stages.progress import Progress, time_left
+from raynas.stages.progress import Progress
+from raynas.stages.progress_line import duration
 from raynas.stages.task import Task, as_searched
 from raynas.storage.mirror import Mirror
 from raynas.storage.run_folder import append_lines, write_record, write_text
@@ -58,6 +59,7 @@ def search(
     searching = _Searching(searched, mirror, make_searcher(task), progress)
     with evaluating() as evaluation:
         searching.go_on(evaluation)
+    searching.say_end()
     record = searching.result()
     write_record(file, record)
     return _with_benchmark(searched, file, record).content()
@@ -78,7 +80,6 @@ class _Searching:
         self._recorded = _read_history(self._history)
         self._lines: list[HistoryLine] = []
         self._generation = 0
-        self._evaluated_here = 0
         self._is_appending = False
         self._best = -math.inf
         config = task.config.search
@@ -103,8 +104,6 @@ class _Searching:
             fitness = {architecture: line.fitness for architecture, line in of_generation}
             self._searcher.tell(asked, np.array([fitness[architecture] for architecture in asked]))
             self._generation += 1
-            if left:
-                self._say_generation(len(left))
 
     def _read_recorded(self, architectures: Sequence[Architecture]) -> int:
         """Takes what is recorded of this generation, and returns how many lines that are.
@@ -140,25 +139,18 @@ class _Searching:
             self._mirror.push("search", every=10)
             self._lines += new
             self._best = max(self._best, *(line.fitness for line in new))
-            self._progress.show(
-                "evaluating architectures",
-                len(self._lines),
-                self._planned,
-                f"generation {self._generation + 1}  {self._figures()}",
-            )
+            figures = (f"generation {self._generation + 1}/{self._generations}", f"{len(self._lines):,} evaluated")
+            self._progress.show("search", len(self._lines), self._planned, self._best_figure(), *figures)
 
-    def _figures(self) -> str:
-        """Returns how many architectures are evaluated, and the best fitness."""
-        return f"{len(self._lines):,} evaluated  best {self._fitness_name} {self._best:.5g}"
+    def _best_figure(self) -> str:
+        """Returns the best fitness so far, for people."""
+        return f"best {self._fitness_name} {self._best:.5g}"
 
-    def _say_generation(self, evaluated: int) -> None:
-        """Says that a generation is done, of which so many architectures were evaluated now."""
-        self._evaluated_here += evaluated
-        text = f"generation {self._generation}/{self._generations}  {self._figures()}"
-        if self._generation < self._generations:
-            seconds = (time.perf_counter() - self._began) / self._evaluated_here
-            text += f"  {time_left(seconds * (self._planned - len(self._lines)))}"
-        self._progress.milestone(text)
+    def say_end(self) -> None:
+        """Says what the search came to."""
+        seconds = duration(time.perf_counter() - self._began)
+        evaluated = f"{len(self._lines):,} architectures in {self._generation:,} generations"
+        self._progress.note(f"search: {evaluated}, {self._best_figure()}, {seconds}")
 
     def result(self) -> SearchRecord:
         """Returns what the search ended with.

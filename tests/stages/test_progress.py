@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import time
 from pathlib import Path
 
@@ -8,7 +9,9 @@ from rich.console import Console
 
 from raynas.config.reading import load_config
 from raynas.stages import progress as progress_module
-from raynas.stages.progress import Progress, TrainingProgress, time_left
+from raynas.stages import progress_line as line_module
+from raynas.stages.progress import Progress, TrainingProgress
+from raynas.stages.progress_line import Pace, ProgressLine, duration, time_left
 from raynas.stages.train_supernet import supernet_plans
 from raynas.storage.run_folder import METRICS, NOTES, PROGRESS, append_text, seed_folder, write_text
 from raynas.training.plan import Plan
@@ -88,8 +91,11 @@ def test_a_note_that_is_damaged_is_passed_over_until_the_next(tmp_path: Path) ->
         written("epoch 4/9", out)
 
 
-def test_where_there_is_no_terminal_only_notes_are_written(tmp_path: Path) -> None:
-    assert shown(tmp_path, terminal=False) == "the checkpoint before it is used\n"
+def test_where_there_is_no_terminal_a_short_training_writes_only_notes_each_with_the_time_of_day(
+    tmp_path: Path,
+) -> None:
+    (line,) = shown(tmp_path, terminal=False).splitlines()
+    assert re.fullmatch(r"\d\d:\d\d:\d\d  the checkpoint before it is used", line)
 
 
 @pytest.mark.parametrize("terminal", [True, False])
@@ -110,7 +116,26 @@ def written(condition: str, out: io.StringIO) -> None:
         time.sleep(0.02)
 
 
-def test_where_there_is_no_terminal_each_epoch_is_a_line_as_soon_as_it_has_ended(tmp_path: Path) -> None:
+@pytest.fixture
+def every_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a log have a line whenever there is something new."""
+    monkeypatch.setattr(line_module, "LINE_SECONDS", 0.0)
+    monkeypatch.setattr(line_module, "LINES", 10**9)
+
+
+def told(out: io.StringIO) -> list[str]:
+    """Returns the lines of a log without the time of day."""
+    lines = out.getvalue().splitlines()
+    assert all(re.match(r"\d\d:\d\d:\d\d  ", line) for line in lines)
+    return [line[10:] for line in lines]
+
+
+def epochs_in(out: io.StringIO) -> list[str]:
+    return [found[0] for line in told(out) if (found := re.search(r"loss \S+  (seed \d  )?epoch \d", line))]
+
+
+@pytest.mark.usefixtures("every_line")
+def test_where_there_is_no_terminal_each_epoch_can_be_a_line_as_soon_as_it_has_ended(tmp_path: Path) -> None:
     out = io.StringIO()
     metrics = seed_folder(tmp_path, 0) / METRICS
     with TrainingProgress(plans_of(tmp_path), tmp_path, Console(file=out, width=40), "starting workers"):
@@ -122,13 +147,14 @@ def test_where_there_is_no_terminal_each_epoch_is_a_line_as_soon_as_it_has_ended
         append_text(metrics, epoch(1)[20:])
         written("epoch 2/9", out)
         append_text(metrics, "".join(map(epoch, range(2, 9))))
-    lines = out.getvalue().splitlines()
-    line = "epoch 1/9  loss 2.250  accuracy 12.5 %  rate 0.012  45,679 images/s  8 min left"
-    assert lines[0] == line
-    assert [one.split("  ")[0] for one in lines] == [f"epoch {number}/9" for number in range(1, 10)]
-    assert lines[-2].endswith("  60 s left") and lines[-1].endswith(" images/s")
+    lines = told(out)
+    assert lines[0] == "supernet  11 %  loss 2.250  epoch 1/9  accuracy 12.5 %  45,679 images/s  rate 0.012"
+    assert [line.split("  ")[1] for line in lines] == [f"{100 * number / 9:.0f} %" for number in range(1, 10)]
+    assert epochs_in(out) == [f"loss 2.250  epoch {number}" for number in range(1, 10)]
+    assert all(" s left  loss" in line for line in lines[1:])
 
 
+@pytest.mark.usefixtures("every_line")
 def test_a_run_that_resumes_tells_only_epochs_that_it_trains(tmp_path: Path) -> None:
     out = io.StringIO()
     metrics = seed_folder(tmp_path, 0) / METRICS
@@ -138,54 +164,127 @@ def test_a_run_that_resumes_tells_only_epochs_that_it_trains(tmp_path: Path) -> 
         write_text(metrics, "".join(map(epoch, range(3))))  # what the checkpoint knows
         time.sleep(0.4)
         append_text(metrics, epoch(3, loss=1.0))
-        written("epoch 4/9  loss 1.000", out)
+        written("loss 1.000  epoch 4/9", out)
         # Another worker is lost, and all of this happens between two looks.
         write_text(metrics, epoch(0) + epoch(1) + epoch(2, loss=3.0) + epoch(3, loss=3.5))
-    assert [line[:21] for line in out.getvalue().splitlines()] == [
-        "epoch 4/9  loss 1.000",
-        "epoch 3/9  loss 3.000",
-        "epoch 4/9  loss 3.500",
-    ]
+    assert epochs_in(out) == ["loss 1.000  epoch 4", "loss 3.000  epoch 3", "loss 3.500  epoch 4"]
 
 
-def test_several_supernets_are_told_apart_and_the_time_is_that_of_all(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("every_line")
+def test_several_supernets_are_told_apart_and_the_share_is_that_of_all(tmp_path: Path) -> None:
     out = io.StringIO()
     with TrainingProgress(plans_of(tmp_path, 4, 5), tmp_path, Console(file=out), "starting workers"):
         write_text(seed_folder(tmp_path, 4) / METRICS, "".join(map(epoch, range(9))))
         write_text(seed_folder(tmp_path, 5) / METRICS, epoch(0))
-    lines = out.getvalue().splitlines()
-    assert lines[8].startswith("seed 4  epoch 9/9  loss") and lines[8].endswith("  9 min left")
-    assert lines[9].startswith("seed 5  epoch 1/9  loss") and lines[9].endswith("  8 min left")
+    lines = told(out)
+    assert lines[8].startswith("supernet  50 %  ") and "loss 2.250  seed 4  epoch 9/9" in lines[8]
+    assert lines[9].startswith("supernet  56 %  ") and "loss 2.250  seed 5  epoch 1/9" in lines[9]
 
 
 def test_on_a_terminal_no_line_is_written_for_what_the_bar_shows(tmp_path: Path) -> None:
     out = io.StringIO()
     console = Console(file=out, force_terminal=True, width=140)
-    with TrainingProgress(plans_of(tmp_path), tmp_path, console, "starting workers") as progress:
+    with TrainingProgress(plans_of(tmp_path), tmp_path, console, "starting workers"):
         write_text(seed_folder(tmp_path, 0) / METRICS, epoch(0))
-        progress.milestone("generation 1/3")
-    assert "images/s" not in out.getvalue() and "generation" not in out.getvalue()
+    assert "images/s" not in out.getvalue()
 
 
-def test_a_stage_without_milestones_speaks_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [100.0]
-    monkeypatch.setattr(progress_module.time, "monotonic", lambda: clock[0])
-    out = io.StringIO()
+class Clock:
+    """A clock that tests move."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        for module in (progress_module, line_module):
+            monkeypatch.setattr(module.time, "monotonic", lambda: self.now)
+
+
+def log_of(monkeypatch: pytest.MonkeyPatch, steps: int, seconds: float) -> list[float]:
+    """Returns the seconds at which the log of a stage of equal steps has a line."""
+    clock, out, spoke = Clock(monkeypatch), io.StringIO(), []
     with Progress(Console(file=out), "preparing") as progress:
-        for second in range(100):
-            clock[0] = 100.0 + second
-            progress.show("evaluating", second, 100, f"best {second}")
-        progress.show("counting", 5, None, "")
-    assert out.getvalue() == "evaluating  30 %  best 30\nevaluating  60 %  best 60\nevaluating  90 %  best 90\n"
+        for step in range(1, steps + 1):
+            clock.now = 100.0 + step * seconds / steps
+            before = len(out.getvalue())
+            progress.show("search", step, steps, f"best {step}")
+            if len(out.getvalue()) > before:
+                spoke.append(round(clock.now - 100.0, 6))
+    return spoke
 
 
-def test_a_stage_with_milestones_says_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress_module, "LINE_SECONDS", 0.0)
-    out = io.StringIO()
-    with Progress(Console(file=out), "preparing", milestones=True) as progress:
-        progress.show("evaluating", 1, 2, "")
-        progress.milestone("generation 1/2")
-    assert out.getvalue() == "generation 1/2\n"
+def test_a_log_has_a_line_at_each_tenth_of_the_work_and_none_between_that_are_nearer_than_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert log_of(monkeypatch, 300, 60.0) == [6.0 * tenth for tenth in range(1, 11)]
+    spoke = log_of(monkeypatch, 400, 400.0)
+    tenths = [40.0 * tenth for tenth in range(1, 11)]
+    assert set(tenths) <= set(spoke)
+    assert all(later - earlier >= 10.0 for earlier, later in zip(spoke, spoke[1:], strict=False) if later not in tenths)
+    assert len(spoke) == 40
+
+
+def test_the_log_of_a_second_is_empty_and_that_of_a_day_has_no_line_for_each_ten_seconds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert log_of(monkeypatch, 300, 0.9) == []
+    day = log_of(monkeypatch, 8_640, 86_400.0)
+    assert 280 <= len(day) <= 330
+    assert max(later - earlier for earlier, later in zip([0.0, *day], day, strict=False)) <= 310.0
+
+
+def test_the_time_left_follows_the_speed_of_the_last_minute() -> None:
+    pace = Pace()
+    assert pace.seconds_left(100) is None
+    for second in range(61):
+        pace.note(second, float(second))  # one a second
+    assert pace.seconds_left(100) == pytest.approx(40.0)
+    for second in range(61, 181):
+        pace.note(60 + (second - 60) / 10, float(second))  # ten times slower
+    assert pace.seconds_left(100) == pytest.approx(280.0)
+    pace.note(10, 181.0)  # a lost worker takes the stage back
+    assert pace.seconds_left(100) is None
+
+
+FIGURES = ("loss 2.250", "epoch 40/300", "accuracy 12.5 %", "45,679 images/s", "rate 0.012")
+
+
+@pytest.mark.parametrize(
+    ("width", "figures", "has_bar"), [(20, 0, False), (45, 1, False), (60, 1, True), (80, 3, True), (140, 5, True)]
+)
+def test_a_narrow_terminal_drops_the_last_figures_first_and_time_and_loss_never(
+    width: int, figures: int, has_bar: bool
+) -> None:
+    line = ProgressLine("supernet", 40, 300, FIGURES, left=480.0)
+    text = line.text(width).plain
+    assert len(text) <= width
+    assert [figure in text for figure in FIGURES] == [number < figures for number in range(5)]
+    assert ("━" in text) == has_bar
+    assert ("8 min left" in text) == (width >= 45)
+
+
+def test_a_bar_is_as_full_as_the_work_is_done() -> None:
+    text = ProgressLine("supernet", 3, 4, (), left=1.0).text(80).plain
+    assert (text.count("━"), text.count("─")) == (30, 10)
+    ascii_only = ProgressLine("supernet", 3, 4, (), left=1.0).text(80, "#").plain
+    assert ascii_only.count("#") == 30 and ascii_only.isascii()
+
+
+def test_starts_are_named_with_their_seconds_and_one_line_of_them_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, out = Clock(monkeypatch), io.StringIO()
+    with Progress(Console(file=out), "preparing") as progress:
+        progress.start("Ray")
+        clock.now += 3.6
+        assert progress._line.parts() == ["starting Ray", "4 s"]
+        progress.start("2 training workers")
+        clock.now += 12.2
+        progress.show("supernet", 1, 100)
+        progress.show("supernet", 2, 100)
+    assert told(out)[0] == "started: Ray 3.6 s, 2 training workers 12 s"
+    assert [line for line in told(out) if "started" in line] == told(out)[:1]
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.04, "0.0 s"), (9.94, "9.9 s"), (10.2, "10 s"), (300, "5 min")])
+def test_durations_have_two_figures_or_so(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(
