@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.collections import PatchCollection
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import LogFormatter
 
 from raynas.report.alpha_values import Alphas
 from raynas.report.drawing_style import (
-    ACCENT,
-    DASHES,
-    GRID,
-    INK,
     LABEL_SIZE,
-    SERIES,
     WIDTH,
-    Look,
-    cycle,
     finite_values,
     panel,
     shortened,
@@ -32,6 +25,8 @@ from raynas.report.drawing_style import (
     text_width,
     whole_steps,
 )
+from raynas.report.hover import tell_curve
+from raynas.report.palette import ACCENT, GRID, INK, PAPER, SERIES, Look
 from raynas.report.quantities import operation_label
 
 
@@ -86,6 +81,7 @@ def curves_by_epoch(
         (handles[curve.name],) = axes.plot(
             curve.epochs, values, color=color, ls=dashes, lw=width, marker=marker, label=labels[curve.name]
         )
+        tell_curve(axes, curve.name, "epoch", curve.epochs, values)
     axes.set(title=title, xlabel="epoch")
     if logarithmic:
         axes.set_yscale("log")
@@ -105,14 +101,6 @@ class _PlainLogFormatter(LogFormatter):
 
     def __call__(self, x: float, pos: int | None = None) -> str:
         return f"{x:g}" if super().__call__(x, pos) else ""
-
-
-def operation_looks(operations: Sequence[str]) -> dict[str, Look]:
-    """Returns a look for each operation; ``skip_connect`` stands out, because a search may collapse to it."""
-    colors = [color for color in SERIES if color != ACCENT]
-    dashes: Sequence[Look] = [(color, dash) for dash, color in itertools.product(DASHES, colors)]
-    others = [operation for operation in operations if operation != "skip_connect"]
-    return {"skip_connect": (ACCENT, "-"), **dict(zip(others, cycle(dashes), strict=False))}
 
 
 CELL = 0.27, 0.165
@@ -177,9 +165,6 @@ def _lines_of_blocks(alphas: Alphas) -> list[list[_Block]]:
     return lines
 
 
-SHADES = LinearSegmentedColormap.from_list("weights", ["white", SERIES[0]])
-
-
 @style()
 def weight_map(alphas: Alphas) -> Figure:
     """Returns the weights of the candidates at each choice after the last epoch, with frames on the derived candidates.
@@ -204,7 +189,7 @@ def weight_map(alphas: Alphas) -> Figure:
             size = CELL[0] * len(block.heads) / width, block.height / height
             axes = figure.add_axes(((x + block.left) / width, (top - above - block.height) / height, *size))
             values = weights[block.rows][:, : len(block.heads)]
-            axes.imshow(values, cmap=SHADES, vmin=0, vmax=most, aspect="auto", interpolation="nearest")
+            _draw_cells(axes, values / most)
             _frame_map(axes, block, values, [taken[row] for row in block.rows], most, numbered)
             if block.kind:
                 figure.text(
@@ -213,6 +198,16 @@ def weight_map(alphas: Alphas) -> Figure:
             x += block.width
         top -= taller
     return figure
+
+
+def _draw_cells(axes: Axes, shares: np.ndarray) -> None:
+    """Fills a cell for each weight, the more opaque the larger; an opacity suits light and dark pages."""
+    opacities = np.nan_to_num(shares).clip(0, 1).ravel()
+    colors = [to_rgba(SERIES[0], opacity) for opacity in opacities.tolist()]
+    cells = [Rectangle((column - 0.5, row - 0.5), 1, 1) for row, column in np.ndindex(*shares.shape)]
+    axes.add_collection(PatchCollection(cells, facecolors=colors, edgecolors="none", linewidths=0))
+    rows, columns = shares.shape
+    axes.set(xlim=(-0.5, columns - 0.5), ylim=(rows - 0.5, -0.5))
 
 
 def _frame_map(
@@ -232,5 +227,5 @@ def _frame_map(
     for (row, candidate), value in np.ndenumerate(values):
         if numbered or taken[row] == candidate:
             text = "1" if value > 0.995 else f"{value:.2f}".removeprefix("0")
-            color = "white" if value > 0.55 * most else INK
+            color = PAPER if value > 0.55 * most else INK
             axes.text(candidate, row, text, size=6.5, color=color, ha="center", va="center_baseline")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from raynas.records.columns import Columns
-from raynas.report.alpha_figures import Curve, curves_by_epoch, operation_looks, weight_map
+from raynas.report.alpha_figures import Curve, curves_by_epoch, weight_map
 from raynas.report.alpha_values import Alphas
 from raynas.report.blocks import Block, FigureBlock, Figures, Paragraph, Section
-from raynas.report.drawing_style import DASHES, SERIES, Look, looks_of
 from raynas.report.gallery import Gallery
+from raynas.report.palette import DASHES, SERIES, Look, looks_of, operation_looks
 from raynas.report.quantities import ACCURACY, LOSS
 from raynas.report.run_values import Run
 from raynas.report.wording import capital, counted, listed

@@ -12,23 +12,19 @@ from matplotlib.patches import FancyBboxPatch, PathPatch, Polygon
 from matplotlib.path import Path
 
 from raynas.records.graph import Edge
-from raynas.report.drawing_style import DRAWING_WIDTH, FAINT, INK, LABEL_SIZE, MUTED, SERIES, cycle, style, text_width
+from raynas.report.drawing_style import DRAWING_WIDTH, LABEL_SIZE, style, text_width
 from raynas.report.layout import Layout, lay_out, live_edges
+from raynas.report.palette import FAINT, INK, MUTED, PALE, PAPER, operation_colors
 from raynas.report.quantities import operation_label
 
-PALE = ("", "skip")
-"""Labels without an operation: concatenation into the output, and a block that is left out."""
 
-
-def operation_colors(drawings: Iterable[Mapping[str, Sequence[Edge]]]) -> dict[str, str]:
-    """Returns a colour for each operation of the drawings; the identity is grey, and `PALE` labels are paler."""
+def colors_of(drawings: Iterable[Mapping[str, Sequence[Edge]]]) -> dict[str, str]:
+    """Returns the colour of each operation of the drawings."""
     names: set[str] = set()
     for drawing in drawings:
         for edges in drawing.values():
             names.update(operation for _, _, operation in edges)
-    plain = dict.fromkeys(names & {"skip_connect", "identity"}, MUTED) | dict.fromkeys(names & {*PALE}, FAINT)
-    others = sorted(names - set(plain))
-    return {**plain, **dict(zip(others, cycle(SERIES[:-1]), strict=False))}
+    return operation_colors(names)
 
 
 @style()
@@ -110,7 +106,7 @@ def draw_graph(
         axes.add_patch(Polygon(head, closed=True, fc=color, ec="none", zorder=2))
         if lines := _label_lines(operation):
             middle = np.array((label.x, label.y)) * scale + shift
-            _pill(axes, middle, (label.width, label.height), scale, fc="white", ec=color, lw=0.75 * thick)
+            _pill(axes, middle, (label.width, label.height), scale, fc=PAPER, ec=color, lw=0.75 * thick)
             axes.text(
                 middle[0],
                 middle[1],
@@ -130,7 +126,7 @@ def draw_graph(
             middle[1],
             name,
             size=LABEL_SIZE * scale,
-            color="white",
+            color=PAPER,
             ha="center",
             va="center_baseline",
             zorder=4,

@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
-from raynas.report.architecture_figures import architecture_figure, operation_colors
+from raynas.report.architecture_figures import architecture_figure, colors_of
 from raynas.report.blocks import Block, FigureBlock, Figures, Paragraph, Section, Table, Text, architecture_text, bold
 from raynas.report.gallery import Gallery
 from raynas.report.quantities import ACCURACY, COSTS, LOSS, Quantity, count, fitness_quantity, recorded_quantity
@@ -59,7 +59,7 @@ def drawings(gallery: Gallery, architectures: Sequence[tuple[Text, Evaluated]]) 
     graphs = [(caption, best.drawing) for caption, best in architectures if any(best.drawing.values())]
     if not graphs:
         return []
-    colors = operation_colors(drawing for _, drawing in graphs)
+    colors = colors_of(drawing for _, drawing in graphs)
     members: list[FigureBlock] = []
     widest, without_operation = 0.0, False
     for place, (caption, drawing) in enumerate(graphs, start=1):

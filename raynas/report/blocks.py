@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
+from raynas.report.palette import themed
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -19,7 +21,7 @@ class Piece:
     Attributes:
         kind: bold, code, link, architecture or swatch.
         text: The text of the piece.
-        target: The address of a link, or the colour of a swatch.
+        target: The address of a link, or the colour of a swatch as CSS.
     """
 
     kind: str
@@ -27,10 +29,18 @@ class Piece:
     target: str = ""
 
     @property
+    def is_long(self) -> bool:
+        """Whether the text is folded, behind the drawing that shows the same."""
+        return len(self.text) > LONG
+
+    @property
     def breakable_parts(self) -> Sequence[str]:
         """The text of an architecture in parts; a line may break after a plus, a comma or an operand."""
         return re.split(r"(?<=[+,])|(?<=\d\|)(?=\w)", self.text)
 
+
+LONG = 160
+"""Characters of an architecture's text from which on it is folded."""
 
 Text: TypeAlias = str | tuple[str | Piece, ...]
 """A text: a string or a sequence of pieces."""
@@ -99,6 +109,16 @@ class Table:
     caption: str = ""
     stacked: bool = False
 
+    @property
+    def is_sortable(self) -> bool:
+        """Whether a reader can order and filter the rows."""
+        return len(self.rows) > 2 and any(self.head)
+
+    @property
+    def classes(self) -> str:
+        """The classes of the table."""
+        return " ".join([*(["stacked"] if self.stacked else []), *(["sortable"] if self.is_sortable else [])])
+
     def cell_class(self, column: int, text: Text) -> str:
         """Returns the class of a cell: a number, a text with its own width, or a usual text."""
         if column in self.numbers:
@@ -124,12 +144,14 @@ class FigureBlock:
         svg: The picture.
         caption: Description of the picture.
         drawing: Whether the figure is a drawing, which scrolls on a narrow page instead of shrinking.
+        values: Markup of the values that a reader sees while pointing at them.
     """
 
     name: str
     svg: str
     caption: Text
     drawing: bool = False
+    values: str = ""
 
     @property
     def label(self) -> str:
@@ -141,7 +163,8 @@ class FigureBlock:
         """The SVG without matplotlib's additions for other programs; the name of the figure makes its ids unique."""
         svg = self.svg[self.svg.index("<svg") :]
         svg = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style[^>]*>.*?</style>", "", svg, flags=re.DOTALL)
-        return re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{self.name}-", svg).strip()
+        svg = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{self.name}-", svg).strip()
+        return themed(svg.removesuffix("</svg>") + self.values + "</svg>")
 
     @property
     def opening(self) -> str:
@@ -175,7 +198,21 @@ class Figures:
     width: int = 340
 
 
-Block: TypeAlias = Paragraph | Footer | Table | TableColumns | Figures
+@dataclass(frozen=True)
+class Fold:
+    """Blocks that a reader unfolds.
+
+    Attributes:
+        summary: The line that is shown in both states.
+        blocks: What is folded.
+    """
+
+    kind: ClassVar[str] = "fold"
+    summary: Text
+    blocks: Sequence[Block]
+
+
+Block: TypeAlias = "Paragraph | Footer | Table | TableColumns | Figures | Fold"
 
 
 @dataclass(frozen=True)

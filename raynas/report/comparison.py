@@ -33,8 +33,8 @@ from raynas.report.blocks import (
     architecture_text,
     bold,
 )
-from raynas.report.drawing_style import Look
 from raynas.report.gallery import Gallery
+from raynas.report.palette import Look
 from raynas.report.quantities import COSTS, Quantity, duration
 from raynas.report.rank_figures import tau_curves
 from raynas.report.rank_sections import about_ranking, rank_groups, rank_table, tau_figure, with_interval

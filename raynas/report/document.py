@@ -1,11 +1,14 @@
 """A page in one file, rendered from its blocks by the templates, and written with the files of its figures.
 
-The templates escape all text. A page loads nothing from outside, and its content security policy forbids it.
+The templates escape all text. A page loads nothing from outside, and its content security policy forbids it. Its one
+script adds comfort (theme, order of tables, copies, values under the pointer); without it all is readable.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -18,6 +21,7 @@ from raynas.config.locations import inside
 from raynas.errors import InputError
 from raynas.records.figures_record import FiguresRecord
 from raynas.report.blocks import Head, Section, pieces
+from raynas.report.palette import declarations
 
 FIGURES = "figures.json"
 """The file next to a page that lists the names of its figures."""
@@ -33,10 +37,30 @@ TEMPLATES = jinja2.Environment(
 TEMPLATES.filters["pieces"] = pieces
 
 
+def _script(file: str) -> str:
+    """Returns a script of the templates as the content of an element, in a form that is HTML and XML."""
+    source = Path(__file__).with_name("templates").joinpath(file).read_text(encoding="utf-8")
+    return f"//<![CDATA[\n{source}//]]>"
+
+
+def _policy(script: str) -> str:
+    """Returns the content security policy of a page: it fetches nothing, and executes this script only."""
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+
+
 def document(title: str, head: Head, sections: Sequence[Section]) -> str:
     """Returns a whole page."""
     shown = [section for section in sections if section.blocks]
-    return TEMPLATES.get_template("page.html").render(title=title, head=head, sections=shown)
+    script = _script("page.js")
+    return TEMPLATES.get_template("page.html").render(
+        title=title,
+        head=head,
+        sections=shown,
+        script=script,
+        policy=_policy(script),
+        themes={theme: declarations(theme) for theme in ("light", "dark")},
+    )
 
 
 def write_page(place: Path, page: str, figures: Mapping[str, bytes]) -> Path:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Iterator
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -20,10 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
 from matplotlib.ticker import MaxNLocator
 
-INK, MUTED, FAINT, GRID = "#1f2933", "#52606d", "#9aa5b1", "#e4e7eb"
-ACCENT = "#c2410c"
-SERIES = ("#0b5fa5", "#c2410c", "#0f766e", "#7c3aed", "#a16207", "#be185d", "#4b5563")
-"""Colours of lines and operations, distinct in grey and for colour-blind readers too, since labels repeat them."""
+from raynas.report.palette import FAINT, GRID, INK, MUTED, PAPER, SERIES
 
 WIDTH, HEIGHT = 3.6, 2.5  # inches of a figure
 DRAWING_WIDTH = 72 * WIDTH  # points
@@ -60,7 +56,7 @@ STYLE: dict[Any, Any] = {
     "legend.fontsize": 8,
     "legend.handlelength": 1.4,
     "text.color": INK,
-    "figure.facecolor": "white",
+    "figure.facecolor": PAPER,
 }
 
 
@@ -105,18 +101,6 @@ def whole_steps(axes: Axes) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
 
 
-Look: TypeAlias = tuple[str, str | tuple[int, tuple[int, ...]]]
-"""Colour and dashes of a line."""
-
-DASHES: Sequence[str | tuple[int, tuple[int, ...]]] = ("-", (0, (5, 2)), (0, (1, 1)))
-
-
-def looks_of(names: Iterable[str]) -> dict[str, Look]:
-    """Returns a look for each name: the colours in order, then the colours with dashes."""
-    looks: Sequence[Look] = [(color, dashes) for dashes, color in itertools.product(DASHES, SERIES)]
-    return dict(zip(dict.fromkeys(names), cycle(looks), strict=False))
-
-
 def legend(axes: Axes, entries: int, **place: Any) -> None:
     """Adds a legend if there are several entries, but not more than the looks distinguish."""
     if 1 < entries <= len(SERIES):
@@ -147,9 +131,3 @@ def finite_values(values: np.ndarray) -> np.ndarray:
 def opacity(points: int) -> float:
     """Returns the opacity of points, which decreases with their number to show their density."""
     return float(np.clip(300 / max(1, points), 0.08, 0.6))
-
-
-def cycle(looks: Sequence[Any]) -> Iterator[Any]:
-    """Yields the looks in an endless cycle."""
-    while True:
-        yield from looks

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from raynas.report.blocks import FigureBlock, Text
 from raynas.report.drawing_style import png_of, svg_of
+from raynas.report.hover import marks_of
 
 
 class Gallery:
@@ -24,7 +25,7 @@ class Gallery:
             name += "-2"
         svg = svg_of(figure)
         self._figures[name] = (figure, svg)
-        return FigureBlock(name, svg, caption, drawing)
+        return FigureBlock(name, svg, caption, drawing, marks_of(figure))
 
     def files(self) -> dict[str, bytes]:
         """Returns the contents of the files by name."""

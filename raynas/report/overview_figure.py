@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from raynas.records.graph import Edge
-from raynas.report.architecture_figures import draw_graph, operation_colors, wrapped_layouts
-from raynas.report.drawing_style import looks_of, style
+from raynas.report.architecture_figures import colors_of, draw_graph, wrapped_layouts
+from raynas.report.drawing_style import style
+from raynas.report.palette import looks_of
 from raynas.report.quantities import Quantity
 from raynas.report.run_values import Evaluated, Run
 from raynas.report.search_figures import draw_search
@@ -57,7 +58,7 @@ def _draw_best(
         key=lambda pair: pair[0],
     )
     corner = ((room[0] - layout.width * scale) / 2, (room[1] - layout.height * scale) / 2 + 6)
-    draw_graph(axes, edges, layout, operation_colors([drawing]), corner, scale)
+    draw_graph(axes, edges, layout, colors_of([drawing]), corner, scale)
     # Level with the other panels' titles.
     axes.text(
         4,

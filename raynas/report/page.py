@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 from raynas.config.locations import reused_folder
 from raynas.errors import InputError
@@ -12,9 +13,9 @@ from raynas.report.alpha_sections import architecture_parameters
 from raynas.report.best_sections import best_architectures
 from raynas.report.blocks import Head
 from raynas.report.document import document, write_at_once, write_page
-from raynas.report.drawing_style import looks_of
 from raynas.report.gallery import Gallery
 from raynas.report.overview_figure import run_overview
+from raynas.report.palette import looks_of
 from raynas.report.rank_sections import rank_correlation
 from raynas.report.retrain_sections import retrained_networks
 from raynas.report.run_files import Locate, read_run
@@ -22,8 +23,16 @@ from raynas.report.search_sections import search_results
 from raynas.report.summary_sections import configuration, provenance, summary
 from raynas.report.training_sections import latency_section, training_section
 
+Defaults: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, object]]
+"""Returns the default values of a stored configuration by dotted keys; empty if they are not known."""
 
-def write_report(folder: Path, locate: Locate = reused_folder) -> Path:
+
+def no_defaults(config: Mapping[str, Any]) -> Mapping[str, object]:
+    """Returns no default values."""
+    return {}
+
+
+def write_report(folder: Path, locate: Locate = reused_folder, defaults_of: Defaults = no_defaults) -> Path:
     """Writes a run's page and its figures, and returns the page: ``report/index.html`` in the run's folder.
 
     The figures are written to ``figures/*.svg`` and ``*.png``; obsolete figures of an older report are removed.
@@ -31,6 +40,7 @@ def write_report(folder: Path, locate: Locate = reused_folder) -> Path:
     Args:
         folder: The run's folder.
         locate: Returns the folder of the reused supernets; by default a folder next to the run.
+        defaults_of: Returns the default values of the run's configuration, to show the keys that differ first.
 
     Raises:
         InputError: If the folder has no run, no result, a damaged file, or a link that leads out of it.
@@ -45,7 +55,7 @@ def write_report(folder: Path, locate: Locate = reused_folder) -> Path:
         training_section(run, gallery),
         latency_section(run, gallery),
         rank_correlation(run, gallery),
-        configuration(run),
+        configuration(run, defaults_of(run.config)),
         provenance(run),
     ]
     page = document(f"{run.name} · raynas", summary(run), sections)

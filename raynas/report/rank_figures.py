@@ -12,20 +12,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from raynas.records.columns import Columns
 from raynas.records.latency_record import ProfileRecord
-from raynas.report.drawing_style import (
-    ACCENT,
-    FAINT,
-    INK,
-    MUTED,
-    SERIES,
-    WIDTH,
-    looks_of,
-    opacity,
-    panel,
-    shortened,
-    style,
-    whole_steps,
-)
+from raynas.report.drawing_style import WIDTH, opacity, panel, shortened, style, whole_steps
+from raynas.report.hover import tell_curve, tell_values
+from raynas.report.palette import ACCENT, FAINT, INK, MUTED, PAPER, SERIES, looks_of
 from raynas.report.quantities import CORRELATION, COSTS, Quantity
 from raynas.report.rank_values import Rank
 from raynas.report.run_values import Evaluated
@@ -39,7 +28,8 @@ def predicted_against_measured(profile: ProfileRecord) -> Figure:
     measured, predicted = latency.scale * profile.measured, latency.scale * profile.predicted
     low, high = min(measured.min(), predicted.min()), max(measured.max(), predicted.max())
     axes.plot([low, high], [low, high], color=FAINT, lw=0.8, label="the same")
-    axes.plot(measured, predicted, "o", color=SERIES[0], ms=4, mec="white", mew=0.4, ls="", label="networks")
+    axes.plot(measured, predicted, "o", color=SERIES[0], ms=4, mec=PAPER, mew=0.4, ls="", label="networks")
+    tell_values(axes, measured, predicted, lambda i: f"measured {measured[i]:.3f} ms, predicted {predicted[i]:.3f} ms")
     axes.set(title=f"predicted {latency.title}", xlabel=f"measured {latency.title}")
     axes.annotate("the same", (high, high), (-4, 3), textcoords="offset points", ha="right", size=8, color=MUTED)
     return figure
@@ -61,16 +51,26 @@ def true_accuracy_against_fitness(rank: Rank, quantity: Quantity, best: Evaluate
     known = np.isfinite(fitness) & np.isfinite(true)
     fitness, true = fitness[known], true[known]
     height = _log_error(true)
+    architectures = [rank.architectures[place] for place in np.flatnonzero(known).tolist()]
+    tell_values(
+        axes,
+        fitness,
+        height,
+        lambda i: (
+            f"{quantity.write_with_unit(fitness[i])}, benchmark accuracy {true[i]:.2f} percent "
+            f"({'-'.join(map(str, architectures[i]))})"
+        ),
+    )
     axes.scatter(fitness, height, s=5, color=SERIES[0], alpha=opacity(len(true)), lw=0, rasterized=True)
     if best is not None and best.architecture in rank.architectures:
         index = rank.architectures.index(best.architecture)
         found = float(rank.columns["true"][index])
         if math.isfinite(found):
             x, y = float(rank.columns["fitness"][index]), float(_log_error(np.array(found)))
-            axes.plot(x, y, "*", color=ACCENT, ms=12, mec="white", mew=0.7, ls="", label=f"found: {found:.2f}")
+            axes.plot(x, y, "*", color=ACCENT, ms=12, mec=PAPER, mew=0.7, ls="", label=f"found: {found:.2f}")
     top = int(np.argmax(true))
     axes.plot(
-        fitness[top], height[top], "D", color=INK, ms=4.5, mec="white", mew=0.6, ls="", label=f"best: {true[top]:.2f}"
+        fitness[top], height[top], "D", color=INK, ms=4.5, mec=PAPER, mew=0.6, ls="", label=f"best: {true[top]:.2f}"
     )
     ticks = [t for t in (10, 30, 50, 70, 80, 85, 90, 92, 94, 95, 96, 97, 98, 99) if true.min() <= t <= true.max()]
     if len(ticks) > 1:
@@ -95,6 +95,8 @@ def tau_by_epoch(rank: Rank) -> Figure:
     marker = "." if len(epochs) <= 50 else ""
     axes.plot(epochs, rank.epochs["rho"], color=MUTED, lw=1.2, marker=marker, ms=4, label="ρ")
     axes.plot(epochs, rank.epochs["tau"], color=ACCENT, lw=1.6, marker=marker, ms=4, label="τ")
+    tell_curve(axes, "ρ", "epoch", epochs, rank.epochs["rho"])
+    tell_curve(axes, "τ", "epoch", epochs, rank.epochs["tau"])
     axes.axhline(0, color=FAINT, lw=0.8)
     axes.set(title="rank correlation with the benchmark accuracy", xlabel="epoch")
     whole_steps(axes)
@@ -115,6 +117,7 @@ def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float) -> Figure
     for name, columns in curves:
         color, dashes = looks[name]
         axes.plot(columns["epoch"], columns["tau"], color=color, ls=dashes, label=shortened(name, 32))
+        tell_curve(axes, name, "epoch", columns["epoch"], columns["tau"])
     axes.axhline(0, color=FAINT, lw=0.8)
     if math.isfinite(baseline):
         axes.axhline(baseline, color=MUTED, lw=0.8, ls=":", label="parameters")

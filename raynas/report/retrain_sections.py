@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 
 from raynas.records.retrain_record import Estimate, RetrainedNetwork, RetrainRecord
 from raynas.report.blocks import Block, Figures, Paragraph, Section, Table, Text, architecture_text
-from raynas.report.drawing_style import ACCENT, MUTED, SERIES, panel, style
+from raynas.report.drawing_style import panel, style
 from raynas.report.gallery import Gallery
+from raynas.report.palette import ACCENT, MUTED, SERIES
 from raynas.report.quantities import count, duration
 from raynas.report.run_values import Run
 from raynas.report.wording import counted

@@ -11,22 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from raynas.report.drawing_style import (
-    ACCENT,
-    FAINT,
-    INK,
-    MUTED,
-    SERIES,
-    WIDTH,
-    Look,
-    finite_values,
-    legend,
-    opacity,
-    panel,
-    shortened,
-    style,
-    whole_steps,
-)
+from raynas.report.drawing_style import WIDTH, finite_values, legend, opacity, panel, shortened, style, whole_steps
+from raynas.report.hover import tell_curve, tell_values
+from raynas.report.palette import ACCENT, BAND, FAINT, INK, MUTED, PAPER, SERIES, Look
 from raynas.report.quantities import COSTS, Quantity
 from raynas.report.run_values import Evaluated, History
 
@@ -52,9 +39,11 @@ def draw_search(axes: Axes, history: History, quantity: Quantity) -> None:
     ).T
     so_far = history.best_so_far
     best = [so_far[generation == g][-1] for g in generations]
-    axes.fill_between(generations, low, high, color="#dce1e6", lw=0)
+    axes.fill_between(generations, low, high, color=BAND, lw=0)
     axes.plot(generations, middle, color=MUTED, lw=1.2, label="median")
     axes.plot(generations, best, color=ACCENT, lw=1.6, label="best so far")
+    tell_curve(axes, "best so far", "generation", generations, np.array(best))
+    tell_curve(axes, "median", "generation", generations, middle)
     at_end: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "size": 8}
     axes.annotate("best so far", (generations[-1], best[-1]), (0, 3), va="bottom", color=ACCENT, **at_end)
     axes.annotate("median", (generations[-1], middle[-1]), (0, -4), va="top", color=INK, **at_end)
@@ -77,6 +66,7 @@ def search_curves(histories: Sequence[tuple[str, History]], quantity: Quantity, 
         best, (color, dashes) = history.best_so_far, looks[name]
         counts = np.arange(1, len(best) + 1)
         axes.step(counts, best, where="post", color=color, ls=dashes, label=shortened(name, 24))
+        tell_curve(axes, name, "architecture", counts, best)
     axes.set(title=f"best so far: {quantity.title}", xlabel="evaluated architectures")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     whole_steps(axes)
@@ -96,7 +86,7 @@ def draw_histogram(axes: Axes, values: np.ndarray, quantity: Quantity) -> None:
     """Draws a histogram of the values."""
     values = finite_values(values)
     bins = min(40, max(8, round(math.sqrt(len(values)))))
-    axes.hist(values, bins=bins, color=SERIES[0], alpha=0.75, ec="white", lw=0.4)
+    axes.hist(values, bins=bins, color=SERIES[0], alpha=0.75, ec=PAPER, lw=0.4)
     axes.set(title="architectures", xlabel=quantity.title)
     axes.grid(False, axis="x")
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
@@ -122,7 +112,7 @@ def histograms(values: Sequence[tuple[str, np.ndarray]], quantity: Quantity, loo
     for row, (name, sample) in enumerate(finite, start=1):
         lower = bottom + (part + above) * (len(finite) - row)
         axes = figure.add_axes((left / WIDTH, lower / height, 1 - (left + right) / WIDTH, part / height))
-        axes.hist(sample, bins=edges.tolist(), color=looks[name][0], alpha=0.75, ec="white", lw=0.4)
+        axes.hist(sample, bins=edges.tolist(), color=looks[name][0], alpha=0.75, ec=PAPER, lw=0.4)
         median = float(np.median(sample))
         axes.axvline(median, color=INK, lw=1.2)
         axes.set_title(shortened(name, 24), pad=4)
@@ -176,10 +166,20 @@ def fitness_against_cost(
         indices = pareto_front(costs, fitness)
         on_front = np.array([costs[indices], fitness[indices]])
     line = "-" if (np.diff(on_front[1]) >= 0).all() else ""
+    cost_title, numbers = COSTS[cost], np.flatnonzero(known).tolist()
+    tell_values(
+        axes,
+        costs,
+        fitness,
+        lambda i: (
+            f"{quantity.write_with_unit(fitness[i])}, {cost_title.write_with_unit(costs[i] / unit)} "
+            f"{cost_title.name} (evaluated as number {numbers[i] + 1:,})"
+        ),
+    )
     axes.scatter(costs, fitness, s=7, color=FAINT, alpha=opacity(len(costs)), lw=0, rasterized=True)
     axes.plot(*on_front, "o", ls=line, color=SERIES[0], ms=3, lw=1, label="Pareto front")
     place = unit * best.numbers[cost], best.numbers["fitness"]
-    axes.plot(*place, "*", color=ACCENT, ms=11, mec="white", mew=0.6, ls="", label="best")
+    axes.plot(*place, "*", color=ACCENT, ms=11, mec=PAPER, mew=0.6, ls="", label="best")
     axes.set(title=quantity.title, xlabel=COSTS[cost].title)
     if costs.min() > 0 and costs.max() > 30 * costs.min():
         axes.set_xscale("log")
@@ -204,6 +204,7 @@ def hypervolume_curves(curves: Sequence[tuple[str, Sequence[float]]], looks: Map
         color, dashes = looks[name]
         marker = "." if len(values) == 1 else ""
         axes.plot(range(len(values)), values, color=color, ls=dashes, marker=marker, label=shortened(name, 24))
+        tell_curve(axes, name, "generation", np.arange(len(values)), np.array(values))
     axes.set(title="hypervolume (boxes of generation 0)", xlabel="generation")
     whole_steps(axes)
     legend(axes, len(curves), loc="lower right")

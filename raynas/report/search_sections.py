@@ -6,8 +6,8 @@ import numpy as np
 
 from raynas.report.best_sections import ONE_SHOT_ACCURACY, architectures_table, trade_offs
 from raynas.report.blocks import Block, FigureBlock, Figures, Paragraph, Section, Table
-from raynas.report.drawing_style import looks_of
 from raynas.report.gallery import Gallery
+from raynas.report.palette import looks_of
 from raynas.report.quantities import ACCURACY, COSTS
 from raynas.report.run_values import Evaluated, History, Run
 from raynas.report.search_figures import fitness_against_cost, histogram, hypervolume_curves, search_by_generation

@@ -8,7 +8,7 @@ from raynas.config.locations import left_out
 from raynas.records.retrain_record import RetrainRecord
 from raynas.records.run_record import DataRecord
 from raynas.report.best_sections import numbers_of, trade_offs
-from raynas.report.blocks import Footer, Head, Section, Table, TableColumns, Text, architecture_text, bold
+from raynas.report.blocks import Fold, Footer, Head, Section, Table, TableColumns, Text, architecture_text, bold
 from raynas.report.quantities import duration
 from raynas.report.run_values import Run
 from raynas.report.wording import counted, flatten, plain
@@ -74,8 +74,13 @@ def found(run: Run) -> Text:
     return front, architecture_text(best.description), " with ", bold(", ".join(numbers_of(run, best))), "."
 
 
-def configuration(run: Run) -> Section:
-    """Returns every key of the configuration."""
+def configuration(run: Run, defaults: Mapping[str, object]) -> Section:
+    """Returns every key of the configuration; with known defaults those that differ come first, the rest is folded.
+
+    Args:
+        run: The run.
+        defaults: Default values by dotted keys; empty if they are not known.
+    """
     sections: dict[str, dict[str, object]] = {"run": {}}
     for key, value in run.config.items():
         if isinstance(value, Mapping):
@@ -87,7 +92,22 @@ def configuration(run: Run) -> Section:
         if values:
             rows = [[key, plain(value)] for key, value in values.items()]
             tables.append(Table(["", ""], rows, caption=name))
-    return Section("Configuration", [TableColumns(tables)])
+    every = TableColumns(tables)
+    if not defaults:
+        return Section("Configuration", [every])
+    count = sum(len(values) for values in sections.values())
+    return Section("Configuration", [_changed_keys(run, defaults), Fold(f"All {count:,} keys", [every])])
+
+
+def _changed_keys(run: Run, defaults: Mapping[str, object]) -> Table:
+    """Returns the keys whose values are not the defaults of the algorithm."""
+    rows: list[list[Text]] = []
+    for key, value in flatten(run.config).items():
+        if key not in defaults:
+            rows.append([key, plain(value), "–"])
+        elif value != defaults[key]:
+            rows.append([key, plain(value), plain(defaults[key])])
+    return Table(["key", "value", "default"], rows, caption="Keys that differ from the defaults")
 
 
 def provenance(run: Run) -> Section:

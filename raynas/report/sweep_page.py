@@ -27,8 +27,9 @@ from raynas.report.blocks import (
     verbatim,
 )
 from raynas.report.document import document, write_at_once, write_page
-from raynas.report.drawing_style import looks_of, shortened
+from raynas.report.drawing_style import shortened
 from raynas.report.gallery import Gallery
+from raynas.report.palette import looks_of
 from raynas.report.quantities import LOSS, Quantity, duration
 from raynas.report.sweep_figures import Series
 from raynas.report.sweep_files import (

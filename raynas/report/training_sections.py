@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from raynas.report.blocks import Figures, Paragraph, Section
-from raynas.report.drawing_style import looks_of
 from raynas.report.gallery import Gallery
+from raynas.report.palette import looks_of
 from raynas.report.quantities import CORRELATION, Quantity
 from raynas.report.rank_figures import predicted_against_measured
 from raynas.report.run_values import Run

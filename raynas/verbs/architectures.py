@@ -148,11 +148,11 @@ def _draw(found: Description, file: Path) -> None:
     """Writes the drawing of an architecture."""
     with signals.imports():
         from raynas.capabilities import drawing_of
-        from raynas.report.architecture_figures import architecture_figure, operation_colors
+        from raynas.report.architecture_figures import architecture_figure, colors_of
         from raynas.report.drawing_style import svg_of
 
     drawing = drawing_of(found.space, found.architecture)
-    figure = architecture_figure(drawing, operation_colors([drawing]))
+    figure = architecture_figure(drawing, colors_of([drawing]))
     try:
         file.write_text(svg_of(figure), encoding="utf-8")
     except OSError as error:

@@ -30,6 +30,7 @@ def _pages(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     with signals.imports():
+        from raynas.config.default_values import default_values
         from raynas.config.locations import is_url
         from raynas.report.page import write_comparison, write_report
         from raynas.report.sweep_page import write_sweep_report
@@ -46,7 +47,7 @@ def _pages(options: argparse.Namespace) -> int:
     elif (folders[0] / "sweep.json").exists():
         print(f"report: {write_sweep_report(folders[0])}")
     else:
-        print(f"report: {write_report(folders[0], reused)}")
+        print(f"report: {write_report(folders[0], reused, default_values)}")
     for line in reused.left_out:
         print(f"raynas: {line}", file=sys.stderr)
     if options.verb == "report" and is_url(locations[0]):

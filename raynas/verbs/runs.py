@@ -147,11 +147,12 @@ def _write_report(config: RunConfig) -> None:
     """Writes the page of a run, unless `report` says no, and prints where it is."""
     if not config.report:
         return
+    from raynas.config.default_values import default_values
     from raynas.report.page import write_report
     from raynas.storage.mirror import push_report
 
-    named = [config.train.reuse] if config.train.reuse else []
-    print(f"report: {write_report(config.folder, Reused({config.folder: config.location}, named))}")
+    reused = Reused({config.folder: config.location}, [config.train.reuse] if config.train.reuse else [])
+    print(f"report: {write_report(config.folder, reused, default_values)}")
     push_report(config.location, "driver")
 
 

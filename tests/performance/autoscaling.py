@@ -18,7 +18,8 @@ import matplotlib.pyplot as plt
 import yaml
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from raynas.report.drawing_style import FAINT, GRID, SERIES, style, svg_of
+from raynas.report.drawing_style import style, svg_of
+from raynas.report.palette import FAINT, GRID, SERIES
 from tests.on_ray.autoscaling_cluster import autoscaling_cluster, watched
 
 IDLE_SECONDS = 6

@@ -2,12 +2,41 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import raynas.report
+
 VOID = {"meta", "wbr"}
+
+SCRIPT = (Path(raynas.report.__file__).with_name("templates") / "page.js").read_text(encoding="utf-8")
+"""The only script that a page may have."""
+
+
+def only_script(page: Page) -> bool:
+    """Returns whether a page has no other script than its own, which its policy names by its hash."""
+    (policy,) = [value for tag, name, value in page.attributes if tag == "meta" and value.startswith("default-src")]
+    (content,) = re.findall(r"<script>(.*?)</script>", page.source, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(content.encode("utf-8")).digest()).decode("ascii")
+    handlers = [name for _, name, value in page.attributes if name.startswith("on") or value.startswith("javascript:")]
+    return (
+        page.scripts == [f"//\n{SCRIPT}//"]
+        and policy == f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+        and not handlers
+    )
+
+
+def _unfolded(element: ElementTree.Element) -> Iterator[str]:
+    yield element.text or ""
+    for child in element:
+        if child.tag != "summary":
+            yield from _unfolded(child)
+        yield child.tail or ""
 
 
 class Page(HTMLParser):
@@ -17,6 +46,12 @@ class Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.source = file.read_text(encoding="utf-8")
         self.root = ElementTree.fromstring(self.source.partition("\n")[2])  # well-formed as XML too
+        self.values: list[str] = []  # what is seen under the pointer is no part of the text
+        for parent in list(self.root.iter()):
+            for child in list(parent):
+                if child.get("class") == "values":
+                    self.values += ["".join(mark.itertext()) for mark in child]
+                    parent.remove(child)
         self.open: list[str] = []
         self.tags: list[str] = []
         self.texts: list[tuple[str, str]] = []
@@ -47,8 +82,13 @@ class Page(HTMLParser):
 
     @property
     def text(self) -> str:
-        """All text but the style."""
-        return " ".join("".join(text for tag, text in self.texts if tag != "style").split())
+        """All text but the style and the script."""
+        return " ".join("".join(text for tag, text in self.texts if tag not in ("style", "script")).split())
+
+    @property
+    def scripts(self) -> list[str]:
+        """The content of every script of the page."""
+        return ["".join(element.itertext()) for element in self.root.iter("script")]
 
     def section(self, title: str) -> str:
         """Returns the text of the section of a heading."""
@@ -56,11 +96,9 @@ class Page(HTMLParser):
         return " ".join("".join(found.itertext()).split())
 
     def rows(self, table: int) -> list[list[str]]:
-        """Returns the cells of a table."""
-        return [
-            [" ".join("".join(cell.itertext()).split()) for cell in row]
-            for row in list(self.root.iter("table"))[table].iter("tr")
-        ]
+        """Returns the cells of a table, a folded text as it is unfolded."""
+        rows = list(self.root.iter("table"))[table].iter("tr")
+        return [[" ".join("".join(_unfolded(cell)).split()) for cell in row] for row in rows]
 
     def fetched(self) -> list[str]:
         """Returns what a browser would fetch: addresses that are neither of the page itself nor data."""

@@ -58,18 +58,17 @@ class Seen:
     requested: list[str]
 
 
-def see(page: Path, width: int, folder: Path) -> Seen:
-    """Returns what a browser made of a page in a frame of a width."""
-    folder.mkdir()
-    height = 3000
-    frame = folder / "frame.html"
-    frame.write_text(FRAME.format(address=page.as_uri(), width=width, height=height))
+HEIGHT = 3000
+
+
+def opened(frame: Path, width: int, folder: Path) -> tuple[str, str, list[str]]:
+    """Returns what a browser wrote to standard error and to the page's own output, and the lines of its console."""
     flags = [
         *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars"),
         *("--no-first-run", "--disable-extensions", "--disable-sync", "--disable-background-networking"),
         *("--disable-component-update", "--host-resolver-rules=MAP * ~NOTFOUND", "--allow-file-access-from-files"),
         *(f"--user-data-dir={folder / 'profile'}", f"--log-net-log={folder / 'requests.json'}"),
-        *(f"--window-size={width},{height}", "--virtual-time-budget=3000", "--enable-logging=stderr"),
+        *(f"--window-size={width},{HEIGHT}", "--virtual-time-budget=3000", "--enable-logging=stderr"),
         *(f"--screenshot={folder / 'picture.png'}", "--dump-dom"),
     ]
     process = subprocess.Popen(
@@ -88,12 +87,21 @@ def see(page: Path, width: int, folder: Path) -> Seen:
     assert process.returncode == 0, errors
     told = re.search(r"<pre>(.*?)</pre>", dom, re.DOTALL)
     assert told is not None and told[1], f"the page did not load\n{errors}"
+    return errors, told[1], [line for line in errors.splitlines() if ":CONSOLE" in line]
+
+
+def see(page: Path, width: int, folder: Path) -> Seen:
+    """Returns what a browser made of a page in a frame of a width."""
+    folder.mkdir()
+    frame = folder / "frame.html"
+    frame.write_text(FRAME.format(address=page.as_uri(), width=width, height=HEIGHT))
+    _, told, console = opened(frame, width, folder)
     events = json.loads((folder / "requests.json").read_text())["events"]
     asked = [e["params"] for e in events if {"url", "initiator"} <= set(e.get("params", {}))]
     return Seen(
-        **json.loads(html.unescape(told[1])),
+        **json.loads(html.unescape(told)),
         picture=matplotlib.image.imread(folder / "picture.png")[..., :3],
-        console=[line for line in errors.splitlines() if ":CONSOLE" in line],
+        console=console,
         requested=[p["url"] for p in asked if p["initiator"] != "not an origin"],  # what the browser itself asks for
     )
 
@@ -162,6 +170,58 @@ def test_tables_scroll_in_their_own_box_on_a_phone(pages: dict[str, Path], tmp_p
 def test_long_texts_of_architectures_need_no_scrolling_on_a_phone(pages: dict[str, Path], tmp_path: Path) -> None:
     assert "Genotype(" in pages["cells"].read_text()
     assert "box" not in see(pages["cells"], 375, tmp_path / "phone").scrolling
+
+
+HANDS = """<!DOCTYPE html><html><body><iframe src="{address}" style="width:1200px;height:2000px"></iframe><pre></pre>
+<script>
+document.querySelector("iframe").onload = function () {{
+  const page = this.contentDocument, root = page.documentElement, said = {{}};
+  const table = [...page.querySelectorAll("table.sortable")].findLast(t => t.textContent.includes("{head}"));
+  const column = [...table.tHead.rows[0].cells].findIndex(cell => cell.textContent === "{head}");
+  const cells = () => [...table.tBodies[0].rows].map(row => row.cells[column].textContent);
+  const head = table.tHead.rows[0].cells[column];
+  said.given = cells();
+  head.querySelector("button").click(); said.ascending = cells(); said.order = head.getAttribute("aria-sort");
+  head.querySelector("button").click(); said.descending = cells();
+  head.querySelector("button").click(); said.again = cells();
+  const filter = table.closest(".table").querySelector("input");
+  filter.value = "point-7_ done"; filter.dispatchEvent(new Event("input"));
+  said.left = [...table.tBodies[0].rows].filter(row => row.getClientRects().length)
+    .map(row => row.cells[0].textContent);
+  const paper = () => this.contentWindow.getComputedStyle(page.body).backgroundColor;
+  said.light = paper(); page.querySelector(".theme").click(); said.dark = paper();
+  const svg = [...page.querySelectorAll("svg")].find(each => each.querySelector(".values"));
+  svg.scrollIntoView();
+  const box = svg.querySelector(".values circle").getBoundingClientRect();
+  const place = {{ clientX: box.x + box.width / 2 + 3, clientY: box.y + box.height / 2, bubbles: true }};
+  svg.dispatchEvent(new this.contentWindow.PointerEvent("pointermove", place));
+  said.tip = page.querySelector(".tip").hidden ? "" : page.querySelector(".tip").textContent;
+  svg.dispatchEvent(new this.contentWindow.PointerEvent("pointerleave"));
+  said.gone = page.querySelector(".tip").hidden;
+  document.querySelector("pre").textContent = JSON.stringify(said);
+}}
+</script></body></html>"""
+
+
+def test_a_reader_orders_filters_changes_the_theme_and_points_at_values(tmp_path: Path) -> None:
+    points = [{"train.epochs": 3 * ((7 * k) % 20)} for k in range(20)]
+    axes = {"train.epochs": ("grid", sorted(point["train.epochs"] for point in points))}
+    content = sweeps.results(axes, lambda p, _: {"true_accuracy": 0.5 * p["train.epochs"]}, points=points, seeds=1)
+    page = write_sweep_report(sweeps.write(tmp_path / "sweep", content))
+    folder = tmp_path / "browser"
+    folder.mkdir()
+    frame = folder / "frame.html"
+    frame.write_text(HANDS.format(address=page.as_uri(), head="train.epochs"))
+    _, told, console = opened(frame, 1300, folder)
+    said = json.loads(html.unescape(told))
+    given = [str(point["train.epochs"]) for point in points]
+    assert said["order"] == "ascending" and console == []
+    rows = said["given"]
+    assert sorted(rows) == sorted(given) and said["again"] == rows
+    assert said["ascending"] == sorted(given, key=int) and said["descending"] == sorted(given, key=int, reverse=True)
+    assert said["light"] == "rgb(255, 255, 255)" and said["dark"] == "rgb(20, 25, 31)"
+    assert "benchmark accuracy" in said["tip"] and "percent" in said["tip"] and said["gone"] is True
+    assert said["left"] == ["point-7_seed-0"]
 
 
 def test_a_page_that_is_wide_noisy_and_curious_would_be_noticed(tmp_path: Path) -> None:

@@ -17,10 +17,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, PathPatch
 
 from raynas.records.graph import Edge
-from raynas.report.alpha_figures import Curve, curves_by_epoch, operation_looks, weight_map
-from raynas.report.architecture_figures import architecture_figure, operation_colors
-from raynas.report.drawing_style import ACCENT, FAINT, MUTED, WIDTH, looks_of, png_of, svg_of
+from raynas.report.alpha_figures import Curve, curves_by_epoch, weight_map
+from raynas.report.architecture_figures import architecture_figure, colors_of
+from raynas.report.drawing_style import WIDTH, png_of, svg_of
+from raynas.report.hover import marks_of, tell_values
 from raynas.report.overview_figure import run_overview
+from raynas.report.palette import ACCENT, FAINT, MUTED, TONES, looks_of, operation_looks, themed
 from raynas.report.quantities import Quantity, fitness_quantity
 from raynas.report.rank_figures import (
     predicted_against_measured,
@@ -247,7 +249,9 @@ def test_a_map_has_every_weight_in_its_place_and_the_derived_candidates_framed(
     assert name in ("nasbench201", "160 of two") or len(figure.axes) == len(lists)
     seen: dict[str, tuple[list[float], list[str], int]] = {}
     for axes in figure.axes:
-        shown = np.asarray(axes.images[0].get_array())
+        opacities = np.asarray(axes.collections[0].get_facecolor())[:, 3]
+        most = max(float(np.nanmax(alphas.weights[-1])), 2 / alphas.weights.shape[2])
+        shown = opacities.reshape(len(axes.get_yticks()), -1) * most
         frames = [(round(p.get_x() + p.get_width() / 2), round(p.get_y() + p.get_height() / 2)) for p in axes.patches]
         heads = [label.get_text() for label in axes.get_xticklabels()]
         x = axes.get_position().x0 - 1e-9
@@ -347,9 +351,67 @@ def test_the_names_under_curves_are_within_the_figure_and_below_the_axes(names: 
 def test_skip_connect_stands_out_among_operations() -> None:
     names = ["none", "skip_connect", *(f"conv_{i}" for i in range(15))]
     looks = operation_looks(names)
-    assert looks["skip_connect"] == (ACCENT, "-")
+    assert looks["skip_connect"] == (MUTED, "-")
     assert len(set(looks.values())) == len(names)
-    assert all(looks[name][0] != ACCENT for name in names if name != "skip_connect")
+    assert all(looks[name][0] != MUTED for name in names if name != "skip_connect")
+
+
+def test_an_operation_has_the_same_colour_in_curves_and_drawings_whatever_else_is_shown() -> None:
+    few, many = ["nor_conv_3x3", "own_b"], ["skip_connect", "avg_pool_3x3", "nor_conv_3x3", "own_b", "none"]
+    for name in few:
+        assert operation_looks(few)[name][0] == operation_looks(many)[name][0]
+    for drawing in DRAWINGS:
+        colors = colors_of([drawing])
+        assert colors == {name: operation_looks(colors)[name][0] for name in colors}
+
+
+def test_every_colour_of_a_page_follows_the_theme() -> None:
+    names = [tone.name for tone in TONES]
+    assert len(set(names)) == len(names) == len({tone.light for tone in TONES})
+    svg = svg_of(architecture_figure(DRAWINGS[0], colors_of(DRAWINGS)))
+    left = set(re.findall(r"(?:fill|stroke): (#[0-9a-f]{6})", themed(svg)))
+    assert left <= {"#000000"} and "var(--ink)" in themed(svg) and "var(--" not in svg
+
+
+def test_text_is_readable_in_both_themes() -> None:
+    """Contrast by WCAG 2.1: at least 4.5 for text, 3 for lines."""
+
+    def luminance(color: str) -> float:
+        parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for theme in ("light", "dark"):
+        color = {tone.name: luminance(getattr(tone, theme)) for tone in TONES}
+        for name, value in color.items():
+            low, high = sorted((value, color["paper"]))
+            contrast = (high + 0.05) / (low + 0.05)
+            if name in ("ink", "muted"):
+                assert contrast >= 4.5, (theme, name)
+            elif name.startswith(("series", "operation")):
+                assert contrast >= 3, (theme, name)
+
+
+def test_a_value_under_the_pointer_lies_where_its_point_is_drawn() -> None:
+    curve = Curve("a <b>", np.arange(3), np.array([1.0, np.nan, 3.0]))
+    figure = curves_by_epoch([curve], "edges", looks_of(["a <b>"]))
+    svg_of(figure)
+    marks = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)" r="4"><title>(.*?)</title>', marks_of(figure))
+    assert [html.unescape(text) for _, _, text in marks] == ["a <b>, epoch 0: 1", "a <b>, epoch 2: 3"]
+    box = figure.axes[0].get_position()
+    width, height = 72 * figure.get_size_inches()
+    places = figure.axes[0].transLimits.transform([[0, 1], [2, 3]])
+    for (x, y, _), (right, up) in zip(marks, places, strict=True):
+        assert float(x) == pytest.approx(width * (box.x0 + box.width * right), abs=0.1)
+        assert float(y) == pytest.approx(height * (1 - box.y0 - box.height * up), abs=0.1)
+
+
+def test_a_figure_has_no_more_values_than_a_page_can_hold() -> None:
+    figure = histogram(np.arange(10.0), ANGLE)
+    tell_values(figure.axes[0], np.arange(5000), np.arange(5000), str)
+    marks = marks_of(figure)
+    assert marks.count("<circle") == 400 and "<title>0</title>" in marks and "<title>4999</title>" in marks
+    assert marks_of(histogram(np.arange(10.0), ANGLE)) == ""
 
 
 def test_histograms_of_runs_have_the_same_bins_and_mark_the_median() -> None:
@@ -475,7 +537,7 @@ DRAWINGS = [
 
 
 def test_a_drawing_shows_every_node_and_operation() -> None:
-    colors = operation_colors(DRAWINGS)
+    colors = colors_of(DRAWINGS)
     first, second, third, *_, chain = ([*texts(architecture_figure(drawing, colors))] for drawing in DRAWINGS)
     assert sorted(first) == sorted(["in", "1", "out", "conv 3×3", "avg pool", "3×3", "skip"])
     assert sorted(second) == sorted(["in", "1", "out", "avg pool", "3×3", "conv 1×1"])
@@ -485,7 +547,7 @@ def test_a_drawing_shows_every_node_and_operation() -> None:
 
 
 def test_an_operation_has_one_colour_in_all_drawings_and_another_than_the_rest() -> None:
-    colors = operation_colors(DRAWINGS[:2])
+    colors = colors_of(DRAWINGS[:2])
     assert len(set(colors.values())) == len(colors) == 4
     assert colors["skip_connect"] == MUTED
     for drawing in DRAWINGS[:2]:
@@ -498,7 +560,7 @@ def test_an_operation_has_one_colour_in_all_drawings_and_another_than_the_rest()
 
 @pytest.mark.parametrize("drawing", [DRAWINGS[3], DRAWINGS[4]])
 def test_what_is_no_operation_is_thinner_and_paler_but_not_dashed(drawing: dict[str, list[Edge]]) -> None:
-    figure = architecture_figure(drawing, operation_colors(DRAWINGS))
+    figure = architecture_figure(drawing, colors_of(DRAWINGS))
     lines = [patch for patch in figure.axes[0].patches if type(patch) is PathPatch]
     edges = [edge for edges in drawing.values() for edge in edges]
     passing = [operation in ("", "skip") for _, _, operation in edges]
@@ -512,7 +574,7 @@ def test_what_is_no_operation_is_thinner_and_paler_but_not_dashed(drawing: dict[
 
 def test_the_blocks_of_a_stage_of_four_end_a_row() -> None:
     (chain,) = DRAWINGS[4].values()
-    figure = architecture_figure(DRAWINGS[4], operation_colors(DRAWINGS))
+    figure = architecture_figure(DRAWINGS[4], colors_of(DRAWINGS))
     assert figure.get_size_inches()[0] == pytest.approx(WIDTH)
     heights = {text.get_text(): round(text.get_position()[1]) for text in figure.axes[0].texts}
     rows = [[node for _, node, _ in chain if heights[node] == y] for y in sorted(set(heights.values()), reverse=True)]
@@ -524,7 +586,7 @@ def test_the_blocks_of_a_stage_of_four_end_a_row() -> None:
 
 
 def test_every_text_lies_within_its_box() -> None:
-    colors = operation_colors(DRAWINGS)
+    colors = colors_of(DRAWINGS)
     for drawing in DRAWINGS:
         figure = architecture_figure(drawing, colors)
         canvas = FigureCanvasAgg(figure)
@@ -588,7 +650,7 @@ def test_the_same_data_give_the_same_bytes_whatever_matplotlib_is_set_to(run: Ru
 
     def files() -> list[str | bytes]:
         figure = fitness_against_cost(run.history, ANGLE, run.best[0])
-        cell = architecture_figure(run.best[0].drawing, operation_colors([run.best[0].drawing]))
+        cell = architecture_figure(run.best[0].drawing, colors_of([run.best[0].drawing]))
         return [svg_of(figure), png_of(figure), svg_of(cell), png_of(cell)]
 
     before = files()
@@ -607,4 +669,4 @@ def test_a_name_is_no_formula_and_may_hold_what_the_font_lacks() -> None:
     assert set(names) <= set(texts(figure))
     assert png_of(figure).startswith(b"\x89PNG")
     cell = {"cell": [("in", "out", "$\\frac{1}$")]}
-    assert "$\\frac{1}$" in texts(architecture_figure(cell, operation_colors([cell])))
+    assert "$\\frac{1}$" in texts(architecture_figure(cell, colors_of([cell])))
