@@ -29,8 +29,8 @@ TABLE = {
     "capabilities": (("search_space",), ("numpy",)),
     "search": (("capabilities", "members", "options", "search_space"), ("numpy", "moocore", "pydantic")),
     "data": (
-        ("failures", "members", "messages", "options"),
-        ("pydantic", "torch", "torchvision", "numpy", "PIL", "pyarrow", "sklearn"),
+        ("failures", "members", "messages", "optional", "options"),
+        ("pydantic", "torch", "torchvision", "numpy", "PIL", "pyarrow"),
     ),
     "training": (("options",), ("torch", "torchvision", "numpy", "pydantic")),
     "supernet": (("capabilities", "members", "options", "search_space", "training"), ("torch", "numpy", "pydantic")),

@@ -71,6 +71,21 @@ def test_digits_reach_from_black_to_white():
     np.testing.assert_array_equal(images[..., 0], images[..., 2])
 
 
+def test_digits_are_those_of_scikit_learn_and_read_without_its_import():
+    from sklearn.datasets import load_digits
+
+    scans, labels = load_digits(return_X_y=True)
+    dataset = load_dataset("digits")
+    grey = np.sort(np.concatenate([dataset.train.images[..., 0], dataset.test.images[..., 0]]).reshape(-1))
+    assert (grey == np.sort(np.rint(scans.reshape(-1) * (255 / 16)))).all()
+    counts = np.bincount(dataset.train.labels, minlength=10) + np.bincount(dataset.test.labels, minlength=10)
+    assert counts.tolist() == np.bincount(labels).tolist()
+    code = (
+        "import sys; from raynas.data import load_dataset; load_dataset('digits'); assert 'sklearn' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_digits_split_the_same_whatever_the_seed():
     np.testing.assert_array_equal(load_dataset("digits", seed=1).test.images, load_dataset("digits").test.images)
 
