@@ -19,7 +19,7 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 
 import raynas
 from raynas.arguments import VERBS
-from raynas.cli import main
+from raynas.cli import ANNOUNCED, main
 from tests.stages.runs import ROOT, losses, outcome, small_run
 
 
@@ -148,7 +148,7 @@ def test_a_damaged_checkpoint_is_said_and_the_one_before_gives_the_same_run(
     (run / "supernet/seed_0/result.json").unlink()
     status, out, _ = answer(capsys, "run", file)
     assert status == 0
-    assert out.splitlines()[1].endswith("the checkpoint before it is used")
+    assert sum(line.endswith("the checkpoint before it is used") for line in out.splitlines()) == 1
     assert outcome(run, epochs=4) == expected
 
 
@@ -539,7 +539,9 @@ def test_a_signal_during_imports_ends_a_command_in_one_line(
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stdout) == (128 + number, "")
+    assert done.returncode == 128 + number
+    announced = f"raynas {raynas.__version__}  {verb} small (" if verb in ANNOUNCED else ""
+    assert done.stdout.startswith(announced) and done.stdout.count("\n") == (verb in ANNOUNCED)
     assert done.stderr == f"raynas: {word}; give the same command again to continue\n"
 
 

@@ -55,7 +55,10 @@ TABLE = {
     "members": (("failures", "messages", "own_modules"), ()),
     "options": (("messages",), ("pydantic", "pydantic_core")),
     "config": (
-        (*CORE, "algorithms", "failures", "members", "messages", "options", "records", "recipes", "sweep_metrics"),
+        (
+            *(*CORE, "algorithms", "failures", "members", "messages", "optional", "options", "records", "recipes"),
+            *("sweep_metrics", "trackers"),
+        ),
         ("pydantic", "pydantic_core", "yaml", "numpy"),
     ),
     "storage": (
@@ -67,6 +70,7 @@ TABLE = {
             *CORE,
             "algorithms",
             "members",
+            "options",
             "own_modules",
             "config",
             "failures",
@@ -75,6 +79,7 @@ TABLE = {
             "records",
             "recipes",
             "storage",
+            "trackers",
         ),
         ("torch", "numpy", "pyarrow", "yaml", "rich", "safetensors", "scipy"),
     ),
@@ -104,6 +109,10 @@ TABLE = {
     "records": (("messages",), ("pydantic", "numpy")),
     "recipes": (("config.yaml_text", "messages"), ()),
     "sweep_metrics": (("members",), ()),
+    "trackers": (
+        ("members", "messages", "optional", "options", "records"),
+        ("pydantic",),
+    ),
     "report": (("search_space", "config.locations", "records", "sweep_metrics"), ("matplotlib", "numpy", "jinja2")),
     "api": ANYTHING,
     "opened_run": ANYTHING,

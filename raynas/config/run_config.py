@@ -16,6 +16,7 @@ from raynas.config.named import named, naming_keys
 from raynas.config.nested import flatten
 from raynas.config.retrain_section import RetrainSection, with_recipe
 from raynas.config.search_section import BenchmarkSection, LatencySection, SearchSection
+from raynas.config.trackers_section import TrackersSection
 from raynas.config.train_section import AlphasSection, TrainSection
 from raynas.errors import InputError
 from raynas.members import Need, is_own
@@ -63,6 +64,7 @@ class RunConfig(Options):
         benchmark: The accuracies that a ranking is compared with.
         latency: How the latency of candidates is measured.
         retrain: Which networks are trained from scratch, and how; none without this section.
+        trackers: Where the events of the run go, beside its folder: a list of names, or a section.
         report: Whether `raynas run` and `raynas rank` end by writing the report, which takes some seconds.
     """
 
@@ -82,12 +84,18 @@ class RunConfig(Options):
     benchmark: BenchmarkSection = BenchmarkSection()
     latency: LatencySection = LatencySection()
     retrain: RetrainSection | None = None
+    trackers: TrackersSection = TrackersSection()
     report: Annotated[bool, Execution()] = True
 
     @model_validator(mode="before")
     @classmethod
     def _with_recipe(cls, values: Any) -> Any:
         return with_recipe(values)
+
+    @field_validator("trackers", mode="before")
+    @classmethod
+    def _list_of_trackers(cls, value: Any) -> Any:
+        return {"names": value} if isinstance(value, list) else value
 
     @field_validator("storage_path")
     @classmethod

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 from raynas.config.locations import within
-from raynas.config.nested import flatten
+from raynas.config.nested import flatten, is_nested
 from raynas.config.run_config import EXECUTION_KEYS
 from raynas.config.sweeps import Sweep
 from raynas.errors import InputError, RunError
@@ -121,7 +121,8 @@ def _open(sweep: Sweep) -> Path:
     known = SweepRecord.read(file, "put it back, or remove that sweep") if file.exists() else None
     if known is not None:
         there, here = flatten(known.base), flatten(base)
-        keys = [key for key in {**there, **here} if key not in EXECUTION_KEYS and there.get(key) != here.get(key)]
+        compared = [key for key in {**there, **here} if key not in EXECUTION_KEYS and not is_nested("trackers", key)]
+        keys = [key for key in compared if there.get(key) != here.get(key)]
         if keys:
             raise InputError(
                 f"name: {location} holds a sweep of another configuration ({keys[0]} {there.get(keys[0])!r} there, "

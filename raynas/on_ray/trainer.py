@@ -374,4 +374,5 @@ def train_worker(orders: dict[str, Any]) -> None:
             places = [plan.folder for plan in trainings.plans(config)]
             mirror.pull("config.json", DATA, *places, weights=False)
         made = trainings.make(config, mirror.folder)
-        train_all(made, mirror, workers, device, config.train, requests=Requests(warning, asked))
+        requests, scalars = Requests(warning, asked), config.trackers.has_tensorboard
+        train_all(made, mirror, workers, device, config.train, requests=requests, has_tensorboard=scalars)

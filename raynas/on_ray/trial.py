@@ -201,9 +201,8 @@ def carry_out(
 
     if shares:
         train_shared(training, silent, on_ray, watch=watch, say=say)
-    result = run(
-        config, silent, on_ray, watch=watch, wait=60, say=say
-    )  # workers of a killed sweep may run for some more seconds
+    # Workers of a killed sweep may run for some more seconds.
+    result = run(config, silent, on_ray, watch=watch, wait=60, say=say, group=sweep.base.name)
     feed()
     assert result is not None
     ranking = None

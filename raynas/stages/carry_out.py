@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 import torch
 from rich.console import Console
 
-from raynas.config.execution import TrainingExecution
 from raynas.config.run_config import RunConfig
 from raynas.stages import signals
 from raynas.stages.backend import Backend
@@ -48,7 +47,7 @@ def carry_out(
     left = [plan for plan in plans if not is_done(mirror.folder, plan)]
     with TrainingProgress(plans, mirror.folder, console, "preparing to train") as progress:
         if config.train.workers == 0:
-            _train_here(here(), config.train, mirror, watch)
+            _train_here(here(), config, mirror, watch)
         else:
             backend.train(trainings, mirror, progress, watch)
     if len(plans) > 1:
@@ -56,21 +55,19 @@ def carry_out(
             progress.note(trained_line(plan, mirror.folder))
 
 
-def _train_here(
-    trainings: Sequence[Training], execution: TrainingExecution, mirror: Mirror, watch: Callable[[], None]
-) -> None:
+def _train_here(trainings: Sequence[Training], config: RunConfig, mirror: Mirror, watch: Callable[[], None]) -> None:
     """Trains what is not done, in this process.
 
     Args:
         trainings: What to train.
-        execution: Threads, device, determinism and checkpoints.
+        config: The resolved configuration.
         mirror: The run's folder, and the copying of its files.
         watch: Called after every epoch.
 
     Raises:
         KeyboardInterrupt: If a signal came; after the first step a checkpoint of that moment exists.
     """
-    device = torch.device("cuda" if execution.use_gpu else "cpu")
+    device, scalars = torch.device("cuda" if config.train.use_gpu else "cpu"), config.trackers.has_tensorboard
     with signals.noted(active=False) as signal:
 
         def asked() -> Stop | None:
@@ -79,7 +76,7 @@ def _train_here(
 
         try:
             requests = Requests(asked=asked, seconds=0)
-            train_all(trainings, mirror, Workers(), device, execution, watch, requests)
+            train_all(trainings, mirror, Workers(), device, config.train, watch, requests, scalars)
         except SavedAndStopped as stopped:
             raise KeyboardInterrupt(saved_line(stopped.position)) from None
     if signal.number is not None:

@@ -16,6 +16,7 @@ from raynas.training.loop import EpochReport, StepReport
 from raynas.training.plan import Plan
 
 if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
     from typing_extensions import Self
 
 NOTE_SECONDS = 0.5
@@ -56,7 +57,14 @@ class Logbook:
     """
 
     def __init__(
-        self, plan: Plan, mirror: Mirror, last: Checkpoint, steps_per_epoch: int, turn: Turn, world: int
+        self,
+        plan: Plan,
+        mirror: Mirror,
+        last: Checkpoint,
+        steps_per_epoch: int,
+        turn: Turn,
+        world: int,
+        has_tensorboard: bool = True,
     ) -> None:
         """Opens the files of a training, as they were when its `last` checkpoint was written.
 
@@ -67,6 +75,7 @@ class Logbook:
             steps_per_epoch: Steps in an epoch.
             turn: Which of the trainings of the stage runs.
             world: How many workers train.
+            has_tensorboard: Whether TensorBoard's events are written.
         """
         self._plan, self._mirror, self._turn, self._world = plan, mirror, turn, world
         self._steps_per_epoch = steps_per_epoch
@@ -75,12 +84,14 @@ class Logbook:
         steps_done = last.epochs * steps_per_epoch + last.steps
         self._excepthook = threading.excepthook
         threading.excepthook = self._thread_failed
-        from torch.utils.tensorboard import SummaryWriter  # here, since it takes a second and only training needs it
+        self._events: SummaryWriter | None = None
+        if has_tensorboard:
+            from torch.utils.tensorboard import SummaryWriter  # here, since it takes a second
 
-        self._events = SummaryWriter(
-            str(mirror.folder / "tensorboard" / (plan.events or plan.folder)),
-            purge_step=steps_done + 1 if steps_done else 0,
-        )
+            self._events = SummaryWriter(
+                str(mirror.folder / "tensorboard" / (plan.events or plan.folder)),
+                purge_step=steps_done + 1 if steps_done else 0,
+            )
         self._next_note = 0.0
         self._epoch_began = time.monotonic()
         self._samples_before = int(last.sums["weights"][len(plan.metrics)]) if last.sums else 0
@@ -90,7 +101,8 @@ class Logbook:
 
     def __exit__(self, *_: object) -> None:
         try:
-            self._events.close()
+            if self._events is not None:
+                self._events.close()
         finally:
             threading.excepthook = self._excepthook
 
@@ -138,9 +150,12 @@ class Logbook:
         append_lines(self._metrics, [EpochLine(**line)])
         for group, figures in {"train": shown, **report.further}.items():
             self.show({f"{group}/{key}": value for key, value in figures.items() if value is not None}, report.step)
-        self._events.flush()
+        if self._events is not None:
+            self._events.flush()
 
     def show(self, figures: Mapping[str, float], step: int) -> None:
         """Adds figures to TensorBoard, by tag."""
+        if self._events is None:
+            return
         for tag, value in figures.items():
             self._events.add_scalar(tag, value, step)

@@ -83,6 +83,7 @@ def prepare(
         lines += _check_search(task, purpose)
     if purpose is not Purpose.ELSEWHERE:
         check_devices(config, searches)
+        config.trackers.check_installed()
     if purpose is Purpose.CHECK and has_folder and not is_url(config.location):
         check_folder(config)  # who carries the run out looks at the folder once it owns it
     return Prepared(task, lines)

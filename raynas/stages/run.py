@@ -28,9 +28,10 @@ from raynas.stages.progress import Progress, write_line
 from raynas.stages.progress_line import duration
 from raynas.stages.rank import WHOLE, rank
 from raynas.stages.retrain import retrain
-from raynas.stages.run_lines import continued_line, space_line, trained_figures
+from raynas.stages.run_lines import continued_line, space_line, trained_figures, training_summary
 from raynas.stages.search import Result, check_search, search
 from raynas.stages.task import Task, as_searched
+from raynas.stages.tracking import Told, tracked
 from raynas.stages.train_supernet import SUPERNETS, is_trained, supernet_plans, supernet_trainings
 from raynas.storage.mirror import RAY, Mirror, mirrored
 from raynas.storage.run_folder import (
@@ -127,6 +128,7 @@ def run(
     watch: Callable[[], None] = _nothing,
     wait: float = 0,
     say: Callable[[str], None] | None = None,
+    group: str = "",
 ) -> Result | None:
     """Runs stages of a run and returns the result of the search, or None without a search.
 
@@ -139,30 +141,47 @@ def run(
             search.
         wait: Seconds to wait for another process of the same run.
         say: Receives a line about such a process; by default the console.
+        group: The sweep that the run is a trial of, for trackers.
 
     Raises:
         Busy: If another process works on the run.
         InputError: If the configuration, the data or the folder is invalid.
         RunError: If training keeps failing, or an evaluation fails.
     """
-    with opened(config, console, wait, say=say) as (task, mirror), open_backend(config) as backend:
+    with ExitStack() as stack:
+        task, mirror = stack.enter_context(opened(config, console, wait, say=say))
+        told = stack.enter_context(tracked(config, mirror, console, group))
+        backend = stack.enter_context(open_backend(config))
         if "search" in stages and needs_latency(config):
             with Progress(console, "measuring latency") as progress:
                 task = with_latency(task, mirror.folder, progress)
             mirror.push()
             check_search(task)
         if "train" in stages:
-            train(task, mirror, backend, console, watch)
+            with told.stage("train") as summary:
+                train(task, mirror, backend, console, watch)
+                summary |= training_summary(config)
             watch()
         if "search" not in stages:
             return None
-        with Progress(console, "preparing to evaluate") as progress:
+        with told.stage("search") as summary, Progress(console, "preparing to evaluate") as progress:
             evaluating_here = functools.partial(_watched_evaluation, as_searched(task), backend, progress, watch)
             result = search(task, mirror, evaluating_here, progress)
+            summary["best"] = result["best"][0]["fitness"]
         mirror.push()
         if "retrain" in stages and config.retrain is not None:
-            retrain(task, mirror, backend, console, watch)
+            _retrain(task, mirror, backend, console, watch, told)
         return result
+
+
+def _retrain(
+    task: Task, mirror: Mirror, backend: Backend, console: Console, watch: Callable[[], None], told: Told
+) -> RetrainRecord:
+    """Returns the result of the retraining of a run, which the trackers are told of."""
+    with told.stage("retrain") as summary:
+        record = retrain(task, mirror, backend, console, watch)
+        summary["test_accuracy"] = record.networks[0].accuracy.mean
+        return record
 
 
 def retrain_run(
@@ -181,8 +200,10 @@ def retrain_run(
         InputError: If the configuration, the data or the folder is invalid, or the search is not done.
         RunError: If training keeps failing.
     """
-    with opened(config, console, searches=False) as (task, mirror), open_backend(config) as backend:
-        return retrain(task, mirror, backend, console, watch)
+    with ExitStack() as stack:
+        task, mirror = stack.enter_context(opened(config, console, searches=False))
+        told = stack.enter_context(tracked(config, mirror, console))
+        return _retrain(task, mirror, stack.enter_context(open_backend(config)), console, watch, told)
 
 
 @contextmanager
@@ -222,7 +243,9 @@ def train_shared(
         RunError: If training keeps failing.
     """
     with opened(config, console, math.inf, BESIDE_TRAINING, say) as (task, mirror), open_backend(config) as backend:
-        train(task, mirror, backend, console, watch)
+        with tracked(config, mirror, console) as told, told.stage("train") as summary:
+            train(task, mirror, backend, console, watch)
+            summary |= training_summary(config)
         watch()
 
 
@@ -281,6 +304,7 @@ def rank_run(
             raise InputError(f"name: there is no run {config.location}; give `raynas train` with this file first")
         _print(console, [space_line(task), *prepared.lines])
         record_data(open_run(config, ignore=RANKED_DIFFERENTLY), task)
+        told = stack.enter_context(tracked(config, mirror, console))
         backend = stack.enter_context(open_backend(config))
         progress = stack.enter_context(Progress(console, "preparing to evaluate"))
         if table is not None and len(table) < task.space.size <= WHOLE:
@@ -289,4 +313,8 @@ def rank_run(
                 "others are left out"
             )
         evaluating_here = functools.partial(_watched_evaluation, task, backend, progress, watch)
-        return rank(task, mirror, evaluating_here, progress, size=size, every_epoch=every_epoch)
+        with told.stage("rank") as summary:
+            result = rank(task, mirror, evaluating_here, progress, size=size, every_epoch=every_epoch)
+            if result["rows"][0].get("tau") is not None:
+                summary["tau"] = result["rows"][0]["tau"]
+        return result

@@ -55,9 +55,7 @@ def _continued_trainings(plans: Sequence[Plan], folder: Path) -> Iterator[str]:
 
 def trained_figures(plan: Plan, folder: Path) -> str:
     """Returns what a training came to, from the line of its last epoch; empty if that is damaged."""
-    lines = EpochLine.read_good(folder / plan.folder / METRICS)
-    numbers = lines[-1].numbers() if lines else {}
-    return ", ".join(_shown(plan, numbers))
+    return ", ".join(_shown(plan, _last_numbers(plan, folder)))
 
 
 def _shown(plan: Plan, numbers: dict[str, Number]) -> Iterator[str]:
@@ -68,6 +66,23 @@ def _shown(plan: Plan, numbers: dict[str, Number]) -> Iterator[str]:
     for key, text in MEASURED.items():
         if key in numbers:
             yield text.format(numbers[key])
+
+
+def training_summary(config: RunConfig) -> dict[str, float]:
+    """Returns the means over the supernets of what their last epochs came to, by names; empty without supernets."""
+    values: dict[str, list[float]] = {}
+    for plan in supernet_plans(config):
+        numbers = _last_numbers(plan, config.supernets)
+        for metric in plan.metrics:
+            if metric.name in numbers:
+                values.setdefault(metric.name, []).append(float(numbers[metric.name]))
+    return {name: sum(of_seeds) / len(of_seeds) for name, of_seeds in values.items()}
+
+
+def _last_numbers(plan: Plan, folder: Path) -> dict[str, Number]:
+    """Returns the numbers of a training's last epoch; none if its line is damaged."""
+    lines = EpochLine.read_good(folder / plan.folder / METRICS)
+    return lines[-1].numbers() if lines else {}
 
 
 def trained_line(plan: Plan, folder: Path) -> str:

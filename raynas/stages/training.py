@@ -93,6 +93,7 @@ def train_all(
     execution: TrainingExecution,
     after_epoch: Callable[[], None] = lambda: None,
     requests: Requests = NO_REQUESTS,
+    has_tensorboard: bool = True,
 ) -> None:
     """Trains, or goes on training, all that is not done, one after the other, and leaves it in the run folder.
 
@@ -106,6 +107,7 @@ def train_all(
         execution: Threads, determinism and checkpoints.
         after_epoch: Called when an epoch's lines are written.
         requests: Who can ask this training to save and stop.
+        has_tensorboard: Whether TensorBoard's events are written.
 
     Raises:
         SavedAndStopped: If somebody did. The checkpoint is of that step, so no step is repeated.
@@ -119,7 +121,8 @@ def train_all(
                 clock = CheckpointClock(workers, device, execution.checkpoint_minutes, requests)
                 turn = Turn(number, len(trainings))
                 with ExitStack() as stack:
-                    _Run(training, mirror, workers, device, execution, clock, turn, after_epoch).carry_out(stack)
+                    run = _Run(training, mirror, workers, device, execution, clock, turn, after_epoch, has_tensorboard)
+                    run.carry_out(stack)
 
 
 class _Run:
@@ -135,12 +138,14 @@ class _Run:
         clock: CheckpointClock,
         turn: Turn,
         after_epoch: Callable[[], None],
+        has_tensorboard: bool,
     ) -> None:
         """Makes what this worker holds; arguments as in `train_all`."""
         self._plan, self._about = training.plan, training.about
         self._mirror, self._workers, self._device = mirror, workers, device
         self._execution, self._clock, self._turn, self._after_epoch = execution, clock, turn, after_epoch
         self._place = mirror.folder / training.plan.folder
+        self._has_tensorboard = has_tensorboard
         self._learner: Learner = training.start(device, workers)
         self._steps_per_epoch = self._learner.batches.steps_per_epoch
         # Worker 0 alone writes.
@@ -214,7 +219,15 @@ class _Run:
             return
         started = last.epochs > 0 or last.steps > 0
         self._logbook = stack.enter_context(
-            Logbook(self._plan, self._mirror, last, self._steps_per_epoch, self._turn, self._workers.world)
+            Logbook(
+                self._plan,
+                self._mirror,
+                last,
+                self._steps_per_epoch,
+                self._turn,
+                self._workers.world,
+                self._has_tensorboard,
+            )
         )
         self._records.keep(last.epochs, started)
         if not started:

@@ -129,8 +129,8 @@ def check_folder(config: RunConfig, ignore: tuple[str, ...] = ()) -> bool:
     return False
 
 
-LATER = ("retrain",)
-"""Sections of stages that keep their settings in folders of their own, so that a run may have others later."""
+LATER = ("retrain", "trackers")
+"""Sections that a run may have others of later: what they lead to is kept in folders of its own."""
 
 BESIDE_TRAINING = ("algorithm", "search", "benchmark", *LATER)
 """Sections that do not change the supernets; resolved configurations state the training in other keys."""
@@ -178,7 +178,8 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
     remedy = "put it back, or give this run another name"
     stored_config = RunRecord.read(file, remedy).config
     foreign = _foreign_members(stored_config, config)
-    compared = [key for key in foreign if key.partition(".")[0] not in ignore]
+    beside = {*ignore, *LATER}
+    compared = [key for key in foreign if key.partition(".")[0] not in beside]
     if compared:
         wanted = flatten(config.model_dump())
         return ", ".join(f"{key} {echo(foreign[key])} there, {echo(wanted.get(key))} here" for key in compared[:3])
@@ -189,7 +190,6 @@ def _changes(file: Path, config: RunConfig, ignore: tuple[str, ...]) -> str:
         reason = "; ".join(str(error).splitlines()[:2])
         raise InputError(f"name: {file} is not of this version of raynas: {reason}; {remedy}") from error
     stored, wanted = flatten(there.model_dump()), flatten(config.model_dump())
-    beside = {*ignore, *LATER}
     keys = sorted({key for key in {*stored, *wanted} - EXECUTION_KEYS if key.partition(".")[0] not in beside})
     return differences(stored, wanted, keys)
 

@@ -162,7 +162,10 @@ def sections() -> Iterator[Case]:
         if _section(info.annotation) is None:
             continue
         can_be_none = type(None) in set(_kinds(info.annotation))
-        for value in ("text", 3, [1], True, []) if can_be_none else ("text", 3, [1], None, True, []):
+        values = ["text", 3, [1], True] if can_be_none else ["text", 3, [1], None, True]
+        if name != "trackers":  # where a list of names stands for the section, also an empty one
+            values.append([])
+        for value in values:
             yield Case("sections", f"{name}={value!r}", run_file({name: value}), names=name)
         for key in ("epoch", "x" * 5_000, "\x1b[31m", "", "a b"):
             yield Case("sections", f"{name}.{key[:20]!a}", run_file({f"{name}.{key}": 1}), names=name)
@@ -264,6 +267,9 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"storage_path": "s3://"}, "storage_path"),
     ({"storage_path": "file:///tmp"}, "storage_path"),
     ({"storage_path": "${NOT_SET}"}, "storage_path"),
+    ({"trackers": ["tensorboard", "tensorboard"]}, "trackers.names"),
+    ({"trackers": ["tensorbord"]}, "trackers.names"),
+    ({"trackers.tracking_uri": "https://me:secret@host"}, "trackers.tracking_uri"),
     ({"name": "a/b"}, "name"),
     ({"name": ".."}, "name"),
     ({"name": "x" * 300}, "name"),
@@ -289,6 +295,8 @@ ACCEPTED: list[dict[str, Any]] = [
     {"search.limits.max_parameters": 600e6},
     {"search.fitness": ["angle", "num_parameters"]},
     {"latency.threads": 4},
+    {"trackers": []},
+    {"trackers.names": ["tensorboard"]},
     {"quick": {"train": {"epochs": 1}}},
 ]
 

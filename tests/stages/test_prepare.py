@@ -267,18 +267,18 @@ def test_a_damaged_record_is_said_by_its_place(tmp_path: Path) -> None:
     assert json.loads((tmp_path / DATA).read_text()) == data_record(task).content()
 
 
-def test_reading_says_how_far_it_is_and_what_is_left(tmp_path: Path, images: Path) -> None:
+def test_reading_says_how_far_it_is(tmp_path: Path, images: Path) -> None:
     out = io.StringIO()
-    shown: list[tuple[str, int, int | None, str]] = []
+    shown: list[tuple[str, float, float | None]] = []
 
     class Told(prepare_module.Progress):
-        def show(self, description: str, completed: int, total: int | None, metrics: str) -> None:
-            shown.append((description, completed, total, metrics))
+        def show(self, description: str, completed: float, total: float | None, *figures: str) -> None:
+            shown.append((description, completed, total))
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prepare_module, "Progress", Told)
         prepare(load_config(folder_run(tmp_path)), Console(file=out))
-    assert shown == [("reading 52 images", 52, 52, "0 s left")]
+    assert shown == [("reading 52 images", 52, 52)]
 
 
 @pytest.mark.ray

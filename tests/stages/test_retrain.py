@@ -99,7 +99,11 @@ def test_what_is_done_is_not_trained_again_and_more_seeds_are_added(done: tuple[
     after = weights(folder)
     assert before.items() <= after.items()
     assert len(after) == len(before) + 3
-    assert "best-1 seed 2  epoch 2/2" in out and "best-1 seed 1  epoch" not in out
+    ended = [line[10:] for line in out.splitlines() if "test accuracy" in line and "epochs in" in line]
+    assert [line.partition(":")[0] for line in ended] == [
+        f"{name} seed 2" for name in ("best-1", "random", "parameters")
+    ]
+    assert ended[0].startswith("best-1 seed 2: 2 epochs in ")
     again = result_of(folder)
     assert [network.seeds[:2] for network in again.networks] == [network.seeds for network in first.networks]
 

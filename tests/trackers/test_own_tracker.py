@@ -1,0 +1,78 @@
+"""A tracker of one's own is a file that states a row; one that fails never ends a run."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from raynas.cli import main
+from tests.stages.runs import small_run
+
+PATH = "tests.trackers.own_tracker.DIARY"
+
+
+def run_file(folder: Path, **options: str) -> Path:
+    return small_run(
+        folder,
+        train={"epochs": 3},
+        data={"max_images": 200},
+        search={"generations": 4},
+        trackers={"names": [PATH], **options},
+    )
+
+
+def kinds(file: Path) -> list[str]:
+    return [line.split()[0] for line in file.read_text().splitlines()]
+
+
+def test_a_tracker_of_ones_own_is_told_of_everything_once_also_by_a_run_in_parts(tmp_path: Path) -> None:
+    file = run_file(tmp_path, diary="mine.txt")
+    for verb in ("train", "search", "run"):
+        assert main([verb, str(file)]) == 0
+    told = kinds(tmp_path / "runs/small/mine.txt")
+    history = (tmp_path / "runs/small/search/history.jsonl").read_text().splitlines()
+    counts = Counter(told)
+    assert (counts["epoch"], counts["architecture"], counts["generation"]) == (3, len(history), 4)
+    assert counts["configuration"] == counts["end"] == 2, "one for each command that did something"
+    assert told[0] == "configuration" and told[-1] == "end"
+    first, second = told[: told.index("end") + 1], told[told.index("end") + 1 :]
+    assert {"epoch"} <= set(first) and "architecture" not in first
+    assert {"architecture", "generation", "artifact", "stage"} <= set(second) and "epoch" not in second
+
+
+def test_a_tracker_that_fails_is_named_once_and_the_run_goes_on_and_tells_it_the_rest_when_it_is_given_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["run", str(run_file(tmp_path, fails_at="generation"))]) == 0
+    out = capsys.readouterr().out
+    warned = [line[10:] for line in out.splitlines() if "trackers: " in line]
+    (warning,) = warned
+    assert warning.startswith("trackers: diary: OSError: the diary is full (")
+    assert warning.endswith("; the run goes on without it")
+    assert json.loads((tmp_path / "runs/small/search/result.json").read_text())["evaluations"] > 0
+    assert main(["run", str(run_file(tmp_path))]) == 0, "trackers may be others when a run continues"
+    assert Counter(kinds(tmp_path / "runs/small/diary.txt"))["generation"] == 4
+
+
+@pytest.mark.parametrize(
+    ("trackers", "message"),
+    [
+        (["tensorbord"], "trackers.names: expected one of mlflow, tensorboard, wandb, got 'tensorbord'; did you mean"),
+        (["tensorboard", "tensorboard"], "trackers.names: expected different ones"),
+        ("tensorboard", "trackers: "),
+        ({"names": [PATH], "fails": "x"}, "trackers.fails: unknown key"),
+        ({"names": [PATH], "diary": "../a"}, "trackers.diary: "),
+        ({"names": ["os.path.join"]}, "trackers.names: expected 'os.path.join' to be a raynas.trackers.row.TrackerRow"),
+        ({"tracking_uri": "https://me:secret@host/"}, "trackers.tracking_uri: expected a URL without credentials"),
+    ],
+)
+def test_wrong_trackers_are_refused(
+    tmp_path: Path, trackers: object, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", str(small_run(tmp_path, trackers=trackers))]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(f"raynas: {message}"), err
+    assert "secret" not in err
