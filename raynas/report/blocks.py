@@ -56,6 +56,12 @@ def verbatim(text: str) -> Text:
     return (Piece("code", text),)
 
 
+def with_code(text: str) -> Text:
+    """Returns a text with the parts between backticks in the style of code."""
+    parts = text.split("`")
+    return tuple(Piece("code", part) if number % 2 else part for number, part in enumerate(parts))
+
+
 def architecture_text(text: str) -> Piece:
     """Returns the text of an architecture, which may break into several lines."""
     return Piece("architecture", text)

@@ -22,6 +22,7 @@ from raynas.report.run_files import Locate, read_run
 from raynas.report.search_sections import search_results
 from raynas.report.summary_sections import configuration, provenance, summary
 from raynas.report.training_sections import latency_section, training_section
+from raynas.report.verdict_sections import found_beside_others
 
 Defaults: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, object]]
 """Returns the default values of a stored configuration by dotted keys; empty if they are not known."""
@@ -48,6 +49,7 @@ def write_report(folder: Path, locate: Locate = reused_folder, defaults_of: Defa
     run = read_run(folder, locate)
     gallery = Gallery()
     sections = [
+        found_beside_others(run, gallery),
         best_architectures(run, gallery),
         retrained_networks(run, gallery),
         search_results(run, gallery),

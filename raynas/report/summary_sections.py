@@ -8,9 +8,10 @@ from raynas.config.locations import left_out
 from raynas.records.retrain_record import RetrainRecord
 from raynas.records.run_record import DataRecord
 from raynas.report.best_sections import numbers_of, trade_offs
-from raynas.report.blocks import Fold, Footer, Head, Section, Table, TableColumns, Text, architecture_text, bold
+from raynas.report.blocks import Fold, Footer, Head, Section, Table, TableColumns, Text, architecture_text
 from raynas.report.quantities import duration
 from raynas.report.run_values import Run
+from raynas.report.verdict_sections import verdict_line
 from raynas.report.wording import counted, flatten, plain
 
 
@@ -19,6 +20,8 @@ def summary(run: Run) -> Head:
     lines: list[tuple[str, Text]] = []
     if run.training or run.history is not None or run.result is not None or not run.retrained:
         lines += [("Searched", searched(run)), ("Evaluated", evaluated(run)), ("Found", found(run))]
+    if verdict := verdict_line(run):
+        lines.append(("Verdict", verdict))
     lines += [("Trained", trained_from_scratch(result)) for result in run.retrained.values()]
     return Head(run.name, lines)
 
@@ -27,8 +30,8 @@ def trained_from_scratch(result: RetrainRecord) -> Text:
     """Returns the test accuracies of a retraining in one line."""
     best, *controls = [(network.name, f"{network.accuracy.mean:.2f}") for network in result.networks]
     others = ", ".join(f"{name} {accuracy}" for name, accuracy in controls)
-    accuracy = bold(f"{best[1]} percent test accuracy")
-    return f"{best[0]} from scratch on {result.data}: ", accuracy, f" ({others})." if others else "."
+    accuracy = f"{best[1]} percent test accuracy"
+    return f"{best[0]} from scratch on {result.data}: {accuracy}{f' ({others})' if others else ''}."
 
 
 def searched(run: Run) -> str:
@@ -71,7 +74,7 @@ def found(run: Run) -> Text:
         return "nothing yet."
     best = run.best[0]
     front = f"a front of {len(trade_offs(run)):,}; the fittest is " if run.front else ""
-    return front, architecture_text(best.description), " with ", bold(", ".join(numbers_of(run, best))), "."
+    return front, architecture_text(best.description), " with ", ", ".join(numbers_of(run, best)), "."
 
 
 def configuration(run: Run, defaults: Mapping[str, object]) -> Section:

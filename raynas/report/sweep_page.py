@@ -135,15 +135,23 @@ def results(sweep: Sweep) -> Section:
         if len(table.rows) > ROWS:
             caption += f", the first {ROWS} of {len(table.rows):,} rows; all are in results.md"
         parts.append(Table(table.head, rows, numbers=range(table.labels, len(table.head)), caption=caption))
-    marked = ["Bold: the best."] if any(table.best for table in several) else []
-    return Section("Results", [*parts, Paragraph(" ".join([*notes(sweep), *marked]), note=True)])
+    return Section("Results", [*parts, Paragraph(" ".join([*notes(sweep), *_about_bold(several)]), note=True)])
+
+
+def _about_bold(several: Sequence[SweepTable]) -> list[str]:
+    """Returns what bold means, or why nothing is bold."""
+    if any(table.clear for table in several):
+        return ["Bold: better than all others beyond the 95 percent intervals over seeds."]
+    if any(table.best for table in several):
+        return ["Nothing is bold, as no setting is better than all others beyond the 95 percent intervals over seeds."]
+    return []
 
 
 def _cells(table: SweepTable, row: int) -> list[Text]:
-    """Returns the cells of a row, with the best in bold."""
+    """Returns the cells of a row, in bold where it is clearly the best."""
     cells: list[Text] = []
     for column, cell in enumerate(table.rows[row]):
-        cells.append((bold(cell),) if (row, column) in table.best else cell)
+        cells.append((bold(cell),) if (row, column) in table.clear else cell)
     return cells
 
 
@@ -270,7 +278,7 @@ def all_trials(sweep: Sweep, folder: Path) -> Section:
             marked.append(place)
     blocks: list[Block] = []
     if marked:
-        blocks.append(Paragraph(("Of the best setting: ", bold("coloured"), "."), note=True))
+        blocks.append(Paragraph("Shaded: the trials of the setting with the best mean.", note=True))
     numbers = range(len(names), len(head))
     blocks.append(Table(head, rows, numbers=numbers, marked=marked, caption=f"{len(rows):,} trials"))
     return Section("Trials", blocks)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from raynas.records.cells import csv_cell, markdown_text
+from raynas.report.intervals import mean_interval, stands_apart
 from raynas.report.quantities import Quantity
 from raynas.report.sweep_files import Axis, Row, Sweep, Trial, parse_results, value_text, with_deviation
 from raynas.report.wording import listed
@@ -31,7 +32,8 @@ class SweepTable:
         head: The heads of the columns.
         rows: Their cells.
         labels: Number of columns, from the left, that name a row.
-        best: Row and column of the cells with the best setting.
+        best: Row and column of the cells with the best mean.
+        clear: Those of them that are better than all others beyond the 95 percent intervals over seeds.
     """
 
     title: str
@@ -39,6 +41,7 @@ class SweepTable:
     rows: Sequence[Sequence[str]]
     labels: int
     best: frozenset[tuple[int, int]]
+    clear: frozenset[tuple[int, int]]
 
 
 def tables(sweep: Sweep) -> list[SweepTable]:
@@ -76,6 +79,7 @@ def _table_of_metrics(sweep: Sweep, rows: Sequence[Row]) -> SweepTable:
     best = sweep.best(rows)
     labels = _labels(sweep.varied, rows)
     head, columns, marked = list(labels[0]), [list(cells) for cells in zip(*labels[1], strict=True)], set()
+    is_clear = best is not None and stands_out(sweep, best, rows)
     for metric in known_metrics(sweep):
         if metric == sweep.metric and best is not None:
             marked = {(rows.index(best), len(head))}
@@ -86,7 +90,14 @@ def _table_of_metrics(sweep: Sweep, rows: Sequence[Row]) -> SweepTable:
             columns.append([_published(row, metric, sweep.quantity(metric)) for row in rows])
     head.append("seeds")
     columns.append([row.counted for row in rows])
-    return SweepTable("", head, list(zip(*columns, strict=True)), len(labels[0]), frozenset(marked))
+    return SweepTable(
+        "",
+        head,
+        list(zip(*columns, strict=True)),
+        len(labels[0]),
+        frozenset(marked),
+        frozenset(marked if is_clear else ()),
+    )
 
 
 def _table_of_one(sweep: Sweep, metric: str, spread: Axis) -> SweepTable:
@@ -97,13 +108,15 @@ def _table_of_one(sweep: Sweep, metric: str, spread: Axis) -> SweepTable:
         rest = json.dumps([row.point[axis.name] for axis in others])
         groups.setdefault(rest, {})[value_text(row.point[spread.name])] = row
     head, names = _labels(others, [next(iter(group.values())) for group in groups.values()])
-    columns, marked = [list(cells) for cells in zip(*names, strict=True)], set()
+    columns, marked, clear = [list(cells) for cells in zip(*names, strict=True)], set(), set()
     head, labels = list(head), len(head)
     for value in map(value_text, spread.values):
         rows = [group.get(value) for group in groups.values()]
         best = sweep.best([row for row in rows if row is not None])
         if metric == sweep.metric and best is not None:
             marked.add((rows.index(best), len(head)))
+            if stands_out(sweep, best, [row for row in rows if row is not None]):
+                clear.add((rows.index(best), len(head)))
         head.append(value)
         columns.append(["–" if row is None else row.write(metric, sweep.quantity(metric)) for row in rows])
         if any(row is not None and metric in row.published for row in rows):
@@ -111,7 +124,33 @@ def _table_of_one(sweep: Sweep, metric: str, spread: Axis) -> SweepTable:
             columns.append(["–" if row is None else _published(row, metric, sweep.quantity(metric)) for row in rows])
     head.append("seeds")
     columns.append([_seeds_of(group, spread) for group in groups.values()])
-    return SweepTable(sweep.quantity(metric).title, head, list(zip(*columns, strict=True)), labels, frozenset(marked))
+    return SweepTable(
+        sweep.quantity(metric).title,
+        head,
+        list(zip(*columns, strict=True)),
+        labels,
+        frozenset(marked),
+        frozenset(clear),
+    )
+
+
+def stands_out(sweep: Sweep, best: Row, rows: Sequence[Row]) -> bool:
+    """Returns whether a setting is better than all others beyond the 95 percent intervals over seeds."""
+    known = [row for row in rows if sweep.metric in row.numbers]
+    intervals = [mean_interval(row.numbers[sweep.metric].values) for row in known if row is not best]
+    return stands_apart(mean_interval(best.numbers[sweep.metric].values), intervals)
+
+
+OVERLAP = "its 95 percent interval over seeds overlaps with that of another setting, or is unknown."
+
+
+def about_marks(several: Sequence[SweepTable], mark: str) -> str:
+    """Returns what a mark at the best means; empty without a best."""
+    best = [cell for table in several for cell in table.best]
+    clear = [cell for table in several for cell in table.clear]
+    if not best:
+        return ""
+    return f"{mark}: the best." if len(clear) == len(best) else f"{mark}: the best mean; {OVERLAP}"
 
 
 def _seeds_of(group: Mapping[str, Row], spread: Axis) -> str:
@@ -180,8 +219,7 @@ def table_lines(results: Mapping[str, Any]) -> list[str]:
         lines += _aligned(table)
         if len(table.rows) > ROWS:
             lines.append(f"({len(table.rows) - ROWS:,} more rows are in results.md)")
-    marked = ["*: the best."] if any(table.best for table in several) else []
-    return [*lines, " ".join([*notes(sweep), *marked])]
+    return [*lines, " ".join([*notes(sweep), *filter(None, [about_marks(several, "*")])])]
 
 
 def _aligned(table: SweepTable) -> list[str]:
@@ -211,7 +249,7 @@ def markdown(sweep: Sweep) -> str:
         lines = [_markdown_line([markdown_text(text) for text in table.head])]
         lines.append(_markdown_line(["---" if column < table.labels else "---:" for column in range(len(table.head))]))
         for row, cells in enumerate(table.rows):
-            written = [_markdown_cell(cell, (row, column) in table.best) for column, cell in enumerate(cells)]
+            written = [_markdown_cell(cell, (row, column) in table.clear) for column, cell in enumerate(cells)]
             lines.append(_markdown_line(written))
         parts.append("\n".join(lines))
     if notes(sweep):

@@ -63,7 +63,9 @@ def test_three_lines_say_what_was_searched_and_found(page: Page, folder: Path) -
         f"Found: {best['description']} with angle {best['fitness']:.4f}{SPACE}rad, "
         f"{best['num_parameters']:,} parameters, "
         f"{best['multiply_adds']:,} multiply-adds.",
+        page.said_by("li")[3],
     ]
+    assert page.said_by("li")[3].startswith("Verdict: ")
 
 
 def test_the_table_of_the_best_has_every_number_that_was_recorded(page: Page, folder: Path) -> None:

@@ -76,7 +76,7 @@ def test_the_table_has_a_row_for_each_setting_with_mean_deviation_and_seeds() ->
         ]
         assert re.split(r"  +", line.replace(" *", "")) == [f"{eta}", *words, "3"]
     assert [line.startswith("0.1 ") for line in lines[1:6]] == ["*" in line for line in lines[1:6]]
-    assert "±: sample deviation over seeds." in lines[-1] and "*: the best." in lines[-1]
+    assert "±: sample deviation over seeds." in lines[-1] and "*: the best" in lines[-1]
     assert len({len(line.rstrip()) for line in lines[:6]}) == 1, "the last column is aligned"
 
 
@@ -164,6 +164,28 @@ def test_values_are_written_as_a_file_has_them() -> None:
     assert [value_text(value) for value in values] == written
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("spread", "seeds", "is_clear"), [(0.01, 3, True), (1.0, 3, False), (0.01, 1, False), (0.3, 2, False)]
+)
+def test_a_setting_is_bold_only_if_its_interval_is_apart_from_all_others(
+    tmp_path: Path, spread: float, seeds: int, is_clear: bool
+) -> None:
+    def measure(point: sweeps.Point, seed: int) -> dict[str, float]:
+        return {"true_accuracy": 90.0 + 10 * point["train.learning_rate"] + spread * seed}
+
+    axes = {"train.learning_rate": ("grid", [0.1, 0.2, 0.3])}
+    content = sweeps.results(axes, measure, seeds=seeds)
+    page = Page(write_sweep_report(sweeps.write(tmp_path / "s", content)))
+    table = next(page.root.iter("table"))
+    bold = ["".join(element.itertext())[:5] for element in table.iter("b")]
+    best = f"{93.0 + spread * (seeds - 1) / 2:.2f}"
+    assert bold == ([best] if is_clear else [])
+    assert ("Nothing is bold" in page.text) is not is_clear
+    assert ("**" in (tmp_path / "s/results.md").read_text()) is is_clear
+    assert table_lines(content)[-1].endswith("*: the best.") is is_clear
+
+
 # Files
 
 
@@ -175,7 +197,7 @@ def test_markdown_is_the_same_table_and_csv_has_a_row_a_trial(tmp_path: Path) ->
     text = (folder / "results.md").read_text()
     rows = [line[2:-2].split(" | ") for line in text.splitlines() if line.startswith("| ")]
     assert rows[2] == ["A (SPOS)", "91.00 ± 1.00", "92.11", "71.00 ± 1.00", "41.00 ± 1.00", "3"]
-    assert rows[3][1:] == ["**93.00 ± 1.00**", "93.76 ± 0.25", "**73.00 ± 1.00**", "**42.50 ± 0.71**", "3 · 3 · 2 of 3"]
+    assert rows[3][1:] == ["93.00 ± 1.00", "93.76 ± 0.25", "73.00 ± 1.00", "42.50 ± 0.71", "3 · 3 · 2 of 3"]
     assert {len(row) for row in rows[:4]} == {6}
     with (folder / "results.csv").open(newline="") as stream:
         lines = list(csv.DictReader(stream))

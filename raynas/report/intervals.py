@@ -1,0 +1,52 @@
+"""Means with their intervals over seeds, and whether two of them can be distinguished."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+T_QUANTILES = (
+    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
+    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
+)
+"""The 97.5 percent quantiles of Student's t by degrees of freedom, from 1 to 30."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with the ends of its interval; the ends are NaN where one value gives no interval."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the interval is known."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+    def is_apart_from(self, other: Interval) -> bool:
+        """Returns whether both intervals are known and do not overlap."""
+        return self.is_known and other.is_known and (self.low > other.high or other.low > self.high)
+
+
+def mean_interval(values: Sequence[float]) -> Interval:
+    """Returns the mean of values over seeds with its 95 percent interval by Student's t."""
+    known = np.array([value for value in values if math.isfinite(value)])
+    if not len(known):
+        return Interval(math.nan, math.nan, math.nan)
+    mean = float(known.mean())
+    if len(known) < 2:
+        return Interval(mean, math.nan, math.nan)
+    freedom = len(known) - 1
+    quantile = T_QUANTILES[freedom - 1] if freedom <= len(T_QUANTILES) else 1.96 + 2.4 / freedom
+    half = quantile * float(known.std(ddof=1)) / math.sqrt(len(known))
+    return Interval(mean, mean - half, mean + half)
+
+
+def stands_apart(best: Interval, others: Sequence[Interval]) -> bool:
+    """Returns whether a number is better than all others beyond its interval and theirs."""
+    return bool(others) and all(best.is_apart_from(other) for other in others)

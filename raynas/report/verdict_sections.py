@@ -1,0 +1,125 @@
+"""The verdict of a run's page: the found architecture beside what costs less, or what cannot be said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from raynas.report.blocks import Block, Figures, Paragraph, Section, Table, Text, with_code
+from raynas.report.drawing_style import WIDTH, style
+from raynas.report.gallery import Gallery
+from raynas.report.hover import tell_values
+from raynas.report.intervals import Interval
+from raynas.report.palette import ACCENT, MUTED
+from raynas.report.run_values import Run
+from raynas.report.verdict import Verdict, against_parameters, against_random_search, verdict_of
+
+
+def verdict_line(run: Run) -> Text:
+    """Returns the verdict in a few sentences, or why there is none; empty if nothing was found yet."""
+    if not run.best:
+        return ""
+    verdict = verdict_of(run)
+    if verdict is None:
+        return with_code(_unknown(run))
+    parts = [against_parameters(verdict), against_random_search(verdict)]
+    return " ".join([f"{verdict.found:.2f} percent benchmark accuracy.", *(part for part in parts if part)])
+
+
+def _unknown(run: Run) -> str:
+    """Returns what cannot be said, and which command would change that."""
+    found = run.benchmark_accuracy(run.best[0].architecture)
+    if found is not None:
+        return (
+            f"{found:.2f} percent benchmark accuracy. The folder has no ranking of the space by benchmark accuracy, so "
+            "the accuracies of the largest architecture and of random search are unknown; `raynas rank` adds them."
+        )
+    if run.retrained:
+        return "no benchmark accuracy is known; the comparison is that of the networks trained from scratch, below."
+    return (
+        "no benchmark accuracy is known, so it is open whether this architecture is better than a random one. "
+        "`raynas retrain` trains it from scratch beside a random one of equal cost."
+    )
+
+
+def found_beside_others(run: Run, gallery: Gallery) -> Section:
+    """Returns the table and the figure of the verdict."""
+    verdict = verdict_of(run)
+    if verdict is None:
+        return Section("Verdict", [])
+    lines = _lines(verdict)
+    rows: list[list[Text]] = [[name, f"{value.mean:.2f}", written_range(value), cost] for name, value, cost in lines]
+    within = "ranked architectures" if verdict.is_sample else "architectures of the space"
+    admitted = " within the limits" if verdict.is_limited else ""
+    caption = f"Benchmark accuracy, over {verdict.admitted:,} {within}{admitted}"
+    table = Table(["", "percent", "range", "cost"], rows, numbers=(1, 2), marked=(0,), caption=caption)
+    note = (
+        "Ranges hold 95 percent of all random searches, in closed form. One search gives one accuracy without an "
+        "interval; `raynas compare` shows the interval over the runs of several seeds."
+    )
+    figure = gallery.show(
+        "verdict", accuracies_in_rows([line[:2] for line in lines]), "The same accuracies with their ranges."
+    )
+    blocks: list[Block] = [table, Figures([figure]), Paragraph(with_code(note), note=True)]
+    return Section("Verdict", blocks)
+
+
+def _lines(verdict: Verdict) -> list[tuple[str, Interval, str]]:
+    """Returns name, accuracy and cost of everything that the found architecture is compared with."""
+    count = f"{verdict.evaluations:,}"
+    lines = [("found by the search", _point(verdict.found), f"{count} evaluations")]
+    lines.append(("most parameters", _point(verdict.parameters), "none"))
+    if verdict.same_fitness is not None:
+        name = "random search by the same fitness"
+        lines.append((name, verdict.same_fitness.interval, f"{count} evaluations"))
+    lines += [
+        ("one random architecture", verdict.one_random.interval, "none"),
+        ("best of random by benchmark", verdict.by_benchmark.interval, f"{count} trainings from scratch"),
+        ("best of all", _point(verdict.best), f"{verdict.admitted:,} trainings from scratch"),
+    ]
+    return [line for line in lines if line[1].mean == line[1].mean]
+
+
+def _point(value: float) -> Interval:
+    return Interval(value, float("nan"), float("nan"))
+
+
+def written_range(value: Interval) -> str:
+    """Returns the ends of an interval, or a dash."""
+    return f"{value.low:.2f} to {value.high:.2f}" if value.is_known else "–"
+
+
+@style()
+def accuracies_in_rows(lines: list[tuple[str, Interval]]) -> Figure:
+    """Returns accuracies with their ranges, one row for each; the first one is the found architecture."""
+    height = 0.66 + 0.36 * len(lines)
+    figure = Figure(figsize=(WIDTH, height))
+    axes = figure.add_axes((0.12 / WIDTH, 0.34 / height, 1 - 0.68 / WIDTH, 1 - 0.64 / height))
+    for row, (name, value) in enumerate(lines):
+        color = MUTED if row else ACCENT
+        if value.is_known:
+            axes.plot([value.low, value.high], [row + 0.2] * 2, color=color, lw=1.6, solid_capstyle="butt")
+        axes.plot(value.mean, row + 0.2, "o", color=color, ms=5)
+        text: dict[str, Any] = {
+            "xycoords": axes.get_yaxis_transform(),
+            "textcoords": "offset points",
+            "va": "center",
+            "size": 8.5,
+        }
+        axes.annotate(name, (0, row - 0.2), (2, 0), color=MUTED, **text)
+        axes.annotate(f"{value.mean:.2f}", (1, row + 0.2), (6, 0), color=color, **text)
+    tell_values(
+        axes,
+        [value.mean for _, value in lines],
+        [row + 0.2 for row in range(len(lines))],
+        lambda i: f"{lines[i][0]}: {lines[i][1].mean:.2f} percent, range {written_range(lines[i][1])}",
+    )
+    lowest = min(value.low if value.is_known else value.mean for _, value in lines[:3])
+    highest = max(value.high if value.is_known else value.mean for _, value in lines)
+    axes.set(title="benchmark accuracy (percent)", ylim=(len(lines) - 0.45, -0.5), yticks=[])
+    axes.set_xlim(lowest - 0.6 * (highest - lowest) - 0.1, highest + 0.1)
+    axes.spines["left"].set_visible(False)
+    axes.xaxis.set_major_locator(MaxNLocator(5))
+    return figure

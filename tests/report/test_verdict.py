@@ -1,0 +1,161 @@
+"""The verdict of a run: exact probabilities, and words that claim no more than the numbers."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from raynas.report.intervals import Interval, mean_interval, stands_apart
+from raynas.report.page import write_report
+from raynas.report.random_search import choice_of_random_search
+from raynas.report.run_files import read_run
+from raynas.report.verdict import against_parameters, against_random_search, verdict_of
+from tests.report import runs
+from tests.report.pages import Page
+
+
+@pytest.mark.parametrize("drawn", [1, 2, 3, 7])
+@pytest.mark.parametrize("fitness", [[3, 1, 2, 5, 4, 7, 6], [1, 1, 1, 2, 2, 0, 2], [0, 0, 0, 0, 0, 0, 0]])
+def test_the_choice_of_random_search_is_that_of_all_draws(fitness: list[float], drawn: int) -> None:
+    accuracies = np.array([90.0, 91.5, 88.0, 93.0, 70.0, 92.0, 91.5])
+    chances: dict[float, float] = dict.fromkeys(accuracies.tolist(), 0.0)
+    draws = list(itertools.combinations(range(7), drawn))
+    for draw in draws:
+        most = max(fitness[place] for place in draw)
+        fittest = [place for place in draw if fitness[place] == most]
+        for place in fittest:
+            chances[float(accuracies[place])] += 1 / len(draws) / len(fittest)
+    choice = choice_of_random_search(np.array(fitness, float), accuracies, drawn)
+    assert choice.weights.sum() == pytest.approx(1)
+    for accuracy, chance in chances.items():
+        assert choice.weights[choice.accuracies == accuracy].sum() == pytest.approx(chance, abs=1e-12)
+        more = sum(other for value, other in chances.items() if value >= accuracy)
+        assert choice.at_least(accuracy) == pytest.approx(more)
+    assert choice.interval.mean == pytest.approx(sum(value * chance for value, chance in chances.items()))
+
+
+def test_the_range_of_a_large_space_holds_the_stated_share_of_simulated_searches() -> None:
+    rng = np.random.default_rng(0)
+    accuracies = 94 - rng.exponential(3, size=5000)
+    fitness = accuracies + rng.normal(0, 2, size=5000)
+    interval = choice_of_random_search(fitness, accuracies, 50).interval
+    found = []
+    for _ in range(4000):
+        draw = rng.choice(5000, 50, replace=False)
+        found.append(accuracies[draw[np.argmax(fitness[draw])]])
+    assert np.mean(found) == pytest.approx(interval.mean, abs=0.1)
+    assert ((np.array(found) >= interval.low) & (np.array(found) <= interval.high)).mean() == pytest.approx(
+        0.95, abs=0.015
+    )
+
+
+def test_a_fitness_that_is_not_a_number_is_never_chosen_before_one_that_is() -> None:
+    choice = choice_of_random_search(np.array([np.nan, 1.0, np.nan]), np.array([99.0, 50.0, 98.0]), 3)
+    assert choice.interval == Interval(50.0, 50.0, 50.0)
+
+
+@pytest.mark.parametrize("count", [2, 3, 10, 31, 60])
+def test_intervals_are_those_of_students_t(count: int) -> None:
+    values = np.random.default_rng(count).normal(90, 2, size=count)
+    low, high = stats.t.interval(0.95, count - 1, values.mean(), stats.sem(values))
+    interval = mean_interval(values.tolist())
+    assert (interval.low, interval.high) == pytest.approx((low, high), abs=2e-3)
+
+
+def test_one_seed_has_no_interval_and_stands_apart_from_nothing() -> None:
+    one, far = mean_interval([99.0]), mean_interval([1.0, 1.1])
+    assert not one.is_known and not stands_apart(one, [far]) and not stands_apart(far, [])
+    assert stands_apart(mean_interval([99.0, 99.1]), [far])
+
+
+def ranked(folder: Path, found: float, *, limits: dict[str, Any] | None = None, fitness: str = "angle") -> Path:
+    """Writes a run that found one of 40 architectures whose accuracies and fitnesses rise together."""
+    runs.write_config(folder, search={"limits": limits or {}})
+    cells = [[k // 8 % 5, k % 5, 3, 3, k % 2, 0] for k in range(40)]
+    lines = [{"generation": 0, **runs.evaluated(cells[0], 0.5)}]
+    runs.write_lines(folder / "search/history.jsonl", lines)
+    runs.write_result(folder, fitness="angle", lines=lines * 4, best=lines)
+    true = [found, *np.linspace(80, 93, 39).tolist()]
+    runs.write_rank(folder, fitness=fitness, cells=cells, values=np.argsort(np.argsort(true)).tolist(), true=true)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("found", "share", "words"),
+    [
+        (95.0, 10, "the search cannot be distinguished from it"),  # 4 draws of 40 hold the best one in 10 percent
+        (90.0, 100 * (1 - stats.hypergeom(40, 10, 4).pmf(0)), "the search cannot be distinguished from it"),
+        (75.0, 100, "the search found a worse architecture"),
+    ],
+)
+def test_a_search_is_praised_only_outside_the_range_of_random_search(
+    tmp_path: Path, found: float, share: float, words: str
+) -> None:
+    run = read_run(ranked(tmp_path, found))
+    verdict = verdict_of(run)
+    assert verdict is not None and verdict.evaluations == 4 and verdict.same_fitness is not None
+    assert (run.ranks[0].columns["true"] >= found).sum() == {95.0: 1, 90.0: 10, 75.0: 40}[found]
+    assert verdict.same_fitness.at_least(found) == pytest.approx(share / 100)
+    said = against_random_search(verdict)
+    assert f"{words}. Random search does as well or better in {share:.0f} percent of all cases." in said
+
+
+def test_a_search_is_praised_beyond_the_range_of_random_search(tmp_path: Path) -> None:
+    """Of one evaluation in 40, the best one comes in 2.5 percent of all cases, which the range leaves out."""
+    run = read_run(ranked(tmp_path, 95.0))
+    verdict = verdict_of(run)
+    assert verdict is not None
+    once = choice_of_random_search(run.ranks[0].columns["fitness"], run.ranks[0].columns["true"], 1)
+    said = against_random_search(dataclasses.replace(verdict, evaluations=1, same_fitness=once))
+    assert "the search found a better architecture. Random search does as well or better in 2 percent" in said
+
+
+def test_the_largest_architecture_is_named_with_the_difference(tmp_path: Path) -> None:
+    run = read_run(ranked(tmp_path, 90.0))
+    rank, verdict = run.ranks[0], verdict_of(run)
+    assert verdict is not None
+    sizes = rank.columns["num_parameters"]
+    largest = rank.columns["true"][sizes == sizes.max()].mean()
+    assert verdict.parameters == pytest.approx(largest)
+    assert against_parameters(verdict) == (
+        f"The architecture with the most parameters has {largest:.2f} percent, {abs(90 - largest):.2f} points "
+        f"{'less' if largest < 90 else 'more'}."
+    )
+
+
+def test_limits_of_the_search_hold_for_what_it_is_compared_with(tmp_path: Path) -> None:
+    run = read_run(ranked(tmp_path, 90.0))
+    sizes = run.ranks[0].columns["num_parameters"]
+    bound = float(np.median(sizes))
+    limited = verdict_of(read_run(ranked(tmp_path, 90.0, limits={"max_parameters": bound, "min_parameters": None})))
+    assert limited is not None
+    assert limited.admitted == (sizes <= bound).sum() < len(sizes) and limited.is_limited
+    assert limited.best == pytest.approx(run.ranks[0].columns["true"][sizes <= bound].max())
+
+
+def test_a_ranking_by_another_fitness_says_nothing_of_random_search_by_this_one(tmp_path: Path) -> None:
+    verdict = verdict_of(read_run(ranked(tmp_path, 90.0, fitness="num_parameters")))
+    assert verdict is not None and verdict.same_fitness is None and against_random_search(verdict) == ""
+
+
+@pytest.mark.slow
+def test_a_page_says_what_cannot_be_said(tmp_path: Path) -> None:
+    folder = ranked(tmp_path, 90.0)
+    page = Page(write_report(folder))
+    assert page.said_by("li")[3].startswith("Verdict: 90.00 percent benchmark accuracy. The architecture with the most")
+    assert page.said_by("h2")[0] == "Verdict" and not list(page.root.find(".//header").iter("b"))[4:]  # type: ignore[union-attr]
+    assert [row[0] for row in page.rows(0)[1:]] == [
+        *("found by the search", "most parameters", "random search by the same fitness", "one random architecture"),
+        *("best of random by benchmark", "best of all"),
+    ]
+    for file in (folder / "rank").iterdir():
+        file.unlink()
+    without = Page(write_report(folder))
+    assert "Verdict" not in without.said_by("h2")
+    assert "it is open whether this architecture is better than a random one" in without.said_by("li")[3]
