@@ -105,6 +105,7 @@ class Table:
         marked: Highlighted rows.
         caption: Description of the table.
         stacked: Whether the last cell of a row gets a separate line on a narrow page.
+        fixed: Whether the order of the rows has a meaning, so that a reader cannot change it.
     """
 
     kind: ClassVar[str] = "table"
@@ -114,11 +115,12 @@ class Table:
     marked: Sequence[int] = ()
     caption: str = ""
     stacked: bool = False
+    fixed: bool = False
 
     @property
     def is_sortable(self) -> bool:
         """Whether a reader can order and filter the rows."""
-        return len(self.rows) > 2 and any(self.head)
+        return not self.fixed and len(self.rows) > 2 and any(self.head)
 
     @property
     def classes(self) -> str:
@@ -218,7 +220,15 @@ class Fold:
     blocks: Sequence[Block]
 
 
-Block: TypeAlias = "Paragraph | Footer | Table | TableColumns | Figures | Fold"
+@dataclass(frozen=True)
+class Beside:
+    """Blocks side by side on a wide page, one below the other on a narrow one."""
+
+    kind: ClassVar[str] = "beside"
+    blocks: Sequence[Block]
+
+
+Block: TypeAlias = "Paragraph | Footer | Table | TableColumns | Figures | Fold | Beside"
 
 
 @dataclass(frozen=True)

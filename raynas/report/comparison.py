@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -32,13 +33,17 @@ from raynas.report.blocks import (
     Text,
     architecture_text,
     bold,
+    pieces,
 )
 from raynas.report.gallery import Gallery
-from raynas.report.palette import Look
+from raynas.report.groups import Group, fitness_named
+from raynas.report.links import link_to
+from raynas.report.palette import Look, color_property, shape_of
 from raynas.report.quantities import COSTS, Quantity, duration
 from raynas.report.rank_figures import tau_curves
 from raynas.report.rank_sections import about_ranking, rank_groups, rank_table, tau_figure, with_interval
 from raynas.report.rank_values import Rank
+from raynas.report.regret_figures import regret_figures
 from raynas.report.run_values import Evaluated, History, Run
 from raynas.report.search_figures import histograms, hypervolume_curves, search_curves
 from raynas.report.search_sections import HYPERVOLUME, one_shot_accuracies
@@ -55,8 +60,14 @@ def distinct_names(runs: Sequence[Run]) -> list[str]:
 Named = Sequence[tuple[str, Run]]
 
 
-def side_by_side(named: Named, looks: Mapping[str, Look]) -> Section:
-    """Returns a table with one column for each run."""
+def side_by_side(named: Named, looks: Mapping[str, Look], place: Path) -> Section:
+    """Returns a table with one column for each run, its head a link to the run's page if there is one.
+
+    Args:
+        named: The runs with their names.
+        looks: Their looks.
+        place: The folder of the page.
+    """
     lines: list[tuple[str, Callable[[Run], Text]]] = [
         ("folder", lambda run: str(run.folder)),
         ("algorithm", lambda run: plain(run.config.get("algorithm", ""))),
@@ -74,15 +85,15 @@ def side_by_side(named: Named, looks: Mapping[str, Look]) -> Section:
         *((stage, functools.partial(_seconds, stage=stage)) for stage in ("training", "search", "rank")),
     ]
     head: list[Text] = [""]
-    for name, _ in named:
-        color, _ = looks[name]
-        head.append((Piece("swatch", "■", color), f" {name}"))
+    for name, run in named:
+        swatch = Piece("swatch", shape_of(looks[name]), color_property(looks[name][0]))
+        head.append((swatch, " ", *pieces(link_to(run.folder, name, place))))
     rows = []
     for title, value in lines:
         cells = [value(run) for _, run in named]
         if set(cells) != {"–"}:
             rows.append([title, *cells])
-    return Section("Side by side", [Table(head, rows)])
+    return Section("Side by side", [Table(head, rows, fixed=True)])
 
 
 def _of_best(run: Run, key: str) -> str:
@@ -123,8 +134,8 @@ def _section_of(title: str, members: Sequence[FigureBlock]) -> Section:
     return Section(title, [Figures(members)] if members else [])
 
 
-def search_figures(named: Named, looks: Mapping[str, Look], gallery: Gallery) -> Section:
-    """Returns the figures of the searches, one for each fitness."""
+def search_figures(named: Named, several: Sequence[Group], looks: Mapping[str, Look], gallery: Gallery) -> Section:
+    """Returns the figures of the searches: one for each fitness, and the regret by groups of seeds."""
     groups: dict[Quantity, list[tuple[str, History]]] = {}
     for name, run in named:
         if run.history is not None:
@@ -139,6 +150,7 @@ def search_figures(named: Named, looks: Mapping[str, Look], gallery: Gallery) ->
             members.append(gallery.show(f"search-{place}", figure, f"The best {quantity.name} so far of {names}."))
     members += _hypervolumes(named, looks, gallery)
 
+    members += regret_figures(several, looks, gallery)
     samples = []
     for name, run in named:
         accuracies = one_shot_accuracies(run)
@@ -221,7 +233,7 @@ def training_section(named: Named, looks: Mapping[str, Look], gallery: Gallery) 
     return _section_of("Training", members)
 
 
-def rank_correlation(named: Named, gallery: Gallery) -> Section:
+def rank_correlation(named: Named, looks: Mapping[str, Look], gallery: Gallery) -> Section:
     """Returns the correlations of all runs, one table and figure for each benchmark table."""
     content: list[Block] = []
     ranks: list[tuple[str, Rank]] = []
@@ -232,11 +244,13 @@ def rank_correlation(named: Named, gallery: Gallery) -> Section:
         content += [Paragraph(about_ranking(first)), rank_table(group)]
         if not first.has_table:
             continue
-        members = [tau_figure(gallery, f"tau-{place}", group)]
-        curves = [(f"{name}: {rank.rows[0].name}", rank.epochs) for name, rank in group if "tau" in rank.epochs]
+        members = [tau_figure(gallery, f"tau-{place}", group, looks)]
+        by_epoch = [(name, f"{name}: {rank.rows[0].name}", rank) for name, rank in group if "tau" in rank.epochs]
+        curves = [(curve, rank.epochs) for _, curve, rank in by_epoch]
         if curves:
             sizes = [row.tau for row in first.rows if row.name == "num_parameters"]
-            figure = tau_curves(curves, sizes[0] if sizes else math.nan)
+            of_curves = fitness_named(looks, [(name, curve) for name, curve, _ in by_epoch])
+            figure = tau_curves(curves, sizes[0] if sizes else math.nan, of_curves)
             caption = "Kendall's τ-b with the benchmark accuracy, by epochs; dotted, that of the parameter count."
             members.append(gallery.show(f"tau-by-epoch-{place}", figure, caption))
         content.append(Figures(members))

@@ -52,11 +52,21 @@ def tell_values(axes: Axes, x: Any, y: Any, text: Callable[[int], str]) -> None:
     axes.add_artist(Values(points[finite], [text(number) for number in finite]))
 
 
-def tell_curve(axes: Axes, name: str, unit: str, x: np.ndarray, y: np.ndarray) -> None:
-    """Adds the values of a curve, such as ``seed 0, epoch 3: 2.31``; of a long curve those at even steps."""
+def tell_curve(axes: Axes, name: str, unit: str, x: np.ndarray, y: np.ndarray, drawn: np.ndarray | None = None) -> None:
+    """Adds the values of a curve, such as ``seed 0, epoch 3: 2.31``; of a long curve those at even steps.
+
+    Args:
+        axes: The axes.
+        name: The name of the curve.
+        unit: What its horizontal axis counts.
+        x: Horizontal places.
+        y: The values.
+        drawn: Vertical places, if they are not the values.
+    """
     steps = np.unique(np.linspace(0, len(x) - 1, CURVE_POINTS).round().astype(int)) if len(x) else np.array([], int)
+    places = (y if drawn is None else drawn)[steps]
     x, y = x[steps], y[steps]
-    tell_values(axes, x, y, lambda i: f"{name}, {unit} {x[i]:,g}: {y[i]:,.5g}")
+    tell_values(axes, x, places, lambda i: f"{name}, {unit} {x[i]:,g}: {y[i]:,.5g}")
 
 
 def marks_of(figure: Figure) -> str:

@@ -11,18 +11,20 @@ from raynas.errors import InputError
 from raynas.report import comparison
 from raynas.report.alpha_sections import architecture_parameters
 from raynas.report.best_sections import best_architectures
-from raynas.report.blocks import Head
+from raynas.report.blocks import Head, Text
 from raynas.report.document import document, write_at_once, write_page
 from raynas.report.gallery import Gallery
+from raynas.report.groups import groups_of, looks_of_groups
+from raynas.report.links import link_to, sweep_of
 from raynas.report.overview_figure import run_overview
-from raynas.report.palette import looks_of
 from raynas.report.rank_sections import rank_correlation
 from raynas.report.retrain_sections import retrained_networks
 from raynas.report.run_files import Locate, read_run
+from raynas.report.run_values import Run
 from raynas.report.search_sections import search_results
 from raynas.report.summary_sections import configuration, provenance, summary
 from raynas.report.training_sections import latency_section, training_section
-from raynas.report.verdict_sections import found_beside_others
+from raynas.report.verdict_sections import found_beside_others, found_by_groups
 
 Defaults: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, object]]
 """Returns the default values of a stored configuration by dotted keys; empty if they are not known."""
@@ -60,11 +62,25 @@ def write_report(folder: Path, locate: Locate = reused_folder, defaults_of: Defa
         configuration(run, defaults_of(run.config)),
         provenance(run),
     ]
-    page = document(f"{run.name} · raynas", summary(run), sections)
+    head = summary(run, linked_pages(run, locate))
+    page = document(f"{run.name} · raynas", head, sections)
     overview = run_overview(run, run.quantity)
     if overview is not None:
         gallery.show("overview", overview, "")
     return write_page(folder / "report", page, gallery.files())
+
+
+def linked_pages(run: Run, locate: Locate) -> list[tuple[str, Text]]:
+    """Returns links to the sweep of a run and to the run that it reuses."""
+    place = run.folder / "report"
+    lines: list[tuple[str, Text]] = []
+    sweep = sweep_of(run.folder)
+    if sweep is not None:
+        lines.append(("Trial of", link_to(sweep, f"the sweep {sweep.name}", place)))
+    reused = locate(run.folder, run.reuses) if run.reuses else None
+    if reused is not None:
+        lines.append(("Reuses the supernets of", link_to(reused, reused.name, place)))
+    return lines
 
 
 def write_comparison(folders: Sequence[Path], file: Path, locate: Locate = reused_folder) -> Path:
@@ -87,16 +103,18 @@ def write_comparison(folders: Sequence[Path], file: Path, locate: Locate = reuse
         raise InputError(f"a comparison takes two run folders or more, got {len(folders)}")
     runs = [read_run(folder, locate) for folder in folders]
     named = list(zip(comparison.distinct_names(runs), runs, strict=True))
-    looks = looks_of(name for name, _ in named)
+    groups = groups_of(named)
+    looks = looks_of_groups(groups)
     gallery = Gallery()
     title = ", ".join(name for name, _ in named) if len(named) < 4 else f"{len(named)} runs"
     sections = [
-        comparison.side_by_side(named, looks),
+        comparison.side_by_side(named, looks, file.parent),
+        found_by_groups(groups, looks, gallery),
         comparison.best_architectures(named, gallery),
-        comparison.search_figures(named, looks, gallery),
+        comparison.search_figures(named, groups, looks, gallery),
         comparison.architecture_parameters(named, looks, gallery),
         comparison.training_section(named, looks, gallery),
-        comparison.rank_correlation(named, gallery),
+        comparison.rank_correlation(named, looks, gallery),
         comparison.different_keys(named),
     ]
     page = document(f"{title} · raynas", Head(title), sections)

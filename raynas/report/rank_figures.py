@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -14,7 +14,7 @@ from raynas.records.columns import Columns
 from raynas.records.latency_record import ProfileRecord
 from raynas.report.drawing_style import WIDTH, opacity, panel, shortened, style, whole_steps
 from raynas.report.hover import tell_curve, tell_values
-from raynas.report.palette import ACCENT, FAINT, INK, MUTED, PAPER, SERIES, looks_of
+from raynas.report.palette import ACCENT, FAINT, INK, MUTED, PAPER, SERIES, Look
 from raynas.report.quantities import CORRELATION, COSTS, Quantity
 from raynas.report.rank_values import Rank
 from raynas.report.run_values import Evaluated
@@ -105,15 +105,15 @@ def tau_by_epoch(rank: Rank) -> Figure:
 
 
 @style()
-def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float) -> Figure:
+def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float, looks: Mapping[str, Look]) -> Figure:
     """Returns tau of several fitnesses against the epoch, with tau of the parameter count.
 
     Args:
         curves: Names, each with its columns ``epoch`` and ``tau``.
         baseline: Tau of the number of parameters; NaN if unknown.
+        looks: Colour and dashes by name.
     """
     figure, axes = panel()
-    looks = looks_of(name for name, _ in curves)
     for name, columns in curves:
         color, dashes = looks[name]
         axes.plot(columns["epoch"], columns["tau"], color=color, ls=dashes, label=shortened(name, 32))
@@ -128,17 +128,16 @@ def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float) -> Figure
 
 
 @style()
-def tau_bars(rows: Sequence[tuple[str, float, tuple[float, float], bool]]) -> Figure:
+def tau_bars(rows: Sequence[tuple[str, float, tuple[float, float], str]]) -> Figure:
     """Returns tau with its interval, one row for each ordering.
 
     Args:
-        rows: Name, tau, its interval, and whether it is a fitness instead of a baseline.
+        rows: Name, tau, its interval, and its colour.
     """
     height = 0.66 + 0.36 * len(rows)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0.12 / WIDTH, 0.34 / height, 1 - 0.68 / WIDTH, 1 - 0.64 / height))
-    for y, (name, tau, (low, high), is_fitness) in enumerate(rows):
-        color = ACCENT if is_fitness else MUTED
+    for y, (name, tau, (low, high), color) in enumerate(rows):
         axes.barh(y + 0.2, tau, height=0.34, color=color, alpha=0.25, lw=0)
         axes.plot([low, high], [y + 0.2] * 2, color=color, lw=1.6, solid_capstyle="butt")
         axes.plot(tau, y + 0.2, "o", color=color, ms=4)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 from raynas.report.blocks import Block, FigureBlock, Figures, Paragraph, Section, Table
 from raynas.report.gallery import Gallery
+from raynas.report.palette import ACCENT, MUTED, Look
 from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, Quantity, fitness_quantity
 from raynas.report.rank_figures import tau_bars, tau_by_epoch, true_accuracy_against_fitness
 from raynas.report.rank_values import Rank, RankRow
@@ -185,9 +186,14 @@ def _top(k: int, top: tuple[float, float] | None) -> str:
     return ACCURACY.write(best) if k == 1 else f"{ACCURACY.write(mean)}, {ACCURACY.write(best)}"
 
 
-def tau_figure(gallery: Gallery, name: str, group: Sequence[tuple[str, Rank]]) -> FigureBlock:
-    """Returns a bar chart of tau for comparable rankings."""
-    rows = [(row_name, row.tau, row.tau_interval, is_fitness) for row_name, row, is_fitness in rank_rows(group)]
+def tau_figure(
+    gallery: Gallery, name: str, group: Sequence[tuple[str, Rank]], looks: Mapping[str, Look] | None = None
+) -> FigureBlock:
+    """Returns a bar chart of tau for comparable rankings, each in the colour of its run if looks are given."""
+    colors = [ACCENT if looks is None else looks[run][0] for run, _ in group]
+    rows = []
+    for place, (row_name, row, _) in enumerate(rank_rows(group)):
+        rows.append((row_name, row.tau, row.tau_interval, colors[place] if place < len(colors) else MUTED))
     caption = (
         "Kendall's τ-b with the benchmark accuracy, with its interval: the fitness, and what costs nothing to know."
     )

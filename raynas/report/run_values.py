@@ -41,9 +41,15 @@ class Evaluated:
 
 @dataclass(frozen=True, eq=False)
 class History:
-    """All evaluated architectures in their order: ``generation``, ``fitness`` and the other keys of every line."""
+    """All evaluated architectures in their order.
+
+    Attributes:
+        columns: ``generation``, ``fitness`` and the other keys of every line.
+        architectures: Their candidates.
+    """
 
     columns: Columns
+    architectures: Sequence[Architecture] = ()
 
     @property
     def best_so_far(self) -> np.ndarray:

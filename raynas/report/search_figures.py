@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from raynas.report.drawing_style import WIDTH, finite_values, legend, opacity, panel, shortened, style, whole_steps
 from raynas.report.hover import tell_curve, tell_values
-from raynas.report.palette import ACCENT, BAND, FAINT, INK, MUTED, PAPER, SERIES, Look
+from raynas.report.palette import ACCENT, BAND, FAINT, INK, MUTED, PAPER, SERIES, Look, marker_of
 from raynas.report.quantities import COSTS, Quantity
 from raynas.report.run_values import Evaluated, History
 
@@ -65,7 +65,8 @@ def search_curves(histories: Sequence[tuple[str, History]], quantity: Quantity, 
     for name, history in histories:
         best, (color, dashes) = history.best_so_far, looks[name]
         counts = np.arange(1, len(best) + 1)
-        axes.step(counts, best, where="post", color=color, ls=dashes, label=shortened(name, 24))
+        mark: dict[str, Any] = {"marker": marker_of(looks[name]), "markevery": [-1], "ms": 4}
+        axes.step(counts, best, where="post", color=color, ls=dashes, label=shortened(name, 24), **mark)
         tell_curve(axes, name, "architecture", counts, best)
     axes.set(title=f"best so far: {quantity.title}", xlabel="evaluated architectures")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))

@@ -7,8 +7,10 @@ import numpy as np
 from raynas.report.best_sections import ONE_SHOT_ACCURACY, architectures_table, trade_offs
 from raynas.report.blocks import Block, FigureBlock, Figures, Paragraph, Section, Table
 from raynas.report.gallery import Gallery
+from raynas.report.groups import groups_of, looks_of_groups
 from raynas.report.palette import looks_of
 from raynas.report.quantities import ACCURACY, COSTS
+from raynas.report.regret_figures import regret_figures
 from raynas.report.run_values import Evaluated, History, Run
 from raynas.report.search_figures import fitness_against_cost, histogram, hypervolume_curves, search_by_generation
 from raynas.report.wording import listed
@@ -99,6 +101,8 @@ def _search_figures(run: Run, history: History, gallery: Gallery) -> list[Figure
         shown.append(gallery.show("hypervolume", figure, HYPERVOLUME))
     if run.best:
         shown += _figure_of_costs(run, history, run.best[0], gallery)
+    group = groups_of([(run.name, run)])
+    shown += regret_figures(group, looks_of_groups(group), gallery)
     if accuracies is not None:
         median = ACCURACY.write_with_unit(float(np.median(accuracies)))
         caption = f"Accuracy of all evaluated architectures with the supernet's weights; the median is {median}."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from raynas.config.locations import left_out
 from raynas.records.retrain_record import RetrainRecord
@@ -15,15 +15,15 @@ from raynas.report.verdict_sections import verdict_line
 from raynas.report.wording import counted, flatten, plain
 
 
-def summary(run: Run) -> Head:
-    """Returns the head of the page: the run's name, and a few lines on the search and its result."""
+def summary(run: Run, links: Sequence[tuple[str, Text]] = ()) -> Head:
+    """Returns the head of the page: the run's name, a few lines on the search and its result, links to other pages."""
     lines: list[tuple[str, Text]] = []
     if run.training or run.history is not None or run.result is not None or not run.retrained:
         lines += [("Searched", searched(run)), ("Evaluated", evaluated(run)), ("Found", found(run))]
     if verdict := verdict_line(run):
         lines.append(("Verdict", verdict))
     lines += [("Trained", trained_from_scratch(result)) for result in run.retrained.values()]
-    return Head(run.name, lines)
+    return Head(run.name, [*lines, *links])
 
 
 def trained_from_scratch(result: RetrainRecord) -> Text:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from raynas.report.blocks import Block, Figures, Paragraph, Section, Table, Text, with_code
-from raynas.report.drawing_style import WIDTH, style
+from raynas.report.blocks import Beside, Block, Figures, Paragraph, Piece, Section, Table, Text, with_code
+from raynas.report.drawing_style import WIDTH, shortened, style
 from raynas.report.gallery import Gallery
+from raynas.report.groups import Group
 from raynas.report.hover import tell_values
-from raynas.report.intervals import Interval
-from raynas.report.palette import ACCENT, MUTED
+from raynas.report.intervals import Interval, mean_interval, stands_apart
+from raynas.report.palette import ACCENT, MUTED, Look, color_property, shape_of
 from raynas.report.run_values import Run
 from raynas.report.verdict import Verdict, against_parameters, against_random_search, verdict_of
 
@@ -54,15 +57,14 @@ def found_beside_others(run: Run, gallery: Gallery) -> Section:
     within = "ranked architectures" if verdict.is_sample else "architectures of the space"
     admitted = " within the limits" if verdict.is_limited else ""
     caption = f"Benchmark accuracy, over {verdict.admitted:,} {within}{admitted}"
-    table = Table(["", "percent", "range", "cost"], rows, numbers=(1, 2), marked=(0,), caption=caption)
+    table = Table(["", "percent", "range", "cost"], rows, numbers=(1, 2), marked=(0,), caption=caption, fixed=True)
     note = (
         "Ranges hold 95 percent of all random searches, in closed form. One search gives one accuracy without an "
         "interval; `raynas compare` shows the interval over the runs of several seeds."
     )
-    figure = gallery.show(
-        "verdict", accuracies_in_rows([line[:2] for line in lines]), "The same accuracies with their ranges."
-    )
-    blocks: list[Block] = [table, Figures([figure]), Paragraph(with_code(note), note=True)]
+    colored = [(name, value, MUTED if place else ACCENT) for place, (name, value, _) in enumerate(lines)]
+    figure = gallery.show("verdict", accuracies_in_rows(colored, framed=3), "The same accuracies with their ranges.")
+    blocks: list[Block] = [Beside([table, Figures([figure])]), Paragraph(with_code(note), note=True)]
     return Section("Verdict", blocks)
 
 
@@ -92,34 +94,90 @@ def written_range(value: Interval) -> str:
 
 
 @style()
-def accuracies_in_rows(lines: list[tuple[str, Interval]]) -> Figure:
-    """Returns accuracies with their ranges, one row for each; the first one is the found architecture."""
+def accuracies_in_rows(lines: Sequence[tuple[str, Interval, str]], framed: int) -> Figure:
+    """Returns accuracies with their ranges, one row for each.
+
+    Args:
+        lines: Name, accuracy with its range, and colour.
+        framed: The first rows that are shown whole; ranges of further ones may reach beyond the left end.
+    """
     height = 0.66 + 0.36 * len(lines)
     figure = Figure(figsize=(WIDTH, height))
     axes = figure.add_axes((0.12 / WIDTH, 0.34 / height, 1 - 0.68 / WIDTH, 1 - 0.64 / height))
-    for row, (name, value) in enumerate(lines):
-        color = MUTED if row else ACCENT
+    beside: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
+    for row, (name, value, color) in enumerate(lines):
         if value.is_known:
             axes.plot([value.low, value.high], [row + 0.2] * 2, color=color, lw=1.6, solid_capstyle="butt")
         axes.plot(value.mean, row + 0.2, "o", color=color, ms=5)
-        text: dict[str, Any] = {
-            "xycoords": axes.get_yaxis_transform(),
-            "textcoords": "offset points",
-            "va": "center",
-            "size": 8.5,
-        }
-        axes.annotate(name, (0, row - 0.2), (2, 0), color=MUTED, **text)
-        axes.annotate(f"{value.mean:.2f}", (1, row + 0.2), (6, 0), color=color, **text)
+        axes.annotate(shortened(name, 44), (0, row - 0.2), (2, 0), color=MUTED, size=8.5, **beside)
+        axes.annotate(f"{value.mean:.2f}", (1, row + 0.2), (6, 0), color=color, size=8.5, **beside)
     tell_values(
         axes,
-        [value.mean for _, value in lines],
+        [value.mean for _, value, _ in lines],
         [row + 0.2 for row in range(len(lines))],
-        lambda i: f"{lines[i][0]}: {lines[i][1].mean:.2f} percent, range {written_range(lines[i][1])}",
+        lambda i: f"{lines[i][0]}: {lines[i][1].mean:.2f} percent, {written_range(lines[i][1])}",
     )
-    lowest = min(value.low if value.is_known else value.mean for _, value in lines[:3])
-    highest = max(value.high if value.is_known else value.mean for _, value in lines)
+    lowest = min(value.low if value.is_known else value.mean for _, value, _ in lines[:framed])
+    highest = max(value.high if value.is_known else value.mean for _, value, _ in lines)
     axes.set(title="benchmark accuracy (percent)", ylim=(len(lines) - 0.45, -0.5), yticks=[])
-    axes.set_xlim(lowest - 0.6 * (highest - lowest) - 0.1, highest + 0.1)
+    axes.set_xlim(lowest - 0.3 * (highest - lowest) - 0.1, highest + 0.1)
     axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
+
+
+def found_by_groups(groups: Sequence[Group], looks: Mapping[str, Look], gallery: Gallery) -> Section:
+    """Returns the accuracies of the found architectures by groups of seeds, beside what costs less to find.
+
+    Only groups with benchmark accuracies are shown.
+    """
+    rows: list[list[Text]] = []
+    shown: list[tuple[str, Interval, str]] = []
+    intervals: list[Interval] = []
+    for group in groups:
+        found = [value for _, run in group.members if (value := _accuracy_found(run)) is not None]
+        if not found:
+            continue
+        verdict = next((made for _, run in group.members if (made := verdict_of(run)) is not None), None)
+        interval = mean_interval(found)
+        intervals.append(interval)
+        shown.append((group.title, interval, looks[group.title][0]))
+        swatch = Piece("swatch", shape_of(looks[group.title]), color_property(looks[group.title][0]))
+        row: list[Text] = [(swatch, f" {group.title}"), f"{interval.mean:.2f}", written_range(interval)]
+        rows.append([*row, *_beside(verdict)])
+    if not rows:
+        return Section("Verdict", [])
+    best = max(range(len(rows)), key=lambda place: intervals[place].mean)
+    others = [interval for place, interval in enumerate(intervals) if place != best]
+    head = ["", "found (percent)", "95 percent interval", "most parameters", "random search by the same fitness"]
+    caption = "Benchmark accuracy of the found architectures, mean over the runs of a group"
+    table = Table(head, rows, numbers=range(1, len(head)), caption=caption, fixed=True)
+    note = _about_best(shown[best][0], intervals[best], others)
+    figure = gallery.show("verdict", accuracies_in_rows(shown, len(shown)), "Means with their 95 percent intervals.")
+    return Section("Verdict", [Paragraph(note), Beside([table, Figures([figure])])])
+
+
+def _accuracy_found(run: Run) -> float | None:
+    return run.benchmark_accuracy(run.best[0].architecture) if run.best else None
+
+
+def _beside(verdict: Verdict | None) -> list[Text]:
+    """Returns the cells of the largest architecture and of random search."""
+    if verdict is None:
+        return ["–", "–"]
+    parameters = f"{verdict.parameters:.2f}" if math.isfinite(verdict.parameters) else "–"
+    if verdict.same_fitness is None:
+        return [parameters, "–"]
+    interval = verdict.same_fitness.interval
+    return [parameters, f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"]
+
+
+def _about_best(name: str, best: Interval, others: Sequence[Interval]) -> str:
+    """Returns one sentence: whether the largest mean is apart from the others."""
+    if not others:
+        return "There is nothing to compare it with."
+    if stands_apart(best, others):
+        return f"{name} is better than all others: its interval overlaps with none of theirs."
+    if not best.is_known or not all(other.is_known for other in others):
+        return "No difference can be claimed: one run gives no interval; compare runs of several seeds."
+    return "No difference to the largest mean can be claimed, as intervals overlap."

@@ -494,19 +494,20 @@ def test_tau_curves_have_a_line_for_each_fitness_and_the_level_of_the_parameter_
         (name, {"epoch": np.array([1.0, 2.0]), "tau": np.array(taus)})
         for name, taus in (("one: angle", [0.1, 0.2]), ("two: angle", [0.5, 0.4]))
     ]
-    figure = tau_curves(curves, 0.578)
+    looks = looks_of(name for name, _ in curves)
+    figure = tau_curves(curves, 0.578, looks)
     assert labelled(figure, "one: angle").tolist() == [[1, 0.1], [2, 0.2]]
     assert labelled(figure, "two: angle").tolist() == [[1, 0.5], [2, 0.4]]
     assert set(labelled(figure, "parameters")[:, 1]) == {0.578}
-    unknown = tau_curves(curves, float("nan")).axes[0].get_legend_handles_labels()[1]
+    unknown = tau_curves(curves, float("nan"), looks).axes[0].get_legend_handles_labels()[1]
     assert unknown == ["one: angle", "two: angle"]
 
 
 def test_tau_bars_show_value_interval_and_name_of_every_row() -> None:
     rows = [
-        ("angle", 0.62, (0.61, 0.64), True),
-        ("parameters", 0.5, (0.4, 0.6), False),
-        ("x" * 60, -0.1, (-0.2, 0), False),
+        ("angle", 0.62, (0.61, 0.64), ACCENT),
+        ("parameters", 0.5, (0.4, 0.6), MUTED),
+        ("x" * 60, -0.1, (-0.2, 0), MUTED),
     ]
     figure = tau_bars(rows)
     spans = [line.get_xdata() for line in figure.axes[0].lines]

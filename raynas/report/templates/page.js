@@ -108,11 +108,12 @@
   }
 
   function addCopyButton(code) {
-    const button = element("button", { type: "button", className: "copy", textContent: "copy", title: "copy the architecture" });
+    const button = element("button", { type: "button", className: "copy", title: "copy the architecture" });
+    button.setAttribute("aria-label", button.title);
     button.onclick = async () => {
       await copy(code.textContent);
-      button.textContent = "copied";
-      setTimeout(() => { button.textContent = "copy"; }, 1200);
+      button.classList.add("done");
+      setTimeout(() => button.classList.remove("done"), 1200);
     };
     code.after(" ", button);
   }

@@ -1,0 +1,86 @@
+"""Runs that differ only in their seeds, and the looks that keep them together."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from raynas.report.palette import DASHES, SERIES, Look, looks_of
+from raynas.report.run_values import Run
+from raynas.report.wording import flatten
+
+OF_ONE_RUN = ("name", "seed", "storage_path", "train.base_seeds", "train.reuse")
+"""Keys in which runs of several seeds differ."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Runs of one configuration with several seeds; most groups of a comparison have one run.
+
+    Attributes:
+        name: The common beginning of their names.
+        members: The runs with their names on the page.
+    """
+
+    name: str
+    members: Sequence[tuple[str, Run]]
+
+    @property
+    def title(self) -> str:
+        """The name, with the number of runs if there are several."""
+        return self.name if len(self.members) == 1 else f"{self.name} ({len(self.members)} seeds)"
+
+
+def groups_of(named: Sequence[tuple[str, Run]]) -> list[Group]:
+    """Returns the runs in groups of equal configuration, in the order of their first members."""
+    by_configuration: dict[str, list[tuple[str, Run]]] = {}
+    for name, run in named:
+        values = {key: value for key, value in flatten(run.config).items() if key not in OF_ONE_RUN}
+        by_configuration.setdefault(json.dumps(values, sort_keys=True), []).append((name, run))
+    return [Group(_common([name for name, _ in members]), members) for members in by_configuration.values()]
+
+
+def _common(names: Sequence[str]) -> str:
+    """Returns the common beginning of names without a dangling separator; the first name if there is none."""
+    if len(names) == 1:
+        return names[0]
+    common = os.path.commonprefix(list(names))
+    return common.rstrip(" -_#.:0123456789") or common or names[0]
+
+
+def looks_of_groups(groups: Sequence[Group]) -> dict[str, Look]:
+    """Returns a look for each run and for each group: one colour a group, other dashes for each of its runs."""
+    if all(len(group.members) == 1 for group in groups):
+        looks = looks_of(group.members[0][0] for group in groups)
+        return looks | {group.title: looks[group.members[0][0]] for group in groups}
+    looks = {}
+    for place, group in enumerate(groups):
+        color, (_, dashes) = SERIES[place % len(SERIES)], looks_of(range_of(place + 1))[str(place)]
+        looks[group.title] = (color, dashes)
+        for number, (name, _) in enumerate(group.members):
+            looks[name] = (color, DASHES[number % len(DASHES)])
+    return looks
+
+
+def range_of(count: int) -> list[str]:
+    """Returns the numbers from 0 as names."""
+    return [str(number) for number in range(count)]
+
+
+def fitness_named(looks: Mapping[str, Look], names: Sequence[tuple[str, str]]) -> dict[str, Look]:
+    """Returns the looks of curves that belong to runs: the colour of the run, other dashes for each further curve.
+
+    Args:
+        looks: The looks of the runs.
+        names: The run of each curve and the name of the curve.
+    """
+    found: dict[str, Look] = {}
+    counts: dict[str, int] = {}
+    for run, curve in names:
+        color, dashes = looks[run]
+        number = counts.get(run, 0)
+        found[curve] = (color, dashes if number == 0 else DASHES[(DASHES.index(dashes) + number) % len(DASHES)])
+        counts[run] = number + 1
+    return found

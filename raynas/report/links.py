@@ -1,0 +1,45 @@
+"""Links between the pages of a run, of its sweep, of the run that it reuses, and of a comparison.
+
+A link is relative and leads to a page that exists. It follows from where folders lie, never from texts in their files.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import quote
+
+from raynas.report.blocks import Piece, Text
+
+PAGE = "report/index.html"
+
+HasPage: TypeAlias = Callable[[Path], bool]
+"""Whether the folder of a run or sweep has a page to link to."""
+
+
+def has_page(folder: Path) -> bool:
+    """Returns whether the page of a run or sweep was written."""
+    return (folder / PAGE).is_file()
+
+
+def link_to(folder: Path, text: str, page: Path, exists: HasPage = has_page) -> Text:
+    """Returns a text that links to the page of a run or sweep; a plain text if it has none.
+
+    Args:
+        folder: The folder of the run or sweep.
+        text: The text of the link.
+        page: The folder of the page that has the link.
+        exists: Returns whether a folder has a page.
+    """
+    if not exists(folder):
+        return text
+    address = os.path.relpath(os.path.abspath(folder / PAGE), os.path.abspath(page))
+    return (Piece("link", text, quote(address.replace(os.sep, "/"))),)
+
+
+def sweep_of(folder: Path) -> Path | None:
+    """Returns the folder of the sweep that a run is a trial of; None if it is none."""
+    above = Path(os.path.abspath(folder)).parent
+    return above.parent if above.name == "trials" and (above.parent / "sweep.json").is_file() else None
