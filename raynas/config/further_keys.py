@@ -54,6 +54,7 @@ class SectionOfMembers(Options):
         mistakes += unknown
         if mistakes:
             raise ValidationError.from_exception_data(cls.__name__, mistakes, hide_input=True)
+        section.model_fields_set.difference_update(set(further) - set(values))  # defaults, which the file leaves out
         return section
 
     def options_of(self, kind: type[OptionsKind]) -> OptionsKind:

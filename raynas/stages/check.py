@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,8 +38,29 @@ def check_sweep(sweep: Sweep, console: Console) -> None:
         prepare(config, console, Purpose.CHECK)
 
 
-def describe(config: RunConfig, console: Console, has_folder: bool = True) -> str:
-    """Returns the resolved configuration as YAML, then what it means, as comments.
+@dataclass(frozen=True)
+class Checked:
+    """What is known of a valid run file before anything is trained.
+
+    Attributes:
+        config: Its resolved keys.
+        lines: What it means: images, steps, the size of the space, the range of costs.
+        nulls: What the keys that are null stand for in this run, by key.
+    """
+
+    config: dict[str, Any]
+    lines: list[str]
+    nulls: dict[str, Any]
+
+    def text(self) -> str:
+        """Returns the resolved configuration as YAML, then what it means, as comments."""
+        values = yaml.safe_dump(self.config, sort_keys=False, width=120).rstrip()
+        meanings = [*self.lines, *[f"{key}: null stands for {meaning}" for key, meaning in self.nulls.items()]]
+        return "\n".join([values, "", *[f"# {line}" for line in meanings]])
+
+
+def checked(config: RunConfig, console: Console, has_folder: bool = True) -> Checked:
+    """Returns the resolved configuration, and what it means.
 
     Args:
         config: The resolved configuration.
@@ -48,9 +71,13 @@ def describe(config: RunConfig, console: Console, has_folder: bool = True) -> st
         InputError: If something of the user's is not as it should be, as `prepare` says.
     """
     prepared = prepare(config, console, Purpose.CHECK, has_folder=has_folder)
-    values = yaml.safe_dump(config.model_dump(), sort_keys=False, width=120).rstrip()
-    comments = [f"# {line}" for line in _lines(config, prepared)]
-    return "\n".join([values, "", *comments])
+    config = prepared.task.config
+    return Checked(config.model_dump(), list(_lines(config, prepared)), _nulls(prepared.task))
+
+
+def describe(config: RunConfig, console: Console, has_folder: bool = True) -> str:
+    """Returns what `checked` returns as text; arguments and errors as there."""
+    return checked(config, console, has_folder).text()
 
 
 def _lines(config: RunConfig, prepared: Prepared) -> Iterator[str]:
@@ -66,13 +93,12 @@ def _lines(config: RunConfig, prepared: Prepared) -> Iterator[str]:
     table = task.table
     if table is not None:
         yield f"benchmark: {table.column} of {len(table):,} architectures in {table.path}"
-    yield from _defaults(task)
 
 
-def _defaults(task: Task) -> Iterator[str]:
-    """Yields what keys that are null stand for in this run, a line each."""
+def _nulls(task: Task) -> dict[str, Any]:
+    """Returns what keys that are null stand for in this run, by key."""
     config, dataset = task.config, task.dataset
-    meanings: dict[str, object] = {
+    meanings: dict[str, Any] = {
         "data.num_label_categories": task.num_categories,
         "data.max_images": f"all {len(dataset.train):,} training images",
         "data.resolution": dataset.resolution,
@@ -84,9 +110,7 @@ def _defaults(task: Task) -> Iterator[str]:
         meanings["search.angle_epoch"] = f"{config.train.epochs}, the last"
         meanings["search.evaluation_images"] = f"{evaluation_count(task):,}, the whole search split"
     values = flatten(config.model_dump())
-    for key, meaning in meanings.items():
-        if values[key] is None:
-            yield f"{key}: null stands for {meaning}"
+    return {key: meaning for key, meaning in meanings.items() if values[key] is None}
 
 
 def _space_lines(task: Task) -> Iterator[str]:

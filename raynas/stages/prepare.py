@@ -15,11 +15,13 @@ from raynas.config.locations import is_url
 from raynas.config.run_config import RunConfig
 from raynas.data import LABELS
 from raynas.errors import InputError
+from raynas.records.run_record import RunRecord
 from raynas.search_space import AdditiveTable
 from raynas.stages.check_retraining import check_retraining
 from raynas.stages.data_record import data_lines
 from raynas.stages.dry_run import check_batches
 from raynas.stages.evaluation import check_evaluation, needs_training
+from raynas.stages.fitted_defaults import with_fitted_defaults
 from raynas.stages.latency import check_latency_device, needs_latency
 from raynas.stages.progress import Progress
 from raynas.stages.search import check_search
@@ -42,7 +44,7 @@ class Prepared:
     """What is known of a run before training.
 
     Attributes:
-        task: The space and the images.
+        task: The space and the images. Its configuration has defaults that fit them, and is what the run stores.
         lines: What was read, and what a user should know before training, a line each.
     """
 
@@ -75,8 +77,13 @@ def prepare(
         OSError: If a file cannot be read.
     """
     if purpose is not Purpose.ELSEWHERE and searches:
-        _check_reuse(config, weights=purpose is Purpose.EXECUTION)
+        _pull_reused(config, weights=purpose is Purpose.EXECUTION)
     task, lines = _task(config, console, purpose)
+    task, changed = with_fitted_defaults(task)
+    config = task.config
+    lines += changed
+    if purpose is not Purpose.ELSEWHERE and searches:
+        check_reuse(config)
     if config.retrain is not None:
         lines += check_retraining(task)
     if searches:
@@ -109,16 +116,17 @@ def _check_search(task: Task, purpose: Purpose) -> list[str]:
     return lines
 
 
-def _check_reuse(config: RunConfig, weights: bool) -> None:
-    """Checks the run that is reused, downloaded first if it is at a URL, with its weights or without.
+def _pull_reused(config: RunConfig, weights: bool) -> None:
+    """Downloads the run that is reused if it is at a URL, with its weights or without, and checks that it is a run.
 
     Raises:
-        InputError: If it is no run, or trained other supernets.
+        InputError: If it is no run.
     """
     if config.train.reuse is not None and is_url(config.train.reuse):
         parts = ("config.json", "supernet") if weights else ("config.json",)
         pulled(config.train.reuse, *parts, weights=weights)
-    check_reuse(config)
+    if not (config.supernets / RunRecord.file).exists():
+        check_reuse(config)  # before images are read, which may take minutes
 
 
 def _task(config: RunConfig, console: Console, purpose: Purpose) -> tuple[Task, list[str]]:

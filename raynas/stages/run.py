@@ -69,7 +69,7 @@ def opened(
     prepared = prepare(
         config, console, searches=searches
     )  # before the folder is created, so that invalid input leaves no folder
-    task = prepared.task
+    task, config = prepared.task, prepared.task.config
     _print(console, [space_line(task), *prepared.lines])
     with mirrored(config, say or console.print, wait) as mirror:
         folder = open_run(config, ignore)
@@ -150,6 +150,7 @@ def run(
     """
     with ExitStack() as stack:
         task, mirror = stack.enter_context(opened(config, console, wait, say=say))
+        config = task.config
         told = stack.enter_context(tracked(config, mirror, console, group))
         backend = stack.enter_context(open_backend(config))
         if "search" in stages and needs_latency(config):
@@ -202,6 +203,7 @@ def retrain_run(
     """
     with ExitStack() as stack:
         task, mirror = stack.enter_context(opened(config, console, searches=False))
+        config = task.config
         told = stack.enter_context(tracked(config, mirror, console))
         return _retrain(task, mirror, stack.enter_context(open_backend(config)), console, watch, told)
 
@@ -242,7 +244,10 @@ def train_shared(
         InputError: If the configuration, the data or the folder is invalid.
         RunError: If training keeps failing.
     """
-    with opened(config, console, math.inf, BESIDE_TRAINING, say) as (task, mirror), open_backend(config) as backend:
+    with ExitStack() as stack:
+        task, mirror = stack.enter_context(opened(config, console, math.inf, BESIDE_TRAINING, say))
+        config = task.config
+        backend = stack.enter_context(open_backend(config))
         with tracked(config, mirror, console) as told, told.stage("train") as summary:
             train(task, mirror, backend, console, watch)
             summary |= training_summary(config)
@@ -257,7 +262,7 @@ def profile_run(config: RunConfig, console: Console) -> dict[str, Any]:
         InputError: If the configuration, the data or the folder is invalid.
     """
     prepared = prepare(config, console)
-    task = prepared.task
+    task, config = prepared.task, prepared.task.config
     _print(console, [space_line(task), *prepared.lines])
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))
@@ -297,7 +302,7 @@ def rank_run(
         RunError: If an evaluation fails.
     """
     prepared = prepare(config, console)
-    task, table = prepared.task, prepared.task.table
+    task, config, table = prepared.task, prepared.task.config, prepared.task.table
     with ExitStack() as stack:
         mirror = stack.enter_context(mirrored(config, console.print))
         if needs_training(config.search) and is_new(config.folder):
