@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Callable
 
 import raynas
 
 VERBS = {
-    "run": "train and search: the whole run, or what is left of it",
-    "train": "train the supernet",
-    "search": "search with the trained supernet",
-    "retrain": "train the best architectures of a run, or a given one, from scratch; test them beside their controls",
-    "rank": "rank the space, or a sample of it, by the fitness; compare that with a benchmark and with baselines",
-    "profile": "measure how long every candidate takes on this device, and how well that predicts whole networks",
-    "sweep": "carry out a run file's `sweep:` section: a run for every combination, and their results side by side",
-    "report": "write a run as one HTML page, and its figures",
-    "compare": "write several runs as one HTML page, side by side",
-    "predict": "print the most probable classes of images, by an exported network",
-    "network": "say what an architecture is and costs, or list the published ones",
+    "new": "write a commented run file to begin with",
+    "list": "list algorithms, spaces, fitnesses, searchers, data sets, jobs, recipes or runs",
+    "explain": "print what a key, a section or a member of a run file means",
+    "check": "validate a run file; print all keys, the size of the space and the range of costs",
+    "run": "train, search and retrain as a run file says; continue what was interrupted",
+    "train": "train the supernet of a run",
+    "search": "search with the trained supernet of a run",
+    "rank": "compare the fitness with a benchmark: rank correlation, beside that of baselines",
+    "retrain": "train the best architectures of a run, or a given one, from scratch, and test them beside controls",
+    "profile": "measure the latency of every candidate on this device, and how well it predicts whole networks",
+    "sweep": "carry out a run for every combination of the keys in the section `sweep` of a run file",
+    "report": "write the page of a run or sweep: HTML with its figures",
+    "compare": "write one page of several runs, side by side",
+    "network": "describe an architecture: text, parameters, multiply-adds; or list the published ones",
     "export": "write a network as a folder: safetensors, torch.export, ONNX or a module of plain torch",
-    "submit": "send a run file to a cluster as a job",
+    "predict": "print the most probable classes of images",
+    "submit": "send a run file to a Ray cluster as a job",
     "jobs": "list the jobs of a cluster, or show or follow one of them",
     "stop": "stop a job, and wait until it has stopped",
-    "check": "validate a run file; print all its keys, the size of the space and the range of costs",
+    "doctor": "check this machine: versions, devices, limits, storage, Ray",
+    "schema": "print the JSON schema of run files, for editors",
+    "completion": "print the script that completes commands in bash, zsh or fish",
 }
 """What each verb does, in the words of the help."""
+
+LISTS = ("algorithms", "spaces", "fitnesses", "searchers", "data", "jobs", "recipes", "runs")
+"""What `raynas list` can list."""
+
+SHELLS = ("bash", "zsh", "fish")
+"""The shells that `raynas completion` knows."""
 
 JOB_VERBS = ("submit", "jobs", "stop")
 """Verbs that talk to a cluster, and leave the standard streams to its log."""
@@ -36,10 +50,16 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
     Args:
         arguments: The words after the program's name; those of this process by default.
     """
+    return command_line().parse_args(arguments)
+
+
+def command_line() -> argparse.ArgumentParser:
+    """Returns the parser of the command line. Help and completion are made of it."""
     parser = argparse.ArgumentParser(
         prog="raynas",
-        description="Neural architecture search at scale: one YAML file in, the best architectures out.",
-        epilog="A killed or interrupted run continues where it was when the same command is given again. "
+        description="Neural architecture search at scale: a YAML run file in, the best architectures out. "
+        "Begin with `raynas run jobs:quickstart`, or with `raynas new NAME`.",
+        epilog="The same command continues a run that was killed or interrupted. "
         "RAYNAS_TRACEBACK=1 shows where an error came from.",
     )
     parser.add_argument("--version", action="version", version=f"raynas {raynas.__version__}")
@@ -48,12 +68,14 @@ def parse_arguments(arguments: list[str] | None) -> argparse.Namespace:
         command = verbs.add_parser(verb, help=description, description=f"raynas {verb}: {description}.")
         for add in _ADDED[verb]:
             add(command, verb)
-    return parser.parse_args(arguments)
+    return parser
 
 
 def _add_run_file(command: argparse.ArgumentParser, verb: str) -> None:
     """Adds what every verb takes that carries out or checks a run file."""
-    command.add_argument("file", metavar="FILE.yaml", help="the run file; jobs/ has examples")
+    command.add_argument(
+        "file", metavar="FILE.yaml", help="the run file; jobs:NAME for one of raynas, see `raynas list jobs`"
+    )
     _add_overrides(command)
 
 
@@ -68,11 +90,79 @@ def _add_overrides(command: argparse.ArgumentParser) -> None:
         help="override a key, such as --set train.epochs=10; may be repeated",
     )
     command.add_argument(
+        "--name",
+        action="append",
+        default=[],
+        type=_name_override,
+        metavar="NAME",
+        dest="overrides",
+        help="the name of the run and of its folder; the file's own name by default",
+    )
+    command.add_argument(
         "--quick",
         action="store_true",
-        help="let the keys under `quick:` in the file override the others: the same run in small, in a folder of its "
-        "own",
+        help="take the keys under `quick` in the file before the others: the same run in small, in a folder of its own",
     )
+
+
+def _name_override(name: str) -> str:
+    """Returns the override that names a run, in quotes, so that YAML reads a text."""
+    return f"name={json.dumps(name)}"
+
+
+def _add_json(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds the output for programs."""
+    command.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def _add_list(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds what is to be listed."""
+    command.add_argument(
+        "kind", nargs="?", choices=LISTS, metavar="KIND", help=f"one of {', '.join(LISTS)}; all names by default"
+    )
+    command.add_argument(
+        "folder", nargs="?", metavar="DIR", help="for `runs`: the folder of the runs; `runs` by default"
+    )
+
+
+def _add_new(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds what a new run file is for."""
+    command.add_argument("name", metavar="NAME", help="the name of the run; the file is NAME.yaml")
+    command.add_argument(
+        "--algorithm", default="rlnas", metavar="NAME", help="see `raynas list algorithms`; by default rlnas"
+    )
+    command.add_argument(
+        "--space", default="nasbench201", metavar="NAME", help="see `raynas list spaces`; by default nasbench201"
+    )
+    command.add_argument(
+        "--data",
+        default="digits",
+        metavar="NAME",
+        help="see `raynas list data`, or a folder of images or an .npz file; by default digits",
+    )
+    command.add_argument("--path", metavar="PATH", help="the file or folder of the data set")
+
+
+def _add_explain(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds what is to be explained."""
+    command.add_argument(
+        "key", metavar="KEY", help="a key such as train.epochs, a section such as train, or a member such as rlnas"
+    )
+    command.add_argument("--file", metavar="FILE.yaml", help="say the value in this run file too")
+    _add_overrides(command)
+
+
+def _add_shell(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds the shell of a completion."""
+    command.add_argument("shell", choices=SHELLS, metavar="SHELL", help=f"{', '.join(SHELLS[:-1])} or {SHELLS[-1]}")
+
+
+def _add_doctor(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds what a check of the machine looks at."""
+    command.add_argument(
+        "--storage", default="runs", metavar="LOCATION", help="the folder or URL to write to; `runs` by default"
+    )
+    command.add_argument("--address", metavar="ADDRESS", help="the Ray cluster to reach; the one at hand by default")
 
 
 def _add_runs(command: argparse.ArgumentParser, verb: str) -> None:
@@ -214,14 +304,22 @@ def _add_network_options(command: argparse.ArgumentParser, verb: str) -> None:
 
 _OF_RUN_FILE = (_add_run_file,)
 
-_ADDED = {
+_ADDED: dict[str, tuple[Callable[[argparse.ArgumentParser, str], None], ...]] = {
     **dict.fromkeys(VERBS, _OF_RUN_FILE),
     **dict.fromkeys(("report", "compare"), (_add_runs,)),
     **dict.fromkeys(("export", "predict"), (_add_network,)),
-    **dict.fromkeys(("jobs", "stop"), (_add_job, _add_job_options)),
+    "jobs": (_add_job, _add_job_options, _add_json),
+    "stop": (_add_job, _add_job_options),
     "submit": (_add_run_file, _add_job_options),
     "rank": (_add_run_file, _add_rank_options),
     "retrain": (_add_retrain_options,),
-    "network": (_add_network_options,),
+    "network": (_add_network_options, _add_json),
+    "check": (_add_run_file, _add_json),
+    "new": (_add_new,),
+    "list": (_add_list, _add_json),
+    "explain": (_add_explain,),
+    "doctor": (_add_doctor, _add_json),
+    "schema": (),
+    "completion": (_add_shell,),
 }
 """What adds the arguments of each verb."""

@@ -22,11 +22,17 @@ MODULES = {
     "networks": ("export", "predict"),
     "pages": ("report", "compare"),
     "jobs": JOB_VERBS,
+    "lists": ("list",),
+    "files": ("new", "explain", "schema", "completion"),
+    "doctor": ("doctor",),
 }
 """The modules of `raynas.verbs`, and the verbs that each has a function for."""
 
 ANNOUNCED = ("run", "train", "search", "retrain", "rank", "profile", "sweep")
 """Verbs that say first, before slow imports, what they are about to do."""
+
+_FUNCTIONS = {"list": "list_"}
+"""Functions that cannot have the name of their verb."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,7 +103,7 @@ def _carry_out(options: argparse.Namespace) -> int:
         print(announcement(options.verb, target, options.overrides, options.quick), flush=True)
     module = next(name for name, verbs in MODULES.items() if options.verb in verbs)
     carry_out: Callable[[argparse.Namespace], int]
-    carry_out = getattr(importlib.import_module(f"raynas.verbs.{module}"), options.verb)
+    carry_out = getattr(importlib.import_module(f"raynas.verbs.{module}"), _FUNCTIONS.get(options.verb, options.verb))
     return carry_out(options)
 
 

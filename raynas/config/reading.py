@@ -16,6 +16,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from raynas.config.explain import explain
+from raynas.config.job_files import located
 from raynas.config.nested import flatten, is_nested, merge, set_key
 from raynas.config.run_config import LONGEST_NAME, NAME, RunConfig, parse_config
 from raynas.config.yaml_text import LARGEST, read_yaml
@@ -27,7 +28,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = (), quick: bool = F
     """Returns the resolved configuration of a run file; of a sweep file, that of the run that it varies.
 
     Args:
-        path: The YAML file.
+        path: The YAML file, or ``jobs:NAME`` for one that raynas brings along.
         overrides: ``key=value`` pairs with dotted keys; values are read as YAML. They win over all that the file says.
         quick: Whether the keys under `quick` override the others, and the name ends in ``-quick``. Without it they are
             only checked.
@@ -49,7 +50,7 @@ def read_run_file(path: str | Path, overrides: Sequence[str], quick: bool) -> tu
     Raises:
         InputError: As `load_config` does, but for what only parsing finds.
     """
-    path = Path(path)
+    path = located(path)
     try:
         with path.open(encoding="utf-8-sig") as stream:
             text = stream.read(LARGEST + 1)
@@ -74,13 +75,13 @@ def read_run_file(path: str | Path, overrides: Sequence[str], quick: bool) -> tu
     for text in overrides:
         override(values, text)
     if not named and values["name"] in (path.stem, f"{path.stem}-quick"):
-        _check_file_name(path)
+        check_file_name(path)
     if quick and (lines := _mistakes(values, block, {text.partition("=")[0] for text in overrides})):
         raise InputError("\n".join(lines))
     return values, values.pop("sweep", None)
 
 
-def _check_file_name(path: Path) -> None:
+def check_file_name(path: Path) -> None:
     """Checks that a run can be named after its file.
 
     Raises:

@@ -30,9 +30,27 @@ LONGEST_NAME = 200
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 """The names of runs, as a regular expression."""
 
+FILLED_BY_ALGORITHM = {
+    "data.labels": "labels",
+    "train.sampling": "sampling",
+    "train.path_per_cell": "path_per_cell",
+    "alphas.gates": "gates",
+    "alphas.gradient": "gradient",
+    "alphas.before_weights": "before_weights",
+    "search.name": "search",
+    "search.fitness": "fitness",
+    "search.derivation": "derivation",
+    "search.most_skips": "most_skips",
+}
+"""Keys that the row of the algorithm fills in where the file leaves them open, each with the entry of the row."""
+
 
 class SpaceSection(Options):
-    """What is searched: `name`, and the further keys that the space takes (see `raynas check`)."""
+    """What is searched: `name`, and the further keys that the space takes.
+
+    Attributes:
+        name: The space: a name, or the dotted path of a class of your own.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -165,10 +183,10 @@ class RunConfig(Options):
             InputError: If something needs alphas and there are none, or they could not be trained or derived from.
         """
         entries = _entries_of(self.algorithm)
-        data = _filled(self.data, entries, "labels")
-        train = _filled(self.train, entries, "sampling", "path_per_cell", base_seeds=self.base_seeds)
-        alphas = _filled(self.alphas, entries, "gates", "gradient", "before_weights")
-        search = _filled(self.search, entries, "derivation", "most_skips")
+        data = _filled(self.data, entries, "data")
+        train = _filled(self.train, entries, "train", base_seeds=self.base_seeds)
+        alphas = _filled(self.alphas, entries, "alphas")
+        search = _filled(self.search, entries, "search")
         resolved = self.model_copy(update={"data": data, "train": train, "alphas": alphas, "search": search})
         resolved._check_alphas()
         return resolved
@@ -223,9 +241,13 @@ def _entries_of(algorithm: Any) -> dict[str, Any]:
     return ALGORITHMS.row(algorithm).in_words(algorithm.rpartition(".")[0])
 
 
-def _filled(section: OptionsType, entries: Mapping[str, object], *keys: str, **others: object) -> OptionsType:
+def _filled(section: OptionsType, entries: Mapping[str, object], name: str, **others: object) -> OptionsType:
     """Returns a section with the keys that are left open taken from an algorithm's entries, and others set."""
-    left_open = {key: entries[key] for key in keys if getattr(section, key) is None}
+    left_open: dict[str, object] = {}
+    for dotted, entry in FILLED_BY_ALGORITHM.items():
+        of_section, _, key = dotted.partition(".")
+        if of_section == name and getattr(section, key) is None:
+            left_open[key] = entries[entry]
     return section.model_copy(update={**left_open, **others})
 
 

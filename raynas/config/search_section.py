@@ -34,7 +34,9 @@ def _limit_fields() -> dict[str, Any]:
     for row in COSTS.rows().values():
         bound = Annotated[float, Field(ge=0)] if row.is_measured else float
         for key in limit_keys(row.name):
-            fields[key] = (bound | None, None)
+            unit = f" in {row.unit}" if row.unit else ""
+            text = f"{'Most' if key.startswith('max_') else 'Least'} {row.title}{unit}; no limit by default."
+            fields[key] = (bound | None, Field(default=None, description=text))
     return fields
 
 

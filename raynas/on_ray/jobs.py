@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import yaml
 from rich.console import Console
 
+from raynas.config.job_files import PREFIX, job_folder
 from raynas.config.reading import load_config
 from raynas.config.run_config import RunConfig
 from raynas.config.sweeps import load_sweep
@@ -69,7 +70,7 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
         settings = load_sweep(file, overrides, quick).settings_to_prepare()
     for setting in settings:
         prepare(setting, Console(stderr=True), Purpose.ELSEWHERE)
-    if file.resolve() not in sent.files.values():
+    if file.resolve() not in sent.files.values() and not _is_of_raynas(file):
         raise InputError(
             f"{file}: is not sent with {sent.folder}; give the command in a folder that holds it, outside of "
             f"{', '.join(LEFT_OUT)}, hidden folders and what .gitignore or .rayignore names"
@@ -82,14 +83,22 @@ def checked(file: Path, overrides: Sequence[str], quick: bool, sent: Package) ->
     return config
 
 
+def _is_of_raynas(file: Path) -> bool:
+    """Returns whether a run file is one that raynas brings along."""
+    return file.resolve().parent == job_folder().resolve()
+
+
 def verb_of(file: Path) -> str:
     """Returns the verb that runs a file: `sweep` if the file has a section of that name, else `run`."""
     return "sweep" if "sweep" in yaml.safe_load(file.read_text(encoding="utf-8")) else "run"
 
 
 def entrypoint(file: Path, overrides: Sequence[str], quick: bool, folder: Path) -> str:
-    """Returns the command of a job."""
-    where = file.resolve().relative_to(folder).as_posix()
+    """Returns the command of a job. A run file of raynas outside of the folder is named by ``jobs:NAME``."""
+    if _is_of_raynas(file) and not file.resolve().is_relative_to(folder):
+        where = f"{PREFIX}{file.stem}"
+    else:
+        where = file.resolve().relative_to(folder).as_posix()
     options = [word for override in overrides for word in ("--set", override)] + ["--quick"] * quick
     return shlex.join(["python", "-m", "raynas", verb_of(file), where, *options])
 

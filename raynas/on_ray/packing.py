@@ -18,6 +18,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from raynas.config.job_files import job_folder
 from raynas.errors import InputError
 
 LEFT_OUT = ("data", "datasets", "runs", "build", "dist", "wandb", "mlruns")
@@ -99,6 +100,7 @@ def package(folder: Path) -> Package:
     installed = Path(__file__).parents[1]
     if "raynas/__init__.py" not in files and not installed.is_relative_to(sysconfig.get_path("purelib")):
         files |= {f"raynas/{name}": file for name, file in _files(installed).items()}
+        files |= {f"raynas/jobs/{file.name}": file for file in job_folder().glob("*.yaml")}
     return Package(folder, files)
 
 

@@ -185,6 +185,7 @@ def _check_derivation(space: SearchSpace, options: DerivationOptions) -> None:
 
 DERIVE = SearcherRow(
     name="derive",
+    title="what the alphas stand for, of each base seed",
     make=lambda space, seed, limits, context, options: Derive(
         space, options, seed=seed, trained=_trained(context), limits=limits
     ),
@@ -197,6 +198,7 @@ DERIVE = SearcherRow(
 )
 ALPHA_SAMPLING = SearcherRow(
     name="alpha_sampling",
+    title="samples of the softmax of the alphas",
     make=lambda space, seed, limits, context, options: AlphaSampling(
         space, options, seed=seed, trained=_trained(context), limits=limits
     ),

@@ -196,6 +196,7 @@ class Evolution(Breeding):
 
 EVOLUTION = SearcherRow(
     name="evolution",
+    title="mutation and crossover of the best, as in SPOS and RLNAS",
     make=lambda space, seed, limits, context, options: Evolution(space, options, seed=seed, limits=limits),
     options=EvolutionOptions,
     check=check_evolution,

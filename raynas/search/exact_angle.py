@@ -134,6 +134,7 @@ class ExactAngle:
 
 EXACT_ANGLE = SearcherRow(
     name="exact_angle",
+    title="the largest angle with a proof, by branch and bound",
     make=lambda space, seed, limits, context, options: ExactAngle(
         space, options, seed=seed, table=context.angle_sums(context.base_seeds[0]), limits=limits
     ),

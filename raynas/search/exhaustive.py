@@ -108,6 +108,7 @@ class Exhaustive:
 
 EXHAUSTIVE = SearcherRow(
     name="exhaustive",
+    title="every architecture of a small space",
     make=lambda space, seed, limits, context, options: Exhaustive(space, options, seed=seed, limits=limits),
     options=GenerationOptions,
     check=lambda space, options: check_size(space, MOST),

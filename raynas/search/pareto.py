@@ -167,6 +167,7 @@ def trade_offs(searcher: Pareto, lines: Sequence[Line]) -> dict[str, Any]:
 
 PARETO = SearcherRow(
     name="pareto",
+    title="the best trade-offs between fitness and costs (NSGA-II)",
     make=lambda space, seed, limits, context, options: Pareto(
         space, options, seed=seed, costs=context.costs, limits=limits
     ),

@@ -53,5 +53,6 @@ class RandomSearch:
 
 RANDOM = SearcherRow(
     name="random",
+    title="random architectures, the baseline of every searcher",
     make=lambda space, seed, limits, context, options: RandomSearch(space, options, seed=seed, limits=limits),
 )

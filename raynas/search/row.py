@@ -86,6 +86,7 @@ class SearcherRow:
         only_fitness: The name of the only fitness that it can search by.
         only_one_supernet: Whether it needs exactly one supernet.
         no_limits: Why it cannot keep limits, with the remedy; None if it can.
+        title: What it proposes, in a few words.
     """
 
     name: str
@@ -100,6 +101,7 @@ class SearcherRow:
     only_fitness: str | None = None
     only_one_supernet: bool = False
     no_limits: str | None = None
+    title: str = ""
 
     def __post_init__(self) -> None:
         """Checks that the number of evaluations can be known."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from raynas import recipes
+from raynas.config.job_files import PREFIX
 from raynas.config.locations import is_url
 from raynas.config.nested import merge
 from raynas.config.reading import override, read_run_file
@@ -40,7 +41,7 @@ def values_of_target(
     Raises:
         InputError: If the target is none of these, or an architecture comes without a recipe.
     """
-    if target.endswith((".yaml", ".yml")):
+    if target.endswith((".yaml", ".yml")) or target.startswith(PREFIX):
         values, sweep = read_run_file(target, overrides, quick)
         if sweep is not None:
             raise InputError(f"sweep: {target} is a sweep; its `retrain` section is the last stage of `raynas sweep`")

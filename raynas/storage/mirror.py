@@ -22,11 +22,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from raynas.config.locations import inside, is_url, refuse_credentials, refuse_links, staging
+from raynas.config.locations import inside, is_url, refuse_links, staging
 from raynas.config.run_config import RunConfig
 from raynas.errors import InputError, StorageError
 from raynas.records.mirror_record import MirrorRecord
-from raynas.storage.object_store import ObjectStore, Stamp, one_line
+from raynas.storage.object_store import ObjectStore, Stamp, one_line, opened_store
 from raynas.storage.ownership import Ownership, owning
 from raynas.storage.registers import OWNER, FolderRegister, Register, StoreRegister
 from raynas.storage.run_folder import OLD_LOCK, write_record
@@ -308,16 +308,7 @@ def mirror_at(location: str, role: str, wait: float = 0.0) -> Iterator[Mirror]:
     if not is_url(location):
         yield Mirror(Path(location))
         return
-    from pyarrow.fs import FileSystem
-
-    refuse_credentials(location)
-    try:
-        store, root = FileSystem.from_uri(location)
-    except (ValueError, OSError) as error:
-        raise InputError(
-            f"storage_path: {location} cannot be opened ({one_line(error)}); give a folder, or a URL such as "
-            "s3://bucket/path or gs://bucket/path"
-        ) from error
+    store, root = opened_store(location)
     folder = staging(location, role)
     with owning(FolderRegister(folder.parent), wait=wait):  # a pull may remove the folder itself
         yield UrlMirror(location, folder, store, root)

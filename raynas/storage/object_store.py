@@ -5,13 +5,17 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
-from raynas.errors import StorageError
+from raynas.config.locations import refuse_credentials
+from raynas.errors import InputError, StorageError
+from raynas.messages import shortened
+from raynas.optional import needed
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileInfo, FileSystem
@@ -113,6 +117,38 @@ class ObjectStore:
                     ) from error
                 time.sleep(wait)
         raise AssertionError("the last attempt returns or raises")
+
+
+def opened_store(url: str) -> tuple[FileSystem, str]:
+    """Returns the file system of a URL, and the path in it.
+
+    Raises:
+        InputError: If the URL cannot be opened or holds a credential, or pyarrow is not installed.
+    """
+    refuse_credentials(url)
+    file_systems = needed("pyarrow.fs", "ray", f"storage_path: {shortened(url, 300)}")
+    try:
+        store, root = file_systems.FileSystem.from_uri(url)
+    except (ValueError, OSError) as error:
+        raise InputError(
+            f"storage_path: {url} cannot be opened ({one_line(error)}); give a folder, or a URL such as "
+            "s3://bucket/path or gs://bucket/path"
+        ) from error
+    return store, root
+
+
+def check_writable(url: str) -> None:
+    """Checks that objects can be written at a URL and deleted again.
+
+    Raises:
+        InputError: If the URL cannot be opened or holds a credential.
+        OSError: If an object cannot be written or deleted.
+    """
+    store, root = opened_store(url)
+    name = f"{root}/.raynas-{secrets.token_hex(8)}"
+    with store.open_output_stream(name) as stream:
+        stream.write(b"raynas")
+    store.delete_file(name)
 
 
 def _stamp(info: FileInfo) -> Stamp:

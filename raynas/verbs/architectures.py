@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,10 @@ def network(options: argparse.Namespace) -> int:
         from raynas.networks.description import Wishes, describe_architecture
 
     if options.architecture is None:
-        print("\n".join(_published_lines()))
+        columns = _published_columns()
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        left = ("name", "space", "for", "source")
+        print(json.dumps(rows, indent=2) if options.json else "\n".join(aligned_lines(columns, left)))
         return 0
     _check_drawing(options.draw)
     _check_number("--resolution", options.resolution, 4_096)
@@ -30,11 +34,37 @@ def network(options: argparse.Namespace) -> int:
         options.space, _arguments(options.overrides), options.resolution, options.classes, latency=options.latency
     )
     found = describe_architecture(options.architecture, wishes)
-    print("\n".join(_lines(found)))
+    print(json.dumps(_values(found), indent=2) if options.json else "\n".join(_lines(found)))
     if options.draw is not None:
         _draw(found, Path(options.draw))
-        print(f"drawing: {options.draw}")
+        if not options.json:
+            print(f"drawing: {options.draw}")
     return 0
+
+
+def _values(found: Description) -> dict[str, Any]:
+    """Returns what an architecture is as plain values; costs of networks are in units, latencies in seconds."""
+    sizes = []
+    for size in found.sizes:
+        printed = size.printed
+        values = {
+            "title": size.title,
+            "resolution": size.resolution,
+            "num_classes": size.num_classes,
+            "num_parameters": size.num_parameters,
+            "multiply_adds": size.multiply_adds,
+            "latency": size.seconds,
+            "printed": None if printed is None else vars(printed),
+        }
+        sizes.append(values)
+    return {
+        "space": found.space_name,
+        "architecture": list(found.architecture),
+        "text": found.text,
+        "equal_function": found.representative,
+        "source": found.source,
+        "networks": sizes,
+    }
 
 
 def _check_number(option: str, value: int | None, most: int) -> None:
@@ -67,8 +97,8 @@ def _arguments(overrides: list[str]) -> dict[str, Any]:
     return arguments
 
 
-def _published_lines() -> list[str]:
-    """Returns the published architectures as a table, in the sizes that papers print."""
+def _published_columns() -> dict[str, list[str]]:
+    """Returns the published architectures as columns, in the sizes that papers print."""
     from raynas.networks.published import PUBLISHED
 
     columns: dict[str, list[str]] = {name: [] for name in ("name", "space", "for", "parameters", "mult-adds", "source")}
@@ -85,7 +115,7 @@ def _published_lines() -> list[str]:
             )
             for column, cell in zip(columns.values(), cells, strict=True):
                 column.append(cell)
-    return aligned_lines(columns, left=("name", "space", "for", "source"))
+    return columns
 
 
 def _lines(found: Description) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 
 from raynas.errors import InputError
@@ -15,10 +16,11 @@ def submit(options: argparse.Namespace) -> int:
     from pathlib import Path
 
     with signals.imports():
+        from raynas.config.job_files import located
         from raynas.on_ray import jobs as on_ray
         from raynas.on_ray.packing import package
 
-    file, sent = Path(options.file), package(Path.cwd())
+    file, sent = located(options.file), package(Path.cwd())
     variables = on_ray.environment(options.env)
     if options.list:
         print("\n".join([*sent.lines(), f"variables: {', '.join(variables)}"]))
@@ -48,6 +50,10 @@ def jobs(options: argparse.Namespace) -> int:
     if options.follow:
         return on_ray.follow(client, options.job, _write)
     columns = on_ray.listed(client, options.job)
+    if options.json:
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        print(json.dumps(rows, indent=2))
+        return 0
     print("\n".join(aligned_lines(columns, left=("id", "status", "file"))) if columns["id"] else "no jobs")
     return 0
 

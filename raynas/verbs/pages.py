@@ -65,12 +65,13 @@ def _location(run: str) -> tuple[str, list[str]]:
     """
     from pathlib import Path
 
+    from raynas.config.job_files import PREFIX
     from raynas.config.locations import is_url
     from raynas.messages import shortened
 
     if is_url(run) or Path(run).is_dir():
         return run, []
-    if not Path(run).exists():
+    if not run.startswith(PREFIX) and not Path(run).exists():
         raise InputError(
             f"{shortened(run, 300)}: there is neither a folder nor a file of that name; give the folder that `raynas "
             "run` named at its end, or the run file"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from typing import TYPE_CHECKING
 
 from raynas.errors import InputError, RunError
+from raynas.failures import lines_of
 from raynas.report.text_tables import profile_lines, ranking_lines, result_lines, retraining_lines
 from raynas.stages import signals
 from raynas.verbs.pages import Reused
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from raynas.config.run_config import RunConfig
+    from raynas.stages.check import Checked
 
 
 def _run_config(options: argparse.Namespace) -> RunConfig:
@@ -121,26 +124,43 @@ def profile(options: argparse.Namespace) -> int:
 
 
 def check(options: argparse.Namespace) -> int:
-    """Prints the resolved configuration of a run file or sweep file, and what it means."""
+    """Prints the resolved configuration of a run file or sweep file, and what it means, as text or JSON."""
+    if not options.json:
+        found, sweep = _checked(options)
+        print("\n".join(filter(None, (found.text(), sweep))))
+        return 0
+    try:
+        found, sweep = _checked(options)
+    except InputError as error:
+        print(json.dumps({"valid": False, "mistakes": lines_of(str(error))}, indent=2))
+        raise
+    facts = [*found.lines, *sweep.splitlines()]
+    print(json.dumps({"valid": True, "config": found.config, "facts": facts, "nulls": found.nulls}, indent=2))
+    return 0
+
+
+def _checked(options: argparse.Namespace) -> tuple[Checked, str]:
+    """Returns what is known of a run file, and what its sweep is; an empty text if it is no sweep.
+
+    Raises:
+        InputError: If it is not as it should be.
+    """
     with signals.imports():
         from rich.console import Console
 
         from raynas.config.reading import read_run_file
         from raynas.config.run_config import parse_config
         from raynas.config.sweeps import load_sweep
-        from raynas.stages.check import check_sweep, describe
+        from raynas.stages.check import check_sweep, checked
 
     values, section = read_run_file(options.file, options.overrides, options.quick)
     options.config = parse_config(values)
     console = Console(stderr=True)
     if section is None:
-        print(describe(options.config, console))
-        return 0
+        return checked(options.config, console), ""
     loaded = load_sweep(options.file, options.overrides, options.quick)
     check_sweep(loaded, console)
-    print(describe(loaded.base, console, has_folder=False))
-    print(loaded.describe())
-    return 0
+    return checked(loaded.base, console, has_folder=False), loaded.describe()
 
 
 def _write_report(config: RunConfig) -> None:
