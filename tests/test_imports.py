@@ -113,7 +113,10 @@ TABLE = {
         ("members", "messages", "optional", "options", "records"),
         ("pydantic",),
     ),
-    "report": (("search_space", "config.locations", "records", "sweep_metrics"), ("matplotlib", "numpy", "jinja2")),
+    "report": (
+        ("search_space", "config.locations", "records", "sweep_metrics"),
+        ("matplotlib", "numpy", "jinja2", "scipy"),
+    ),
     "api": ANYTHING,
     "opened_run": ANYTHING,
     "verbs": ANYTHING,

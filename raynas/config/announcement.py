@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import raynas
+from raynas.config.job_files import located
 from raynas.config.locations import is_url, within
 from raynas.config.nested import merge, set_key
 from raynas.config.yaml_text import LARGEST, read_yaml
@@ -33,9 +34,10 @@ def announcement(verb: str, target: str, overrides: Sequence[str] = (), quick: b
     """
     what = shortened(target, LONGEST)
     values: Mapping[str, Any] = {}
-    if Path(target).suffix in (".yaml", ".yml"):
-        with contextlib.suppress(InputError, OSError, UnicodeDecodeError):
-            values = _values(Path(target), overrides, quick)
+    with contextlib.suppress(InputError, OSError, UnicodeDecodeError):
+        file = located(target)
+        if file.suffix in (".yaml", ".yml"):
+            values = _values(file, overrides, quick)
     name, storage = values.get("name"), values.get("storage_path", "runs")
     if not isinstance(name, str) or not isinstance(storage, str):
         return f"raynas {raynas.__version__}  {verb} {what}"

@@ -7,12 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-
-T_QUANTILES = (
-    *(12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.160, 2.145, 2.131),
-    *(2.120, 2.110, 2.101, 2.093, 2.086, 2.080, 2.074, 2.069, 2.064, 2.060, 2.056, 2.052, 2.048, 2.045, 2.042),
-)
-"""The 97.5 percent quantiles of Student's t by degrees of freedom, from 1 to 30."""
+from scipy.special import stdtrit
 
 
 @dataclass(frozen=True)
@@ -42,7 +37,7 @@ def mean_interval(values: Sequence[float]) -> Interval:
     if len(known) < 2:
         return Interval(mean, math.nan, math.nan)
     freedom = len(known) - 1
-    quantile = T_QUANTILES[freedom - 1] if freedom <= len(T_QUANTILES) else 1.96 + 2.4 / freedom
+    quantile = float(stdtrit(freedom, 0.975))
     half = quantile * float(known.std(ddof=1)) / math.sqrt(len(known))
     return Interval(mean, mean - half, mean + half)
 
