@@ -7,7 +7,7 @@ s_a are statistics of batch normalisation measured anew for each architecture on
 
 Departs from the paper's code:
     Statistics are averaged over their batches, where the code runs on with the momentum of training and so forgets all
-    but the last 19 of its 200 batches; how many images are enough is in the README.
+    but the last 19 of its 200 batches; tests/performance/README.md says how many images are enough.
     The last incomplete batch of an epoch is left out.
 
 Reference: Guo, Zhang, Mu, Heng, Liu, Wei, Sun 2020, "Single Path One-Shot Neural Architecture Search with Uniform

@@ -1,6 +1,6 @@
-"""The table of the files that a run or sweep leaves, made from their records; the README has it between two marks.
+"""The table of the files that a run or sweep leaves, made from their records; README.md here has it between two marks.
 
-``python -m raynas.records.file_table README.md`` brings the README's table up to date.
+``python -m raynas.records.file_table raynas/records/README.md`` brings that table up to date.
 """
 
 from __future__ import annotations

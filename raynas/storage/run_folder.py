@@ -1,6 +1,6 @@
 """The folder of a run, whose files are written atomically: a killed run leaves the old or the new file.
 
-The files are records (`raynas.records`), from which the table in the README is generated. In short:
+The files are records (`raynas.records`), from which the table in `records/README.md` is generated. In short:
 
     config.json                           the resolved configuration, seeds and versions
     data.json                             classes, mean, deviation, images of each split, files that were skipped

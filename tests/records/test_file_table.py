@@ -1,4 +1,4 @@
-"""The README's table of files is that of the records, and every key of a record is documented."""
+"""The table of files in raynas/records/README.md is that of the records, and every key of a record is documented."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from raynas.records.file_table import BEGIN, END, all_tables, documented_fields, file_kinds, file_table, with_tables
 from raynas.records.record import OtherFile, Part
 
-README = Path(__file__).parents[2] / "README.md"
+README = Path(__file__).parents[2] / "raynas" / "records" / "README.md"
 OLD = Path(__file__).parents[1] / "old_runs" / "0.1.0"
 
 
-def test_the_readme_has_the_table_of_the_records() -> None:
+def test_the_page_has_the_table_of_the_records() -> None:
     text = README.read_text(encoding="utf-8")
-    assert text == with_tables(text, all_tables()), "run: python -m raynas.records.file_table README.md"
+    assert text == with_tables(text, all_tables()), "run: python -m raynas.records.file_table raynas/records/README.md"
 
 
 def parts() -> list[type[Part]]:
