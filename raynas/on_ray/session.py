@@ -9,6 +9,7 @@ from typing import Any
 from raynas.config.run_config import RunConfig
 from raynas.fitness import Fitness
 from raynas.on_ray.cluster import Cluster, evaluator_needs, worker_needs
+from raynas.on_ray.gauges import Gauges
 from raynas.stages.backend import Stream
 from raynas.stages.progress import Progress
 from raynas.stages.training import Trainings
@@ -53,7 +54,8 @@ class RayBackend:
             note=progress.note,
             wait_for=progress.wait_for,
         ) as pool:
-            yield pool.fitness(make, *arguments, quantities=quantities, together=together).stream
+            stream = pool.fitness(make, *arguments, quantities=quantities, together=together).stream
+            yield Gauges(self._config).measured(stream)
 
 
 @contextmanager

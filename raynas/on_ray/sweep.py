@@ -235,10 +235,12 @@ def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
             ),
             num_samples=plan.drawn or len(plan.points),
             max_concurrent_trials=settings.concurrent,
+            trial_name_creator=functools.partial(_name_of, plan=plan),
+            trial_dirname_creator=_folder_of,
             reuse_actors=True,  # a process that has imported torch serves one trial after another
         ),
         run_config=tune.RunConfig(
-            name=f"attempt-{time.time_ns()}",
+            name=f"{sweep.base.name}-{time.time_ns()}",
             storage_path=within(sweep.base.location, RAY),
             failure_config=tune.FailureConfig(max_failures=sweep.base.train.max_failures),
             verbose=0,
@@ -253,6 +255,16 @@ def run_tuner(plan: Plan, board: Any) -> list[dict[str, Any]]:
             error = f"given up after {type(result.error).__name__}"
             lost.append({**about, "status": "running", "error": error, "epochs": 0, "seconds": 0.0, "metrics": {}})
     return lost
+
+
+def _name_of(tried: Any, plan: Plan) -> str:
+    """Returns the name of a trial of Tune, for its dashboard."""
+    return plan.trial(tried.config).name
+
+
+def _folder_of(tried: Any) -> str:
+    """Returns the folder of a trial of Tune."""
+    return str(tried.trial_id)
 
 
 def _candidate(plan: Plan, chosen: Mapping[str, Any]) -> Candidate:

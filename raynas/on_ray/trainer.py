@@ -20,6 +20,7 @@ from raynas.config.locations import within
 from raynas.config.run_config import RunConfig, parse_config
 from raynas.errors import InputError, RunError
 from raynas.on_ray import cluster
+from raynas.on_ray.gauges import EpochReports, Gauges, display_name
 from raynas.on_ray.mailbox import make_mailbox
 from raynas.on_ray.room import Room, training_room
 from raynas.stages import signals
@@ -241,6 +242,8 @@ def run_trainer(orders: dict[str, Any], workers: int) -> Failure | None:
     from ray.train.torch import TorchTrainer
 
     config = parse_config(orders["config"])
+    if not cluster.is_local(config):  # a Ray of its own has no dashboard
+        os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "1")
     trainer = TorchTrainer(
         train_worker,
         train_loop_config=orders,
@@ -250,7 +253,7 @@ def run_trainer(orders: dict[str, Any], workers: int) -> Failure | None:
             resources_per_worker=cluster.worker_resources(config),
         ),
         run_config=RayRunConfig(
-            name=f"attempt-{orders['attempt']}",
+            name=f"{display_name(config)}-{orders['attempt']}",
             storage_path=within(orders["location"], RAY),
             failure_config=FailureConfig(  # `fit` decides about everything that ends an attempt
                 max_failures=0,
@@ -340,7 +343,7 @@ def train_worker(orders: dict[str, Any]) -> None:
     import torch.distributed
 
     from raynas.stages.data_record import DATA
-    from raynas.stages.training import train_all
+    from raynas.stages.training import TrainingOutput, train_all
     from raynas.training.workers import Workers
 
     def add_up(tensor: torch.Tensor) -> None:
@@ -360,6 +363,11 @@ def train_worker(orders: dict[str, Any]) -> None:
             return None
         return request
 
+    def of_worker_0(seconds: float) -> float:
+        shared = torch.tensor([seconds if workers.rank == 0 else 0.0], dtype=torch.float64, device=device)
+        workers.add_up(shared)
+        return float(shared.item())
+
     context = ray.train.get_context()
     workers = Workers(context.get_world_rank(), context.get_world_size(), add_up)
     config, trainings = parse_config(orders["config"]), orders["trainings"]
@@ -374,5 +382,6 @@ def train_worker(orders: dict[str, Any]) -> None:
             places = [plan.folder for plan in trainings.plans(config)]
             mirror.pull("config.json", DATA, *places, weights=False)
         made = trainings.make(config, mirror.folder)
-        requests, scalars = Requests(warning, asked), config.trackers.has_tensorboard
-        train_all(made, mirror, workers, device, config.train, requests=requests, has_tensorboard=scalars)
+        output = TrainingOutput(config.trackers.has_tensorboard, Gauges(config).set_training, EpochReports(of_worker_0))
+        requests = Requests(warning, asked)
+        train_all(made, mirror, workers, device, config.train, requests=requests, output=output)

@@ -13,7 +13,7 @@ from raynas.stages.backend import Backend
 from raynas.stages.progress import TrainingProgress
 from raynas.stages.requests import Requests, Stop
 from raynas.stages.run_lines import trained_line
-from raynas.stages.training import SavedAndStopped, Trainings, is_done, saved_line, train_all
+from raynas.stages.training import SavedAndStopped, TrainingOutput, Trainings, is_done, saved_line, train_all
 from raynas.storage.mirror import Mirror
 from raynas.training.learner import Training
 from raynas.training.workers import Workers
@@ -67,7 +67,8 @@ def _train_here(trainings: Sequence[Training], config: RunConfig, mirror: Mirror
     Raises:
         KeyboardInterrupt: If a signal came; after the first step a checkpoint of that moment exists.
     """
-    device, scalars = torch.device("cuda" if config.train.use_gpu else "cpu"), config.trackers.has_tensorboard
+    device = torch.device("cuda" if config.train.use_gpu else "cpu")
+    output = TrainingOutput(config.trackers.has_tensorboard)
     with signals.noted(active=False) as signal:
 
         def asked() -> Stop | None:
@@ -76,7 +77,7 @@ def _train_here(trainings: Sequence[Training], config: RunConfig, mirror: Mirror
 
         try:
             requests = Requests(asked=asked, seconds=0)
-            train_all(trainings, mirror, Workers(), device, config.train, watch, requests, scalars)
+            train_all(trainings, mirror, Workers(), device, config.train, watch, requests, output)
         except SavedAndStopped as stopped:
             raise KeyboardInterrupt(saved_line(stopped.position)) from None
     if signal.number is not None:

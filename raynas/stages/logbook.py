@@ -112,14 +112,16 @@ class Logbook:
         if not (of_events and isinstance(failure.exc_value, OSError)):
             self._excepthook(failure)
 
-    def write_step(self, report: StepReport) -> None:
-        """Notes where training is, twice a second at most, for whoever shows progress."""
+    def write_step(self, report: StepReport) -> ProgressRecord | None:
+        """Notes where training is, twice a second at most, for whoever shows progress; returns the note if it did."""
         now = time.monotonic()
         if now < self._next_note:
-            return
+            return None
         self._next_note = now + NOTE_SECONDS
-        write_record(self._mirror.folder / PROGRESS, self._note(report, now))
+        note = self._note(report, now)
+        write_record(self._mirror.folder / PROGRESS, note)
         self._mirror.push(PROGRESS, every=10)
+        return note
 
     def _note(self, report: StepReport, now: float) -> ProgressRecord:
         """Returns the progress note of a step."""

@@ -17,7 +17,7 @@ import torch
 from raynas.config.execution import TrainingExecution
 from raynas.config.run_config import RunConfig
 from raynas.errors import RunError
-from raynas.records.training_record import EpochLine, TrainedRecord
+from raynas.records.training_record import EpochLine, ProgressRecord, TrainedRecord
 from raynas.stages.checkpoint_clock import CheckpointClock, Reason
 from raynas.stages.logbook import Logbook, Turn, counted
 from raynas.stages.requests import NO_REQUESTS, Requests, Stop
@@ -53,6 +53,26 @@ class Trainings:
 
     plans: Callable[[RunConfig], Sequence[Plan]]
     make: Callable[[RunConfig, Path], Sequence[Training]]
+
+
+def _ignore(*_: object) -> None:
+    """Does nothing."""
+
+
+@dataclass(frozen=True)
+class TrainingOutput:
+    """Where figures of a training go beside the run folder.
+
+    Attributes:
+        has_tensorboard: Whether TensorBoard's events are written.
+        noted: Called on worker 0 with each note of progress, twice a second at most.
+        epoch_ended: Called on every worker after every epoch, with the name of the training, the epochs done and
+            their figures.
+    """
+
+    has_tensorboard: bool = True
+    noted: Callable[[ProgressRecord], None] = _ignore
+    epoch_ended: Callable[[str, int, dict[str, float]], None] = _ignore
 
 
 OF_WORKERS = "_of_workers"
@@ -93,7 +113,7 @@ def train_all(
     execution: TrainingExecution,
     after_epoch: Callable[[], None] = lambda: None,
     requests: Requests = NO_REQUESTS,
-    has_tensorboard: bool = True,
+    output: TrainingOutput | None = None,
 ) -> None:
     """Trains, or goes on training, all that is not done, one after the other, and leaves it in the run folder.
 
@@ -107,7 +127,7 @@ def train_all(
         execution: Threads, determinism and checkpoints.
         after_epoch: Called when an epoch's lines are written.
         requests: Who can ask this training to save and stop.
-        has_tensorboard: Whether TensorBoard's events are written.
+        output: Where it goes beside the run folder; by default to TensorBoard's events.
 
     Raises:
         SavedAndStopped: If somebody did. The checkpoint is of that step, so no step is repeated.
@@ -121,7 +141,8 @@ def train_all(
                 clock = CheckpointClock(workers, device, execution.checkpoint_minutes, requests)
                 turn = Turn(number, len(trainings))
                 with ExitStack() as stack:
-                    run = _Run(training, mirror, workers, device, execution, clock, turn, after_epoch, has_tensorboard)
+                    where = output or TrainingOutput()
+                    run = _Run(training, mirror, workers, device, execution, clock, turn, after_epoch, where)
                     run.carry_out(stack)
 
 
@@ -138,14 +159,14 @@ class _Run:
         clock: CheckpointClock,
         turn: Turn,
         after_epoch: Callable[[], None],
-        has_tensorboard: bool,
+        output: TrainingOutput,
     ) -> None:
         """Makes what this worker holds; arguments as in `train_all`."""
         self._plan, self._about = training.plan, training.about
         self._mirror, self._workers, self._device = mirror, workers, device
         self._execution, self._clock, self._turn, self._after_epoch = execution, clock, turn, after_epoch
         self._place = mirror.folder / training.plan.folder
-        self._has_tensorboard = has_tensorboard
+        self._output = output
         self._learner: Learner = training.start(device, workers)
         self._steps_per_epoch = self._learner.batches.steps_per_epoch
         # Worker 0 alone writes.
@@ -226,7 +247,7 @@ class _Run:
                 self._steps_per_epoch,
                 self._turn,
                 self._workers.world,
-                self._has_tensorboard,
+                self._output.has_tensorboard,
             )
         )
         self._records.keep(last.epochs, started)
@@ -238,7 +259,9 @@ class _Run:
     def _after_step(self, report: StepReport) -> None:
         """Notes where training is, and saves if there is a reason to."""
         if self._logbook is not None:
-            self._logbook.write_step(report)
+            note = self._logbook.write_step(report)
+            if note is not None:
+                self._output.noted(note)
         self._reason = self._clock.reason()
         in_mid_epoch = report.step % self._steps_per_epoch != 0  # else the end of the epoch saves
         if self._reason is not None and in_mid_epoch:
@@ -257,6 +280,7 @@ class _Run:
             self._save(done, report.step, {})
         if self._workers.rank == 0:
             self._mirror.push(every=5)
+        self._output.epoch_ended(self._plan.name, done, {**report.values, self._plan.speed: report.speed})
         self._after_epoch()
 
     def _write_records(self, epochs: int) -> None:

@@ -437,6 +437,7 @@ def test_execution_keys_are_keys_that_say_where_and_how() -> None:
     others = {"name", "storage_path", "address", "local_cpus", "report", "data.path", "data.loader_workers"}
     others |= {"search.evaluators", "benchmark.path", "train.reuse", "train.resource", "train.max_failures"}
     others |= {f"train.{key}" for key in ("deterministic", "checkpoint_every", "checkpoint_minutes")}
+    others |= {f"trackers.{key}" for key in ("names", "tracking_uri", "experiment", "project", "entity", "mode")}
     assert EXECUTION_KEYS == ROUNDING_KEYS | others | {"train.keep_checkpoints"}
 
 

@@ -38,5 +38,5 @@ def test_a_key_is_known_to_name_members_by_its_mark_alone() -> None:
 def test_the_keys_of_a_run_file_that_name_members() -> None:
     assert set(NAMING_KEYS) == {
         *("algorithm", "space.name", "data.name", "data.labels", "train.sampling", "alphas.gates", "alphas.gradient"),
-        *("search.name", "search.fitness"),
+        *("search.name", "search.fitness", "trackers.names"),
     }
