@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 import yaml
 from rich.console import Console
 
+from raynas import __version__
 from raynas.config.job_files import PREFIX, job_folder
 from raynas.config.reading import load_config
 from raynas.config.run_config import RunConfig
@@ -233,6 +234,7 @@ def submit(
     variables: Mapping[str, str],
     job: str,
     say: Callable[[str], None],
+    metadata: Mapping[str, str] | None = None,
 ) -> str:
     """Submits a job and returns its id.
 
@@ -243,6 +245,7 @@ def submit(
         variables: Its environment.
         job: Its id.
         say: Receives a line with the size of the upload.
+        metadata: What the cluster shows of the job, as `metadata_of` returns it.
 
     Raises:
         InputError: If it exceeds the limit of Ray, or a job with this id exists.
@@ -264,12 +267,26 @@ def submit(
             entrypoint=command,
             runtime_env={"working_dir": str(archive), "env_vars": dict(variables)},
             submission_id=job,
+            metadata=dict(metadata or {}),
         )
 
 
 def megabytes(size: int) -> str:
     """Returns a size as readable text."""
     return f"{size / 1e6:,.1f} MB"
+
+
+def metadata_of(config: RunConfig, file: Path) -> dict[str, str]:
+    """Returns what a cluster shows of a job: the run, what it searches, and where its results will be."""
+    return {
+        "raynas": __version__,
+        "run": config.name,
+        "verb": verb_of(file),
+        "algorithm": config.algorithm,
+        "space": config.space.name,
+        "data": config.data.name,
+        "location": config.location,
+    }
 
 
 def new_id(config: RunConfig) -> str:

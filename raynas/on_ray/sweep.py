@@ -28,6 +28,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,6 +61,7 @@ from raynas.report.sweep_page import write_sweep_report
 from raynas.stages import signals
 from raynas.stages.prepare import prepare
 from raynas.stages.progress import Progress
+from raynas.stages.tracking import FOLDERS, tracked_sweep
 from raynas.storage.mirror import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
 from raynas.storage.ownership import Busy
 from raynas.storage.registers import Lost
@@ -70,7 +72,7 @@ if TYPE_CHECKING:
 
 RESULTS = "results.json"
 
-OWN = (SWEEP, STATES, RESULTS, "results.csv", "results.md", "report")
+OWN = (SWEEP, STATES, RESULTS, "results.csv", "results.md", "report", *FOLDERS)
 """Files that the process of the sweep owns; the other files belong to its runs."""
 
 OF_REPORT = ("config.json", "supernet")
@@ -98,7 +100,10 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
         mirror.push(SWEEP)
         # Ray frees the workers of a stopped or lost trial only with a dashboard.
         leads = any(not is_alone(trial.config) for trial in sweep.examples())
-        with Cluster(sweep.base, dashboard=leads) as cluster, Progress(console, "starting") as progress:
+        with ExitStack() as stack:
+            stack.enter_context(tracked_sweep(sweep.base, mirror, console))
+            cluster = stack.enter_context(Cluster(sweep.base, dashboard=leads))
+            progress = stack.enter_context(Progress(console, "preparing"))
             for plan in plans(sweep, folder):
                 _carry_out(plan, mirror, cluster, progress)
         results = _write_results(sweep, folder)
@@ -146,7 +151,9 @@ def _carry_out(plan: Plan, mirror: Mirror, cluster: Cluster, progress: Progress)
         RunError: If Tune fails.
         KeyboardInterrupt: If a signal came. Trials in training save first, unless a second signal comes.
     """
+    progress.start("Ray")
     cluster.join(plan.needs)
+    progress.start("trials")
     with signals.noted() as signal:
         _wait_for_tune(plan, mirror, progress, signal)
 

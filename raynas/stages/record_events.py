@@ -6,13 +6,16 @@ import math
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO, Protocol
 
 from raynas.errors import InputError
 from raynas.records.rank_record import RankRecord
+from raynas.records.record import is_number
 from raynas.records.search_record import HistoryLine
+from raynas.records.sweep_record import TrialState
 from raynas.records.training_record import EpochLine
 from raynas.storage.run_folder import METRICS
-from raynas.trackers.event import Architecture, Artifact, Epoch, Event, Generation, Rank
+from raynas.trackers.event import Architecture, Artifact, Epoch, Event, Generation, Rank, Trial
 
 HISTORY, RESULT = "search/history.jsonl", "search/result.json"
 
@@ -21,6 +24,10 @@ TRAININGS = (f"supernet/seed_*/{METRICS}", f"retrain/*/*/seed_*/{METRICS}")
 
 RESULTS = ("data.json", RESULT, "retrain/*/result.json", "rank/*.json", "latency.json", "profile.json")
 """Files that are results, and are told when they are new or have changed."""
+
+
+FINAL = frozenset(zlib.crc32(status.encode()) for status in ("done", "stopped"))
+"""Checksums of the statuses of trials that are not run again."""
 
 
 class GrowingFile:
@@ -50,12 +57,56 @@ class GrowingFile:
         self.lines += len(lines)
         return is_anew, lines
 
-    def _is_end_of_line(self, stream: object) -> bool:
+    def _is_end_of_line(self, stream: BinaryIO) -> bool:
         """Returns whether a line ends where the last look ended."""
         if self._offset == 0:
             return True
-        stream.seek(self._offset - 1)  # type: ignore[attr-defined]
-        return bool(stream.read(1) == b"\n")  # type: ignore[attr-defined]
+        stream.seek(self._offset - 1)
+        return stream.read(1) == b"\n"
+
+
+class EventSource(Protocol):
+    """Events that come of records.
+
+    Attributes:
+        told: What was told, by names; kept between two commands.
+    """
+
+    told: dict[str, int]
+
+    def news(self) -> list[Event]:
+        """Returns the events that were not told before."""
+        ...
+
+
+class SweepEvents:
+    """The events of a sweep: trials that have ended.
+
+    Attributes:
+        told: Of each trial: a checksum of the status that was told.
+    """
+
+    def __init__(self, folder: Path, told: Mapping[str, int] | None = None) -> None:
+        """Takes the sweep's folder, and what was told before."""
+        self._folder = folder
+        self.told: dict[str, int] = dict(told or {})
+
+    def news(self) -> list[Event]:
+        """Returns the trials that have ended, and were not told before."""
+        found: list[Event] = []
+        for file in sorted((self._folder / "states").glob("*.json")):
+            if self.told.get(file.stem) in FINAL:
+                continue
+            try:
+                state = TrialState.read(file)
+            except InputError:
+                continue  # who leads the sweep says so
+            checksum = zlib.crc32(state.status.encode())
+            if state.status != "running" and self.told.get(file.stem) != checksum:
+                metrics = {name: float(value) for name, value in state.metrics.items() if is_number(value)}
+                found.append(Trial(len(self.told), state.name, state.status, state.point, metrics))
+                self.told[file.stem] = checksum
+        return found
 
 
 class RecordEvents:

@@ -6,7 +6,7 @@ import inspect
 import queue
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from raynas.options import Options
 from raynas.records.run_record import RunRecord
 from raynas.records.tracker_record import TrackerRecord
 from raynas.stages.progress import write_line
-from raynas.stages.record_events import RecordEvents
+from raynas.stages.record_events import EventSource, RecordEvents, SweepEvents
 from raynas.storage.mirror import Mirror
 from raynas.storage.run_folder import write_record
 from raynas.trackers import TrackedRun, Tracker, TrackerRow
@@ -28,6 +28,9 @@ from raynas.trackers.event import Configuration, End, Event, Stage
 
 FOLDER = "trackers"
 """Folder of the trackers' files in that of the run."""
+
+FOLDERS = (FOLDER, "tensorboard")
+"""Folders in that of the run that trackers write."""
 
 LOOK_SECONDS = 1.0
 """Seconds between two looks at the records of a run."""
@@ -62,7 +65,13 @@ class Delivery:
     """Tells one tracker what happens, in a thread; the first failure ends it with a warning."""
 
     def __init__(
-        self, row: TrackerRow, options: Options, run: TrackedRun, start: Configuration, console: Console
+        self,
+        row: TrackerRow,
+        options: Options,
+        run: TrackedRun,
+        start: Configuration,
+        events: Callable[[Path, Mapping[str, int]], EventSource],
+        console: Console,
     ) -> None:
         """Starts the thread.
 
@@ -71,11 +80,12 @@ class Delivery:
             options: Its options.
             run: The run.
             start: The first event, which is told once there is another one.
+            events: Makes the source of the further events, from the folder and what was told before.
             console: Receives a warning.
         """
         self._row, self._options, self._run, self._start, self._console = row, options, run, start, console
         self._file = run.folder / FOLDER / f"{row.name.rpartition('.')[2]}.json"
-        self._events = RecordEvents(run.folder, _told(self._file))
+        self._events = events(run.folder, _told_before(self._file))
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._tracker: Tracker | None = None
         self._waiting: list[Event] = []
@@ -133,7 +143,7 @@ class Delivery:
         return not is_last
 
 
-def _told(file: Path) -> Mapping[str, int]:
+def _told_before(file: Path) -> Mapping[str, int]:
     """Returns what a tracker was told before; nothing if the record is missing or damaged."""
     try:
         return TrackerRecord.read(file).told if file.exists() else {}
@@ -152,17 +162,53 @@ def tracked(config: RunConfig, mirror: Mirror, console: Console, group: str = ""
         group: The sweep that the run is a trial of.
     """
     record = RunRecord.read(mirror.folder / "config.json")
-    identity = f"{config.location} {record.created}"
-    run = TrackedRun(config.name, config.location, mirror.folder, identity, group)
-    values = flatten(config.model_dump(mode="json"))
-    start = Configuration(values, changed_keys(config), record.versions, record.created)
+    run = TrackedRun(config.name, config.location, mirror.folder, f"{config.location} {record.created}", group)
+    start = Configuration(_plain(config), changed_keys(config), record.versions, record.created)
+    with _told(config, run, start, RecordEvents, mirror, console) as told:
+        yield told
+
+
+@contextmanager
+def tracked_sweep(base: RunConfig, mirror: Mirror, console: Console) -> Iterator[Told]:
+    """Holds the trackers of a sweep, which are told of the trials that end; yields what they are told by.
+
+    Args:
+        base: The resolved configuration that the sweep varies.
+        mirror: The sweep's folder, and what uploads its files.
+        console: Receives warnings.
+    """
+    run = TrackedRun(base.name, base.location, mirror.folder, base.location, base.name)
+    start = Configuration(_plain(base), changed_keys(base))
+    with _told(base, run, start, SweepEvents, mirror, console) as told:
+        yield told
+
+
+@contextmanager
+def _told(
+    config: RunConfig,
+    run: TrackedRun,
+    start: Configuration,
+    events: Callable[[Path, Mapping[str, int]], EventSource],
+    mirror: Mirror,
+    console: Console,
+) -> Iterator[Told]:
+    """Holds the trackers of a run or sweep, and tells them how it ends.
+
+    Args:
+        config: The resolved configuration.
+        run: The run.
+        start: The first event.
+        events: Makes the source of the further events, from the folder and what was told before.
+        mirror: The folder, and what uploads its files.
+        console: Receives warnings.
+    """
     deliveries = []
     for row in config.trackers.rows():
-        deliveries.append(Delivery(row, config.trackers.options_of(row.options), run, start, console))
+        deliveries.append(Delivery(row, config.trackers.options_of(row.options), run, start, events, console))
     told = Told(deliveries)
     with ExitStack() as stack:
         if deliveries:
-            stack.callback(mirror.push, FOLDER, "tensorboard")
+            stack.callback(mirror.push, *FOLDERS)
         for delivery in deliveries:
             stack.callback(delivery.close)
         try:
@@ -175,6 +221,11 @@ def tracked(config: RunConfig, mirror: Mirror, console: Console, group: str = ""
         told.tell(End("done"))
 
 
+def _plain(config: RunConfig) -> dict[str, object]:
+    """Returns a configuration as plain values, by dotted keys."""
+    return flatten(config.model_dump(mode="json"))
+
+
 def changed_keys(config: RunConfig) -> dict[str, object]:
     """Returns the keys whose values differ from the defaults, by dotted keys, and the algorithm and the seed.
 
@@ -182,7 +233,7 @@ def changed_keys(config: RunConfig) -> dict[str, object]:
     """
     defaults = _defaults(RunConfig)
     changed: dict[str, object] = {}
-    for key, value in flatten(config.model_dump(mode="json")).items():
+    for key, value in _plain(config).items():
         is_changed = key in ("algorithm", "seed") or key not in defaults or defaults[key] != value
         if is_changed and key not in EXECUTION_KEYS and value is not None:
             changed[key] = value

@@ -34,6 +34,7 @@ def submit(options: argparse.Namespace) -> int:
         variables,
         options.id or on_ray.new_id(config),
         say=lambda line: print(f"raynas: {line}", file=sys.stderr),
+        metadata=on_ray.metadata_of(config, file),
     )
     print(job, flush=True)
     return on_ray.follow(client, job, _write) if options.follow else 0
