@@ -13,7 +13,11 @@ A ranking should identify the better of two architectures. The fraction of pairs
     agreement = (C + T / 2) / P_t = (1 + (C - D) / P_t) / 2
 
 with T the number of pairs that only the fitness ties. Each of these counts one half, so a random or a constant fitness
-has 50 percent. A pair with equal accuracy has no order and is left out. SETN (Dong and Yang 2019, section
+has 50 percent. The code of RLNAS breaks ties instead: architectures of equal value are ranked in their own order, and
+tau is that of two rankings without ties. Where a fitness has many ties this is another number, beside which published
+ones stand: 0.558 for the number of parameters in NAS-Bench-201 on CIFAR-10, whose tau-b is 0.578.
+
+A pair with equal accuracy has no order and is left out. SETN (Dong and Yang 2019, section
 5.3) counts over 1,000 randomly sampled pairs and does not define the count of ties; raynas counts all pairs.
 """
 
@@ -50,6 +54,8 @@ class RankStatistics:
         strata: The number of strata; 0 without sizes.
         agreement: Percentage of pairs that the fitness orders as the benchmark accuracy does; None if the accuracy is
             constant.
+        tau_in_order: Tau with ties broken by the order of the architectures, as in the code of RLNAS; None where tau-b
+            is undefined.
     """
 
     tau: float | None
@@ -60,6 +66,7 @@ class RankStatistics:
     tau_within: float | None
     strata: int
     agreement: float | None
+    tau_in_order: float | None
 
 
 def rank_statistics(
@@ -115,6 +122,7 @@ def rank_statistics(
         tau_within=None if strata is None else _defined(_tau_within(fitness, accuracies, strata)),
         strata=0 if strata is None else len(np.unique(strata)),
         agreement=_agreement(fitness, accuracies),
+        tau_in_order=None if math.isnan(tau) else _tau(_places(fitness), _places(accuracies)),
     )
 
 
@@ -145,6 +153,13 @@ def _tau(fitness: np.ndarray, accuracy: np.ndarray) -> float:
     from scipy.stats import kendalltau
 
     return float(kendalltau(fitness, accuracy).statistic)
+
+
+def _places(values: np.ndarray) -> np.ndarray:
+    """Returns the place of each value in descending order, the largest first, ``(n,)``; equal ones in their order."""
+    places = np.empty(len(values), dtype=np.int64)
+    places[np.argsort(-values, kind="stable")] = np.arange(len(values))
+    return places
 
 
 def _agreement(fitness: np.ndarray, accuracy: np.ndarray) -> float | None:

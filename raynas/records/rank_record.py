@@ -51,6 +51,8 @@ class RankRowRecord(Part):
         top: Benchmark accuracy of the first k.
         tau_within: tau-b within strata of equal parameters.
         strata: Number of strata.
+        tau_in_order: tau with ties broken by the order of the architectures, as in the code of RLNAS; null in records
+            of earlier versions.
         tau_parameters: tau-b with the number of parameters, without a table.
         tau_multiply_adds: tau-b with the multiply-adds, without a table.
     """
@@ -66,6 +68,7 @@ class RankRowRecord(Part):
     top: Top | None = None
     tau_within: Number | None = None
     strata: int | None = None
+    tau_in_order: Number | None = None
     tau_parameters: Number | None = None
     tau_multiply_adds: Number | None = None
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -200,7 +200,7 @@ def _scores(
         **_settings(search),
     }
     header = ScoresHeader(**about)
-    known = _read_scores(file, header)[: len(architectures)]
+    known = _read_scores(file, header, _default_settings(search))[: len(architectures)]
     write_text(file, text_of([header]) + _text_of_scores(known))
     if len(known) == len(architectures):
         return np.array(known)
@@ -223,11 +223,26 @@ def _settings(search: SearchSection) -> dict[str, Any]:
     return settings
 
 
-def _read_scores(file: Path, header: ScoresHeader) -> list[list[Number]]:
-    """Returns the scores that an earlier call left under the same settings, up to the first line that is damaged."""
+def _default_settings(search: SearchSection) -> dict[str, Any]:
+    """Returns the defaults of those options: scores of an earlier version do not state the options that are newer."""
+    defaults: dict[str, Any] = {}
+    for row in (*FITNESSES.rows().values(), *search.fitness_rows):
+        for key, option in row.options.model_fields.items():
+            defaults[key] = option.get_default(call_default_factory=True)
+    return defaults
+
+
+def _read_scores(file: Path, header: ScoresHeader, defaults: Mapping[str, Any] | None = None) -> list[list[Number]]:
+    """Returns the scores that an earlier call left under the same settings, up to the first line that is damaged.
+
+    Args:
+        file: The scores.
+        header: The settings.
+        defaults: Settings that the file need not state.
+    """
     lines = whole_lines(file)
     there = ScoresHeader.read_one(lines[0]) if lines else None
-    if there is None or there.content() != json.loads(text_of([header])):
+    if there is None or {**(defaults or {}), **there.content()} != json.loads(text_of([header])):
         return []
     return read_scores(lines[1:], len(header.quantities))
 

@@ -69,6 +69,31 @@ def test_tau_and_rho_are_those_counted_over_all_pairs(n, values, seed):
         assert statistics.rho == pytest.approx(rho_over_ranks(fitness, truth), abs=1e-12)
 
 
+def tau_as_the_code_of_rlnas_counts_it(fitness, truth):
+    """Returns tau of two rankings: each sorted in descending order, equal ones as they came, and ranked from 1."""
+    places = []
+    for values in (fitness, truth):
+        ordered = sorted(enumerate(values.tolist()), key=lambda item: item[1], reverse=True)
+        places.append({number: rank for rank, (number, _) in enumerate(ordered, start=1)})
+    rows = range(len(fitness))
+    return tau_over_pairs([places[0][n] for n in rows], [places[1][n] for n in rows])
+
+
+@pytest.mark.parametrize("n", [5, 17, 60, 150])
+@pytest.mark.parametrize("values", [3, 1000])
+@pytest.mark.parametrize("seed", range(3))
+def test_ties_are_broken_by_the_order_of_the_architectures_as_in_the_code_of_rlnas(n, values, seed):
+    fitness, truth, _ = tied_scores(n, seed, values)
+    statistics = rank_statistics(fitness, truth, bootstrap=0)
+    expected = None if statistics.tau is None else tau_as_the_code_of_rlnas_counts_it(fitness, truth)
+    assert statistics.tau_in_order == (None if expected is None else pytest.approx(expected, abs=1e-12))
+
+
+def test_without_ties_both_correlations_are_one():
+    statistics = rank_statistics(*normal_scores(200, 0.6, 0), bootstrap=0)
+    assert statistics.tau_in_order == pytest.approx(statistics.tau, abs=1e-12)
+
+
 @pytest.mark.parametrize("n", [5, 17, 60, 150])
 @pytest.mark.parametrize("values", [3, 1000])
 @pytest.mark.parametrize("seed", range(3))
@@ -358,6 +383,15 @@ def cells():
 def test_the_correlations_of_the_whole_space_are_the_published_ones(cells, column, published):
     fitness, truth = np.array(cells[column]), np.array(cells["test_accuracy_200"])
     assert rank_statistics(fitness, truth, bootstrap=0).tau == pytest.approx(published, abs=0.0006)
+
+
+@pytest.mark.parametrize(("column", "published"), [("params_m", 0.558), ("valid_accuracy_200", 0.894)])
+def test_the_correlations_of_the_whole_space_with_ties_broken_are_the_published_ones(cells, column, published):
+    space = NasBench201()
+    rows = sorted(zip(map(space.parse, cells["arch"]), cells[column], cells["test_accuracy_200"], strict=True))
+    _, fitness, truth = (np.array(values) for values in zip(*rows, strict=True))
+    statistics = rank_statistics(fitness, truth, bootstrap=0)
+    assert statistics.tau_in_order == pytest.approx(published, abs=0.0006)
 
 
 def test_the_28_sizes_of_the_space_are_the_strata(cells):

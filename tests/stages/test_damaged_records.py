@@ -110,6 +110,8 @@ def test_scores_are_read_up_to_the_first_damaged_line(tmp_path: Path, text: str)
     file.write_text(f"{json.dumps(about)}\n[1, 2]\n{text}\n[3, 4]\n")
     assert _read_scores(file, ScoresHeader(**about)) == [[1, 2]]
     assert _read_scores(file, ScoresHeader(**about, x=1)) == []
+    assert _read_scores(file, ScoresHeader(**about, x=1), {"x": 1}) == [[1, 2]], "an option that is newer than the file"
+    assert _read_scores(file, ScoresHeader(**about, x=2), {"x": 1}) == []
 
 
 def test_scores_hold_for_settings_that_were_given_as_a_tuple(tmp_path: Path) -> None:
