@@ -22,7 +22,8 @@ class DataSection(AugmentationOptions, SectionOfMembers):
         name: The data set: a name, or the dotted path of a row of your own, whose further keys stand beside these.
         path: Its file or folder; for cifar10 and cifar100 where to keep the download.
         labels: What the supernet is trained on: a name, or the dotted path of a method of your own.
-        num_label_categories: Categories of random labels; as many as the data set has classes by default.
+        num_label_categories: Categories of random labels; as many as the data set has classes by default. Pretext tasks
+            (rotation, jigsaw) have a number of their own.
         train_portion: Share of the training images that trains the supernet; the rest is the search split.
         max_images: Use only so many training images, sampled by the seed.
         resolution: Height and width to resize to; the data set's own by default.

@@ -33,12 +33,14 @@ class FixedImages:
         labels: (n,) int64.
         mean: mean of red, green and blue (black 0, white 1) for normalisation.
         std: their deviations.
+        change: returns the images as their labels say, see `LabelMethod.change`; None leaves them as they are.
     """
 
     pixels: np.ndarray
     labels: np.ndarray
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    change: Callable[[Tensor, Tensor], Tensor] | None = None
 
     def __len__(self) -> int:
         """Returns the number of images."""
@@ -57,7 +59,10 @@ class FixedImages:
             pixels, labels = torch.from_numpy(self.pixels), torch.from_numpy(self.labels)
         for start in range(0, len(self), batch_size):
             part = slice(start, start + batch_size)
-            yield normalise(pixels[part].to(device)), labels[part].to(device)
+            images, of_images = pixels[part].to(device), labels[part].to(device)
+            if self.change is not None:
+                images = self.change(images, of_images)
+            yield normalise(images), of_images
 
 
 BY_VALUE = 256 << 20

@@ -34,6 +34,7 @@ class Stream(IntEnum):
     CONTRAST = 15
     SATURATION = 16
     JITTER_ORDER = 17
+    PRETEXT = 18
 
 
 def _mix(bits: int) -> int:

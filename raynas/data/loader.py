@@ -46,6 +46,7 @@ class Loader:
         drop_last: bool,
         device: torch.device = _CPU,
         num_workers: int = 0,
+        change: Callable[[Tensor, Tensor], Tensor] | None = None,
     ) -> None:
         """Prepares the images at ``positions`` on the device.
 
@@ -61,6 +62,7 @@ class Loader:
             drop_last: Whether to leave out a last batch that is not full.
             device: Where batches are produced.
             num_workers: Processes that read image files, 0 for the caller's own. In-memory images need none.
+            change: Returns the images as their labels say, see `LabelMethod.change`; None leaves them as they are.
 
         Raises:
             InputError: If there is nothing to load, ``drop_last`` would drop everything, or the square that is cut out
@@ -80,7 +82,7 @@ class Loader:
         self._index = images.index[self._positions]
         self._num_images = len(images)
         self._labels, self._batch_size, self._shuffle = labels, batch_size, shuffle
-        self._seed, self._device = seed, device
+        self._seed, self._device, self._change = seed, device, change
         self.steps_per_epoch = len(positions) // batch_size if drop_last else -(-len(positions) // batch_size)
         self._lighting = 0.0 if augmentation is None else augmentation.lighting
         self._jitter = None if augmentation is None else augmentation.jitter_strengths
@@ -154,6 +156,8 @@ class Loader:
         for batch, pixels in zip(batches, self._source.read(epoch, batches), strict=True):
             light = None if lights is None else lights[batch]
             pixels = pixels.to(self._device, non_blocking=True)
+            if self._change is not None:
+                pixels = self._change(pixels, labels[batch])
             if colours is not None:
                 pixels = jitter(pixels, *(values[batch] for values in colours))
             images = self._normalise(pixels, light)

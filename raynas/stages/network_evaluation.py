@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from raynas.config.run_config import parse_config
-from raynas.data import FixedImages, ImagesOnDisk, fix_images, images_to_send, split_images
+from raynas.data import LABELS, FixedImages, ImagesOnDisk, fix_images, images_to_send, split_images
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, Fitness, FitnessRow, mean_of
 from raynas.fitness.inherited_weights import WithInheritedWeights
@@ -106,7 +106,10 @@ def build_fitness(
         evaluation: Images to evaluate on.
         supernets: Weights of each supernet, and the labels of the evaluation images that it was to learn.
     """
-    search = parse_config(values).search
+    config = parse_config(values)
+    search = config.search
+    assert config.data.labels is not None
+    change = LABELS.row(config.data.labels).change
     row = FITNESSES.row(path)
     device = torch.device("cuda" if search.gpus_per_evaluator else "cpu")
     parts = []
@@ -114,8 +117,8 @@ def build_fitness(
         supernet = supernet_on(space, num_categories, weights, device)
         part = WithInheritedWeights(
             supernet,
-            calibration,
-            replace(evaluation, labels=labels),
+            replace(calibration, change=change),
+            replace(evaluation, labels=labels, change=change),
             row,
             options=search.options_of(row.options),
             batch_size=search.evaluation_batch_size,

@@ -14,7 +14,7 @@ import torch
 
 from raynas.config.made_space import made_space
 from raynas.config.run_config import RunConfig
-from raynas.data import Dataset, Loader, draw_labels, load_dataset, split_images
+from raynas.data import LABELS, Dataset, Loader, draw_labels, load_dataset, split_images
 from raynas.fitness.benchmark_table import BenchmarkTable, read_table
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.supernet.costs import cost_table
@@ -90,6 +90,7 @@ class Task:
 
     def _batches(self, base_seed: int, device: torch.device, part: int) -> Loader:
         config = self.config
+        assert config.data.labels is not None
         positions = split_images(self.dataset.train, config.data.train_portion, config.seed)[part]
         return Loader(
             self.dataset,
@@ -103,6 +104,7 @@ class Task:
             drop_last=True,
             device=device,
             num_workers=config.data.loader_workers,
+            change=LABELS.row(config.data.labels).change,
         )
 
 
@@ -171,6 +173,8 @@ def task_of(config: RunConfig, space: SearchSpace, dataset: Dataset) -> Task:
     Raises:
         InputError: If the categories that the supernet tells apart do not hold the labels.
     """
-    task = Task(config, space, dataset, config.data.num_label_categories or dataset.num_classes)
+    assert config.data.labels is not None
+    categories = config.data.num_label_categories or LABELS.row(config.data.labels).categories or dataset.num_classes
+    task = Task(config, space, dataset, categories)
     task.labels(config.base_seeds[0], epoch=0)  # says if they do not
     return task

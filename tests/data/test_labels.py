@@ -12,7 +12,9 @@ UNIFORM = ["random", "random_each_iteration"]
 SHUFFLED = ["shuffled", "shuffled_each_iteration"]
 
 
-def draw(method, *, epoch=0, seed=5, true_labels=TRUE, index=INDEX, num_categories=CLASSES):
+def draw(method, *, epoch=0, seed=5, true_labels=TRUE, index=INDEX, num_categories=None):
+    if num_categories is None:
+        num_categories = (LABELS.row(method).categories if method in LABELS.names() else None) or CLASSES
     return draw_labels(method, true_labels, index, num_categories=num_categories, seed=seed, epoch=epoch)
 
 
@@ -102,5 +104,5 @@ def test_no_categories_are_refused():
 
 
 def test_an_unknown_method_is_refused():
-    with pytest.raises(ValueError, match=r"data\.labels: expected one of random, .* got 'noise'; or give"):
+    with pytest.raises(ValueError, match=r"data\.labels: expected one of jigsaw, random, .* got 'noise'; or give"):
         draw("noise")

@@ -1,15 +1,19 @@
-"""The labels that a supernet is trained on, one file a method: the true ones, random ones, shuffled ones."""
+"""The labels that a supernet is trained on, one file a method: true, random, shuffled, and of pretext tasks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from raynas.errors import InputError
 from raynas.members import Family
 from raynas.messages import echo
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +45,9 @@ class LabelMethod:
         assign: Returns the label of every image, (n,) integers in [0, num_categories), a function of the request alone.
         free_categories: Whether the number of categories is free, as the labels are not those of the data set.
         each_epoch: Whether every epoch has labels of its own.
+        categories: How many categories there are, where the method says so itself; None elsewhere.
+        change: Returns the images as their labels say, (b, height, width, 3) uint8 from the same and labels (b,), where
+            the labels are what was done to the images; None where images stay as they are.
     """
 
     name: str
@@ -48,6 +55,8 @@ class LabelMethod:
     assign: Callable[[LabelRequest], np.ndarray]
     free_categories: bool = False
     each_epoch: bool = False
+    categories: int | None = None
+    change: Callable[[Tensor, Tensor], Tensor] | None = None
 
 
 LABELS = Family("data.labels", LabelMethod, "raynas.data.labels")
@@ -86,6 +95,11 @@ def draw_labels(
         raise InputError(
             f"data.num_label_categories: labels '{method}' are the data set's own and reach {labels.max()}, so at "
             f"least {labels.max() + 1} categories are needed, got {num_categories}; raise it, or leave it out"
+        )
+    if row.categories is not None and num_categories != row.categories:
+        raise InputError(
+            f"data.num_label_categories: labels '{method}' have {row.categories} categories, got {num_categories}; "
+            "leave it out"
         )
     request = LabelRequest(labels, np.asarray(index), num_categories, seed, epoch if row.each_epoch else 0)
     return _checked(np.asarray(row.assign(request)), method, len(labels), num_categories)
