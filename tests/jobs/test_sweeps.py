@@ -63,6 +63,7 @@ def test_there_is_a_sweep_for_each_ablation_of_the_papers() -> None:
         "sweep_rlnas_categories",
         "sweep_rlnas_labels",
         "sweep_rlnas_methods",
+        "sweep_rlnas_unnas",
         "sweep_setn_candidates",
     ]
 
@@ -122,6 +123,7 @@ def differences(one: RunConfig, other: RunConfig) -> set[str]:
         ("sweep_rlnas_labels", "rlnas_nasbench201", set()),
         ("sweep_rlnas_categories", "rlnas_nasbench201", set()),
         ("sweep_rlnas_methods", "rlnas_nasbench201", set()),
+        ("sweep_rlnas_unnas", "rlnas_nasbench201", set()),
         ("sweep_rlnas_angle_bias", "rlnas_nasbench201", set()),
         (
             "sweep_amended_eta",
@@ -216,6 +218,22 @@ def test_the_published_figures_are_those_of_the_papers_table(job: str, metric: s
     assert told == expected and len(figures) == len(expected)
     assert {name for name, _ in told} == {
         json.loads(name) if name.startswith('"') else name for of, name, _ in settings(sweep["keys"]) if of == axis
+    }
+
+
+def test_the_pretext_tasks_stand_beside_table_12_of_rlnas() -> None:
+    sweep = sections(ROOT / "jobs/sweep_rlnas_unnas.yaml")[1]
+    told = {f["when"]["method"]: (f["true_accuracy"], f["deviation"]) for f in sweep["published"]}
+    assert told == {
+        "UnNAS, rotation": (92.41, 0.12),
+        "UnNAS, jigsaw": (92.38, 0.19),
+        "RLNAS": (93.45, 0.11),
+    }
+    methods = sweep["keys"]["method"]["variants"]
+    assert {name: tuple(keys.values()) for name, keys in methods.items()} == {
+        "UnNAS, rotation": ("rotation", "one_shot_accuracy"),
+        "UnNAS, jigsaw": ("jigsaw", "one_shot_accuracy"),
+        "RLNAS": ("random", "angle"),
     }
 
 
