@@ -11,7 +11,7 @@ import pytest
 from raynas.cli import main
 from tests.stages.runs import small_run
 
-PATH = "tests.trackers.own_tracker.DIARY"
+PATH = "tests.drill.own_tracker.DIARY"
 
 
 def run_file(folder: Path, **options: str) -> Path:
