@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -34,11 +35,14 @@ class Group:
 
 
 def groups_of(named: Sequence[tuple[str, Run]]) -> list[Group]:
-    """Returns the runs in groups of equal configuration, in the order of their first members."""
+    """Returns the runs in groups of equal configuration and different seeds, in the order of their first members."""
     by_configuration: dict[str, list[tuple[str, Run]]] = {}
+    seen: Counter[str] = Counter()
     for name, run in named:
         values = {key: value for key, value in flatten(run.config).items() if key not in OF_ONE_RUN}
-        by_configuration.setdefault(json.dumps(values, sort_keys=True), []).append((name, run))
+        seeds = json.dumps([values, run.config.get("seed"), list(run.base_seeds)], sort_keys=True)
+        seen[seeds] += 1  # a second run of the same seed adds nothing to an interval
+        by_configuration.setdefault(json.dumps([values, seen[seeds]], sort_keys=True), []).append((name, run))
     return [Group(_common([name for name, _ in members]), members) for members in by_configuration.values()]
 
 

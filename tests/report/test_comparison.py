@@ -43,7 +43,7 @@ def test_a_table_sets_the_runs_side_by_side(two: list[Path], tmp_path: Path) -> 
     assert write_comparison(two, file) == file
     page = Page(file)
     assert page.said_by("h1") == ["first, second"]
-    assert page.rows(0)[0] == ["", "● first", "● second"]
+    assert page.rows(0)[0] == ["", "● first", "■ second"]
     first, second = column(page, 0, 1), column(page, 0, 2)
     assert (first["folder"], second["folder"]) == (str(two[0]), str(two[1]))
     assert (first["algorithm"], second["algorithm"]) == ("rlnas", "spos")
@@ -244,7 +244,7 @@ def test_the_keys_that_differ_are_listed_and_no_others(two: list[Path], tmp_path
 
 def test_a_run_beside_itself_stays_told_apart(two: list[Path], tmp_path: Path) -> None:
     page = Page(write_comparison([two[0], two[0]], tmp_path / "c.html"))
-    assert page.rows(0)[0] == ["", "● first #1", "● first #2"]
+    assert page.rows(0)[0] == ["", "● first #1", "■ first #2"]
     colors = [value for tag, name, value in page.attributes if tag == "span" and name == "style"]
     assert len(set(colors)) == 2
     assert "The configurations are the same." in page.section("Configuration")
