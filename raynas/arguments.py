@@ -22,6 +22,7 @@ VERBS = {
     "sweep": "carry out a run for every combination of the keys in the section `sweep` of a run file",
     "report": "write the page of a run or sweep: HTML with its figures",
     "compare": "write one page of several runs, side by side",
+    "ui": "show the runs of a folder in a browser, live while they go on",
     "network": "describe an architecture: text, parameters, multiply-adds; or list the published ones",
     "export": "write a network as a folder: safetensors, torch.export, ONNX or a module of plain torch",
     "predict": "print the most probable classes of images",
@@ -302,12 +303,19 @@ def _add_network_options(command: argparse.ArgumentParser, verb: str) -> None:
     command.add_argument("--draw", metavar="FILE.svg", help="write the architecture as a drawing")
 
 
+def _add_ui(command: argparse.ArgumentParser, verb: str) -> None:
+    """Adds what the server of pages takes."""
+    command.add_argument("folder", nargs="?", default="runs", metavar="DIR", help="the folder of runs; runs by default")
+    command.add_argument("--port", type=int, default=8642, metavar="N", help="the port of 127.0.0.1; 0 for a free one")
+
+
 _OF_RUN_FILE = (_add_run_file,)
 
 _ADDED: dict[str, tuple[Callable[[argparse.ArgumentParser, str], None], ...]] = {
     **dict.fromkeys(VERBS, _OF_RUN_FILE),
     **dict.fromkeys(("report", "compare"), (_add_runs,)),
     **dict.fromkeys(("export", "predict"), (_add_network,)),
+    "ui": (_add_ui,),
     "jobs": (_add_job, _add_job_options, _add_json),
     "stop": (_add_job, _add_job_options),
     "submit": (_add_run_file, _add_job_options),

@@ -25,6 +25,7 @@ MODULES = {
     "lists": ("list",),
     "files": ("new", "explain", "schema", "completion"),
     "doctor": ("doctor",),
+    "ui": ("ui",),
 }
 """The modules of `raynas.verbs`, and the verbs that each has a function for."""
 

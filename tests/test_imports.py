@@ -117,6 +117,7 @@ TABLE = {
         ("search_space", "config.locations", "records", "sweep_metrics"),
         ("matplotlib", "numpy", "jinja2", "scipy"),
     ),
+    "ui": (("report", "storage.run_list"), ()),
     "api": ANYTHING,
     "opened_run": ANYTHING,
     "verbs": ANYTHING,

@@ -43,22 +43,30 @@ def _script(file: str) -> str:
     return f"//<![CDATA[\n{source}//]]>"
 
 
-def _policy(script: str) -> str:
-    """Returns the content security policy of a page: it fetches nothing, and executes this script only."""
-    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
-    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-{digest}'"
+def _policy(scripts: Sequence[str]) -> str:
+    """Returns the content security policy of a page: it fetches nothing, and executes these scripts only."""
+    digests = [hashlib.sha256(script.encode("utf-8")).digest() for script in scripts]
+    allowed = " ".join(f"'sha256-{base64.b64encode(digest).decode('ascii')}'" for digest in digests)
+    return f"default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src {allowed}"
 
 
-def document(title: str, head: Head, sections: Sequence[Section]) -> str:
-    """Returns a whole page."""
+def document(title: str, head: Head, sections: Sequence[Section], *, live: bool = False) -> str:
+    """Returns a whole page.
+
+    Args:
+        title: The title of the window.
+        head: The head of the page.
+        sections: Its sections; those without blocks are left out.
+        live: Whether a server shows it, which the page then asks for changes.
+    """
     shown = [section for section in sections if section.blocks]
-    script = _script("page.js")
+    scripts = [_script(file) for file in (["page.js", "live.js"] if live else ["page.js"])]
     return TEMPLATES.get_template("page.html").render(
         title=title,
         head=head,
         sections=shown,
-        script=script,
-        policy=_policy(script),
+        scripts=scripts,
+        policy=_policy(scripts) + ("; connect-src 'self'" if live else ""),
         themes={theme: declarations(theme) for theme in ("light", "dark")},
     )
 

@@ -6,7 +6,6 @@ import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 
@@ -19,7 +18,6 @@ from raynas.report.blocks import (
     Figures,
     Head,
     Paragraph,
-    Piece,
     Section,
     Table,
     Text,
@@ -29,6 +27,7 @@ from raynas.report.blocks import (
 from raynas.report.document import document, write_at_once, write_page
 from raynas.report.drawing_style import shortened
 from raynas.report.gallery import Gallery
+from raynas.report.links import HasPage, has_page, link_to
 from raynas.report.palette import looks_of
 from raynas.report.quantities import LOSS, Quantity, duration
 from raynas.report.sweep_figures import Series
@@ -68,18 +67,36 @@ def write_sweep_report(folder: Path) -> Path:
         InputError: If the results are missing or damaged, or a name or link in the folder leads out of it.
     """
     sweep = read_sweep(folder)
+    page, gallery = _sweep_page(sweep, folder, has_page, live=False)
+    write_at_once(folder / "results.csv", trials_csv(sweep).encode("utf-8"))
+    write_at_once(folder / "results.md", markdown(sweep).encode("utf-8"))
+    return write_page(folder / "report", page, gallery.files())
+
+
+def live_sweep_page(folder: Path, exists: HasPage) -> str:
+    """Returns the page of a sweep for a server, without writing anything.
+
+    Args:
+        folder: The sweep's folder.
+        exists: Returns whether the server has a page of a folder.
+
+    Raises:
+        InputError: As `write_sweep_report` raises it.
+    """
+    return _sweep_page(read_sweep(folder), folder, exists, live=True)[0]
+
+
+def _sweep_page(sweep: Sweep, folder: Path, exists: HasPage, *, live: bool) -> tuple[str, Gallery]:
+    """Returns the page of a sweep with its figures."""
     gallery = Gallery()
     sections = [
         results(sweep),
         by_key(sweep, gallery),
         training(sweep, folder, gallery),
         trials_left(sweep),
-        all_trials(sweep, folder),
+        all_trials(sweep, folder, exists),
     ]
-    page = document(f"{sweep.name} · raynas", summary(sweep), sections)
-    write_at_once(folder / "results.csv", trials_csv(sweep).encode("utf-8"))
-    write_at_once(folder / "results.md", markdown(sweep).encode("utf-8"))
-    return write_page(folder / "report", page, gallery.files())
+    return document(f"{sweep.name} · raynas", summary(sweep), sections, live=live), gallery
 
 
 def summary(sweep: Sweep) -> Head:
@@ -261,7 +278,7 @@ def _why(trial: Trial) -> str:
     return {"stopped": f"stopped early{after}, as its training was behind"}.get(trial.status, f"not ended{after}")
 
 
-def all_trials(sweep: Sweep, folder: Path) -> Section:
+def all_trials(sweep: Sweep, folder: Path, exists: HasPage) -> Section:
     """Returns a table of the trials, with links to their pages."""
     metrics = []
     for metric in sweep.metrics:
@@ -269,7 +286,7 @@ def all_trials(sweep: Sweep, folder: Path) -> Section:
             metrics.append(metric)
     names = ["trial", *(axis.name for axis in sweep.axes), "seed", "status"]
     head = [*names, *(sweep.quantity(metric).title for metric in metrics), "epochs", "time"]
-    rows = [_row_of(trial, sweep, metrics, folder) for trial in sweep.trials]
+    rows = [_row_of(trial, sweep, metrics, folder, exists) for trial in sweep.trials]
 
     best = sweep.best(sweep.rows) if sweep.spread is None else None
     marked = []
@@ -284,11 +301,9 @@ def all_trials(sweep: Sweep, folder: Path) -> Section:
     return Section("Trials", blocks)
 
 
-def _row_of(trial: Trial, sweep: Sweep, metrics: Sequence[str], folder: Path) -> list[Text]:
+def _row_of(trial: Trial, sweep: Sweep, metrics: Sequence[str], folder: Path, exists: HasPage) -> list[Text]:
     """Returns the row of a trial: its point, its numbers, and a link to its page."""
-    page = f"{trial.folder}/report/index.html"
-    has_page = inside(folder, page).is_file()
-    row: list[Text] = [(Piece("link", trial.name, quote(f"../{page}")),) if has_page else trial.name]
+    row: list[Text] = [link_to(inside(folder, trial.folder), trial.name, folder / "report", exists)]
     row += [value_text(trial.point[axis.name]) for axis in sweep.axes]
     row += ["–" if trial.seed is None else f"{trial.seed}", trial.status]
     row += [sweep.quantity(metric).write(trial.metrics.get(metric, math.nan)) for metric in metrics]

@@ -278,7 +278,7 @@ def test_the_page_is_whole_and_fetches_nothing(two: list[Path], tmp_path: Path) 
     assert page.fetched() == [] and only_script(page)
     assert len(page.ids()) == len(set(page.ids()))
     assert page.referred() <= set(page.ids())
-    assert page.rows(0)[0][2] == '● <b>"&'
+    assert page.rows(0)[0][2] == '■ <b>"&'
     again = Page(write_comparison(two, tmp_path / "d.html"))
     assert again.source == page.source
 

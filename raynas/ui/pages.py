@@ -1,0 +1,150 @@
+"""The pages that the server shows: the list of runs, and the page of each run, sweep and trial.
+
+A page is made in memory from the records, again when they have changed. Nothing is written into a run's folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from raynas.errors import InputError
+from raynas.report.blocks import Block, Head, Paragraph, Piece, Section, Table, Text
+from raynas.report.document import document
+from raynas.report.links import PAGE
+from raynas.report.page import Defaults, live_run_page
+from raynas.report.sweep_page import live_sweep_page
+from raynas.storage.run_list import ListedRun, runs_in
+
+RECORDS = (
+    *("config.json", "data.json", "progress.json", "profile.json", "sweep.json", "results.json"),
+    *("search/*", "rank/*.json", "rank/*.csv", "retrain/*/result.json", "supernet/*/*.jsonl", "supernet/*/alphas.npy"),
+)
+"""The files that a page is made of, as patterns below the folder of a run."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """A page and the version of the records that it shows."""
+
+    version: str
+    content: str
+
+
+class Pages:
+    """The pages of a folder of runs, each kept until its records change."""
+
+    def __init__(self, folder: Path, defaults_of: Defaults) -> None:
+        """Takes the folder, and what returns the defaults of a configuration."""
+        self._folder, self._defaults_of = folder, defaults_of
+        self._kept: dict[Path, Served] = {}
+        self._lock = threading.Lock()  # matplotlib draws one figure at a time
+
+    def place(self, parts: list[str]) -> Path | None:
+        """Returns the folder of a run, or of a trial of a sweep, by its names; None if there is none.
+
+        A name is compared with those of the folders that exist, so it cannot lead elsewhere.
+
+        Args:
+            parts: The name of a run; for a trial the names of the sweep, ``trials`` and the trial.
+        """
+        found = _named(self._folder, parts[0]) if parts else None
+        if found is None or len(parts) == 1:
+            return found
+        if len(parts) == 3 and parts[1] == "trials" and (found / "sweep.json").is_file():
+            trials = _named(found, "trials", any_content=True)
+            return None if trials is None else _named(trials, parts[2])
+        return None
+
+    def version(self, place: Path | None) -> str:
+        """Returns the version of a page: it changes when a record of it changes.
+
+        Args:
+            place: The folder of a run; None for the list of runs.
+        """
+        if place is None:
+            rows = [[plain for plain in _row(run)] for run in runs_in(self._folder)]
+            return _digest(repr(rows))
+        return _digest("\n".join(_states_of_records(place)))
+
+    def page(self, place: Path | None) -> str:
+        """Returns a page; that of a run which has no result yet, or is damaged, says so."""
+        if place is None:
+            return self._list()
+        version = self.version(place)
+        with self._lock:
+            kept = self._kept.get(place)
+            if kept is None or kept.version != version:
+                kept = Served(version, self._made(place))
+                self._kept[place] = kept
+        return kept.content
+
+    def _made(self, place: Path) -> str:
+        try:
+            if (place / "sweep.json").is_file():
+                return live_sweep_page(place, _is_run)
+            return live_run_page(place, self._defaults_of, _is_run)
+        except InputError as error:
+            sections = [Section("Nothing to show yet", [Paragraph(str(error))])]
+            return document(f"{place.name} · raynas", Head(place.name), sections, live=True)
+
+    def _list(self) -> str:
+        runs = runs_in(self._folder)
+        rows: list[list[Text]] = []
+        for run in runs:
+            link = Piece("link", run.name, f"runs/{quote(run.name)}/{PAGE}")
+            rows.append([(link,), *_row(run)[1:]])
+        head = ["name", "kind", "state", "best", "last change"]
+        running = [place for place, run in enumerate(runs) if run.is_running]
+        blocks: list[Block] = [Paragraph("There is no run in this folder yet.")]
+        if rows:
+            caption = "Shaded: a process works on it." if running else ""
+            blocks = [Table(head, rows, marked=running, caption=caption)]
+        title = self._folder.absolute().name
+        return document(f"{title} · raynas", Head(title), [Section("Runs", blocks)], live=True)
+
+
+def _row(run: ListedRun) -> list[str]:
+    """Returns the cells of a run in the list."""
+    return [run.name, run.kind, run.state, run.best or "–", _age(run.age)]
+
+
+def _age(seconds: float) -> str:
+    """Returns the time since the last change in its largest unit, not finer than a minute."""
+    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= size:
+            return f"{int(seconds // size)}\N{NO-BREAK SPACE}{unit} ago"
+    return "now"
+
+
+def _named(folder: Path, name: str, *, any_content: bool = False) -> Path | None:
+    """Returns the folder of a run directly inside another; None if there is none of exactly that name."""
+    for place in folder.iterdir():
+        if place.name == name and place.is_dir() and not place.is_symlink():
+            return place if any_content or _is_run(place) else None
+    return None
+
+
+def _is_run(place: Path) -> bool:
+    """Returns whether a folder is that of a run or sweep, and so has a page."""
+    return (place / "config.json").is_file() or (place / "sweep.json").is_file()
+
+
+def _states_of_records(place: Path) -> Iterator[str]:
+    """Yields name, size and time of every record of a run."""
+    for pattern in RECORDS:
+        for file in sorted(place.glob(pattern)):
+            try:
+                state = os.stat(file, follow_symlinks=False)
+            except OSError:  # removed meanwhile
+                continue
+            yield f"{file.relative_to(place)} {state.st_size} {state.st_mtime_ns}"
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]

@@ -1,0 +1,35 @@
+"""The verb that serves the pages of a folder of runs to a browser of this machine."""
+
+from __future__ import annotations
+
+import argparse
+
+from raynas.errors import InputError
+from raynas.messages import shortened
+from raynas.stages import signals
+
+
+def ui(options: argparse.Namespace) -> int:
+    """Serves the pages until an interruption, which is the usual end."""
+    from pathlib import Path
+
+    with signals.imports():
+        from raynas.config.default_values import default_values
+        from raynas.ui.pages import Pages
+        from raynas.ui.server import Server
+
+    folder = Path(options.folder).expanduser()
+    if not folder.is_dir():
+        raise InputError(
+            f"{shortened(options.folder, 300)}: expected a folder of runs, got none; give the storage_path"
+        )
+    server = Server(Pages(folder, default_values), options.port)
+    print(f"raynas ui: {server.address}", flush=True)
+    print("Open it in a browser of this machine; Ctrl-C ends it.", flush=True)
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:  # Ctrl-C or SIGTERM
+        return 0
+    finally:
+        server.server_close()
+    return 0

@@ -1,0 +1,218 @@
+"""The server of pages, asked over HTTP: what it shows, what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raynas.errors import InputError
+from raynas.report.page import no_defaults
+from raynas.ui.pages import Pages
+from raynas.ui.server import Server
+from tests.report import runs, sweeps
+from tests.report.pages import Page
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Returns a folder with a run, a run that goes on, a sweep with a trial, and what is none of these."""
+    folder = tmp_path / "runs"
+    small(folder / "done <b>")
+    runs.write_config(folder / "begun", name="begun")
+    content = sweeps.results({"train.epochs": ("grid", [1])}, lambda p, s: {"true_accuracy": 90.0}, seeds=1)
+    sweep = sweeps.write(folder / "swept", content)
+    (sweep / "sweep.json").write_text('{"name": "swept"}')
+    small(sweep / content["trials"][0]["folder"])
+    (folder / "other").mkdir()
+    (folder / "other/secret.txt").write_text("secret")
+    (tmp_path / "outside").mkdir()
+    small(tmp_path / "outside/run")
+    (folder / "link").symlink_to(tmp_path / "outside/run")
+    return folder
+
+
+def small(folder: Path) -> None:
+    runs.write_config(folder, name=folder.name)
+    runs.write_search(folder, generations=1, population=3, drawings=False)
+
+
+@pytest.fixture
+def server(folder: Path) -> Iterator[Server]:
+    server = Server(Pages(folder, no_defaults), 0)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def ask(
+    server: Server, path: str, *, method: str = "GET", host: str | None = None, token: str | None = None
+) -> tuple[int, str, http.client.HTTPResponse]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=60)
+    known = server.token if token is None else token
+    connection.putrequest(method, f"/{known}/{path}", skip_host=True)
+    connection.putheader("Host", host or f"127.0.0.1:{server.server_port}")
+    connection.endheaders()
+    answer = connection.getresponse()
+    content = answer.read().decode("utf-8")
+    connection.close()
+    return answer.status, content, answer
+
+
+def parsed(content: str, tmp_path: Path) -> Page:
+    file = tmp_path / "page.html"
+    file.write_text(content, encoding="utf-8")
+    return Page(file)
+
+
+def links(page: Page) -> list[str]:
+    return [value for tag, name, value in page.attributes if tag == "a" and name == "href"]
+
+
+def test_the_list_links_to_every_run_and_sweep(server: Server, tmp_path: Path) -> None:
+    status, content, _ = ask(server, "")
+    page = parsed(content, tmp_path)
+    assert status == 200 and page.rows(0)[0] == ["name", "kind", "state", "best", "last change"]
+    listed = {row[0]: row[1:] for row in page.rows(0)[1:]}
+    assert {"done <b>", "begun", "swept"} <= set(listed) and "other" not in listed
+    assert listed["done <b>"][:2] == ["run", "searched"] and "angle" in listed["done <b>"][2]
+    assert listed["swept"][0] == "sweep" and listed["begun"][1] == "begun"
+    for link in links(page):
+        if "link" not in link:
+            assert ask(server, link)[0] == 200, link
+
+
+def test_a_run_a_sweep_and_a_trial_have_their_pages_and_links_between_them(server: Server, tmp_path: Path) -> None:
+    run = parsed(ask(server, "runs/done%20%3Cb%3E/report/index.html")[1], tmp_path)
+    assert run.said_by("h1") == ["done <b>"] and "Best architectures" in run.said_by("h2")
+    sweep = parsed(ask(server, "runs/swept/report/index.html")[1], tmp_path)
+    (link,) = links(sweep)
+    assert link == "../trials/point-0_seed-0/report/index.html"
+    trial = parsed(ask(server, "runs/swept/trials/point-0_seed-0/report/index.html")[1], tmp_path)
+    assert links(trial) == ["../../../report/index.html"]
+    assert not list((server.pages._folder).rglob("report")), "nothing is written"
+
+
+def test_a_page_follows_its_records(server: Server, folder: Path, tmp_path: Path) -> None:
+    address = "runs/begun/report/"
+    first = ask(server, f"{address}version")[1]
+    assert "holds no result yet" in ask(server, f"{address}index.html")[1]
+    assert ask(server, f"{address}version")[1] == first
+    runs.write_search(folder / "begun", generations=1, population=3, drawings=False)
+    assert ask(server, f"{address}version")[1] != first
+    page = parsed(ask(server, f"{address}index.html")[1], tmp_path)
+    assert "Best architectures" in page.said_by("h2")
+    (policy,) = [value for tag, _, value in page.attributes if tag == "meta" and value.startswith("default-src 'none'")]
+    assert policy.endswith("connect-src 'self'") and len(page.scripts) == 2 and policy.count("sha256-") == 2
+
+
+def test_the_list_follows_the_folder(server: Server, folder: Path) -> None:
+    first = ask(server, "version")[1]
+    small(folder / "another")
+    assert ask(server, "version")[1] != first and "another" in ask(server, "")[1]
+
+
+def test_a_damaged_record_is_named_on_its_page(server: Server, folder: Path) -> None:
+    (folder / "done <b>/search/result.json").write_text("{")
+    status, content, _ = ask(server, "runs/done%20%3Cb%3E/report/index.html")
+    assert status == 200 and "is damaged" in content and "<b>/search" not in content
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("runs/../../outside/run/report/index.html", "runs/..%2F..%2Foutside%2Frun/report/index.html"),
+        *("runs/%2e%2e/report/index.html", "runs/./report/index.html", "runs//report/index.html"),
+        *("runs/link/report/index.html", "runs/other/report/index.html", "runs/other/secret.txt"),
+        *("runs/swept/trials/../report/index.html", "runs/swept/trials/nothing/report/index.html"),
+        *("runs/swept/other/point-0_seed-0/report/index.html", "runs/begun/config.json", "runs/%ff/report/index.html"),
+        *("runs/begun%00/report/index.html", "runs", "runs/report/index.html", "index.html", "runs/begun/trials/x"),
+    ],
+)
+def test_only_pages_of_runs_in_the_folder_are_served(server: Server, path: str) -> None:
+    status, content, _ = ask(server, path)
+    assert status == 404 and content == "there is no such page\n"
+
+
+def test_a_trial_that_is_a_link_is_not_served(server: Server, folder: Path, tmp_path: Path) -> None:
+    (folder / "swept/trials/away").symlink_to(tmp_path / "outside/run")
+    assert ask(server, "runs/swept/trials/away/report/index.html")[0] == 404
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1", "127.0.0.1.evil.example:{port}", "[::1]:{port}", ""])
+def test_a_name_of_another_site_that_points_here_reads_nothing(server: Server, host: str) -> None:
+    status, content, _ = ask(server, "", host=host.format(port=server.server_port) or " ")
+    assert status == 403 and "done" not in content
+    assert ask(server, "", host=f"LOCALHOST:{server.server_port}")[0] == 200
+
+
+@pytest.mark.parametrize("token", ["", "x", "%C3%A9"])
+def test_without_the_secret_nothing_is_read(server: Server, token: str) -> None:
+    for path in ("", "version", "runs/begun/report/index.html"):
+        status, content, _ = ask(server, path, token=token)
+        assert status == 403 and "done" not in content
+    assert len(server.token) >= 32
+    other = Server(server.pages, 0)
+    assert other.token != server.token
+    other.server_close()
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH"])
+def test_other_methods_are_refused(server: Server, method: str) -> None:
+    assert ask(server, "", method=method)[0] == 501
+
+
+def test_headers_keep_the_secret_and_forbid_frames(server: Server) -> None:
+    status, content, answer = ask(server, "", method="HEAD")
+    assert status == 200 and content == "" and int(answer.headers["Content-Length"]) > 1000
+    assert answer.headers["Referrer-Policy"] == "no-referrer" and answer.headers["Cache-Control"] == "no-store"
+    assert "frame-ancestors 'none'" in answer.headers["Content-Security-Policy"]
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_a_port_in_use_is_named(server: Server) -> None:
+    for port in (server.server_port, 70000):
+        with pytest.raises(InputError, match=rf"--port: {port} cannot be used .*; give another one, or 0 for any"):
+            Server(server.pages, port)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_verb_prints_its_address_and_ends_well_on_a_signal(folder: Path, number: int) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "raynas", "ui", str(folder), "--port", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    found = re.fullmatch(r"raynas ui: http://127\.0\.0\.1:(\d+)(/[\w-]{32}/)\n", line)
+    assert found is not None, line
+    connection = http.client.HTTPConnection("127.0.0.1", int(found[1]), timeout=60)
+    connection.request("GET", found[2])
+    assert connection.getresponse().status == 200
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "Traceback" not in out + err
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from raynas.cli import main
+
+    assert main(["ui", str(tmp_path / "nothing")]) == 2
+    assert "expected a folder of runs" in capsys.readouterr().err
