@@ -68,7 +68,7 @@ class Pages:
             place: The folder of a run; None for the list of runs.
         """
         if place is None:
-            rows = [[plain for plain in _row(run)] for run in runs_in(self._folder)]
+            rows = [list(_row(run)) for run in runs_in(self._folder)]
             return _digest(repr(rows))
         return _digest("\n".join(_states_of_records(place)))
 
