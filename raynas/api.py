@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -44,7 +45,7 @@ def run(
     """
     resolved = configuration(config, overrides)
     with _watched(resolved, callbacks) as watch:
-        stages.run(resolved, console or Console(), on_ray, watch=watch)
+        stages.run(resolved, console or _standard_output(), on_ray, watch=watch)
     return Run(_as_stored(resolved))
 
 
@@ -83,7 +84,7 @@ def rank(
         RunError: If an evaluation fails.
     """
     resolved = configuration(config.config if isinstance(config, Run) else config, overrides)
-    return stages.rank_run(resolved, console or Console(), on_ray, sample, every_epoch)
+    return stages.rank_run(resolved, console or _standard_output(), on_ray, sample, every_epoch)
 
 
 def retrain(
@@ -121,7 +122,7 @@ def retrain(
         values = values_of_target(str(target), recipe=recipe, top=top, seeds=seeds)
     resolved = configuration(values, overrides)
     with _watched(resolved, callbacks) as watch:
-        stages.retrain_run(resolved, console or Console(), on_ray, watch)
+        stages.retrain_run(resolved, console or _standard_output(), on_ray, watch)
     return Run(_as_stored(resolved))
 
 
@@ -169,6 +170,11 @@ def _as_stored(config: RunConfig) -> RunConfig:
             if f"{name}.{key}" not in EXECUTION_KEYS:
                 values[name][key] = value
     return parse_config(values)
+
+
+def _standard_output() -> Console:
+    """Returns the console of progress: the standard output of now, which Ray's messages are kept from later."""
+    return Console(file=sys.stdout)
 
 
 @contextlib.contextmanager

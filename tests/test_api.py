@@ -18,7 +18,7 @@ from raynas.config.reading import load_config
 from raynas.data import fix_images
 from raynas.stages.network_evaluation import image_positions
 from raynas.stages.task import make_task
-from tests.stages.runs import small_run
+from tests.stages.runs import ROOT, small_run
 
 SPACES: dict[str, dict[str, Any]] = {
     "nasbench201": {"name": "nasbench201", "channels": 4, "cells": 1},
@@ -152,3 +152,16 @@ def test_the_import_is_fast_and_unknown_names_are_told() -> None:
     assert all(getattr(raynas, name) is not None for name in raynas.__all__)
     with pytest.raises(AttributeError, match="it has run, check"):
         _ = raynas.searching
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_progress_is_shown_in_python_too_while_ray_runs(tmp_path: Path) -> None:
+    file = small_run(tmp_path, train={"workers": 1, "epochs": 2}, data={"max_images": 200})
+    done = subprocess.run(
+        [sys.executable, "-c", f"import raynas; raynas.run({str(file)!r})"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line[10:] for line in done.stdout.splitlines()]
+    for start in ("started: Ray ", "supernet: trained in ", "search: 60 architectures in 3 generations"):
+        assert sum(line.startswith(start) for line in lines) == 1, done.stdout

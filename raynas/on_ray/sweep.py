@@ -45,7 +45,7 @@ from raynas.on_ray.stopping import Stopped, make_board, save_and_stop, stopped_b
 from raynas.on_ray.sweep_plan import Plan, plans
 from raynas.on_ray.sweep_progress import SweepProgress
 from raynas.on_ray.sweep_results import summary
-from raynas.on_ray.sweep_states import STATES, state_file, states_of
+from raynas.on_ray.sweep_states import ENDED, STATES, state_file, states_of
 from raynas.on_ray.trainer import SAVE_SECONDS
 from raynas.on_ray.trial import (
     SUPERNETS,
@@ -60,7 +60,7 @@ from raynas.records.sweep_record import ResultsRecord, SweepRecord, TrialState
 from raynas.report.sweep_page import write_sweep_report
 from raynas.stages import signals
 from raynas.stages.prepare import prepare
-from raynas.stages.progress import Progress
+from raynas.stages.progress import Progress, write_line
 from raynas.stages.tracking import FOLDERS, tracked_sweep
 from raynas.storage.mirror import RAY, SWEEP, Mirror, mirror_at, mirrored, pull_news
 from raynas.storage.ownership import Busy
@@ -100,6 +100,10 @@ def sweep_runs(sweep: Sweep, console: Console) -> dict[str, Any]:
         mirror.push(SWEEP)
         # Ray frees the workers of a stopped or lost trial only with a dashboard.
         leads = any(not is_alone(trial.config) for trial in sweep.examples())
+        ended = sum(state["status"] in ENDED for state in states_of(folder))
+        before = f", {ended:,} of them ended before" if ended else ""
+        axes = ", ".join(sweep.settings.keys)
+        write_line(console, f"sweep: {sweep.number:,} trials over {axes} by {sweep.settings.metric}{before}")
         with ExitStack() as stack:
             stack.enter_context(tracked_sweep(sweep.base, mirror, console))
             cluster = stack.enter_context(Cluster(sweep.base, dashboard=leads))

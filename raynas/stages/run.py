@@ -75,7 +75,7 @@ def opened(
         folder = open_run(config, ignore)
         _print(console, [line for line in (continued_line(config), rounding_change(config)) if line is not None])
         record_data(folder, task)
-        for part in (folder, folder / "search", folder / "rank", folder / "report"):
+        for part in (folder, *(folder / name for name in ("search", "rank", "report", "trackers"))):
             drop_unfinished(part)
         shutil.rmtree(folder / RAY, ignore_errors=True)  # of a trainer whose driver was killed
         mirror.push()

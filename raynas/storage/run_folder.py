@@ -12,7 +12,8 @@ The files are records (`raynas.records`), from which the table in `records/READM
     supernet/seed_0/alphas.npy, .json     alphas after every epoch, (epochs + 1, choices, candidates); their names
     supernet/seed_0/derived.jsonl         one line per epoch: the architecture that the alphas give
     supernet/seed_0/result.json           the training of this supernet is complete
-    tensorboard/                          the same metrics as events
+    tensorboard/                          the same metrics, the search and the ranking as events
+    trackers/mlflow.json, wandb/          what each tracker was told; what W&B keeps offline
     progress.json, notes.txt              current position of the training, and its notes
     search/history.jsonl                  one line per evaluated architecture
     search/result.json                    the best architectures; the search is complete

@@ -104,7 +104,7 @@ def test_a_sweep_says_whom_a_trial_waits_for(tmp_path: Path, monkeypatch: pytest
     owner.join()
     said = [line for line in out.getvalue().splitlines() if "waiting for its end" in line]
     assert len(said) == 1
-    assert said[0].startswith(f"{trial.name}: {trial.config.folder} was last worked on by ")
+    assert said[0][10:].startswith(f"{trial.name}: {trial.config.folder} was last worked on by ")
     assert json.loads((sweep.folder / f"states/{trial.name}.json").read_text())["status"] == "done"
 
 
