@@ -125,7 +125,13 @@ class Table:
     @property
     def classes(self) -> str:
         """The classes of the table."""
-        return " ".join([*(["stacked"] if self.stacked else []), *(["sortable"] if self.is_sortable else [])])
+        return " ".join(
+            [
+                *(["stacked"] if self.stacked else []),
+                *(["sortable"] if self.is_sortable else []),
+                *(["fixed"] if self.fixed else []),
+            ]
+        )
 
     def cell_class(self, column: int, text: Text) -> str:
         """Returns the class of a cell: a number, a text with its own width, or a usual text."""

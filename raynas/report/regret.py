@@ -109,7 +109,9 @@ POINTS = 60
 
 
 def mean_curve(name: str, several: Sequence[Regret], over: str) -> RegretCurve | None:
-    """Returns the mean of several searches over the range that all of them cover; None if they have no such range.
+    """Returns the mean of several searches over the range that all of them cover; None without one.
+
+    Over seconds the range ends with the last search: what the others found by then stays.
 
     Args:
         name: Its name.
@@ -119,7 +121,8 @@ def mean_curve(name: str, several: Sequence[Regret], over: str) -> RegretCurve |
     places = [getattr(regret, over) for regret in several]
     if any(place is None for place in places):
         return None
-    first, last = max(float(place[0]) for place in places), min(float(place[-1]) for place in places)
+    first, ends = max(float(place[0]) for place in places), [float(place[-1]) for place in places]
+    last = min(ends) if over == "evaluations" else max(ends)  # what a search found stays found as time goes on
     if last < first or first <= 0:
         return None
     x = np.unique(np.geomspace(first, last, POINTS))

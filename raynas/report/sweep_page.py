@@ -27,6 +27,8 @@ from raynas.report.blocks import (
 from raynas.report.document import document, write_at_once, write_page
 from raynas.report.drawing_style import shortened
 from raynas.report.gallery import Gallery
+from raynas.report.importance import about_importance, importance_of
+from raynas.report.importance_figures import importance_bars, parallel_coordinates
 from raynas.report.links import HasPage, has_page, link_to
 from raynas.report.palette import looks_of
 from raynas.report.quantities import LOSS, Quantity, duration
@@ -91,6 +93,7 @@ def _sweep_page(sweep: Sweep, folder: Path, exists: HasPage, *, live: bool) -> t
     gallery = Gallery()
     sections = [
         results(sweep),
+        all_keys(sweep, gallery),
         by_key(sweep, gallery),
         training(sweep, folder, gallery),
         trials_left(sweep),
@@ -170,6 +173,24 @@ def _cells(table: SweepTable, row: int) -> list[Text]:
     for column, cell in enumerate(table.rows[row]):
         cells.append((bold(cell),) if (row, column) in table.clear else cell)
     return cells
+
+
+def all_keys(sweep: Sweep, gallery: Gallery) -> Section:
+    """Returns all varied keys at once: parallel coordinates, and how much of the variance each explains."""
+    blocks: list[Block] = []
+    coordinates = parallel_coordinates(sweep)
+    if coordinates is not None:
+        caption = (
+            "A line for each setting, through its values to its mean at the right. Orange: the best mean; blue: the "
+            "best third."
+        )
+        shown = gallery.show("parallel-coordinates", coordinates, caption, drawing=True)
+        blocks.append(Figures([shown], round(96 * float(coordinates.get_size_inches()[0]))))
+    importance = importance_of(sweep)
+    if importance is not None:
+        picture = importance_bars(importance.shares)
+        blocks.append(Figures([gallery.show("importance", picture, about_importance(importance))]))
+    return Section("All keys", blocks)
 
 
 LINES = 7
