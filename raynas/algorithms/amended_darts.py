@@ -11,6 +11,10 @@ Departs from the paper, whose code is not published:
     Both products with H and M are exact; finite differences are ``alphas.radius``.
     Which step comes first is not said; here the alphas' as in DARTS.
     Its dropout while searching, of which nothing more is said, is drop-path in `jobs/`.
+    First alphas are small normal numbers as in DARTS; its equal weights are ``alphas.initial: equal``, as in `jobs/`.
+Its first space, 14 edges without ``none`` (section 4.1.1), is ``space.edges: kept``. Two edges of every node are
+derived, or all of them under ``search.derivation: all_edges``. ``alphas.measures_descent`` tells whether the alphas'
+steps lower the loss that they follow. Finite differences of networks with ReLUs are mostly noise.
 
 Reference: Bi, Hu, Xie, Chen, Wei, Tian 2019, "Stabilizing DARTS with Amended Gradient Estimation on Architectural
 Parameters", arXiv 1910.11831.

@@ -47,6 +47,7 @@ class EpochLine(FiguresOfEpoch):
         correction_norm: Norm of what is added to it for the weights' response.
         cosine: Cosine of the angle between the two.
         temperature: Temperature of the gates.
+        search_loss_after: Mean loss on the same batches after these steps; null where it was not measured.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -60,9 +61,13 @@ class EpochLine(FiguresOfEpoch):
     correction_norm: Number | None = None
     cosine: Number | None = None
     temperature: Number | None = None
+    search_loss_after: Number | None = None
 
 
-OF_ALPHA_STEPS = ("search_loss", "search_accuracy", "first_norm", "correction_norm", "cosine", "temperature")
+OF_ALPHA_STEPS = (
+    *("search_loss", "search_accuracy", "first_norm", "correction_norm", "cosine", "temperature"),
+    "search_loss_after",
+)
 """Keys of an epoch's line that are about steps on the architecture parameters."""
 
 
@@ -130,6 +135,8 @@ class DerivedLine(Line):
         dominance: Largest weight of a choice, mean over the choices.
         skip_share: Weight of the skip connection, mean over the choices that have one; null if none has.
         none_share: Weight of the candidate that passes nothing, likewise.
+        least_kept: Smallest weight of a candidate that the architecture takes, ``none`` left out; null if its choices
+            are not those of the supernet.
     """
 
     file: ClassVar[str] = "supernet/seed_*/derived.jsonl"
@@ -143,6 +150,7 @@ class DerivedLine(Line):
     dominance: Number | None = None
     skip_share: Number | None = None
     none_share: Number | None = None
+    least_kept: Number | None = None
 
     def taken(self) -> list[Any] | None:
         """Returns the candidate at each choice of the supernet; None if the architecture is of another space."""

@@ -23,13 +23,14 @@ class DerivationOptions(Options):
     """Which architecture alphas stand for.
 
     Attributes:
-        derivation: Whether ``none``, the candidate that passes nothing, competes; or, in the DARTS space, the two
-            strongest pairs of edge and operation of each node. The algorithm's own rule by default.
+        derivation: Whether ``none``, the candidate that passes nothing, competes (with_none, without_none); or, in the
+            DARTS space, the two strongest pairs of edge and operation of each node (pairs), or every edge with its
+            strongest operation (all_edges). The algorithm's own rule by default.
         most_skips: So many skip connections in the (normal) cell that alphas stand for are too many. The alphas are
             then taken as they were in the epoch before; by default as they ended.
     """
 
-    derivation: Literal["with_none", "without_none", "pairs"] | None = None
+    derivation: Literal["with_none", "without_none", "pairs", "all_edges"] | None = None
     most_skips: Positive | None = None
 
 

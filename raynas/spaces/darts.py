@@ -1,7 +1,7 @@
 """The DARTS space: cells of two inputs and four nodes, each the sum of two operations; normal and reduction cells.
 
 One class describes its constructions: DARTS, PC-DARTS and RLNAS; GDAS with a fixed reduction cell; SETN and larger sets
-of operations; S1 and S2 of Amended-DARTS.
+of operations; Amended-DARTS with all edges kept, and its S1 and S2.
 
 Reference: Liu et al. 2019, "DARTS: Differentiable Architecture Search".
 """
@@ -47,8 +47,9 @@ class Darts(SearchSpace):
         cells: Number of cells.
         operations: Candidates of every edge, names of `OPERATIONS`.
         stem: One convolution (cifar), or three that leave an eighth of the size (imagenet).
-        edges: ``all``: a node keeps two of its edges and the others take ``none``. ``fixed``: a node has two edges,
-            from c_{k-2} and from the node before (Amended-DARTS, Bi et al. 2019), and ``none`` is no candidate.
+        edges: ``all``: a node keeps two of its edges and the others take ``none``. ``kept``: a node keeps all of them,
+            and ``none`` is no candidate. ``fixed``: a node has two edges, from c_{k-2} and from the node before, and
+            ``none`` is no candidate. The last two are of Amended-DARTS (Bi et al. 2019, sections 4.1.1 and 4.1.2).
         reduction: Whether reduction cells are searched, or fixed (GDAS, Dong and Yang 2019, section 3.3).
         share_cells: Whether all cells of a kind make the same choices, or each cell its own.
         affine: Whether the normalisations inside the supernet's cells have weight and bias.
@@ -62,7 +63,7 @@ class Darts(SearchSpace):
     cells: int = 8
     operations: Sequence[str] = PRIMITIVES
     stem: Literal["cifar", "imagenet"] = "cifar"
-    edges: Literal["all", "fixed"] = "all"
+    edges: Literal["all", "fixed", "kept"] = "all"
     reduction: Literal["searched", "fixed"] = "searched"
     share_cells: bool = True
     affine: bool = True
@@ -101,6 +102,8 @@ class Darts(SearchSpace):
             InputError: If the number of choices or a candidate's index is wrong, or a node has not two inputs.
         """
         checked = super().check(architecture)
+        if self.edges == "kept":
+            return checked
         for edges in self.skeleton.edges_into_nodes:
             live = sum(self._passes(checked[edge]) for edge in edges)
             if live != 2:
@@ -119,7 +122,7 @@ class Darts(SearchSpace):
         Which of too many edges are dropped, which of too few are added, and the operation of an added edge are sampled
         uniformly. Repaired uniform samples are therefore uniform on the space.
         """
-        if self.edges == "fixed":
+        if self.edges != "all":
             return architecture
         none = self.operations.index("none")
         others = [k for k in range(len(self.operations)) if k != none]
@@ -137,8 +140,8 @@ class Darts(SearchSpace):
 
     @property
     def num_architectures(self) -> int:
-        """The number of architectures: two edges of every node, with an operation other than ``none`` on each."""
-        if self.edges == "fixed":
+        """The number of architectures: on each edge that a node keeps there is an operation other than ``none``."""
+        if self.edges != "all":
             return self.size
         into_nodes = self.skeleton.edges_into_nodes
         pairs = math.prod(math.comb(len(edges), 2) for edges in into_nodes)
@@ -160,31 +163,39 @@ class Darts(SearchSpace):
         (DARTS, Liu et al. 2019, section 2.4). Under ``with_none`` it is the largest of all operations (GDAS, Dong and
         Yang 2019, section 3.2). Under ``pairs`` a node takes the two most probable pairs of an edge and an operation
         other than ``none``, possibly of one edge (the code of GDAS): the architecture belongs to `derived_space`. Of
-        equals the first is kept.
+        equals the first is kept. Under ``all_edges`` every edge is kept with its strongest operation.
+
+        Where the space keeps all edges, ``with_none`` and ``without_none`` still choose two edges of each node, and the
+        architecture belongs to `derived_space`.
 
         Departs from GDAS: where ``none`` is the strongest of an edge that is kept, the operation after it is taken,
         since a node has two inputs in this space.
 
         Args:
             probabilities: softmax(alpha) of every choice, each ``(number of candidates,)``.
-            rule: ``with_none``, ``without_none`` or ``pairs``.
+            rule: ``with_none``, ``without_none``, ``pairs`` or ``all_edges``.
 
         Raises:
-            InputError: If there is no such rule, or pairs cannot be written in another space.
+            InputError: If there is no such rule, or the space does not have it.
         """
         passes = np.array([operation != "none" for operation in self.operations])
         every = np.stack(list(probabilities))
         others = np.where(passes, every, -1.0)
         if rule == "pairs":
             return self._strongest_pairs(others)
-        if rule not in ("with_none", "without_none"):
-            raise InputError(f"search.derivation: expected with_none, without_none or pairs, got {rule!r}")
+        if rule not in ("with_none", "without_none", "all_edges"):
+            raise InputError(f"search.derivation: expected with_none, without_none, pairs or all_edges, got {rule!r}")
 
+        _ = self.derived_space(rule)  # says if the space does not have the rule
         operations = others.argmax(axis=1)
-        if self.edges == "fixed":
+        if self.edges == "fixed" or rule == "all_edges":
             return tuple(operations.tolist())
+        if self.edges == "kept":
+            none, operations = 0, operations + 1  # their indices in the derived space
+        else:
+            none = self.operations.index("none")
         strengths = (every if rule == "with_none" else others).max(axis=1)
-        taken = np.full_like(operations, self.operations.index("none"))
+        taken = np.full_like(operations, none)
         for edges in map(list, self.skeleton.edges_into_nodes):
             kept = np.array(edges)[np.argsort(-strengths[edges], kind="stable")[:2]]
             taken[kept] = operations[kept]
@@ -204,15 +215,25 @@ class Darts(SearchSpace):
         text = write_genotype({"normal": cells["normal"], "reduce": cells.get("reduction")})
         return space.parse(text)
 
+    @functools.cached_property
+    def _two_of_edges(self) -> Darts:
+        """The space with ``none`` before the operations, in which a node keeps two of its edges."""
+        return replace(self, edges="all", operations=("none", *self.operations))
+
     def derived_space(self, rule: str) -> SearchSpace:
-        """Returns the space of what `derive` returns: under ``pairs``, the space of nodes as quadruples.
+        """Returns the space of what `derive` returns.
+
+        Under ``pairs`` it is the space of nodes as quadruples. Where all edges are kept and two of each node are to be
+        chosen, it is the space with ``none`` as a further candidate.
 
         Raises:
-            InputError: If there are pairs that quadruples cannot express.
+            InputError: If there are pairs that quadruples cannot express, or edges to keep that a space may drop.
         """
+        if rule == "all_edges" and self.edges == "all":
+            raise InputError("search.derivation: all_edges is for space.edges: kept, without none; take without_none")
         if rule != "pairs":
-            return self
-        if self.edges == "fixed" or not self.share_cells or self.auxiliary:
+            return self._two_of_edges if self.edges == "kept" and rule != "all_edges" else self
+        if self.edges != "all" or not self.share_cells or self.auxiliary:
             raise InputError(
                 "search.derivation: pairs is for space.edges: all, share_cells: true and auxiliary: false; take "
                 "without_none"
@@ -246,7 +267,12 @@ class Darts(SearchSpace):
         return pairs
 
     def describe(self, architecture: Architecture) -> str:
-        """Returns the ``Genotype`` text of DARTS' code; see `genotype` for cells that it cannot express."""
+        """Returns the ``Genotype`` text of DARTS' code; see `genotype` for cells that it cannot express.
+
+        That text has two inputs a node. Where all edges are kept, each edge is written with its operation.
+        """
+        if self.edges == "kept":
+            return super().describe(architecture)
         pairs = {kind: self._pairs(candidates) for kind, candidates in self._by_kind(architecture).items()}
         if self.share_cells:
             return write_genotype({"normal": pairs["normal"], "reduce": pairs.get("reduction")})
@@ -263,6 +289,8 @@ class Darts(SearchSpace):
         """
         if re.fullmatch(r"[\s\[\](),\d]*\d[\s\[\](),\d]*", text):
             return self.check([int(digits) for digits in re.findall(r"\d+", text)])
+        if self.edges == "kept":
+            return super().parse(text)
         candidates: list[int] = []
         for kind, cell in zip(self.skeleton.kinds, self.skeleton.read(text), strict=True):
             candidates += self._candidates(kind, cell)

@@ -25,11 +25,12 @@ def _graph(predecessors: Sequence[Sequence[int]]) -> CellGraph:
 
 GRAPHS = {
     "all": _graph([range(target) for target in NODES]),
+    "kept": _graph([range(target) for target in NODES]),
     "fixed": _graph([(0, target - 1) for target in NODES]),
 }
 """The edges of a cell: from every earlier node, or, as in Amended-DARTS, from c_{k-2} and the node before."""
 
-WORDS = {"stem": ("cifar", "imagenet"), "edges": ("all", "fixed"), "reduction": ("searched", "fixed")}
+WORDS = {"stem": ("cifar", "imagenet"), "edges": ("all", "fixed", "kept"), "reduction": ("searched", "fixed")}
 """The values of the attributes that are words."""
 
 
@@ -61,7 +62,8 @@ class Skeleton:
         """
         for key, values in WORDS.items():
             if getattr(self, key) not in values:
-                raise InputError(f"space.{key}: expected {' or '.join(values)}, got {getattr(self, key)!r}")
+                *most, last = values
+                raise InputError(f"space.{key}: expected {', '.join(most)} or {last}, got {getattr(self, key)!r}")
         if not 2 <= self.channels <= 10_000:
             raise InputError(f"space.channels: expected 2 to 10,000, got {self.channels}")
         if self.reduction == "fixed" and self.channels % 4:
@@ -162,5 +164,5 @@ def check_operations(operations: Sequence[str], known: Sequence[str], edges: str
     if len(set(operations)) < max(2, len(operations)):
         raise InputError(f"space.operations: expected two or more different ones, got {given}")
     if ("none" in operations) != (edges == "all"):
-        need = "none among them, which drops an edge" if edges == "all" else "no none where edges are fixed"
+        need = "none among them, which drops an edge" if edges == "all" else f"no none where edges are {edges}"
         raise InputError(f"space.operations: expected {need}, got {given}")

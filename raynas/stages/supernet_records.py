@@ -182,7 +182,8 @@ def derived_line(epochs: int, space: SearchSpace, derivation: str | None, alphas
 
     `choices` are the candidates that it takes at each choice, null where it is of another space than the alphas;
     `dominance` is the weight of a choice's strongest candidate, `skip_share` that of its skip connection and
-    `none_share` of the candidate that passes nothing, all means over the choices that have one.
+    `none_share` of the candidate that passes nothing, all means over the choices that have one. `least_kept` is the
+    smallest weight of a candidate that the architecture takes, in which ``none`` is none.
     """
     assert derivation is not None
     derived_space = derived_space_of(space, derivation)
@@ -200,7 +201,23 @@ def derived_line(epochs: int, space: SearchSpace, derivation: str | None, alphas
         dominance=float(np.mean([row.max() for row in probabilities])),
         skip_share=_share("skip_connect", space, probabilities),
         none_share=_share("none", space, probabilities),
+        least_kept=_least_kept(space, derived_space, derived, probabilities),
     )
+
+
+def _least_kept(
+    space: SearchSpace, derived_space: SearchSpace, derived: Sequence[int], probabilities: Sequence[np.ndarray]
+) -> float | None:
+    """Returns the smallest weight of a candidate that an architecture takes; None where its choices are others."""
+    names = [choice.name for choice in space.choices]
+    if [choice.name for choice in derived_space.choices] != names:
+        return None
+    weights = []
+    for choice, of_derived, k, row in zip(space.choices, derived_space.choices, derived, probabilities, strict=True):
+        candidate = of_derived.candidates[k]
+        if candidate != "none":
+            weights.append(float(row[choice.candidates.index(candidate)]))
+    return min(weights, default=None)
 
 
 def _share(candidate: str, space: SearchSpace, probabilities: Sequence[np.ndarray]) -> float | None:

@@ -94,8 +94,9 @@ def start_supernet(task: Task, base_seed: int, device: torch.device, workers: Wo
     routing = routing_of(task, base_seed, int(supernet.num_cells), batches.steps_per_epoch)  # type: ignore[arg-type]
     alphas = None
     if config.alphas.gates is not None:
+        first = initial_alphas(task.space, base_seed, initial=config.alphas.initial)
         alphas = AlphaTraining(
-            [nn.Parameter(alpha.detach().to(device)) for alpha in initial_alphas(task.space, base_seed)],
+            [nn.Parameter(alpha.detach().to(device)) for alpha in first],
             task.search_batches(base_seed, device),
             routing.of_alphas,
             config.alphas,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,9 @@ class AlphaRecipe(Options):
         before_weights: Whether their step comes before the step of the weights on the same batch (DARTS), or after it;
             after it where it is left open.
         first_epoch: Epochs during which they rest (PC-DARTS: 15).
+        initial: Their first values: normal (0.001 times normal numbers, DARTS), or equal (Amended-DARTS).
+        measures_descent: Whether the loss on each batch of theirs is taken after the step too, for one more forward
+            pass, to see whether their steps descend.
     """
 
     gradient: str | None = None
@@ -34,3 +37,5 @@ class AlphaRecipe(Options):
     clip_norm: Annotated[float, Field(gt=0)] | None = None
     before_weights: bool | None = None
     first_epoch: Count = 0
+    initial: Literal["normal", "equal"] = "normal"
+    measures_descent: bool = False

@@ -27,10 +27,21 @@ from raynas.training.objective import Objective
 from raynas.training.workers import Batches, Workers
 
 
-def initial_alphas(space: SearchSpace, seed: int, dtype: torch.dtype = torch.float32) -> list[nn.Parameter]:
-    """Returns alphas near zero, one vector per choice, a function of the seed alone: 0.001 times normal numbers."""
+def initial_alphas(
+    space: SearchSpace, seed: int, dtype: torch.dtype = torch.float32, initial: str = "normal"
+) -> list[nn.Parameter]:
+    """Returns the first alphas, one vector per choice, a function of the seed alone.
+
+    Args:
+        space: The space.
+        seed: Seed of normal numbers.
+        dtype: Their dtype.
+        initial: ``normal``: 0.001 times normal numbers. ``equal``: zeros, so that all candidates weigh the same.
+    """
     generator = torch.Generator().manual_seed(seed)
     samples = [torch.randn(len(choice.candidates), generator=generator) for choice in space.choices]
+    if initial == "equal":
+        return [nn.Parameter(torch.zeros_like(sample, dtype=dtype)) for sample in samples]
     return [nn.Parameter(1e-3 * sample.to(dtype)) for sample in samples]
 
 
@@ -59,6 +70,8 @@ class AlphaMetrics:
         correction_norm: Norm of what comes through the weights, |g2'|; 0 in first order.
         cosine: Cosine of the angle between both, 0 where one is zero.
         temperature: Temperature of the last step's samples; None where nothing is sampled.
+        search_loss_after: The cross-entropy on the same batches and routes after each step of the alphas, in nats; None
+            where it is not measured. Below `search_loss` where the steps descend.
     """
 
     search_loss: float
@@ -67,6 +80,7 @@ class AlphaMetrics:
     correction_norm: float
     cosine: float
     temperature: float | None
+    search_loss_after: float | None = None
 
 
 class AlphaTraining:
@@ -113,7 +127,8 @@ class AlphaTraining:
         self._seeds, self._temperature = seeds, temperature
         self._images: Iterator[tuple[Tensor, Tensor]] | None = None
         self._last_step = self._last_epoch = 0
-        self._sums = torch.zeros(3, dtype=torch.float64)
+        # Losses, right predictions, images, and where they are measured the losses after the steps.
+        self._sums = torch.zeros(4 if recipe.measures_descent else 3, dtype=torch.float64)
         self._norms = torch.zeros(4, dtype=torch.float64)
 
     def step(
@@ -152,10 +167,11 @@ class AlphaTraining:
             return loss_on(supernet, x, y, functools.partial(self._route, step), objective, seeds=seeds, watch=watch)
 
         weights = dict(supernet.named_parameters())
+        search_loss = loss_of(search_images, search_labels, self._search_objective, seen.append)
         gradient = gradient_of(
             self._recipe,
             loss_of(images, labels, self._train_objective, lambda logits: None),
-            loss_of(search_images, search_labels, self._search_objective, seen.append),
+            search_loss,
             weights,
             self.alphas,
             lambda: SgdStep.of(sgd, weights),
@@ -167,9 +183,13 @@ class AlphaTraining:
             nn.utils.clip_grad_norm_(self.alphas, self._recipe.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        losses = nn.functional.cross_entropy(seen[0], search_labels, reduction="sum")
         right = (seen[0].argmax(dim=1) == search_labels).sum()
-        self._sums += torch.stack([losses.double(), right.double(), right.new_tensor(len(search_labels)).double()])
+        sums = [_losses(seen[0], search_labels), right.double(), right.new_tensor(len(search_labels)).double()]
+        if self._recipe.measures_descent:
+            with torch.no_grad():
+                search_loss(weights, self.alphas)
+            sums.append(_losses(seen[-1], search_labels))
+        self._sums += torch.stack(sums)
         self._norms += torch.cat([gradient.figures.double(), self._norms.new_ones(1)])
 
     def state(self) -> dict[str, Tensor]:
@@ -195,7 +215,8 @@ class AlphaTraining:
     def sums(self, workers: Workers) -> Tensor:
         """Returns what `take_metrics` would be made of now, for `restore_sums`.
 
-        ``(7,)`` float64: losses, right predictions and images of all workers; |g1|, |g2'|, cosines, and steps.
+        ``(7,)`` float64, or ``(8,)``: losses, right predictions and images of all workers, and losses after the steps
+        where they are measured; |g1|, |g2'|, cosines, and steps.
         """
         seen = self._sums.clone()
         workers.add_up(seen)
@@ -203,8 +224,9 @@ class AlphaTraining:
 
     def restore_sums(self, sums: Tensor, workers: Workers) -> None:
         """Goes on from sums: worker 0 holds those that are added up over the workers, the others zeros."""
-        self._sums = sums[:3].clone() if workers.rank == 0 else torch.zeros(3, dtype=torch.float64)
-        self._norms = sums[3:].clone()
+        number = len(self._sums)
+        self._sums = sums[:number].clone() if workers.rank == 0 else torch.zeros(number, dtype=torch.float64)
+        self._norms = sums[number:].clone()
 
     def take_metrics(self, workers: Workers) -> AlphaMetrics | None:
         """Returns what the steps since the last call come to; None if there were none.
@@ -218,7 +240,7 @@ class AlphaTraining:
                 f"{self._last_epoch}; lower alphas.eta, or raise alphas.first_epoch"
             )
         workers.add_up(self._sums)
-        loss, right, images = self._sums.tolist()
+        loss, right, images, *after = self._sums.tolist()
         first, correction, cosine, steps = self._norms.tolist()
         self._sums.zero_()
         self._norms.zero_()
@@ -226,8 +248,19 @@ class AlphaTraining:
             return None
         temperature = None if self._temperature is None else self._temperature(self._last_step)
         return AlphaMetrics(
-            loss / images, 100.0 * right / images, first / steps, correction / steps, cosine / steps, temperature
+            loss / images,
+            100.0 * right / images,
+            first / steps,
+            correction / steps,
+            cosine / steps,
+            temperature,
+            after[0] / images if after else None,
         )
+
+
+def _losses(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns the sum of the cross-entropies of a batch."""
+    return nn.functional.cross_entropy(logits, labels, reduction="sum").double()
 
 
 def _endless(batches: Batches, step: int, workers: Workers) -> Iterator[tuple[Tensor, Tensor]]:

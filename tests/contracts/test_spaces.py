@@ -74,6 +74,7 @@ CASES = {
     "darts, fixed reduction": Case(Darts(**FEW, cells=3, reduction="fixed"), alike=None, never_none=r"2<-"),
     "darts, S1": Case(Darts(channels=2, cells=4, edges="fixed", operations=SKIP_OR_SEP), alike=None),
     "darts, S2": Case(Darts(channels=2, cells=3, edges="fixed", operations=SKIP_OR_SEP, share_cells=False), alike=None),
+    "darts, edges kept": Case(Darts(channels=2, cells=3, edges="kept", operations=SKIP_OR_SEP), alike=None),
     "quadruples": Case(Quadruples(channels=2, cells=3), modes=(), **NO_ANGLE),
     "quadruples, few operations": Case(Quadruples(**PAIRS, affine=False), **NO_ANGLE),
     "quadruples, imagenet": Case(Quadruples(**PAIRS, stem="imagenet"), resolution=33, **NO_ANGLE),

@@ -113,6 +113,24 @@ def test_the_amended_jobs_search_s1_and_s2_as_networks_are_trained() -> None:
         assert (config.alphas.eta, config.alphas.learning_rate, config.alphas.betas) == (0.1, 3e-4, [0.5, 0.999])
 
 
+def test_the_amended_jobs_differentiate_exactly_and_begin_with_equal_alphas() -> None:
+    """Bi et al. 2019, section 4.1.1: no finite difference is named, and all operators begin with equal weights."""
+    for job in ("s1_cifar10", "s2_cifar10", "figure2"):
+        alphas = load_config(ROOT / f"jobs/amended_darts_{job}.yaml").alphas
+        assert (alphas.gradient, alphas.radius, alphas.initial) == ("amended", None, "equal")
+
+
+def test_the_job_of_figure_2_searches_fourteen_edges_without_none_for_500_epochs() -> None:
+    """Bi et al. 2019, section 4.1.1."""
+    config = load_config(ROOT / "jobs/amended_darts_figure2.yaml")
+    space, train, alphas = make_space(config), config.train, config.alphas
+    assert len(space.choices) == 28 and {len(choice.candidates) for choice in space.choices} == {7}
+    assert not any("none" in choice.candidates for choice in space.choices)
+    assert (config.space.arguments["channels"], train.batch_size, train.epochs) == (16, 96, 500)
+    assert (alphas.eta, alphas.learning_rate, alphas.weight_decay, alphas.betas) == (0.1, 3e-4, 1e-3, [0.5, 0.999])
+    assert config.search.derivation == "without_none"
+
+
 def test_the_second_order_job_has_the_settings_of_darts() -> None:
     """Liu et al. 2019, section 3.1 and its code."""
     config = load_config(ROOT / "jobs/darts_second_order_cifar10.yaml")

@@ -22,6 +22,7 @@ from tests.spaces.textbook_darts import EDGES, PATHS, choices_of_cells
 S1 = Darts(edges="fixed", operations=PRIMITIVES[1:])
 S2 = Darts(cells=20, edges="fixed", operations=("skip_connect", "sep_conv_3x3"), share_cells=False)
 FRC = Darts(reduction="fixed", cells=6)
+KEPT = Darts(edges="kept", operations=PRIMITIVES[1:])
 
 
 @pytest.fixture
@@ -55,6 +56,11 @@ def test_amended_darts_spaces_have_as_many_architectures_as_the_paper_counts():
     assert S2.size == 2**160 and f"{S2.size:.1e}" == "1.5e+48"
 
 
+def test_where_all_edges_are_kept_fourteen_edges_take_seven_operations():
+    assert [choice.name for choice in KEPT.choices] == [choice.name for choice in Darts().choices]
+    assert KEPT.num_architectures == KEPT.size == 7**28
+
+
 def test_cells_of_their_own_with_a_fixed_reduction_leave_the_reductions_out():
     names = [choice.name for choice in Darts(cells=5, share_cells=False, reduction="fixed").choices]
     assert list(dict.fromkeys(name.split()[0] for name in names)) == ["cell0", "cell2", "cell4"]
@@ -69,7 +75,7 @@ def test_reductions_stand_a_third_and_two_thirds_of_the_way_in(cells, reductions
     ("options", "message"),
     [
         ({"stem": "mnist"}, "space.stem: expected cifar or imagenet, got 'mnist'"),
-        ({"edges": "some"}, "space.edges: expected all or fixed, got 'some'"),
+        ({"edges": "some"}, "space.edges: expected all, fixed or kept, got 'some'"),
         ({"reduction": "none"}, "space.reduction: expected searched or fixed, got 'none'"),
         ({"channels": 1}, "space.channels: expected 2 to 10,000, got 1"),
         ({"channels": 50, "reduction": "fixed"}, "space.channels: expected a multiple of 4, since .*, got 50"),
@@ -80,6 +86,7 @@ def test_reductions_stand_a_third_and_two_thirds_of_the_way_in(cells, reductions
         ({"operations": []}, "space.operations: expected two or more different ones, got "),
         ({"operations": PRIMITIVES[1:]}, "space.operations: expected none among them, which drops an edge, got max_"),
         ({"edges": "fixed"}, "space.operations: expected no none where edges are fixed, got none, max_pool_3x3"),
+        ({"edges": "kept"}, "space.operations: expected no none where edges are kept, got none, max_pool_3x3"),
     ],
 )
 def test_a_value_that_may_not_be_is_refused_by_its_key(options, message):
@@ -168,8 +175,8 @@ def test_an_architecture_with_another_number_of_inputs_is_refused_by_its_edges()
             space.check(wrong)
 
 
-def test_with_fixed_edges_every_combination_stands(rng):
-    for space in (S1, S2):
+def test_with_fixed_or_kept_edges_every_combination_stands(rng):
+    for space in (S1, S2, KEPT):
         architecture = tuple(rng.integers(len(space.operations), size=len(space.choices)).tolist())
         assert space.repair(architecture, rng) == space.check(architecture) == architecture
 
@@ -219,6 +226,50 @@ def test_every_node_keeps_the_two_edges_of_the_strongest_operations(space, rule,
         assert all(type(k) is int for k in derived)
         seen.add(derived)
     assert len(seen) > 50
+
+
+def derived_of_kept(rule, probabilities):
+    """Returns the derived architecture as pairs (edge, operation), by the paper's words."""
+    edges, taken = EDGES["all"], []
+    for start in (0, len(edges)):
+        for node in (2, 3, 4, 5):
+            into = [start + e for e, (_, target) in enumerate(edges) if target == node]
+            kept = into if rule == "all_edges" else sorted(into, key=lambda edge: -max(probabilities[edge]))[:2]
+            taken += [(edge, KEPT.operations[int(np.argmax(probabilities[edge]))]) for edge in sorted(kept)]
+    return taken
+
+
+@pytest.mark.parametrize("rule", ["with_none", "without_none", "all_edges"])
+def test_of_kept_edges_all_are_derived_or_the_two_strongest_of_each_node(rule, rng):
+    space = KEPT.derived_space(rule)
+    assert (space is KEPT) == (rule == "all_edges")
+    for _ in range(40):
+        probabilities = rng.dirichlet(np.full(7, 0.5), size=28)
+        derived = KEPT.derive(list(probabilities), rule)
+        assert space.check(derived) == derived
+        names = [(edge, space.operations[k]) for edge, k in enumerate(derived)]
+        assert [pair for pair in names if pair[1] != "none"] == derived_of_kept(rule, probabilities)
+        assert space.parse(space.describe(derived)) == derived
+
+
+def test_what_is_derived_of_kept_edges_has_the_weights_of_the_supernet():
+    small = Darts(channels=2, cells=3, edges="kept", operations=("max_pool_3x3", "skip_connect", "dil_conv_3x3"))
+    weights = small.build_supernet(4).state_dict()
+    for rule in ("without_none", "all_edges"):
+        space = small.derived_space(rule)
+        assert set(space.build_supernet(4).state_dict()) == set(weights)
+        network = space.build_inheriting_network(small.derive([np.array([0.1, 0.2, 0.7])] * 28, rule), 4)
+        names = set(network.state_dict())
+        assert names < set(weights)
+        edges = {name.split(".edges.")[1].split(".")[0] for name in names if ".edges." in name}
+        assert len(edges) == (14 if rule == "all_edges" else 8)
+
+
+def test_a_space_whose_nodes_drop_edges_has_no_derivation_that_keeps_all():
+    with pytest.raises(ValueError, match=r"^search\.derivation: all_edges is for space\.edges: kept, without none"):
+        Darts().derive([np.full(8, 1 / 8)] * 28, "all_edges")
+    with pytest.raises(ValueError, match=r"^search\.derivation: pairs is for space\.edges: all"):
+        KEPT.derive([np.full(7, 1 / 7)] * 28, "pairs")
 
 
 def test_none_tells_gdas_which_edges_to_keep_and_darts_nothing():
@@ -312,6 +363,7 @@ CONSTRUCTIONS = {
     "four cells": Darts(channels=2, cells=4, operations=FEW),
     "S1": Darts(**SMALL, edges="fixed", operations=PRIMITIVES[1:]),
     "S2": Darts(**SMALL, edges="fixed", operations=("skip_connect", "sep_conv_3x3"), share_cells=False),
+    "kept": Darts(**SMALL, edges="kept", operations=("skip_connect", "avg_pool_3x3", "dil_conv_3x3")),
 }
 
 

@@ -110,6 +110,8 @@ def test_alphas_and_what_they_stand_for_are_kept_after_every_epoch(whole: tuple[
         assert line["dominance"] == pytest.approx(weights.max(axis=1).mean())
         assert line["skip_share"] == pytest.approx(weights[:, 1].mean())
         assert line["none_share"] == pytest.approx(weights[:, 0].mean())
+        kept = [row[k] for row, k in zip(weights, architecture, strict=True) if k]
+        assert line["least_kept"] == (pytest.approx(min(kept)) if kept else None)
     names = json.loads((place / "alphas.json").read_text())["choices"]
     assert names == [{"name": choice.name, "candidates": list(choice.candidates)} for choice in SPACE.choices]
 

@@ -38,6 +38,7 @@ RUNS: dict[str, dict[str, Any]] = {
     "coasting candidates": {"train": {"idle_weights": "coast"}},
     "hard samples": {"algorithm": "gdas", "alphas": {"learning_rate": 0.1}},
     "amended": {"algorithm": "amended_darts", "alphas": {"learning_rate": 0.1, "eta": 0.3}},
+    "measured descent": {"algorithm": "darts", "alphas": {"learning_rate": 0.1, "measures_descent": True}},
     "resting alphas": {"algorithm": "darts", "alphas": {"learning_rate": 0.1, "first_epoch": 1}},
 }
 

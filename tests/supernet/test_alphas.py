@@ -606,3 +606,46 @@ def test_workers_whose_alphas_differ_are_stopped_at_the_first_step(before_weight
 
 def test_every_algorithm_with_alphas_is_among_the_cases():
     assert {"darts", "darts_second_order", "amended_darts", "gdas", "setn"} <= set(WITH_ALPHAS) <= set(CASES)
+
+
+# First alphas, and whether steps descend
+
+
+def test_equal_alphas_weigh_all_candidates_alike_and_normal_ones_do_not():
+    equal = initial_alphas(Toy(), 3, torch.float64, "equal")
+    assert [alpha.tolist() for alpha in equal] == [[0.0] * count for count in Toy.counts]
+    normal = initial_alphas(Toy(), 3, torch.float64)
+    assert all(alpha.unique().numel() == len(alpha) and 0 < alpha.abs().max() < 0.01 for alpha in normal)
+
+
+@pytest.mark.parametrize("gates", [MIXTURE, GUMBEL], ids=["mixture", "gumbel"])
+def test_the_loss_after_a_step_of_the_alphas_is_that_of_the_same_batch_under_the_new_alphas(gates):
+    recipe = replace(ALPHAS, measures_descent=True)
+    routing = Routing(Toy(), 5, gates=gates)
+    supernet, alphas = toy_supernet().train(), toy_alphas()
+    training = build(alphas, recipe, routing)
+    images, labels = next(ToyBatches().epoch(0))
+    search_images, search_labels = next(search_batches().epoch(0))
+    sgd = make_optimizer(supernet, RECIPE)
+
+    def loss():
+        logits = supernet(search_images, routing.of_alphas(0, [alpha.detach() for alpha in alphas]))
+        return F.cross_entropy(logits, search_labels).item()
+
+    before = loss()
+    training.step(supernet, sgd, images, labels, 0, 0, ALONE)
+    metrics = training.take_metrics(ALONE)
+    assert metrics.search_loss == pytest.approx(before, rel=1e-12)
+    assert metrics.search_loss_after == pytest.approx(loss(), rel=1e-12)
+    if gates is MIXTURE:
+        assert metrics.search_loss_after < metrics.search_loss
+
+
+def test_measuring_the_descent_changes_no_bit_of_alphas_and_weights():
+    kept = []
+    for measures in (False, True):
+        supernet, alphas = toy_supernet(), toy_alphas()
+        epochs = train(supernet, build(alphas, replace(ALPHAS, measures_descent=measures)))
+        assert (epochs[0].further["alphas"]["search_loss_after"] is not None) == measures
+        kept.append([*(alpha.detach() for alpha in alphas), *(p.detach() for p in supernet.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*kept, strict=True))
