@@ -179,8 +179,7 @@ def _add_runs(command: argparse.ArgumentParser, verb: str) -> None:
         action="append",
         default=[],
         metavar="LOCATION",
-        help="the folder or URL of a run that RUN reuses, to read its supernets too where it is beyond the storage of "
-        "RUN; may be repeated",
+        help="a folder or URL outside of the storage of RUN whose supernets RUN reuses: read them too; may be repeated",
     )
     if verb == "compare":
         command.add_argument("--out", default="comparison.html", metavar="FILE.html", help="the page to write")
@@ -188,40 +187,49 @@ def _add_runs(command: argparse.ArgumentParser, verb: str) -> None:
 
 def _add_network(command: argparse.ArgumentParser, verb: str) -> None:
     """Adds what the verbs take that use a network."""
-    command.add_argument("network", metavar="NETWORK", help="the folder of a run, or of an exported network")
+    command.add_argument("network", metavar="NETWORK", help="the folder of a run or of an exported network")
     command.add_argument(
         "--architecture",
         metavar="K",
-        help="of a run: the place among the best, from 0, or the text of an architecture; the best by default",
+        help="of a run: the rank among the best, from 0, or the text of an architecture; 0 by default",
     )
     command.add_argument(
         "--weights",
         choices=("retrained", "inherited", "initial"),
-        help="of a run: whose weights; by default those of a retraining, if there is one, else of the supernet",
+        help="of a run: the weights; retrained by default if there are any, else inherited from the supernet",
     )
-    command.add_argument("--seed", type=int, metavar="N", help="of a run: seed of the training; the first by default")
-    command.add_argument("--retraining", metavar="NAME", help="of a run: the name of its retraining, if it has several")
+    command.add_argument(
+        "--seed", type=int, metavar="N", help="of a run: the seed of the training; the first one by default"
+    )
+    command.add_argument(
+        "--retraining", metavar="NAME", help="of a run: the name of the retraining, if there are several"
+    )
     command.add_argument(
         "--own",
         action="store_true",
-        help="the network is your own, so that code of it may be executed; the format pt2 and spaces outside of raynas "
-        "need it",
+        help="execute code of the network, which must be your own; the format pt2 and spaces of your own need it",
     )
     if verb == "predict":
-        command.add_argument("images", nargs="+", metavar="IMAGE", help="image files of any size and kind")
-        command.add_argument("--top", type=int, default=5, metavar="K", help="classes to print an image; by default 5")
+        command.add_argument("images", nargs="+", metavar="IMAGE", help="image files of any size and format")
+        command.add_argument(
+            "--top",
+            type=int,
+            default=5,
+            metavar="K",
+            help="the number of classes to print for each image; 5 by default",
+        )
     else:
         command.add_argument(
             "--format", required=True, metavar="FORMAT", help="safetensors, pt2 (torch.export), onnx or python"
         )
         command.add_argument(
-            "--out", required=True, metavar="FOLDER", help="the folder to write; an earlier export there is replaced"
+            "--out", required=True, metavar="FOLDER", help="the folder to write; it replaces an earlier export"
         )
 
 
 def _add_job(command: argparse.ArgumentParser, verb: str) -> None:
     """Adds the job that a verb is about."""
-    command.add_argument("job", nargs="?" if verb == "jobs" else None, metavar="ID", help="a job's id")
+    command.add_argument("job", nargs="?" if verb == "jobs" else None, metavar="ID", help="the ID of a job")
 
 
 def _add_job_options(command: argparse.ArgumentParser, verb: str) -> None:
@@ -233,21 +241,23 @@ def _add_job_options(command: argparse.ArgumentParser, verb: str) -> None:
     )
     if verb == "stop":
         return
-    command.add_argument("--follow", action="store_true", help="show the job's log; exit with its exit status")
+    command.add_argument(
+        "--follow", action="store_true", help="print the log of the job until it ends; exit with its exit status"
+    )
     if verb == "jobs":
         return
-    command.add_argument("--id", metavar="ID", help="the job's id; by default the run's name and six figures")
+    command.add_argument("--id", metavar="ID", help="the ID of the job; by default the name of the run and six figures")
     command.add_argument(
         "--env",
         action="append",
         default=[],
         metavar="KEY=VALUE",
-        help="a variable of the job's environment, beside RAYNAS_TRACEBACK of this one; may be repeated",
+        help="an environment variable of the job; may be repeated",
     )
     command.add_argument(
         "--list",
         action="store_true",
-        help="print the files that would be sent, with their sizes, and the variables; send nothing",
+        help="print the files, their sizes and the environment variables; send nothing",
     )
 
 
@@ -257,13 +267,13 @@ def _add_rank_options(command: argparse.ArgumentParser, verb: str) -> None:
         "--sample",
         type=int,
         metavar="N",
-        help="rank so many architectures, always the same ones; by default 1,000 where the fitness runs networks and "
-        "the whole space otherwise",
+        help="the number of architectures to rank, always the same ones; by default 1,000 if the fitness runs "
+        "networks, else the whole space",
     )
     command.add_argument(
         "--every-epoch",
         action="store_true",
-        help="rank by angle or displacement after every epoch of training too",
+        help="rank by angle or displacement after every epoch of the training, too",
     )
 
 
@@ -272,11 +282,13 @@ def _add_retrain_options(command: argparse.ArgumentParser, verb: str) -> None:
     command.add_argument(
         "target",
         metavar="TARGET",
-        help="a run file, the folder of a run, the text of an architecture, or the name of a published cell",
+        help="a run file, the folder of a run, the text of an architecture, or the name of a published one",
     )
-    command.add_argument("--recipe", metavar="NAME", help="the recipe, or a YAML file of your own")
-    command.add_argument("--top", type=int, metavar="K", help="how many of the best architectures are trained")
-    command.add_argument("--seeds", type=int, metavar="N", help="from how many seeds each network is trained")
+    command.add_argument(
+        "--recipe", metavar="NAME", help="the recipe, see `raynas list recipes`, or a YAML file of your own"
+    )
+    command.add_argument("--top", type=int, metavar="K", help="the number of best architectures to train")
+    command.add_argument("--seeds", type=int, metavar="N", help="the number of seeds to train each network from")
     _add_overrides(command)
 
 
@@ -286,21 +298,23 @@ def _add_network_options(command: argparse.ArgumentParser, verb: str) -> None:
         "architecture",
         nargs="?",
         metavar="ARCHITECTURE",
-        help="its text in any spelling, in quotes, or the name of a published one; by default these are listed",
+        help="the text of an architecture, in quotes, or the name of a published one; lists the latter by default",
     )
-    command.add_argument("--space", metavar="NAME", help="the space it is of; by default the only one that reads it")
+    command.add_argument(
+        "--space", metavar="NAME", help="the space of the architecture; by default the one that can read its text"
+    )
     command.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="space.KEY=VALUE",
         dest="overrides",
-        help="a key of the space, such as --set space.channels=36; may be repeated",
+        help="set a key of the space, such as --set space.channels=36; may be repeated",
     )
     command.add_argument("--resolution", type=int, metavar="PIXELS", help="height and width of an image; 32 by default")
     command.add_argument("--classes", type=int, metavar="N", help="number of classes; 10 by default")
-    command.add_argument("--latency", action="store_true", help="measure how long one image takes on this machine")
-    command.add_argument("--draw", metavar="FILE.svg", help="write the architecture as a drawing")
+    command.add_argument("--latency", action="store_true", help="measure the latency of one image on this machine")
+    command.add_argument("--draw", metavar="FILE.svg", help="draw the architecture into a file")
 
 
 def _add_ui(command: argparse.ArgumentParser, verb: str) -> None:

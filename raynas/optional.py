@@ -12,7 +12,7 @@ from typing import Any
 from raynas.errors import InputError
 
 
-def needed(module: str, extra: str, key: str) -> Any:
+def needed(module: str, extra: str, key: str, otherwise: str = "") -> Any:
     """Imports a package of an extra and returns it.
 
     Example:
@@ -22,6 +22,7 @@ def needed(module: str, extra: str, key: str) -> Any:
         module: The dotted name of the module.
         extra: The extra of raynas that brings its package.
         key: The key, option or verb that needs it, which leads the message.
+        otherwise: Another remedy, such as ``set it to 0``.
 
     Raises:
         InputError: If the package is not installed, or its import fails. The message has the command that installs it.
@@ -32,7 +33,8 @@ def needed(module: str, extra: str, key: str) -> Any:
     except ImportError as error:
         missing = isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package
         reason = "is not installed" if missing else f"cannot be imported ({str(error).splitlines()[0][:200]})"
-        raise InputError(f"{key}: needs the package {package}, which {reason}; {install_line(extra)}") from error
+        remedy = install_line(extra) + (f", or {otherwise}" if otherwise else "")
+        raise InputError(f"{key}: needs the package {package}, which {reason}; {remedy}") from error
 
 
 def install_line(extra: str) -> str:

@@ -19,6 +19,7 @@ from raynas.errors import InputError
 from raynas.failures import described
 from raynas.members import is_own
 from raynas.messages import echo
+from raynas.optional import needed
 
 if TYPE_CHECKING:  # pyarrow is slow to import, and only image files need it
     from raynas.data.image_index import Reading
@@ -191,6 +192,7 @@ def _of_files(
     conversions: Mapping[str, int] = {}
     notes: tuple[str, ...] = ()
     if skip is None:
+        needed("pyarrow.parquet", "files", f"data.name: {name}")
         from raynas.data.image_index import index_images
 
         index = index_images(folder.root, (*sampled.images, *folder.test.files), reading)

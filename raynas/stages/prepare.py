@@ -23,6 +23,7 @@ from raynas.stages.dry_run import check_batches
 from raynas.stages.evaluation import check_evaluation, needs_training
 from raynas.stages.fitted_defaults import with_fitted_defaults
 from raynas.stages.latency import check_latency_device, needs_latency
+from raynas.stages.packages import check_packages
 from raynas.stages.progress import Progress
 from raynas.stages.search import check_search
 from raynas.stages.stand_in import is_here, is_readable, stand_in, stand_in_line
@@ -76,12 +77,13 @@ def prepare(
         InputError: If something of the user's is not as it should be.
         OSError: If a file cannot be read.
     """
+    notes: list[str] = [] if purpose is Purpose.ELSEWHERE else check_packages(config, searches)
     if purpose is not Purpose.ELSEWHERE and searches:
         _pull_reused(config, weights=purpose is Purpose.EXECUTION)
     task, lines = _task(config, console, purpose)
     task, changed = with_fitted_defaults(task)
     config = task.config
-    lines += changed
+    lines += [*changed, *notes]
     if purpose is not Purpose.ELSEWHERE and searches:
         check_reuse(config)
     if config.retrain is not None:

@@ -39,7 +39,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +87,7 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     packages = ("torch", "torchvision", "ray", "numpy")
     versions = {"raynas": __version__, "python": platform.python_version()}
-    versions |= {package: version(package) for package in packages}
+    versions |= {package: found for package in packages if (found := _version(package)) is not None}
     created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     plan = SearchPlan.checked(
         {
@@ -101,6 +101,14 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
     )
     write_record(file, RunRecord(config=config.model_dump(), versions=versions, created=created, plan=plan))
     return folder
+
+
+def _version(package: str) -> str | None:
+    """Returns the version of a package; None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def check_folder(config: RunConfig, ignore: tuple[str, ...] = ()) -> bool:

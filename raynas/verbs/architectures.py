@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from raynas.errors import InputError
 from raynas.messages import echo, shortened
+from raynas.optional import needed
 from raynas.report.text_tables import aligned_lines
 from raynas.stages import signals
 
@@ -177,6 +178,7 @@ def _check_drawing(file: str | None) -> None:
 def _draw(found: Description, file: Path) -> None:
     """Writes the drawing of an architecture."""
     with signals.imports():
+        needed("matplotlib", "report", "--draw")
         from raynas.capabilities import drawing_of
         from raynas.report.architecture_figures import architecture_figure, colors_of
         from raynas.report.drawing_style import svg_of

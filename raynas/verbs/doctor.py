@@ -19,7 +19,7 @@ from typing import Literal, TypeAlias
 import raynas
 from raynas.errors import InputError, RunError
 from raynas.messages import shortened
-from raynas.optional import install_line
+from raynas.optional import install_line, is_installed
 from raynas.stages import signals
 
 Status: TypeAlias = Literal["ok", "warning", "fault"]
@@ -260,7 +260,7 @@ def token_findings(environment: dict[str, str], home: Path) -> Iterator[Finding]
 
 def _ray(address: str | None) -> Iterator[Finding]:
     """Yields whether a Ray cluster answers, has the same version and accepts the token."""
-    if _version("ray") is None:
+    if not all(map(is_installed, ("ray", "pathspec"))):
         if address is not None:
             yield Finding("cluster", "fault", "Ray is not installed", install_line("ray"))
         return

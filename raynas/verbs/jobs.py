@@ -7,6 +7,7 @@ import json
 import sys
 
 from raynas.errors import InputError
+from raynas.optional import needed
 from raynas.report.text_tables import aligned_lines
 from raynas.stages import signals
 
@@ -15,6 +16,7 @@ def submit(options: argparse.Namespace) -> int:
     """Sends a run file as a job; returns the exit status, of a job that is followed its own."""
     from pathlib import Path
 
+    _check_installed(options.verb)
     with signals.imports():
         from raynas.config.job_files import located
         from raynas.on_ray import jobs as on_ray
@@ -42,6 +44,7 @@ def submit(options: argparse.Namespace) -> int:
 
 def jobs(options: argparse.Namespace) -> int:
     """Lists jobs, or shows or follows one; returns the exit status, of a job that is followed its own."""
+    _check_installed(options.verb)
     with signals.imports():
         from raynas.on_ray import jobs as on_ray
 
@@ -61,12 +64,23 @@ def jobs(options: argparse.Namespace) -> int:
 
 def stop(options: argparse.Namespace) -> int:
     """Stops a job, and prints how it ended."""
+    _check_installed(options.verb)
     with signals.imports():
         from raynas.on_ray import jobs as on_ray
 
     client = on_ray.connect(options.address)
     print(f"{options.job}: {on_ray.stop(client, options.job)}")
     return 0
+
+
+def _check_installed(verb: str) -> None:
+    """Checks that what talks to clusters is installed.
+
+    Raises:
+        InputError: If it is not.
+    """
+    for package in ("ray", "pathspec"):
+        needed(package, "ray", verb)
 
 
 def _write(text: str) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from raynas.errors import InputError
+from raynas.optional import needed
 from raynas.stages import signals
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ def _pages(options: argparse.Namespace) -> int:
     """Writes the page of one run, or that of several."""
     from pathlib import Path
 
+    for package in ("matplotlib", "jinja2"):
+        needed(package, "report", options.verb)
     with signals.imports():
         from raynas.config.default_values import default_values
         from raynas.config.locations import is_url

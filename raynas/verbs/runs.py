@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from raynas.errors import InputError, RunError
 from raynas.failures import lines_of
+from raynas.optional import needed
 from raynas.report.text_tables import profile_lines, ranking_lines, result_lines, retraining_lines
 from raynas.stages import signals
 from raynas.verbs.pages import Reused
@@ -35,8 +36,22 @@ def _run_config(options: argparse.Namespace) -> RunConfig:
     if sweep is not None:
         raise InputError(f"sweep: {options.file} is a sweep; give `raynas sweep` with it, or take that section out")
     config = options.config = parse_config(values)
+    if options.verb in ("run", "rank"):
+        _check_report(config)
     _check_job(config)
     return config
+
+
+def _check_report(config: RunConfig) -> None:
+    """Checks that the packages of the report are installed, before anything is trained.
+
+    Raises:
+        InputError: If one is missing.
+    """
+    with signals.imports():
+        from raynas.stages.packages import check_report
+
+    check_report(config)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -86,6 +101,7 @@ def retrain(options: argparse.Namespace) -> int:
 
     chosen = {"quick": options.quick, "recipe": options.recipe, "top": options.top, "seeds": options.seeds}
     config = options.config = parse_config(values_of_target(options.target, options.overrides, **chosen))
+    _check_report(config)
     _check_job(config)
     retrain_run(config, _console(), on_ray)
     _say_retrained(config)
@@ -156,6 +172,7 @@ def _checked(options: argparse.Namespace) -> tuple[Checked, str]:
     values, section = read_run_file(options.file, options.overrides, options.quick)
     options.config = parse_config(values)
     console = Console(stderr=True)
+    _check_report(options.config)
     if section is None:
         return checked(options.config, console), ""
     loaded = load_sweep(options.file, options.overrides, options.quick)
@@ -193,6 +210,8 @@ def _check_job(config: RunConfig) -> None:
 
 def sweep(options: argparse.Namespace) -> int:
     """Carries out a sweep and prints its table."""
+    needed("ray", "ray", "sweep")
+    needed("matplotlib", "report", "sweep")
     with signals.imports():
         from raynas.config.sweeps import load_sweep
         from raynas.on_ray.sweep import sweep_runs

@@ -10,8 +10,7 @@ import numpy as np
 
 from raynas.data.dataset import split_indices
 from raynas.data.image_source import Arrays, ImageSource
-from raynas.errors import InputError
-from raynas.optional import install_line
+from raynas.optional import is_installed, needed
 from raynas.options import Options
 
 
@@ -30,9 +29,10 @@ def _file() -> Path:
 
     It is found without the import of scikit-learn, which takes longer than the whole start of a run.
     """
+    if not is_installed("sklearn"):
+        needed("sklearn", "digits", "data.name: digits")
     found = importlib.util.find_spec("sklearn")
-    if found is None or not found.submodule_search_locations:
-        raise InputError(f"data.name: digits needs the package sklearn, which is not installed; {install_line('all')}")
+    assert found is not None and found.submodule_search_locations
     return Path(found.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
 
 
