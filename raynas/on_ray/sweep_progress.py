@@ -28,6 +28,9 @@ class SweepProgress:
     def refresh(self) -> None:
         """Says what is new, and brings the results up to date with it."""
         states = states_of(self._mirror.folder)
+        if not states:  # no trial has begun
+            self._progress.tick()
+            return
         self._say_waits(states)
         ended = [state for state in states if state["status"] != "running"]
         new = [state for state in ended if state["name"] not in self._said]

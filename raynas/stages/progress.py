@@ -120,6 +120,10 @@ class Progress:
         line.description, line.completed, line.total, line.figures = description, completed, total, figures
         self._say_if_due()
 
+    def tick(self) -> None:
+        """Writes a line into a log if one is due while nothing has moved, as during a start."""
+        self._say_if_due()
+
     def _say_if_due(self) -> None:
         """Writes the line into a log if it is due."""
         if not self._is_live and self._times.is_due(self._line):

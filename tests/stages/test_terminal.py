@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import raynas
+from raynas.cli import main
 from tests.stages.runs import ROOT, small_run
 from tests.stages.terminal import in_terminal
 
@@ -48,25 +51,40 @@ def test_a_bar_fits_its_terminal_and_shows_time_left_and_loss_first(columns: int
     assert screen.drawn[-1] == "supernet: trained in 2 s, loss 0.100"
 
 
-@pytest.mark.slow
-def test_a_run_says_within_half_a_second_what_it_is_and_leaves_a_line_for_each_stage(tmp_path: Path) -> None:
-    file = small_run(tmp_path, train={"epochs": 40}, data={"max_images": 200})
+FIRST_LINE = """
+import builtins, os, sys, time
+def first(line, **named):
+    loaded = sorted({"torch", "ray", "numpy", "pydantic", "rich"} & set(sys.modules))
+    os.write(1, f"{time.process_time()} {loaded} {line}".encode())
+    os._exit(0)
+builtins.print = first
+from raynas.cli import main
+main(["run", sys.argv[1]])
+"""
+"""Ends at the first line of a command, and says what CPU time it took: other work on the machine does not count."""
+
+
+def test_the_first_line_comes_within_half_a_second_of_cpu_time_and_before_slow_imports(tmp_path: Path) -> None:
+    file = small_run(tmp_path)
     seconds = []
-    for _ in range(2):
-        screen = in_terminal([*RAYNAS, "run", str(file)], 80, ROOT, COLUMNS="80")
-        assert screen.status == 0, screen.text
-        seconds.append(screen.first_seconds)
-    assert min(seconds) < 0.5, "without imports that take time"
-    folder = tmp_path / "runs/small"
-    first = f"raynas {raynas_version()}  run small ({file})  folder {folder}, exists"
+    for _ in range(3):
+        command = [sys.executable, "-c", FIRST_LINE, str(file)]
+        out = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        taken, _, rest = out.partition(" ")
+        assert rest == f"[] raynas {raynas.__version__}  run small ({file})  folder {tmp_path / 'runs/small'}, new"
+        seconds.append(float(taken))
+    assert min(seconds) < 0.5
+
+
+@pytest.mark.slow
+def test_a_run_that_was_complete_says_what_it_continues_from(tmp_path: Path) -> None:
+    file = small_run(tmp_path, train={"epochs": 2}, data={"max_images": 200})
+    assert main(["run", str(file)]) == 0
+    screen = in_terminal([*RAYNAS, "run", str(file)], 80, ROOT)
+    assert screen.status == 0, screen.text
+    first = f"raynas {raynas.__version__}  run small ({file})  folder {tmp_path / 'runs/small'}, exists"
     assert screen.text.startswith(first)
     assert "continues: supernet trained; search done" in screen.drawn
-
-
-def raynas_version() -> str:
-    import raynas
-
-    return raynas.__version__
 
 
 @pytest.mark.slow
@@ -80,8 +98,8 @@ def test_starting_ray_is_named_with_seconds_and_a_line_of_it_stays(tmp_path: Pat
     assert ticks == sorted(ticks) and ticks[-1] >= 1
     assert any(re.fullmatch(r"starting a training worker  \d+ s", line) for line in screen.drawn)
     (started,) = (line for line in screen.drawn if line.startswith("started: "))
-    assert re.fullmatch(r"started: Ray \S+ s, a training worker \S+ s", started)
+    assert re.fullmatch(r"started: Ray .+, a training worker .+", started)
     (trained,) = (line for line in screen.drawn if line.startswith("supernet: trained in "))
     assert re.fullmatch(r"supernet: trained in .+, loss \d\.\d{3}, accuracy \d+\.\d %", trained)
     (searched,) = (line for line in screen.drawn if line.startswith("search: "))
-    assert re.fullmatch(r"search: 60 architectures in 3 generations, best angle \(paper\) \S+, \S+ s", searched)
+    assert re.fullmatch(r"search: 60 architectures in 3 generations, best angle \(paper\) \S+, .+", searched)
