@@ -25,7 +25,7 @@ from raynas.report.drawing_style import (
     text_width,
     whole_steps,
 )
-from raynas.report.hover import tell_curve
+from raynas.report.hover import add_curve
 from raynas.report.palette import ACCENT, GRID, INK, PAPER, SERIES, Look
 from raynas.report.quantities import operation_label
 
@@ -81,7 +81,7 @@ def curves_by_epoch(
         (handles[curve.name],) = axes.plot(
             curve.epochs, values, color=color, ls=dashes, lw=width, marker=marker, label=labels[curve.name]
         )
-        tell_curve(axes, curve.name, "epoch", curve.epochs, values)
+        add_curve(axes, curve.name, "epoch", curve.epochs, values)
     axes.set(title=title, xlabel="epoch")
     if logarithmic:
         axes.set_yscale("log")

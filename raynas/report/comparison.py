@@ -80,7 +80,7 @@ def side_by_side(named: Named, looks: Mapping[str, Look], place: Path) -> Sectio
         ("best architecture", lambda run: (architecture_text(run.best[0].description),) if run.best else "–"),
         ("its fitness", lambda run: _of_best(run, "fitness")),
         *((f"its {cost.name}", functools.partial(_of_best, key=key)) for key, cost in COSTS.items()),
-        ("its benchmark accuracy", _true_accuracy),
+        ("its benchmark accuracy", _benchmark_accuracy),
         ("τ-b with benchmark accuracy", _tau),
         *((stage, functools.partial(_seconds, stage=stage)) for stage in ("training", "search", "rank")),
     ]
@@ -103,7 +103,7 @@ def _of_best(run: Run, key: str) -> str:
     return quantity.write_with_unit(run.best[0].numbers[key])
 
 
-def _true_accuracy(run: Run) -> str:
+def _benchmark_accuracy(run: Run) -> str:
     value = run.benchmark_accuracy(run.best[0].architecture) if run.best else None
     return "–" if value is None else f"{value:.2f} percent"
 

@@ -43,12 +43,11 @@ def groups_of(named: Sequence[tuple[str, Run]]) -> list[Group]:
         seeds = json.dumps([values, run.config.get("seed"), list(run.base_seeds)], sort_keys=True)
         seen[seeds] += 1  # a second run of the same seed adds nothing to an interval
         by_configuration.setdefault(json.dumps([values, seen[seeds]], sort_keys=True), []).append((name, run))
-    return [Group(_common(_names(members)), members) for members in by_configuration.values()]
-
-
-def _names(members: Sequence[tuple[str, Run]]) -> list[str]:
-    """Returns the names of the runs of a group."""
-    return [name for name, _ in members]
+    groups = []
+    for members in by_configuration.values():
+        names = [name for name, _ in members]
+        groups.append(Group(_common(names), members))
+    return groups
 
 
 def _common(names: Sequence[str]) -> str:

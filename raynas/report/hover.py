@@ -38,7 +38,7 @@ class Values(Artist):
         """Draws nothing."""
 
 
-def tell_values(axes: Axes, x: Any, y: Any, text: Callable[[int], str]) -> None:
+def add_values(axes: Axes, x: Any, y: Any, text: Callable[[int], str]) -> None:
     """Adds values to points of an axes; points that are not finite have none.
 
     Args:
@@ -52,7 +52,7 @@ def tell_values(axes: Axes, x: Any, y: Any, text: Callable[[int], str]) -> None:
     axes.add_artist(Values(points[finite], [text(number) for number in finite]))
 
 
-def tell_curve(axes: Axes, name: str, unit: str, x: np.ndarray, y: np.ndarray, drawn: np.ndarray | None = None) -> None:
+def add_curve(axes: Axes, name: str, unit: str, x: np.ndarray, y: np.ndarray, drawn: np.ndarray | None = None) -> None:
     """Adds the values of a curve, such as ``seed 0, epoch 3: 2.31``; of a long curve those at even steps.
 
     Args:
@@ -66,7 +66,7 @@ def tell_curve(axes: Axes, name: str, unit: str, x: np.ndarray, y: np.ndarray, d
     steps = np.unique(np.linspace(0, len(x) - 1, CURVE_POINTS).round().astype(int)) if len(x) else np.array([], int)
     places = (y if drawn is None else drawn)[steps]
     x, y = x[steps], y[steps]
-    tell_values(axes, x, places, lambda i: f"{name}, {unit} {x[i]:,g}: {y[i]:,.5g}")
+    add_values(axes, x, places, lambda i: f"{name}, {unit} {x[i]:,g}: {y[i]:,.5g}")
 
 
 def marks_of(figure: Figure) -> str:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from raynas.report.drawing_style import WIDTH, shortened, style
-from raynas.report.hover import tell_values
+from raynas.report.hover import add_values
 from raynas.report.palette import ACCENT, FAINT, INK, MUTED, SERIES
 from raynas.report.quantities import Quantity
 from raynas.report.sweep_figures import is_logarithmic
@@ -37,7 +37,7 @@ def importance_bars(shares: Mapping[str, float]) -> Figure:
             f"{100 * share:.0f}", (1, row + 0.2), (6, 0), across, "offset points", va="center", size=8.5, color=INK
         )
     places = [row + 0.2 for row in range(len(shown))]
-    tell_values(
+    add_values(
         axes, [100 * share for _, share in shown], places, lambda i: f"{shown[i][0]}: {100 * shown[i][1]:.1f} percent"
     )
     axes.set(title="explained variance (percent)", ylim=(len(shown) - 0.45, -0.5), yticks=[], xlim=(0, 100))
@@ -67,16 +67,18 @@ def parallel_coordinates(sweep: Sweep) -> Figure | None:
     axes = figure.add_axes((0.7 / width, 0.04, 1 - 1.6 / width, 0.82))
     means = np.array([row.numbers[sweep.metric].mean for row in rows])
     low, high = float(means.min()), float(means.max())
-    heights = np.array([[_height(axis, row.point[axis.name]) for axis in sweep.varied] for row in rows])
+    columns = []
+    for axis in sweep.varied:
+        columns.append([_height(axis, row.point[axis.name]) for row in rows])
     ends = (means - low) / (high - low) if high > low else np.full(len(rows), 0.5)
-    lines = np.column_stack([heights, ends])
+    lines = np.column_stack([*columns, ends])
     for place in reversed(range(len(rows))):
         color, alpha, thick = (FAINT, 0.45, 0.8) if place >= max(2, len(rows) / 3) else (SERIES[0], 0.8, 1.1)
         if place == 0:
             color, alpha, thick = ACCENT, 1.0, 2.0
         axes.plot(range(count), lines[place], color=color, alpha=alpha, lw=thick)
     _frame(axes, sweep, quantity, (low, high))
-    _tell_settings(axes, sweep, rows, ends, quantity)
+    _add_settings(axes, sweep, rows, ends, quantity)
     return figure
 
 
@@ -127,11 +129,11 @@ def _head(axes: Axes, place: int, name: str) -> None:
     axes.annotate(name, (place, 1.1), ha="center", size=8.5, color=INK, annotation_clip=False)
 
 
-def _tell_settings(axes: Axes, sweep: Sweep, rows: list[Row], ends: np.ndarray, quantity: Quantity) -> None:
+def _add_settings(axes: Axes, sweep: Sweep, rows: list[Row], ends: np.ndarray, quantity: Quantity) -> None:
     """Adds the setting of each line at its right end, to be seen while pointing at it."""
 
     def text(number: int) -> str:
         point = ", ".join(f"{axis.name} {value_text(rows[number].point[axis.name])}" for axis in sweep.varied)
         return f"{point}: {rows[number].write(sweep.metric, quantity)} {quantity.unit}".rstrip()
 
-    tell_values(axes, np.full(len(rows), len(sweep.varied)), ends, text)
+    add_values(axes, np.full(len(rows), len(sweep.varied)), ends, text)

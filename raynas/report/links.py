@@ -43,3 +43,8 @@ def sweep_of(folder: Path) -> Path | None:
     """Returns the folder of the sweep that a run is a trial of; None if it is none."""
     above = Path(os.path.abspath(folder)).parent
     return above.parent if above.name == "trials" and (above.parent / "sweep.json").is_file() else None
+
+
+def home_link(home: str | None) -> list[tuple[str, Text]]:
+    """Returns the line of a page with a link to the list of all runs; nothing for a page without a server."""
+    return [] if home is None else [("All runs", (Piece("link", "list", home),))]

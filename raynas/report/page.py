@@ -15,7 +15,7 @@ from raynas.report.blocks import Head, Text
 from raynas.report.document import document, write_at_once, write_page
 from raynas.report.gallery import Gallery
 from raynas.report.groups import groups_of, looks_of_groups
-from raynas.report.links import HasPage, has_page, link_to, sweep_of
+from raynas.report.links import HasPage, has_page, home_link, link_to, sweep_of
 from raynas.report.overview_figure import run_overview
 from raynas.report.rank_sections import rank_correlation
 from raynas.report.retrain_sections import retrained_networks
@@ -48,31 +48,32 @@ def write_report(folder: Path, locate: Locate = reused_folder, defaults_of: Defa
     Raises:
         InputError: If the folder has no run, no result, a damaged file, or a link that leads out of it.
     """
-    page, gallery, run = _run_page(folder, locate, defaults_of, has_page, live=False)
+    page, gallery, run = _run_page(folder, locate, defaults_of, has_page)
     overview = run_overview(run, run.quantity)
     if overview is not None:
         gallery.show("overview", overview, "")
     return write_page(folder / "report", page, gallery.files())
 
 
-def live_run_page(folder: Path, defaults_of: Defaults, exists: HasPage) -> str:
+def live_run_page(folder: Path, defaults_of: Defaults, exists: HasPage, home: str) -> str:
     """Returns the page of a run for a server, without writing anything.
 
     Args:
         folder: The run's folder; reused supernets are read from a folder next to it only.
         defaults_of: As `write_report` takes it.
         exists: Returns whether the server has a page of a folder.
+        home: The address of the list of runs.
 
     Raises:
         InputError: As `write_report` raises it.
     """
-    return _run_page(folder, reused_folder, defaults_of, exists, live=True)[0]
+    return _run_page(folder, reused_folder, defaults_of, exists, home)[0]
 
 
 def _run_page(
-    folder: Path, locate: Locate, defaults_of: Defaults, exists: HasPage, *, live: bool
+    folder: Path, locate: Locate, defaults_of: Defaults, exists: HasPage, home: str | None = None
 ) -> tuple[str, Gallery, Run]:
-    """Returns the page of a run with its figures and the run."""
+    """Returns the page of a run with its figures and the run; it is live where it has a home."""
     run = read_run(folder, locate)
     gallery = Gallery()
     sections = [
@@ -87,8 +88,8 @@ def _run_page(
         configuration(run, defaults_of(run.config)),
         provenance(run),
     ]
-    head = summary(run, linked_pages(run, locate, exists))
-    return document(f"{run.name} · raynas", head, sections, live=live), gallery, run
+    head = summary(run, [*linked_pages(run, locate, exists), *home_link(home)])
+    return document(f"{run.name} · raynas", head, sections, live=home is not None), gallery, run
 
 
 def linked_pages(run: Run, locate: Locate, exists: HasPage) -> list[tuple[str, Text]]:

@@ -1,8 +1,8 @@
 """What random search would have found in a space whose benchmark accuracies are known, in closed form.
 
-Of `N` architectures in increasing order of a fitness, `n` are drawn without replacement. The one at place `i` is the
-best of the draw with probability ``C(i - 1, n - 1) / C(N, n)``. So the distribution of the accuracy that random search
-chooses needs no simulation.
+Of `N` architectures in increasing order of a fitness, `n` are sampled without replacement. The one at place `i` is the
+best of the sample with probability ``C(i - 1, n - 1) / C(N, n)``. This gives the distribution of the accuracy that
+random search chooses without a simulation.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ class Choice:
 
 
 def choice_of_random_search(fitness: np.ndarray, accuracies: np.ndarray, evaluations: int) -> Choice:
-    """Returns what random search chooses: the fittest of so many architectures, drawn without replacement.
+    """Returns what random search chooses: the fittest of so many architectures, sampled without replacement.
 
     Architectures of equal fitness are chosen with equal probability.
 
     Args:
         fitness: Fitness of every architecture of the space; NaN is the worst.
         accuracies: Their benchmark accuracies, all finite.
-        evaluations: Number of drawn architectures, at least 1; no more than there are count.
+        evaluations: Number of sampled architectures, at least 1; no more than there are count.
     """
     total = len(accuracies)
-    drawn = min(max(1, evaluations), total)
+    sampled = min(max(1, evaluations), total)
     places = np.arange(1, total + 1)
     ordered = np.where(np.isnan(fitness), -math.inf, fitness)
     order = np.argsort(ordered, kind="stable")
 
     factorials = np.array([math.lgamma(k + 1) for k in range(total + 1)])
     logarithms = np.full(total, -math.inf)
-    possible = places >= drawn
+    possible = places >= sampled
     before = places[possible] - 1
-    logarithms[possible] = _binomial(factorials, before, drawn - 1) - _binomial(factorials, total, drawn)
+    logarithms[possible] = _binomial(factorials, before, sampled - 1) - _binomial(factorials, total, sampled)
     weights = np.exp(logarithms)
 
     _, group = np.unique(ordered[order], return_inverse=True)
@@ -75,7 +75,7 @@ def choice_of_random_search(fitness: np.ndarray, accuracies: np.ndarray, evaluat
     return Choice(chosen[by_accuracy], weights[by_accuracy] / weights.sum())
 
 
-def _binomial(factorials: np.ndarray, total: np.ndarray | int, drawn: int) -> np.ndarray:
-    """Returns the logarithm of the number of draws."""
-    logarithm: np.ndarray = factorials[total] - factorials[drawn] - factorials[total - drawn]
+def _binomial(factorials: np.ndarray, total: np.ndarray | int, sampled: int) -> np.ndarray:
+    """Returns the logarithm of the number of samples."""
+    logarithm: np.ndarray = factorials[total] - factorials[sampled] - factorials[total - sampled]
     return logarithm

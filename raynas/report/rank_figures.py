@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from raynas.records.columns import Columns
 from raynas.records.latency_record import ProfileRecord
 from raynas.report.drawing_style import WIDTH, opacity, panel, shortened, style, whole_steps
-from raynas.report.hover import tell_curve, tell_values
+from raynas.report.hover import add_curve, add_values
 from raynas.report.palette import ACCENT, FAINT, INK, MUTED, PAPER, SERIES, Look
 from raynas.report.quantities import CORRELATION, COSTS, Quantity
 from raynas.report.rank_values import Rank
@@ -29,14 +29,14 @@ def predicted_against_measured(profile: ProfileRecord) -> Figure:
     low, high = min(measured.min(), predicted.min()), max(measured.max(), predicted.max())
     axes.plot([low, high], [low, high], color=FAINT, lw=0.8, label="the same")
     axes.plot(measured, predicted, "o", color=SERIES[0], ms=4, mec=PAPER, mew=0.4, ls="", label="networks")
-    tell_values(axes, measured, predicted, lambda i: f"measured {measured[i]:.3f} ms, predicted {predicted[i]:.3f} ms")
+    add_values(axes, measured, predicted, lambda i: f"measured {measured[i]:.3f} ms, predicted {predicted[i]:.3f} ms")
     axes.set(title=f"predicted {latency.title}", xlabel=f"measured {latency.title}")
     axes.annotate("the same", (high, high), (-4, 3), textcoords="offset points", ha="right", size=8, color=MUTED)
     return figure
 
 
 @style()
-def true_accuracy_against_fitness(rank: Rank, quantity: Quantity, best: Evaluated | None) -> Figure:
+def benchmark_accuracy_against_fitness(rank: Rank, quantity: Quantity, best: Evaluated | None) -> Figure:
     """Returns the benchmark accuracy of every ranked architecture against its fitness.
 
     The vertical axis is linear in the logarithm of the error, which separates the best architectures.
@@ -52,7 +52,7 @@ def true_accuracy_against_fitness(rank: Rank, quantity: Quantity, best: Evaluate
     fitness, true = fitness[known], true[known]
     height = _log_error(true)
     architectures = [rank.architectures[place] for place in np.flatnonzero(known).tolist()]
-    tell_values(
+    add_values(
         axes,
         fitness,
         height,
@@ -95,8 +95,8 @@ def tau_by_epoch(rank: Rank) -> Figure:
     marker = "." if len(epochs) <= 50 else ""
     axes.plot(epochs, rank.epochs["rho"], color=MUTED, lw=1.2, marker=marker, ms=4, label="ρ")
     axes.plot(epochs, rank.epochs["tau"], color=ACCENT, lw=1.6, marker=marker, ms=4, label="τ")
-    tell_curve(axes, "ρ", "epoch", epochs, rank.epochs["rho"])
-    tell_curve(axes, "τ", "epoch", epochs, rank.epochs["tau"])
+    add_curve(axes, "ρ", "epoch", epochs, rank.epochs["rho"])
+    add_curve(axes, "τ", "epoch", epochs, rank.epochs["tau"])
     axes.axhline(0, color=FAINT, lw=0.8)
     axes.set(title="rank correlation with the benchmark accuracy", xlabel="epoch")
     whole_steps(axes)
@@ -117,7 +117,7 @@ def tau_curves(curves: Sequence[tuple[str, Columns]], baseline: float, looks: Ma
     for name, columns in curves:
         color, dashes = looks[name]
         axes.plot(columns["epoch"], columns["tau"], color=color, ls=dashes, label=shortened(name, 32))
-        tell_curve(axes, name, "epoch", columns["epoch"], columns["tau"])
+        add_curve(axes, name, "epoch", columns["epoch"], columns["tau"])
     axes.axhline(0, color=FAINT, lw=0.8)
     if math.isfinite(baseline):
         axes.axhline(baseline, color=MUTED, lw=0.8, ls=":", label="parameters")

@@ -11,7 +11,7 @@ from raynas.report.blocks import Block, FigureBlock, Figures, Paragraph, Section
 from raynas.report.gallery import Gallery
 from raynas.report.palette import ACCENT, MUTED, Look
 from raynas.report.quantities import ACCURACY, CORRELATION, COSTS, Quantity, fitness_quantity
-from raynas.report.rank_figures import tau_bars, tau_by_epoch, true_accuracy_against_fitness
+from raynas.report.rank_figures import benchmark_accuracy_against_fitness, tau_bars, tau_by_epoch
 from raynas.report.rank_values import Rank, RankRow
 from raynas.report.run_values import Run
 from raynas.report.wording import capital, remarks
@@ -23,7 +23,7 @@ def rank_correlation(run: Run, gallery: Gallery) -> Section:
     for number, group in enumerate(rank_groups(("", rank) for rank in run.ranks), start=1):
         ranks = [rank for _, rank in group]
         content.append(Paragraph(about_ranking(ranks[0])))
-        for sentence_of in (more_than_size, pairs_told_apart):
+        for sentence_of in (more_than_size, pairs_in_order):
             content += [Paragraph(sentence) for sentence in map(sentence_of, ranks) if sentence]
         content.append(rank_table(group))
         reasons: dict[str, None] = {}
@@ -44,12 +44,12 @@ def _figures_of(rank: Rank, run: Run, gallery: Gallery) -> list[FigureBlock]:
     name = "".join(c if c.isalnum() and c.isascii() else "-" for c in rank.label)
     shown = []
     if "true" in rank.columns and np.isfinite(rank.columns["true"]).any():
-        picture = true_accuracy_against_fitness(rank, quantity, run.best[0] if run.best else None)
+        picture = benchmark_accuracy_against_fitness(rank, quantity, run.best[0] if run.best else None)
         caption = (
             f"Benchmark accuracy of {rank.cells:,} architectures against {quantity.name}; the star is the search's "
             "best, the diamond the best there is. The vertical axis is logarithmic in the error."
         )
-        shown.append(gallery.show(f"true-accuracy-{name}", picture, caption))
+        shown.append(gallery.show(f"benchmark-accuracy-{name}", picture, caption))
     if "tau" in rank.epochs and "rho" in rank.epochs:
         caption = f"Rank correlation of {quantity.name} with the benchmark accuracy, by epochs trained."
         shown.append(gallery.show(f"tau-by-epoch-{name}", tau_by_epoch(rank), caption))
@@ -99,7 +99,7 @@ def more_than_size(rank: Rank) -> str:
     return f"{capital(fitness.name)} {verdict}: {taus}{left}."
 
 
-def pairs_told_apart(rank: Rank) -> str:
+def pairs_in_order(rank: Rank) -> str:
     """Returns one sentence: how often the fitness identifies the better of two architectures; empty if unknown."""
     fitness = rank.rows[0]
     if not math.isfinite(fitness.agreement):

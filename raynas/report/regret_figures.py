@@ -13,7 +13,7 @@ from raynas.report.blocks import FigureBlock
 from raynas.report.drawing_style import panel, shortened, style
 from raynas.report.gallery import Gallery
 from raynas.report.groups import Group
-from raynas.report.hover import tell_curve
+from raynas.report.hover import add_curve
 from raynas.report.palette import MUTED, Look, marker_of
 from raynas.report.rank_values import Rank
 from raynas.report.regret import RegretCurve, known_accuracies, mean_curve, random_search, regret_of
@@ -50,12 +50,12 @@ def regret_curves(
         (line,) = axes.step(curve.x, mean, where="post", color=color, ls=dashes, lw=1.6, **mark)
         line.set_label(shortened(curve.name, 44))
         handles.append(line)
-        tell_curve(axes, curve.name, over, curve.x, curve.mean, mean)
+        add_curve(axes, curve.name, over, curve.x, curve.mean, mean)
     for number, (name, x, values) in enumerate(references):
         drawn = np.maximum(values, LEAST)
         (line,) = axes.plot(x, drawn, color=MUTED, ls=(":", "-.")[number % 2], lw=1.2, label=shortened(name, 44))
         handles.append(line)
-        tell_curve(axes, name, over, x, values, drawn)
+        add_curve(axes, name, over, x, values, drawn)
     if max(curve.x[-1] for curve in curves) > 20 * min(curve.x[0] for curve in curves):
         axes.set_xscale("log")
     axes.set_yscale("log")

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from raynas.report.drawing_style import WIDTH, finite_values, legend, opacity, panel, shortened, style, whole_steps
-from raynas.report.hover import tell_curve, tell_values
+from raynas.report.hover import add_curve, add_values
 from raynas.report.palette import ACCENT, BAND, FAINT, INK, MUTED, PAPER, SERIES, Look, marker_of
 from raynas.report.quantities import COSTS, Quantity
 from raynas.report.run_values import Evaluated, History
@@ -42,8 +42,8 @@ def draw_search(axes: Axes, history: History, quantity: Quantity) -> None:
     axes.fill_between(generations, low, high, color=BAND, lw=0)
     axes.plot(generations, middle, color=MUTED, lw=1.2, label="median")
     axes.plot(generations, best, color=ACCENT, lw=1.6, label="best so far")
-    tell_curve(axes, "best so far", "generation", generations, np.array(best))
-    tell_curve(axes, "median", "generation", generations, middle)
+    add_curve(axes, "best so far", "generation", generations, np.array(best))
+    add_curve(axes, "median", "generation", generations, middle)
     at_end: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "size": 8}
     axes.annotate("best so far", (generations[-1], best[-1]), (0, 3), va="bottom", color=ACCENT, **at_end)
     axes.annotate("median", (generations[-1], middle[-1]), (0, -4), va="top", color=INK, **at_end)
@@ -67,7 +67,7 @@ def search_curves(histories: Sequence[tuple[str, History]], quantity: Quantity, 
         counts = np.arange(1, len(best) + 1)
         mark: dict[str, Any] = {"marker": marker_of(looks[name]), "markevery": [-1], "ms": 4}
         axes.step(counts, best, where="post", color=color, ls=dashes, label=shortened(name, 24), **mark)
-        tell_curve(axes, name, "architecture", counts, best)
+        add_curve(axes, name, "architecture", counts, best)
     axes.set(title=f"best so far: {quantity.title}", xlabel="evaluated architectures")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     whole_steps(axes)
@@ -168,7 +168,7 @@ def fitness_against_cost(
         on_front = np.array([costs[indices], fitness[indices]])
     line = "-" if (np.diff(on_front[1]) >= 0).all() else ""
     cost_title, numbers = COSTS[cost], np.flatnonzero(known).tolist()
-    tell_values(
+    add_values(
         axes,
         costs,
         fitness,
@@ -205,7 +205,7 @@ def hypervolume_curves(curves: Sequence[tuple[str, Sequence[float]]], looks: Map
         color, dashes = looks[name]
         marker = "." if len(values) == 1 else ""
         axes.plot(range(len(values)), values, color=color, ls=dashes, marker=marker, label=shortened(name, 24))
-        tell_curve(axes, name, "generation", np.arange(len(values)), np.array(values))
+        add_curve(axes, name, "generation", np.arange(len(values)), np.array(values))
     axes.set(title="hypervolume (boxes of generation 0)", xlabel="generation")
     whole_steps(axes)
     legend(axes, len(curves), loc="lower right")

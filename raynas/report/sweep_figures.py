@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from raynas.report.drawing_style import WIDTH, panel, shortened, style
-from raynas.report.hover import tell_values
+from raynas.report.hover import add_values
 from raynas.report.palette import FAINT, INK, MUTED, PAPER, Look
 from raynas.report.quantities import Quantity
 from raynas.report.sweep_files import Axis, Number, value_text, with_deviation
@@ -102,7 +102,7 @@ def along_numbers(
             axes.errorbar(x, mean, deviation, color=color, ls="", lw=1.2)
         ls = dashes if line.joined else ""
         axes.plot(x, mean, color=color, ls=ls, marker="o", ms=3, label=shortened(line.name, 28))
-        _tell(axes, quantity, line, x, mean, [number for _, number in known])
+        _add_means(axes, quantity, line, x, mean, [number for _, number in known])
         for value, published in zip(line.values, line.published, strict=True):
             if published is not None:
                 _mark(axes, place(value), published, color, vertical=True)
@@ -159,7 +159,7 @@ def along_names(
                     axes.plot(number.values, [y] * len(number.values), ".", color=color, alpha=0.35, ms=5, mew=0)
                 axes.errorbar(number.mean, y, xerr=number.deviation, color=color, lw=1.4)
                 axes.plot(number.mean, y, "o", color=color, ms=4.5)
-                _tell(axes, quantity, line, [number.mean], [y], [number])
+                _add_means(axes, quantity, line, [number.mean], [y], [number])
             if published is not None:
                 _mark(axes, y + 0.45 * step, published, color, vertical=False)
     for line in several:
@@ -178,11 +178,11 @@ def along_names(
     return figure
 
 
-def _tell(axes: Axes, quantity: Quantity, line: Series, x: Any, y: Any, numbers: Sequence[Number]) -> None:
+def _add_means(axes: Axes, quantity: Quantity, line: Series, x: Any, y: Any, numbers: Sequence[Number]) -> None:
     """Adds the mean of every point with its deviation, to be seen while pointing at it."""
     name = f"{line.name}: " if line.name else ""
     texts = [with_deviation(quantity, number.mean, number.deviation) for number in numbers]
-    tell_values(axes, x, y, lambda i: f"{name}{quantity.name} {texts[i]} {quantity.unit}".rstrip())
+    add_values(axes, x, y, lambda i: f"{name}{quantity.name} {texts[i]} {quantity.unit}".rstrip())
 
 
 def _mark(axes: Axes, position: float, number: Number, color: str, *, vertical: bool) -> None:

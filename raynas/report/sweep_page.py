@@ -29,7 +29,7 @@ from raynas.report.drawing_style import shortened
 from raynas.report.gallery import Gallery
 from raynas.report.importance import about_importance, importance_of
 from raynas.report.importance_figures import importance_bars, parallel_coordinates
-from raynas.report.links import HasPage, has_page, link_to
+from raynas.report.links import HasPage, has_page, home_link, link_to
 from raynas.report.palette import looks_of
 from raynas.report.quantities import LOSS, Quantity, duration
 from raynas.report.sweep_figures import Series
@@ -69,27 +69,28 @@ def write_sweep_report(folder: Path) -> Path:
         InputError: If the results are missing or damaged, or a name or link in the folder leads out of it.
     """
     sweep = read_sweep(folder)
-    page, gallery = _sweep_page(sweep, folder, has_page, live=False)
+    page, gallery = _sweep_page(sweep, folder, has_page)
     write_at_once(folder / "results.csv", trials_csv(sweep).encode("utf-8"))
     write_at_once(folder / "results.md", markdown(sweep).encode("utf-8"))
     return write_page(folder / "report", page, gallery.files())
 
 
-def live_sweep_page(folder: Path, exists: HasPage) -> str:
+def live_sweep_page(folder: Path, exists: HasPage, home: str) -> str:
     """Returns the page of a sweep for a server, without writing anything.
 
     Args:
         folder: The sweep's folder.
         exists: Returns whether the server has a page of a folder.
+        home: The address of the list of runs.
 
     Raises:
         InputError: As `write_sweep_report` raises it.
     """
-    return _sweep_page(read_sweep(folder), folder, exists, live=True)[0]
+    return _sweep_page(read_sweep(folder), folder, exists, home)[0]
 
 
-def _sweep_page(sweep: Sweep, folder: Path, exists: HasPage, *, live: bool) -> tuple[str, Gallery]:
-    """Returns the page of a sweep with its figures."""
+def _sweep_page(sweep: Sweep, folder: Path, exists: HasPage, home: str | None = None) -> tuple[str, Gallery]:
+    """Returns the page of a sweep with its figures; it is live where it has a home."""
     gallery = Gallery()
     sections = [
         results(sweep),
@@ -99,7 +100,9 @@ def _sweep_page(sweep: Sweep, folder: Path, exists: HasPage, *, live: bool) -> t
         trials_left(sweep),
         all_trials(sweep, folder, exists),
     ]
-    return document(f"{sweep.name} · raynas", summary(sweep), sections, live=live), gallery
+    head = summary(sweep)
+    head = Head(head.title, [*head.lines, *home_link(home)])
+    return document(f"{sweep.name} · raynas", head, sections, live=home is not None), gallery
 
 
 def summary(sweep: Sweep) -> Head:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from raynas.records.columns import Columns
 from raynas.report.drawing_style import legend, panel, shortened, style, whole_steps
-from raynas.report.hover import tell_curve
+from raynas.report.hover import add_curve
 from raynas.report.palette import Look
 from raynas.report.quantities import ACCURACY, LOSS, Quantity
 from raynas.report.run_values import Run
@@ -41,7 +41,7 @@ def draw_training(axes: Axes, lines: Sequence[tuple[str, Columns]], metric: str,
         color, dashes = looks[name]
         label = None if name in named else shortened(name, 24)
         axes.plot(epochs, metrics[metric], color=color, ls=dashes, lw=1.2, marker=marker, label=label)
-        tell_curve(axes, name, "epoch", epochs, metrics[metric])
+        add_curve(axes, name, "epoch", epochs, metrics[metric])
         named.add(name)
     axes.set(title=TRAINING[metric].title, xlabel="epoch")
     if metric == "learning_rate":

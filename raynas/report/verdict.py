@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,9 +53,18 @@ def ranking_of(run: Run) -> Rank | None:
     return known[0] if known else None
 
 
-def verdict_of(run: Run) -> Verdict | None:
-    """Returns the verdict of a run; None without a found architecture, or without a ranking of the space."""
+def verdict_of(run: Run, others: Sequence[Run] = ()) -> Verdict | None:
+    """Returns the verdict of a run; None without a found architecture, or without a ranking of the space.
+
+    Args:
+        run: The run.
+        others: Runs whose rankings state the benchmark accuracies and the costs too, if their space is the same.
+    """
     rank = ranking_of(run)
+    same_space = [other for other in others if other.section("space") == run.section("space")]
+    known = [ranking for other in same_space if (ranking := ranking_of(other)) is not None]
+    is_own = rank is not None
+    rank = rank or next(iter(known), None)
     if rank is None or not run.best:
         return None
     found = run.benchmark_accuracy(run.best[0].architecture)
@@ -66,7 +75,7 @@ def verdict_of(run: Run) -> Verdict | None:
 
     evaluations = _evaluations(run)
     is_exact = run.missed is not None
-    same = rank.fitness == run.fitness and not is_exact
+    same = is_own and rank.fitness == run.fitness and not is_exact
     parameters = columns.get("num_parameters", np.array([]))
     largest = accuracies[parameters == parameters.max()].mean() if len(parameters) else math.nan
     return Verdict(

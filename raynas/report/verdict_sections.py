@@ -13,7 +13,7 @@ from raynas.report.blocks import Beside, Block, Figures, Paragraph, Piece, Secti
 from raynas.report.drawing_style import WIDTH, shortened, style
 from raynas.report.gallery import Gallery
 from raynas.report.groups import Group
-from raynas.report.hover import tell_values
+from raynas.report.hover import add_values
 from raynas.report.intervals import Interval, mean_interval, stands_apart
 from raynas.report.palette import ACCENT, MUTED, Look, color_property, shape_of
 from raynas.report.run_values import Run
@@ -111,7 +111,7 @@ def accuracies_in_rows(lines: Sequence[tuple[str, Interval, str]], framed: int) 
         axes.plot(value.mean, row + 0.2, "o", color=color, ms=5)
         axes.annotate(shortened(name, 44), (0, row - 0.2), (2, 0), color=MUTED, size=8.5, **beside)
         axes.annotate(f"{value.mean:.2f}", (1, row + 0.2), (6, 0), color=color, size=8.5, **beside)
-    tell_values(
+    add_values(
         axes,
         [value.mean for _, value, _ in lines],
         [row + 0.2 for row in range(len(lines))],
@@ -131,6 +131,7 @@ def found_by_groups(groups: Sequence[Group], looks: Mapping[str, Look], gallery:
 
     Only groups with benchmark accuracies are shown.
     """
+    runs = [run for group in groups for _, run in group.members]
     rows: list[list[Text]] = []
     shown: list[tuple[str, Interval, str]] = []
     intervals: list[Interval] = []
@@ -138,7 +139,8 @@ def found_by_groups(groups: Sequence[Group], looks: Mapping[str, Look], gallery:
         found = [value for _, run in group.members if (value := _accuracy_found(run)) is not None]
         if not found:
             continue
-        verdict = next((made for _, run in group.members if (made := verdict_of(run)) is not None), None)
+        verdicts = [made for _, run in group.members if (made := verdict_of(run, runs)) is not None]
+        verdict = max(verdicts, key=lambda made: made.same_fitness is not None, default=None)
         interval = mean_interval(found)
         intervals.append(interval)
         shown.append((group.title, interval, looks[group.title][0]))

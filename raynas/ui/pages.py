@@ -16,7 +16,7 @@ from urllib.parse import quote
 from raynas.errors import InputError
 from raynas.report.blocks import Block, Head, Paragraph, Piece, Section, Table, Text
 from raynas.report.document import document
-from raynas.report.links import PAGE
+from raynas.report.links import PAGE, home_link
 from raynas.report.page import Defaults, live_run_page
 from raynas.report.sweep_page import live_sweep_page
 from raynas.storage.run_list import ListedRun, runs_in
@@ -68,8 +68,7 @@ class Pages:
             place: The folder of a run; None for the list of runs.
         """
         if place is None:
-            rows = [list(_row(run)) for run in runs_in(self._folder)]
-            return _digest(repr(rows))
+            return _digest(repr([_row(run) for run in runs_in(self._folder)]))
         return _digest("\n".join(_states_of_records(place)))
 
     def page(self, place: Path | None) -> str:
@@ -85,13 +84,16 @@ class Pages:
         return kept.content
 
     def _made(self, place: Path) -> str:
+        depth = len(place.relative_to(self._folder).parts)
+        home = "../" * (depth + 2)  # a page lies below runs/, and in report/
         try:
             if (place / "sweep.json").is_file():
-                return live_sweep_page(place, _is_run)
-            return live_run_page(place, self._defaults_of, _is_run)
+                return live_sweep_page(place, _is_run, home)
+            return live_run_page(place, self._defaults_of, _is_run, home)
         except InputError as error:
             sections = [Section("Nothing to show yet", [Paragraph(str(error))])]
-            return document(f"{place.name} · raynas", Head(place.name), sections, live=True)
+            head = Head(place.name, home_link(home))
+            return document(f"{place.name} · raynas", head, sections, live=True)
 
     def _list(self) -> str:
         runs = runs_in(self._folder)

@@ -20,16 +20,16 @@ from raynas.records.graph import Edge
 from raynas.report.alpha_figures import Curve, curves_by_epoch, weight_map
 from raynas.report.architecture_figures import architecture_figure, colors_of
 from raynas.report.drawing_style import WIDTH, png_of, svg_of
-from raynas.report.hover import marks_of, tell_values
+from raynas.report.hover import add_values, marks_of
 from raynas.report.overview_figure import run_overview
 from raynas.report.palette import ACCENT, FAINT, MUTED, TONES, looks_of, operation_looks, themed
 from raynas.report.quantities import Quantity, fitness_quantity
 from raynas.report.rank_figures import (
+    benchmark_accuracy_against_fitness,
     predicted_against_measured,
     tau_bars,
     tau_by_epoch,
     tau_curves,
-    true_accuracy_against_fitness,
 )
 from raynas.report.run_files import read_run
 from raynas.report.run_values import Evaluated, History, Run
@@ -408,7 +408,7 @@ def test_a_value_under_the_pointer_lies_where_its_point_is_drawn() -> None:
 
 def test_a_figure_has_no_more_values_than_a_page_can_hold() -> None:
     figure = histogram(np.arange(10.0), ANGLE)
-    tell_values(figure.axes[0], np.arange(5000), np.arange(5000), str)
+    add_values(figure.axes[0], np.arange(5000), np.arange(5000), str)
     marks = marks_of(figure)
     assert marks.count("<circle") == 400 and "<title>0</title>" in marks and "<title>4999</title>" in marks
     assert marks_of(histogram(np.arange(10.0), ANGLE)) == ""
@@ -457,7 +457,7 @@ def test_true_accuracy_is_drawn_over_fitness_even_in_the_logarithm_of_the_error(
     runs.write_rank(tmp_path, cells=cells, values=[0.1, 0.2, 0.3, 0.4, 0.5], true=true)
     rank = read_run(tmp_path).ranks[0]
     best = Evaluated((2,) * 6, "", {"fitness": 0.3}, {})
-    figure = true_accuracy_against_fitness(rank, ANGLE, best)
+    figure = benchmark_accuracy_against_fitness(rank, ANGLE, best)
     axes = figure.axes[0]
     x, y = np.array(axes.collections[0].get_offsets()).T
     assert x.tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]
@@ -467,7 +467,7 @@ def test_true_accuracy_is_drawn_over_fitness_even_in_the_logarithm_of_the_error(
     assert {"10", "90", "94"} <= set(ticks) and "95" not in ticks
     assert labelled(figure, "found: 93.00")[0] == pytest.approx([0.3, -np.log10(7)])
     assert labelled(figure, "best: 94.00")[0] == pytest.approx([0.4, -np.log10(6)])
-    elsewhere = true_accuracy_against_fitness(rank, ANGLE, Evaluated((3, 1), "", {"fitness": 1.0}, {}))
+    elsewhere = benchmark_accuracy_against_fitness(rank, ANGLE, Evaluated((3, 1), "", {"fitness": 1.0}, {}))
     assert not any("found" in text for text in texts(elsewhere))
 
 
@@ -475,7 +475,7 @@ def test_a_table_without_errors_or_without_a_range_is_drawn_too(tmp_path: Path) 
     runs.write_config(tmp_path)
     for true in ([100.0, 99.0], [93.11, 93.12]):
         runs.write_rank(tmp_path, cells=[[0] * 6, [1] * 6], values=[0.1, 0.2], true=true)
-        figure = true_accuracy_against_fitness(read_run(tmp_path).ranks[0], ANGLE, None)
+        figure = benchmark_accuracy_against_fitness(read_run(tmp_path).ranks[0], ANGLE, None)
         assert np.isfinite(figure.axes[0].collections[0].get_offsets()).all()
         assert any(text.startswith(("99", "93.1")) for text in texts(figure))
 

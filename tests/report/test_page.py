@@ -622,9 +622,9 @@ def test_the_figures_are_saved_as_svg_and_png(page: Page, folder: Path) -> None:
         *("search", "fitness-against-cost", "one-shot-accuracy", "loss", "accuracy", "learning-rate"),
         *(
             "tau",
-            "true-accuracy-angle_paper",
+            "benchmark-accuracy-angle_paper",
             "tau-by-epoch-angle_paper",
-            "true-accuracy-one_shot_accuracy",
+            "benchmark-accuracy-one_shot_accuracy",
             "overview",
         ),
     }

@@ -348,9 +348,9 @@ def test_the_figures_lie_beside_the_page_and_old_ones_go(tmp_path: Path) -> None
     (folder / "report/figures").mkdir(parents=True)
     for name in ("old", "of-the-user"):
         (folder / f"report/figures/{name}.svg").write_text(name)
-    (folder / "report/figures.json").write_text('["old.svg", "true-accuracy-1.svg"]')
+    (folder / "report/figures.json").write_text('["old.svg", "benchmark-accuracy-1.svg"]')
     write_sweep_report(folder)
-    names = {f"{name}.{kind}" for name in ("true-accuracy-1", "skips-1") for kind in ("svg", "png")}
+    names = {f"{name}.{kind}" for name in ("benchmark-accuracy-1", "skips-1") for kind in ("svg", "png")}
     names.add("of-the-user.svg")
     assert {file.name for file in (folder / "report/figures").iterdir()} == names
 

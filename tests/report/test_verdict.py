@@ -144,6 +144,21 @@ def test_a_ranking_by_another_fitness_says_nothing_of_random_search_by_this_one(
     assert verdict is not None and verdict.same_fitness is None and against_random_search(verdict) == ""
 
 
+def test_a_run_without_a_ranking_takes_accuracies_from_another_of_its_space_but_no_fitness(tmp_path: Path) -> None:
+    ranked_run = read_run(ranked(tmp_path / "a", 90.0))
+    ranked(tmp_path / "b", 91.0)
+    for file in (tmp_path / "b/rank").iterdir():
+        file.unlink()
+    runs.add_to_result(tmp_path / "b", best=[{**runs.evaluated([0, 0, 3, 3, 0, 0], 0.5), "true": 91.0}])
+    other = read_run(tmp_path / "b")
+    assert verdict_of(other) is None
+    verdict, of_ranked = verdict_of(other, [ranked_run]), verdict_of(ranked_run)
+    assert verdict is not None and of_ranked is not None
+    assert (verdict.found, verdict.parameters, verdict.same_fitness) == (91.0, of_ranked.parameters, None)
+    runs.write_config(tmp_path / "b", space={"channels": 4})
+    assert verdict_of(read_run(tmp_path / "b"), [ranked_run]) is None
+
+
 @pytest.mark.slow
 def test_a_page_says_what_cannot_be_said(tmp_path: Path) -> None:
     folder = ranked(tmp_path, 90.0)

@@ -99,10 +99,9 @@ def test_a_run_a_sweep_and_a_trial_have_their_pages_and_links_between_them(serve
     run = parsed(ask(server, "runs/done%20%3Cb%3E/report/index.html")[1], tmp_path)
     assert run.said_by("h1") == ["done <b>"] and "Best architectures" in run.said_by("h2")
     sweep = parsed(ask(server, "runs/swept/report/index.html")[1], tmp_path)
-    (link,) = links(sweep)
-    assert link == "../trials/point-0_seed-0/report/index.html"
+    assert links(sweep) == ["../../../", "../trials/point-0_seed-0/report/index.html"]
     trial = parsed(ask(server, "runs/swept/trials/point-0_seed-0/report/index.html")[1], tmp_path)
-    assert links(trial) == ["../../../report/index.html"]
+    assert links(trial) == ["../../../report/index.html", "../../../../../"]
     assert not list((server.pages._folder).rglob("report")), "nothing is written"
 
 
