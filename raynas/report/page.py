@@ -88,20 +88,19 @@ def _run_page(
         configuration(run, defaults_of(run.config)),
         provenance(run),
     ]
-    head = summary(run, [*linked_pages(run, locate, exists), *home_link(home)])
+    head = summary(run, [*linked_pages(run, exists), *home_link(home)])
     return document(f"{run.name} · raynas", head, sections, live=home is not None), gallery, run
 
 
-def linked_pages(run: Run, locate: Locate, exists: HasPage) -> list[tuple[str, Text]]:
+def linked_pages(run: Run, exists: HasPage) -> list[tuple[str, Text]]:
     """Returns links to the sweep of a run and to the run that it reuses."""
     place = run.folder / "report"
     lines: list[tuple[str, Text]] = []
     sweep = sweep_of(run.folder)
     if sweep is not None:
         lines.append(("Trial of", link_to(sweep, f"the sweep {sweep.name}", place, exists)))
-    reused = locate(run.folder, run.reuses) if run.reuses else None
-    if reused is not None:
-        lines.append(("Reuses the supernets of", link_to(reused, reused.name, place, exists)))
+    if run.reused is not None:
+        lines.append(("Reuses the supernets of", link_to(run.reused, run.reused.name, place, exists)))
     return lines
 
 

@@ -82,6 +82,7 @@ def read_run(folder: Path, locate: Locate = reused_folder) -> Run:
         ranks=ranks,
         profile=profile,
         left_out=str(reused) if trained is None else None,
+        reused=trained if reused else None,
         retrained=retrained,
         network_curves={name: _curves(folder / "retrain" / name, result) for name, result in retrained.items()},
     )

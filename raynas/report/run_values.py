@@ -74,6 +74,7 @@ class Run:
         ranks: The ranking by the search's fitness first, then the others by label.
         profile: The measurements of `raynas profile`; None without them.
         left_out: The run with the reused supernets, if they were not read; None if nothing was left out.
+        reused: The folder of the run whose supernets it reuses, if they were read.
         retrained: The results of retrainings, by their names.
         network_curves: The training accuracy of each of their networks by epoch, mean over the seeds, by both names.
     """
@@ -90,6 +91,7 @@ class Run:
     ranks: Sequence[Rank]
     profile: ProfileRecord | None
     left_out: str | None = None
+    reused: Path | None = None
     retrained: Mapping[str, RetrainRecord] = field(default_factory=dict)
     network_curves: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 

@@ -74,6 +74,8 @@ def verdict_of(run: Run, others: Sequence[Run] = ()) -> Verdict | None:
         return None
 
     evaluations = _evaluations(run)
+    if rank.cells < rank.space and len(accuracies) <= evaluations:  # random search would find the best of the sample
+        return None
     is_exact = run.missed is not None
     same = is_own and rank.fitness == run.fitness and not is_exact
     parameters = columns.get("num_parameters", np.array([]))

@@ -36,8 +36,8 @@ def _unknown(run: Run) -> str:
     found = run.benchmark_accuracy(run.best[0].architecture)
     if found is not None:
         return (
-            f"{found:.2f} percent benchmark accuracy. The folder has no ranking of the space by benchmark accuracy, so "
-            "the accuracies of the largest architecture and of random search are unknown; `raynas rank` adds them."
+            f"{found:.2f} percent benchmark accuracy. The folder has no ranking of more architectures than the search "
+            "evaluated, so what random search would find is unknown; `raynas rank` adds one."
         )
     if run.retrained:
         return "no benchmark accuracy is known; the comparison is that of the networks trained from scratch, below."

@@ -288,7 +288,7 @@ def test_the_page_says_what_was_swept_how_trials_ended_and_what_is_best(eta_page
     assert "15: 13 done, 1 stopped, 1 failed." in lead
     assert "by largest mean benchmark accuracy, alphas.eta 0.1, 90.33 ± 0.33 percent (3 seeds)." in lead
     assert eta_page.rows(0)[4] == ["0.1", "90.33 ± 0.33", "3.33 ± 0.58", "3"]
-    assert "".join(eta_page.said_by("b")).count("90.33 ± 0.33") == 1
+    assert "90.33 ± 0.33" not in "".join(eta_page.said_by("b"))  # another setting has one seed, so no interval
     assert eta_page.fetched() == ["../trials/point-0_seed-0/report/index.html"]
     assert len(eta_page.ids()) == len(set(eta_page.ids())) and eta_page.referred() <= set(eta_page.ids())
 
@@ -348,9 +348,9 @@ def test_the_figures_lie_beside_the_page_and_old_ones_go(tmp_path: Path) -> None
     (folder / "report/figures").mkdir(parents=True)
     for name in ("old", "of-the-user"):
         (folder / f"report/figures/{name}.svg").write_text(name)
-    (folder / "report/figures.json").write_text('["old.svg", "benchmark-accuracy-1.svg"]')
+    (folder / "report/figures.json").write_text('["old.svg", "true-accuracy-1.svg"]')
     write_sweep_report(folder)
-    names = {f"{name}.{kind}" for name in ("benchmark-accuracy-1", "skips-1") for kind in ("svg", "png")}
+    names = {f"{name}.{kind}" for name in ("true-accuracy-1", "skips-1") for kind in ("svg", "png")}
     names.add("of-the-user.svg")
     assert {file.name for file in (folder / "report/figures").iterdir()} == names
 
@@ -444,11 +444,12 @@ def test_a_line_stands_at_its_means_with_its_deviations_and_zero_beside_the_loga
 def test_data_sets_far_apart_are_drawn_apart_and_published_figures_are_marked(tmp_path: Path) -> None:
     page = Page(write_sweep_report(sweeps.write(tmp_path / "s", of_methods())))
     captions = page.said_by("figcaption")
-    assert [c.partition(":")[0] for c in captions[:3]] == [f"Against method, {name}" for name in DATASETS]
-    first = next(page.root.iter("figure"))
+    places = [number for number, caption in enumerate(captions) if caption.startswith("Against method, ")]
+    assert [captions[place].partition(":")[0] for place in places[:3]] == [f"Against method, {n}" for n in DATASETS]
+    first = list(page.root.iter("figure"))[places[0]]
     words = ["".join(e.itertext()) for e in first.iter() if e.tag.endswith("}text")]
     assert {"A (SPOS)", "B", "published", "method, CIFAR-10"} <= set(words)
-    third = list(page.root.iter("figure"))[2]
+    third = list(page.root.iter("figure"))[places[2]]
     assert "published" not in ["".join(e.itertext()) for e in third.iter() if e.tag.endswith("}text")]
     assert "CIFAR-10: method B, 93.00 ± 1.00 percent (3 seeds); CIFAR-100: method B, 73.00" in page.said_by("ul")[0]
 

@@ -144,6 +144,15 @@ def test_a_ranking_by_another_fitness_says_nothing_of_random_search_by_this_one(
     assert verdict is not None and verdict.same_fitness is None and against_random_search(verdict) == ""
 
 
+def test_a_sample_that_is_no_larger_than_the_search_gives_no_verdict(tmp_path: Path) -> None:
+    """Random search with as many evaluations as the sample has architectures would find the best of the sample."""
+    ranked(tmp_path, 90.0)
+    runs.add_to_result(tmp_path, evaluations=39)
+    assert verdict_of(read_run(tmp_path)) is not None
+    runs.add_to_result(tmp_path, evaluations=40)
+    assert verdict_of(read_run(tmp_path)) is None
+
+
 def test_a_run_without_a_ranking_takes_accuracies_from_another_of_its_space_but_no_fitness(tmp_path: Path) -> None:
     ranked_run = read_run(ranked(tmp_path / "a", 90.0))
     ranked(tmp_path / "b", 91.0)
