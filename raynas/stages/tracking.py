@@ -38,6 +38,9 @@ LOOK_SECONDS = 1.0
 CLOSE_SECONDS = 30.0
 """Seconds that the end of a run waits for a tracker."""
 
+INTERRUPTED_SECONDS = 3.0
+"""The same after a signal: who sent it may kill 30 s later, most of which saving may have taken."""
+
 
 class Told:
     """Receives what happens in a run besides its records, and passes it on to the trackers."""
@@ -96,12 +99,12 @@ class Delivery:
         """Passes an event on."""
         self._queue.put(event)
 
-    def close(self) -> None:
-        """Waits until everything is told, or `CLOSE_SECONDS`."""
+    def close(self, seconds: float) -> None:
+        """Waits until everything is told, or so many seconds."""
         self._queue.put(None)
-        self._thread.join(CLOSE_SECONDS)
+        self._thread.join(seconds)
         if self._thread.is_alive():
-            self._warn(f"is not done {CLOSE_SECONDS:.0f} s after the run")
+            self._warn(f"is not done {seconds:.0f} s after the run")
 
     def _deliver(self) -> None:
         """Tells everything, until the end."""
@@ -209,16 +212,22 @@ def _told(
     with ExitStack() as stack:
         if deliveries:
             stack.callback(mirror.push, *FOLDERS)
-        for delivery in deliveries:
-            stack.callback(delivery.close)
         try:
             yield told
-        except BaseException as error:
-            is_failure = isinstance(error, Exception)
-            reason = described(error) if isinstance(error, Exception) else ""
-            told.tell(End("failed" if is_failure else "interrupted", reason))
+        except Exception as error:
+            _end(told, deliveries, End("failed", described(error)), CLOSE_SECONDS)
             raise
-        told.tell(End("done"))
+        except BaseException:
+            _end(told, deliveries, End("interrupted"), INTERRUPTED_SECONDS)
+            raise
+        _end(told, deliveries, End("done"), CLOSE_SECONDS)
+
+
+def _end(told: Told, deliveries: Sequence[Delivery], event: End, seconds: float) -> None:
+    """Tells all trackers the end, and waits so many seconds for each."""
+    told.tell(event)
+    for delivery in deliveries:
+        delivery.close(seconds)
 
 
 def _plain(config: RunConfig) -> dict[str, object]:

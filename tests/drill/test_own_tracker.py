@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from raynas.cli import main
-from tests.stages.runs import small_run
+from tests.stages.runs import ROOT, small_run
 
 PATH = "tests.drill.own_tracker.DIARY"
 
@@ -76,3 +79,23 @@ def test_wrong_trackers_are_refused(
     err = capsys.readouterr().err
     assert err.startswith(f"raynas: {message}"), err
     assert "secret" not in err
+
+
+SLOW = """
+import sys, time
+from raynas.cli import main
+from raynas.stages import tracking
+from tests.drill import own_tracker
+tracking.CLOSE_SECONDS = 0.5
+own_tracker.Diary.tell = lambda self, event: time.sleep(60)
+sys.exit(main(["run", sys.argv[1]]))
+"""
+
+
+def test_a_tracker_that_hangs_is_left_behind_at_the_end_of_the_run(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", SLOW, run_file(tmp_path)], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - began < 55
+    assert "trackers: diary: is not done 0 s after the run; the run goes on without it" in done.stdout
+    assert (tmp_path / "runs/small/search/result.json").exists()
