@@ -105,8 +105,9 @@ def mlflow_run(uri: str) -> tuple[Any, Any]:
 @needs("mlflow")
 @pytest.mark.filterwarnings("ignore")
 def test_mlflow_has_one_run_with_parameters_metrics_and_results_and_a_continued_run_tells_nothing_twice(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.chdir(tmp_path)  # where MLflow keeps the files of a run beside an SQL store
     uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
     trackers = {"names": ["mlflow"], "tracking_uri": uri, "experiment": "cells"}
     small = {"data": {"max_images": 200}, "trackers": trackers, "search": {"generations": 4}}
