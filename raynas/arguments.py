@@ -10,7 +10,7 @@ import raynas
 
 VERBS = {
     "new": "write a commented run file to begin with",
-    "list": "list algorithms, spaces, fitnesses, searchers, data sets, jobs, recipes or runs",
+    "list": "list algorithms, spaces, fitnesses, searchers, data sets, trackers, jobs, recipes or runs",
     "explain": "print what a key, a section or a member of a run file means",
     "check": "validate a run file; print all keys, the size of the space and the range of costs",
     "run": "train, search and retrain as a run file says; continue what was interrupted",
@@ -35,7 +35,7 @@ VERBS = {
 }
 """What each verb does, in the words of the help."""
 
-LISTS = ("algorithms", "spaces", "fitnesses", "searchers", "data", "jobs", "recipes", "runs")
+LISTS = ("algorithms", "spaces", "fitnesses", "searchers", "data", "trackers", "jobs", "recipes", "runs")
 """What `raynas list` can list."""
 
 SHELLS = ("bash", "zsh", "fish")

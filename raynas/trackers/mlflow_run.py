@@ -32,8 +32,8 @@ class MlflowOptions(Options):
 
     Attributes:
         tracking_uri: Where MLflow keeps its runs, such as ``sqlite:////data/mlflow.db`` or ``http://host:5000``; by
-            default the variable MLFLOW_TRACKING_URI, else MLflow's own default. Beside an SQL store MLflow keeps files in
-            ``mlruns`` of the current folder.
+            default the variable MLFLOW_TRACKING_URI, else MLflow's own default. Beside an SQL store MLflow keeps files
+            in ``mlruns`` of the current folder.
         experiment: The experiment of MLflow that the run belongs to.
     """
 

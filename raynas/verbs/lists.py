@@ -199,12 +199,27 @@ def _age(seconds: float) -> str:
     return f"{int(seconds)} s"
 
 
+def _trackers() -> Rows:
+    """Returns the trackers, and whether the package of each is installed."""
+    with signals.imports():
+        from raynas.optional import install_line, is_installed
+        from raynas.trackers import TRACKERS
+
+    rows = []
+    for name in TRACKERS.names():
+        row = TRACKERS.row(name)
+        is_ready = not row.module or is_installed(row.module)
+        rows.append({"name": name, "what": row.title, "installed": "yes" if is_ready else install_line(row.extra)})
+    return rows
+
+
 _TABLES: dict[str, Callable[[], Rows]] = {
     "algorithms": _algorithms,
     "spaces": _spaces,
     "fitnesses": _fitnesses,
     "searchers": _searchers,
     "data": _data,
+    "trackers": _trackers,
     "jobs": _jobs,
     "recipes": _recipes,
 }
