@@ -10,6 +10,28 @@ from torch import Tensor, nn
 
 from raynas.supernet.folding import FoldableSequence
 
+FEW_CHANNELS = 4
+"""Channels up to which oneDNN overwrites memory in second derivatives of strided 1 x 1 convolutions (torch 2.15)."""
+
+
+class SubsampledConv2d(nn.Conv2d):
+    """A 1 x 1 convolution with a stride that takes every second pixel first, and then convolves without a stride.
+
+    The values are those of a convolution with the stride. Its second derivatives are safe for few channels.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns ``(batch, out_channels, height / stride, width / stride)``."""
+        rows, columns = self.stride
+        return F.conv2d(x[:, :, ::rows, ::columns], self.weight, self.bias)
+
+
+def convolution(in_channels: int, out_channels: int, kernel_size: int, stride: int) -> nn.Conv2d:
+    """Returns a convolution without a bias, padded so that stride 1 keeps the size."""
+    few = kernel_size == 1 and stride > 1 and in_channels <= FEW_CHANNELS
+    kind = SubsampledConv2d if few else nn.Conv2d
+    return kind(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+
 
 class ReluConvBn(FoldableSequence):
     """ReLU, convolution, batch normalisation, padded so that stride 1 keeps the size."""
@@ -27,7 +49,7 @@ class ReluConvBn(FoldableSequence):
         """Builds the three layers. The convolution has no bias: the normalisation after it would cancel it."""
         super().__init__()
         self.relu = nn.ReLU()
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel_size, stride, kernel_size // 2, bias=False)
+        self.conv = convolution(in_channels, out_channels, kernel_size, stride)
         self.bn = nn.BatchNorm2d(out_channels, affine=affine, track_running_stats=track_running_stats)
 
 
@@ -83,8 +105,8 @@ class FactorizedReduce(nn.Module):
         super().__init__()
         half = out_channels // 2
         self.relu = nn.ReLU()
-        self.conv_1 = nn.Conv2d(in_channels, half, 1, stride=2, bias=False)
-        self.conv_2 = nn.Conv2d(in_channels, out_channels - half, 1, stride=2, bias=False)
+        self.conv_1 = convolution(in_channels, half, 1, 2)
+        self.conv_2 = convolution(in_channels, out_channels - half, 1, 2)
         self.bn = nn.BatchNorm2d(out_channels, affine=affine, track_running_stats=track_running_stats)
 
     def forward(self, x: Tensor) -> Tensor:

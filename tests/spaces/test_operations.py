@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -114,7 +117,7 @@ LAYERED = {
     "depthwise_separable": (lambda: depthwise_separable(4, 3), ["ReLU", "Conv2d", "Conv2d", "BatchNorm2d"]),
     "ConvBn": (lambda: ConvBn(4, 4, 3), ["Conv2d", "BatchNorm2d"]),
     "MBConv": (lambda: MBConv(4, 4, 3, 2), [*["Conv2d", "BatchNorm2d", "ReLU6"] * 2, "Conv2d", "BatchNorm2d"]),
-    "FactorizedReduce": (lambda: FactorizedReduce(4, 4), ["ReLU", "Conv2d", "Conv2d", "BatchNorm2d"]),
+    "FactorizedReduce": (lambda: FactorizedReduce(8, 4), ["ReLU", "Conv2d", "Conv2d", "BatchNorm2d"]),
 }
 
 
@@ -128,7 +131,7 @@ def test_hooks_and_fx_see_every_layer(name, training):
         if not list(layer.children()):
             layer.register_forward_hook(lambda layer, inputs, output: called.append(type(layer).__name__))
     with torch.no_grad():
-        module(torch.randn(2, 4, 6, 6))
+        module(torch.randn(2, 8 if name == "FactorizedReduce" else 4, 6, 6))
     assert called == layers
     if name != "FactorizedReduce":  # which asks for the size of its input
         traced = torch.fx.symbolic_trace(build())
@@ -160,3 +163,41 @@ def test_the_reduction_halves_odd_sizes_upwards_on_both_branches(size):
     block = ResNetReduction(2, 4)
     x = torch.randn(2, 2, size, size)
     assert block.downsample(x).shape == block.conv_a(x).shape == (2, 4, (size + 1) // 2, (size + 1) // 2)
+
+
+SECOND_DERIVATIVES = """
+import torch
+import torch.nn.functional as F
+from raynas.spaces.operations import FactorizedReduce, ReluConvBn
+
+def plain(module, x):
+    kernels = [kernel for kernel in module.parameters() if kernel.ndim == 4]
+    shifted = [x.relu(), x.relu()[:, :, 1:, 1:]]
+    y = torch.cat([F.conv2d(one, kernel, stride=2) for one, kernel in zip(shifted, kernels)], dim=1)
+    return F.batch_norm(y, None, None, training=True)
+
+def second_derivative(module, forward, x):
+    wanted = [x, *(kernel for kernel in module.parameters() if kernel.ndim == 4)]
+    first = torch.autograd.grad(forward(x).pow(3).sum(), wanted, create_graph=True)
+    return torch.autograd.grad(sum(one.square().sum() for one in first), wanted)
+
+torch.set_num_threads(1)
+for channels in (2, 4):
+    reductions = FactorizedReduce(channels, channels, affine=False), ReluConvBn(channels, channels, 1, 2, affine=False)
+    for module in reductions:
+        module = module.double().to(memory_format=torch.channels_last)
+        for dtype in [torch.float64] + [torch.float32] * 10:
+            module.to(dtype)
+            x = torch.randn(24, channels, 16, 16, dtype=dtype).to(memory_format=torch.channels_last).requires_grad_()
+            ours = second_derivative(module, module, x)
+        x = torch.randn(6, channels, 8, 8, dtype=torch.float64, requires_grad=True)
+        module.double()
+        ours, theirs = (second_derivative(module, forward, x) for forward in (module, lambda x: plain(module, x)))
+        assert all(torch.allclose(one, other, rtol=1e-9, atol=1e-9) for one, other in zip(ours, theirs))
+print("compared")
+"""
+
+
+def test_second_derivatives_of_few_channels_leave_memory_alone_and_are_those_of_a_strided_convolution():
+    done = subprocess.run([sys.executable, "-c", SECOND_DERIVATIVES], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "compared\n"), done.stderr[-500:]

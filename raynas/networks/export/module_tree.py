@@ -12,7 +12,7 @@ from torch import fx, nn
 from raynas.errors import RunError
 from raynas.networks.export.one_level import TENSOR, Level, traced_level
 from raynas.networks.export.statements import statements_of
-from raynas.spaces.operations import AvgPool3x3, FactorizedReduce
+from raynas.spaces.operations import AvgPool3x3, FactorizedReduce, SubsampledConv2d
 
 Signature: TypeAlias = tuple[Any, ...]
 """What two parts of a network have in common that can be written as one class."""
@@ -32,8 +32,16 @@ def _average_pool(module: nn.Module) -> nn.Module:
     return nn.AvgPool2d(3, module.stride, padding=1, count_include_pad=False)
 
 
-REPLACED: dict[type[nn.Module], Callable[[nn.Module], nn.Module]] = {AvgPool3x3: _average_pool}
-"""Modules without weights that a layer of torch replaces."""
+def _strided_convolution(module: nn.Module) -> nn.Module:
+    assert isinstance(module, SubsampledConv2d)
+    return nn.Conv2d(module.in_channels, module.out_channels, 1, module.stride, bias=module.bias is not None)
+
+
+REPLACED: dict[type[nn.Module], Callable[[nn.Module], nn.Module]] = {
+    AvgPool3x3: _average_pool,
+    SubsampledConv2d: _strided_convolution,
+}
+"""Modules that a layer of torch replaces, with the same names of weights."""
 
 
 @dataclass
