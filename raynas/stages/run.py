@@ -28,7 +28,7 @@ from raynas.stages.progress import Progress, write_line
 from raynas.stages.progress_line import duration
 from raynas.stages.rank import WHOLE, rank
 from raynas.stages.retrain import retrain
-from raynas.stages.run_lines import continued_line, space_line, trained_figures, training_summary
+from raynas.stages.run_lines import continued_line, ranking_summary, space_line, trained_figures, training_summary
 from raynas.stages.search import Result, check_search, search
 from raynas.stages.task import Task, as_searched
 from raynas.stages.tracking import Told, tracked
@@ -320,6 +320,5 @@ def rank_run(
         evaluating_here = functools.partial(_watched_evaluation, task, backend, progress, watch)
         with told.stage("rank") as summary:
             result = rank(task, mirror, evaluating_here, progress, size=size, every_epoch=every_epoch)
-            if result["rows"][0].get("tau") is not None:
-                summary["tau"] = result["rows"][0]["tau"]
+            summary |= ranking_summary(result)
         return result

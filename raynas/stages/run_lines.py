@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from raynas.config.run_config import RunConfig
 from raynas.records.record import Number
@@ -77,6 +78,13 @@ def training_summary(config: RunConfig) -> dict[str, float]:
             if metric.name in numbers:
                 values.setdefault(metric.name, []).append(float(numbers[metric.name]))
     return {name: sum(of_seeds) / len(of_seeds) for name, of_seeds in values.items()}
+
+
+def ranking_summary(result: Mapping[str, Any]) -> dict[str, float]:
+    """Returns tau-b of the fitness of a ranking; empty without a benchmark."""
+    rows = result.get("rows") or [{}]
+    tau = rows[0].get("tau")
+    return {} if tau is None else {"tau": float(tau)}
 
 
 def _last_numbers(plan: Plan, folder: Path) -> dict[str, Number]:

@@ -249,6 +249,8 @@ def _add(file: Path, content: bytes) -> bool:
     try:
         _write(os.open(temporary, NEW_FILE, 0o666), content)
         return _link(temporary, file, content)
+    except FileNotFoundError:  # the owner of the folder has cleared it, or removed it
+        return False
     finally:
         temporary.unlink(missing_ok=True)
 

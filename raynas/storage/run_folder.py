@@ -55,16 +55,23 @@ from raynas.storage.registers import is_record
 PROGRESS, NOTES, METRICS = "progress.json", "notes.txt", "metrics.jsonl"
 """Files by which workers report their progress: the position of the training, notes, and results of epochs."""
 
+UNFINISHED = re.compile(r"\..+\.[a-z0-9_]{8}")
+"""Names of files that are being written, as `_unfinished`, claims of a folder and earlier versions make them."""
+
 OLD_LOCK = "lock"
 """An empty file in folders of earlier versions, which is not used any more."""
 
 
 def is_new(folder: Path) -> bool:
-    """Returns whether a folder does not exist, or has only the records of its owners."""
+    """Returns whether a folder does not exist, or has only the records of its owners and files that are being written.
+
+    Another process that claims the folder writes its record under a name of its own first.
+    """
     try:
-        return all(is_record(name) or name == OLD_LOCK for name in os.listdir(folder))
+        names = os.listdir(folder)
     except FileNotFoundError:
         return True
+    return all(is_record(name) or name == OLD_LOCK or UNFINISHED.fullmatch(name) for name in names)
 
 
 def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
@@ -123,19 +130,19 @@ def check_folder(config: RunConfig, ignore: tuple[str, ...] = ()) -> bool:
         OSError: If it cannot be read.
     """
     file = config.folder / "config.json"
-    if file.exists():
-        changes = _changes(file, config, ignore)
-        if changes:
-            raise InputError(
-                f"name: {config.location} holds a run of another configuration ({changes}); "
-                f"give this one its own folder (--set name={config.name}-2) or remove that one"
-            )
-        return True
-    if not is_new(config.folder):
+    if is_new(config.folder):  # asked first: another process may begin the run at any time
+        return False
+    if not file.exists():
         raise InputError(
             f"name: {config.location} exists and is not a run of raynas; choose another name or storage_path"
         )
-    return False
+    changes = _changes(file, config, ignore)
+    if changes:
+        raise InputError(
+            f"name: {config.location} holds a run of another configuration ({changes}); "
+            f"give this one its own folder (--set name={config.name}-2) or remove that one"
+        )
+    return True
 
 
 LATER = ("retrain", "trackers")
@@ -333,6 +340,6 @@ def _unfinished(path: Path) -> Path:
 def drop_unfinished(folder: Path) -> None:
     """Removes incomplete files of killed processes from a folder, and the lock of an earlier version."""
     for path in folder.glob(".*"):
-        if re.fullmatch(r"\..+\.[a-z0-9_]{8}", path.name):  # as `_unfinished` and earlier versions name them
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+        if UNFINISHED.fullmatch(path.name):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     (folder / OLD_LOCK).unlink(missing_ok=True)

@@ -6,6 +6,8 @@ trials by their hyper-parameters.
 
 from __future__ import annotations
 
+import os
+import platform
 import time
 from typing import Any
 
@@ -16,6 +18,9 @@ from raynas.trackers.scalars import scalars_of
 
 EXTRA = "report"
 """The extra that brings TensorBoard."""
+
+FILE_VERSION = "brain.Event:2"
+"""What the first event of a file says."""
 
 FOLDER = "run"
 """The folder of the events inside ``tensorboard``."""
@@ -34,8 +39,13 @@ class TensorBoardEvents(Tracker):
         self._run = run
         self._summary = _module("compat.proto.summary_pb2")
         self._written = _module("compat.proto.event_pb2").Event
-        writer = _module("summary.writer.event_file_writer").EventFileWriter
-        self._writer = writer(str(run.folder / "tensorboard" / FOLDER))
+        folder = run.folder / "tensorboard" / FOLDER
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns() // 1000}.{platform.node()}.{os.getpid()}"
+        # Written here: TensorBoard's own writer has a thread, whose errors Python prints with a traceback.
+        writer = _module("summary.writer.record_writer").RecordWriter
+        self._writer = writer((folder / name).open("xb"))
+        self._writer.write(self._written(wall_time=time.time(), file_version=FILE_VERSION).SerializeToString())
 
     def tell(self, event: Event) -> None:
         """Writes numbers and hyper-parameters."""
@@ -78,7 +88,8 @@ class TensorBoardEvents(Tracker):
         self._add(self._summary.Summary(value=[value]), 0)
 
     def _add(self, summary: Any, step: int) -> None:
-        self._writer.add_event(self._written(wall_time=time.time(), step=step, summary=summary))
+        event = self._written(wall_time=time.time(), step=step, summary=summary)
+        self._writer.write(event.SerializeToString())
 
     def flush(self) -> None:
         """Writes the file."""

@@ -11,6 +11,7 @@ from raynas.config.reading import load_config
 from raynas.config.run_config import RunConfig
 from raynas.storage.run_folder import (
     append_text,
+    is_new,
     open_run,
     rounding_change,
     write_json,
@@ -151,3 +152,13 @@ def test_what_a_run_writes_follows_the_umask(tmp_path: Path, mask: int, file_mod
                 assert stat.S_IMODE(path.stat().st_mode) == (folder_mode if path.is_dir() else file_mode), path
     finally:
         os.umask(before)
+
+
+def test_a_folder_that_others_claim_or_begin_to_write_is_new(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for name in (".owner.1", ".owner.2.0a1b2c3d", ".config.json.k3_9zq0a", "lock"):
+        (folder / name).touch()
+    assert is_new(folder)
+    (folder / "photo.png").touch()
+    assert not is_new(folder)

@@ -34,7 +34,8 @@ def _average_pool(module: nn.Module) -> nn.Module:
 
 def _strided_convolution(module: nn.Module) -> nn.Module:
     assert isinstance(module, SubsampledConv2d)
-    return nn.Conv2d(module.in_channels, module.out_channels, 1, module.stride, bias=module.bias is not None)
+    rows, columns = module.stride
+    return nn.Conv2d(module.in_channels, module.out_channels, 1, (rows, columns), bias=module.bias is not None)
 
 
 REPLACED: dict[type[nn.Module], Callable[[nn.Module], nn.Module]] = {
