@@ -52,7 +52,7 @@ def test_a_quick_form_passes_its_check_and_is_the_job_in_small(job: Path, capsys
     assert (quick.search.limits.max_multiply_adds is None) == (full.search.limits.max_multiply_adds is None)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("job", QUICK_JOBS, ids=lambda path: path.stem)
 def test_a_quick_form_trains_searches_and_reports(job: Path, tmp_path: Path) -> None:
     """In smaller still, on digits."""

@@ -13,7 +13,7 @@ import pytest
 TUTORIAL = Path(__file__).parents[2] / "jobs/tutorial.ipynb"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_tutorial_goes_from_images_to_a_prediction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.mkdtemp", lambda: str(tmp_path))
     cells = [cell for cell in json.loads(TUTORIAL.read_text())["cells"] if cell["cell_type"] == "code"]

@@ -27,6 +27,7 @@ def counted(space, architecture):
     return int(cost_table(space, 16, 10).total(as_array([architecture]))[0, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_CHANNELS)
 def test_one_channel_more_would_be_beyond_the_limit(name):
     spaces = BY_CHANNELS[name]
@@ -68,7 +69,7 @@ def test_a_space_without_a_width_is_refused():
         fitted(space, sample(space, np.random.default_rng(0)), 10, 8, 10**9)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_cell_that_rlnas_found_on_cifar10_has_46_channels_under_600_million():
     space = Darts(channels=48, cells=14, stem="imagenet")
     assert fitted(space, space.parse(genotypes.RLNAS_CIFAR), 1000, 224, 600_000_000).channels == 46

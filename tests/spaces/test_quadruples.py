@@ -515,7 +515,7 @@ def test_costs_are_those_of_the_built_network_and_what_runs_once_costs_once(name
     ("sizes", "parameters"),
     [
         (SMALL, None),
-        pytest.param({"channels": 36, "cells": 20}, 4.6, marks=pytest.mark.slow),  # as the paper prints
+        pytest.param({"channels": 36, "cells": 20}, 4.6, marks=pytest.mark.long),  # as the paper prints
     ],
 )
 def test_published_cells_cost_what_they_cost_in_the_space_of_edges(sizes, parameters):

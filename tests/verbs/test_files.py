@@ -39,7 +39,7 @@ def images(file: Path) -> None:
     np.savez(file, **arrays)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("algorithm", ALGORITHMS.names())
 def test_a_new_file_of_every_algorithm_is_valid(algorithm: str, capsys: pytest.CaptureFixture[str]) -> None:
     space = "mobilenet" if algorithm == "spos" else "nasbench201"
