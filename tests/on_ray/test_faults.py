@@ -10,7 +10,7 @@ import pytest
 from tests.stages.runs import outcome, saved_step, shown_step, small_run, start, succeed, wait_until
 
 EPOCHS = 50  # long enough that a run is not over before it is disturbed, also on a busy machine
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.long]
 
 
 def long_run(folder: Path, workers: int) -> Path:

@@ -529,7 +529,7 @@ def test_100_mb_of_weights_take_next_to_no_memory_of_an_actors_own(pool: Pool) -
 @pytest.fixture
 def two_free(pool: Pool) -> None:
     """Two CPUs are free: both actors of `pool` have theirs."""
-    pool.fitness(Weighted, WEIGHTS, quantities=Weighted.quantities)([(1, 2, 3)])
+    pool.fitness(Weighted, WEIGHTS, quantities=Weighted.quantities)(architectures(40))  # enough for both
     wait_until(lambda: free("CPU") == CPUS - 2)
 
 
