@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import queue
 import threading
@@ -113,6 +114,9 @@ class Delivery:
                 pass
         except Exception as error:  # noqa: BLE001 (of a tracker, which never ends a run)
             self._warn(described(error))
+            if self._tracker is not None:
+                with contextlib.suppress(Exception):  # what it holds may be broken
+                    self._tracker.close()
 
     def _warn(self, what: str) -> None:
         write_line(self._console, f"trackers: {self._row.name}: {what}; the run goes on without it")

@@ -44,7 +44,7 @@ class TensorBoardEvents(Tracker):
         name = f"events.out.tfevents.{time.time_ns() // 1000}.{platform.node()}.{os.getpid()}"
         # Written here: TensorBoard's own writer has a thread, whose errors Python prints with a traceback.
         writer = _module("summary.writer.record_writer").RecordWriter
-        self._writer = writer((folder / name).open("xb"))
+        self._writer = writer((folder / name).open("xb", buffering=0))
         self._writer.write(self._written(wall_time=time.time(), file_version=FILE_VERSION).SerializeToString())
 
     def tell(self, event: Event) -> None:
