@@ -10,7 +10,8 @@ every actor, so that all actors end together. A fitness that shares work among n
 candidates at once, whatever time they take.
 
 Candidates of a lost actor come first again. The candidates of the batch that it was evaluating come in batches of one
-from then on, so that a candidate that always ends its actor is found.
+from then on, each to an actor that has no other batch, so that a candidate that always ends its actor is found. (The
+result of a batch before it could be on its way when it ends the actor.)
 """
 
 from __future__ import annotations
@@ -77,13 +78,28 @@ class Work:
         self._rows = np.empty((count, width))
         self._evaluated = np.zeros(count + 1, dtype=bool)  # the last entry stays False and ends every search
 
-    def next_batch(self, evaluators: int, seconds: float | None) -> list[int]:
-        """Returns the batch to evaluate next, of a size by `batch_size`; empty if no candidate waits."""
+    def next_batch(self, evaluators: int, seconds: float | None, is_only: bool = True) -> list[int]:
+        """Returns the batch to evaluate next.
+
+        Args:
+            evaluators: Actors that are up.
+            seconds: Seconds that a candidate of the actor's last batch took; None before that.
+            is_only: Whether the actor has no other batch.
+
+        Returns:
+            A batch of a size by `batch_size`; empty if no candidate waits, or the next must be the only one of its actor.
+        """
         if not self._waiting:
             return []
-        lost = self._losses[self._waiting[0]] > 0
-        size = 1 if lost else batch_size(len(self._waiting), evaluators, seconds, self._together)
+        is_lost = self.was_lost(self._waiting[:1])
+        if is_lost and not is_only:
+            return []
+        size = 1 if is_lost else batch_size(len(self._waiting), evaluators, seconds, self._together)
         return [heapq.heappop(self._waiting) for _ in range(size)]
+
+    def was_lost(self, batch: list[int]) -> bool:
+        """Returns whether a candidate of a batch was lost with its actor before."""
+        return any(self._losses[position] > 0 for position in batch)
 
     def evaluated(self, batch: list[int], rows: np.ndarray) -> None:
         """Takes the rows of a batch."""

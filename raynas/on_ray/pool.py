@@ -262,18 +262,25 @@ class _Call:
             self._wait()
 
     def _send(self, up: Sequence[_Member]) -> None:
-        """Gives every actor its batches. Each actor has its first batch before any has a second."""
+        """Gives every actor its batches. Each actor has its first batch before any has a second.
+
+        An actor with a candidate that was lost before gets no second batch.
+        """
         load = Counter(member for member, _ in self._in_flight.values())
+        full = {member for member, batch in self._in_flight.values() if self._work.was_lost(batch)}
         for depth in range(IN_FLIGHT):
             for member in up:
-                if load[member] != depth:
+                if load[member] != depth or member in full:
                     continue
-                batch = self._work.next_batch(len(up), self._seconds.get(member))
-                if batch:
-                    architectures = [self._architectures[position] for position in batch]
-                    ref = member.actor.evaluate.remote(*self._task, architectures)
-                    self._in_flight[ref] = (member, batch)
-                    load[member] += 1
+                batch = self._work.next_batch(len(up), self._seconds.get(member), is_only=depth == 0)
+                if not batch:
+                    continue
+                architectures = [self._architectures[position] for position in batch]
+                ref = member.actor.evaluate.remote(*self._task, architectures)
+                self._in_flight[ref] = (member, batch)
+                load[member] += 1
+                if self._work.was_lost(batch):
+                    full.add(member)
 
     def _say_who_is_missing(self, up: Sequence[_Member]) -> None:
         """Says what is waited for while no actor is up.
