@@ -36,7 +36,7 @@ format: $(VENV)/installed ## mend style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-benchmark: $(VENV)/installed ## the figures of the README that are times
+benchmark: $(VENV)/installed ## the figures of tests/performance that are times
 	$(BIN)/python tests/performance/supernet_step.py
 	$(BIN)/python tests/performance/differentiable_step.py --channels 8 --cells 1 --resolution 16
 	$(BIN)/python tests/performance/data_path.py

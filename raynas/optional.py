@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from raynas.errors import InputError
@@ -35,6 +36,34 @@ def needed(module: str, extra: str, key: str, otherwise: str = "") -> Any:
         reason = "is not installed" if missing else f"cannot be imported ({str(error).splitlines()[0][:200]})"
         remedy = install_line(extra) + (f", or {otherwise}" if otherwise else "")
         raise InputError(f"{key}: needs the package {package}, which {reason}; {remedy}") from error
+
+
+def check_installed(module: str, extra: str, key: str, otherwise: str = "") -> None:
+    """Checks that a package of an extra is installed, without importing it; arguments as `needed` takes them.
+
+    Raises:
+        InputError: If it is not.
+    """
+    if not is_installed(module):
+        needed(module, extra, key, otherwise)
+
+
+def check_pages(key: str, otherwise: str = "") -> None:
+    """Checks that the packages of pages are installed; arguments as `needed` takes them.
+
+    Raises:
+        InputError: If one is missing.
+    """
+    for package in ("matplotlib", "jinja2"):
+        check_installed(package, "report", key, otherwise)
+
+
+def installed_version(package: str) -> str | None:
+    """Returns the version of a package, by its name on PyPI; None if it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def install_line(extra: str) -> str:

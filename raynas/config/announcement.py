@@ -14,7 +14,7 @@ from typing import Any
 import raynas
 from raynas.config.job_files import located
 from raynas.config.locations import is_url, within
-from raynas.config.nested import merge, set_key
+from raynas.config.nested import set_key, small_form
 from raynas.config.yaml_text import LARGEST, read_yaml
 from raynas.errors import InputError
 from raynas.messages import shortened
@@ -44,7 +44,7 @@ def announcement(verb: str, target: str, overrides: Sequence[str] = (), quick: b
     place = within(storage, name)
     state = ""
     if not is_url(place):
-        state = ", exists" if Path(os.path.expandvars(place)).expanduser().exists() else ", new"
+        state = ", exists" if os.path.exists(os.path.expanduser(os.path.expandvars(place))) else ", new"
     name, place = shortened(name, LONGEST), shortened(place, LONGEST)
     return f"raynas {raynas.__version__}  {verb} {name} ({what})  folder {place}{state}"
 
@@ -62,7 +62,7 @@ def _values(path: Path, overrides: Sequence[str], quick: bool) -> dict[str, Any]
     values.setdefault("name", path.stem)
     block = values.pop("quick", {})
     if quick and isinstance(block, dict):
-        values = merge({**values, "name": f"{values['name']}-quick"}, block)
+        values = small_form(values, block)
     for pair in overrides:
         key, _, text = pair.partition("=")
         set_key(values, key, read_yaml(text, key), key)

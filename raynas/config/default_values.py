@@ -13,13 +13,17 @@ GIVEN = ("name", "algorithm", "space.name", "data.name", "data.path")
 """Keys that a run file gives, or that decide which defaults there are."""
 
 
-def default_values(config: Mapping[str, Any]) -> dict[str, object]:
-    """Returns the defaults of a stored configuration by dotted keys, without the keys that its file has to give.
+def default_values(config: Mapping[str, Any], own: bool = False) -> dict[str, object]:
+    """Returns the defaults of a configuration by dotted keys, without the keys that its file has to give.
 
-    Nothing of the user's own is imported: a configuration that names members by dotted paths has no known defaults,
-    and so has one that this version does not accept. The result is then empty.
+    Args:
+        config: The configuration as plain values.
+        own: Whether members of the user's own may be imported, since the user carries the run out.
+
+    Returns:
+        The defaults; none for a configuration with members that may not be imported, or that this version refuses.
     """
-    if own_members(config):
+    if own_members(config) and not own:
         return {}
     flat = flatten(config)
     given: dict[str, Any] = {"name": "defaults", "space": {}, "data": {}}

@@ -6,6 +6,7 @@ families of members. Key reference, `raynas explain`, `raynas new` and the JSON 
 
 from __future__ import annotations
 
+import functools
 import inspect
 import re
 import typing
@@ -70,12 +71,13 @@ class KeyDoc:
         return "name" if self.family is not None else kind_in_words(self.schema)
 
 
-def key_docs() -> list[KeyDoc]:
+@functools.cache
+def key_docs() -> tuple[KeyDoc, ...]:
     """Returns every key of a run file that raynas knows, in the order of the sections."""
     keys = list(_keys_of(RunConfig, ""))
     place = next(number for number, key in enumerate(keys) if key.key == "space.name") + 1
     keys[place:place] = [key for name in SPACES.names() for key in space_keys(name)]
-    return [*keys, *_keys_of(SweepSection, "sweep.")]
+    return (*keys, *_keys_of(SweepSection, "sweep."))
 
 
 def section_docs() -> dict[str, str]:

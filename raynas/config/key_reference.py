@@ -11,7 +11,7 @@ from pathlib import Path
 
 from raynas.config.key_docs import KeyDoc, key_docs, section_docs
 from raynas.config.key_text import default_in_words, null_in_words
-from raynas.errors import InputError
+from raynas.records.file_table import between_marks
 from raynas.spaces import SPACES
 
 BEGIN, END = "<!-- keys: made by raynas.config.key_reference -->", "<!-- /keys -->"
@@ -23,7 +23,7 @@ HEAD = ["| key | takes | default | meaning |", "|---|---|---|---|"]
 def reference() -> str:
     """Returns the reference in Markdown: a table for each section, and one for each space."""
     keys, texts = key_docs(), section_docs()
-    blocks = ["### Top of the file", *_table([key for key in keys if not key.section])]
+    blocks = ["### Top of the file", "", *_table([key for key in keys if not key.section])]
     for section in dict.fromkeys(key.section for key in keys if key.section):
         of_section = [key for key in keys if key.section == section and key.space is None]
         blocks += ["", f"### `{section}`", "", texts[section], "", *_table(of_section)]
@@ -31,7 +31,6 @@ def reference() -> str:
             for name in SPACES.names():
                 of_space = [key for key in keys if key.space == name]
                 blocks += ["", f"#### `space.name: {name}`", "", *_table(of_space)]
-    blocks[1:1] = [""]
     return "\n".join(blocks)
 
 
@@ -61,11 +60,7 @@ def with_reference(text: str) -> str:
     Raises:
         InputError: If the text has no marks.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise InputError(f"expected the marks {BEGIN} and {END}")
-    return f"{before}{BEGIN}\n\n{reference()}\n\n{END}{after}"
+    return between_marks(text, BEGIN, END, reference())
 
 
 if __name__ == "__main__":

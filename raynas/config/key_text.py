@@ -39,9 +39,9 @@ def explained(word: str, values: dict[str, Any] | None = None) -> list[str]:
     members = [(family, name) for family in families for name in family.names() if name == word]
     if members:
         return _paragraphs([_member_lines(family, member_doc(family, name)) for family, name in members])
-    endings = [key.key for key in keys if key.name == word]
+    endings = [key for key in keys if key.name == word]
     if endings:
-        return _paragraphs([_key_lines(key, values or {}) for key in keys if key.name == word])
+        return _paragraphs([_key_lines(key, values or {}) for key in endings])
     names = [*dict.fromkeys(key.key for key in keys), *sections, *(name for one in families for name in one.names())]
     close = difflib.get_close_matches(word, names, n=3, cutoff=0.5)
     close += [

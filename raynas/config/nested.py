@@ -17,6 +17,11 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def small_form(values: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of a run file with those of its block `quick`, under a name of its own."""
+    return merge({**values, "name": f"{values['name']}-quick"}, block)
+
+
 def merge(values: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
     """Returns nested values with those of a block in the place of theirs."""
     merged = dict(values)

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from raynas.config.explain import explain
 from raynas.config.job_files import located
-from raynas.config.nested import flatten, is_nested, merge, set_key
+from raynas.config.nested import flatten, is_nested, set_key, small_form
 from raynas.config.run_config import LONGEST_NAME, NAME, RunConfig, parse_config
 from raynas.config.yaml_text import LARGEST, read_yaml
 from raynas.errors import InputError
@@ -67,7 +67,7 @@ def read_run_file(path: str | Path, overrides: Sequence[str], quick: bool) -> tu
         raise InputError(f"quick: expected keys that override those of the file, got {echo(block)}")
     if quick and not block:
         raise InputError(f"--quick: {path} has no `quick:` block; write one, or leave --quick out")
-    small = merge({**values, "name": f"{values['name']}-quick"}, block)
+    small = small_form(values, block)
     block = {key: value for key, value in block.items() if key != "sweep"}
     if not quick and (lines := [line for line in _mistakes(small, block) if line.startswith("quick.")]):
         raise InputError("\n".join(lines))

@@ -87,7 +87,7 @@ class Work:
             is_only: Whether the actor has no other batch.
 
         Returns:
-            A batch of a size by `batch_size`; empty if no candidate waits, or the next must be the only one of its actor.
+            A batch of a size by `batch_size`; empty if no candidate waits, or if the next must have an actor to itself.
         """
         if not self._waiting:
             return []

@@ -70,7 +70,7 @@ class Gauges:
             began, done = time.monotonic(), 0
             for rows in stream(architectures):
                 done += len(rows)
-                best = max(best, float(rows[:, 0].max()))
+                best = float(np.fmax.reduce(rows[:, 0], initial=best))  # one that diverged is not a number
                 self.set("raynas_candidates_per_second", done / max(1e-9, time.monotonic() - began))
                 self.set("raynas_best", best)
                 yield rows

@@ -78,12 +78,21 @@ def with_tables(text: str, tables: Mapping[str, str]) -> str:
     Raises:
         InputError: If the text has no marks.
     """
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise InputError(f"expected the marks {BEGIN} and {END}")
     parts = [f"{title}\n\n{table}" for title, table in tables.items()]
-    return f"{before}{BEGIN}\n\n" + "\n\n".join(parts) + f"\n\n{END}{after}"
+    return between_marks(text, BEGIN, END, "\n\n".join(parts))
+
+
+def between_marks(text: str, begin: str, end: str, content: str) -> str:
+    """Returns a text with other content between two marks.
+
+    Raises:
+        InputError: If the text has no marks.
+    """
+    before, first, rest = text.partition(begin)
+    _, second, after = rest.partition(end)
+    if not first or not second:
+        raise InputError(f"expected the marks {begin} and {end}")
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
 
 def all_tables() -> dict[str, str]:

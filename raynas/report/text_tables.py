@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 from raynas.records.retrain_record import Estimate, RetrainRecord
@@ -193,6 +193,11 @@ def _figure(value: float | None) -> str:
     if value is None:
         return "undefined"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3f}" if abs(value) >= 10 else f"{value:.4f}"
+
+
+def rows_of(columns: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Returns columns of text as rows, for programs."""
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
 def aligned_lines(columns: dict[str, list[str]], left: Sequence[str] = ("", "architecture")) -> list[str]:

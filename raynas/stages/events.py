@@ -14,9 +14,9 @@ Callback: TypeAlias = Callable[[str, Mapping[str, Any]], None]
 
 ``epoch``: an epoch of a training has ended; ``training`` names its folder in the run, and the other figures are those
 of its line in ``metrics.jsonl``. ``architecture``: an architecture was evaluated; the figures are those of its line in
-``search/history.jsonl``. ``generation``: a generation was evaluated; ``best`` and ``mean`` are fitnesses. What a
-continued run had done before is not told again. An error that a callback raises ends the run, which continues where it
-was when it is given again.
+``search/history.jsonl``. ``generation``: a generation was evaluated; ``best`` and ``mean`` are fitnesses. ``rank``: a
+fitness was compared with a benchmark. What a continued run had done before is not told again. An error that a callback
+raises ends the run, which continues where it was when it is given again.
 """
 
 

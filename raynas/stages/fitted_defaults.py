@@ -24,7 +24,8 @@ SHARE_OF_PARENTS = 0.3
 def with_fitted_defaults(task: Task) -> tuple[Task, list[str]]:
     """Returns a task whose defaults fit its images and its populations, and a line for each default that changed."""
     config = task.config
-    sections = [_fitted_training(task), _fitted_search(task)]
+    parts = _split(task, config.data.train_portion)
+    sections = [_fitted_training(task, parts), _fitted_search(task, parts)]
     if config.retrain is not None:
         sections.append(_fitted_retraining(config.retrain, task))
     lines, updates = [], {}
@@ -55,10 +56,10 @@ class _Fitted:
     reason: str
 
 
-def _fitted_training(task: Task) -> _Fitted:
+def _fitted_training(task: Task, parts: tuple[int, int]) -> _Fitted:
     """Returns the defaults of the training of supernets: alphas follow batches of the search split."""
     config = task.config
-    most, search_images = _split(task, config.data.train_portion)
+    most, search_images = parts
     if config.alphas.gates is not None and search_images:
         most = min(most, search_images)
     is_open = "batch_size" not in config.train.model_fields_set
@@ -88,10 +89,10 @@ def with_sizes_of_generation(search: SearchSection) -> dict[str, int]:
     return changes
 
 
-def _fitted_search(task: Task) -> _Fitted:
+def _fitted_search(task: Task, parts: tuple[int, int]) -> _Fitted:
     """Returns the defaults of the search."""
     search = task.config.search
-    train_images, search_images = _split(task, task.config.data.train_portion)
+    train_images, search_images = parts
     changes = with_sizes_of_generation(search)
     reasons = [f"search.population is {search.population:,}"] if changes else []
     if Need.NETWORKS in search.needs and "evaluation_batch_size" not in search.model_fields_set:

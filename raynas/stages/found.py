@@ -7,7 +7,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import nn
 
@@ -29,7 +28,7 @@ from raynas.search_space import Architecture, SearchSpace
 from raynas.stages.context import RunContext, trained_supernet
 from raynas.stages.data_record import reads_files, skipped_files
 from raynas.stages.evaluation import runs_networks
-from raynas.stages.network_evaluation import image_positions
+from raynas.stages.network_evaluation import calibration_positions, image_positions
 from raynas.stages.subjects import space_values
 from raynas.stages.task import Task, as_searched, make_space, make_task
 from raynas.storage.checkpoint import epoch_folder, load_checkpoint
@@ -120,7 +119,7 @@ def _measure(task: Task, network: nn.Module) -> None:
         train, _ = split_images(images, config.data.train_portion, config.seed)
         batch_size = min(config.search.evaluation_batch_size, len(train))
         count = min(config.search.calibration_images, len(train)) // batch_size * batch_size
-        calibration = np.random.default_rng([config.seed, 0]).permutation(train)[: max(count, batch_size)]
+        calibration = calibration_positions(task, train, max(count, batch_size))
     fixed = fix_images(task.dataset, images, calibration, images.labels)
     batches = fixed.batches(batch_size, torch.device("cpu"))
     estimate_batch_norm(network, (pixels for pixels, _ in batches))

@@ -179,6 +179,12 @@ def check_images(task: Task) -> None:
         raise InputError("search.gpus_per_evaluator: this machine has no CUDA device; set it to 0")
 
 
+def calibration_positions(task: Task, train: np.ndarray, count: int) -> np.ndarray:
+    """Returns so many images of the train split to calibrate on, sampled by the seed of the run."""
+    rng = np.random.default_rng([task.config.seed, 0])
+    return train[rng.permutation(len(train))[:count]]
+
+
 def image_positions(task: Task) -> tuple[np.ndarray, np.ndarray]:
     """Returns which images to calibrate on, of the train split, and which to evaluate on, of the search split.
 
@@ -204,9 +210,6 @@ def image_positions(task: Task) -> tuple[np.ndarray, np.ndarray]:
                 f"search.evaluation_batch_size: a batch of {batch} images is more than the {count} there are to "
                 f"{purpose}; lower it to {count} or less, or give more images"
             )
-    shuffled = []
-    for number, (positions, count) in enumerate(zip((train, search), counts.values(), strict=True)):
-        rng = np.random.default_rng([config.seed, number])
-        shuffled.append(positions[rng.permutation(len(positions))[:count]])
-    calibration, evaluation = shuffled
-    return calibration, evaluation
+    rng = np.random.default_rng([config.seed, 1])
+    evaluation = search[rng.permutation(len(search))[:wanted]]
+    return calibration_positions(task, train, counts["calibrate on"]), evaluation

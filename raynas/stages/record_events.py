@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -42,11 +43,11 @@ class GrowingFile:
         """Returns whether the file was written anew since, and the lines that are new; all lines in that case."""
         try:
             with self._file.open("rb") as stream:
-                state = stream.seek(0, 2)
-                inode = self._file.stat().st_ino
-                is_anew = inode != self._inode or state < self._offset or not self._is_end_of_line(stream)
+                found = os.fstat(stream.fileno())
+                is_short = found.st_size < self._offset
+                is_anew = found.st_ino != self._inode or is_short or not self._is_end_of_line(stream)
                 if is_anew:
-                    self._inode, self._offset, self.lines = inode, 0, 0
+                    self._inode, self._offset, self.lines = found.st_ino, 0, 0
                 stream.seek(self._offset)
                 data = stream.read()
         except FileNotFoundError:
@@ -121,6 +122,7 @@ class RecordEvents:
         self._folder = folder
         self.told: dict[str, int] = dict(told or {})
         self._files: dict[str, GrowingFile] = {}
+        self._seen: dict[str, tuple[int, int, int]] = {}
         self._search = _Generations()
 
     def news(self) -> list[Event]:
@@ -174,6 +176,11 @@ class RecordEvents:
         for pattern in RESULTS:
             for file in sorted(self._folder.glob(pattern)):
                 name = file.relative_to(self._folder).as_posix()
+                found = file.stat()
+                state = found.st_ino, found.st_mtime_ns, found.st_size
+                if self._seen.get(name) == state:
+                    continue
+                self._seen[name] = state
                 checksum = zlib.crc32(file.read_bytes())
                 if self.told.get(name) == checksum:
                     continue

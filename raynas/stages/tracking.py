@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import queue
 import threading
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from raynas.config.default_values import default_values
 from raynas.config.nested import flatten
 from raynas.config.run_config import EXECUTION_KEYS, RunConfig
 from raynas.errors import InputError
@@ -244,21 +244,10 @@ def changed_keys(config: RunConfig) -> dict[str, object]:
 
     Keys that say where and how the run is executed are left out.
     """
-    defaults = _defaults(RunConfig)
+    defaults = default_values(config.model_dump(mode="json"), own=True)
     changed: dict[str, object] = {}
     for key, value in _plain(config).items():
-        is_changed = key in ("algorithm", "seed") or key not in defaults or defaults[key] != value
+        is_changed = key == "seed" or key not in defaults or defaults[key] != value
         if is_changed and key not in EXECUTION_KEYS and value is not None:
             changed[key] = value
     return changed
-
-
-def _defaults(section: type[Options], prefix: str = "") -> dict[str, object]:
-    """Returns the defaults of a section's keys, and of those of the sections in it, by dotted keys."""
-    found: dict[str, object] = {}
-    for key, field in section.model_fields.items():
-        if inspect.isclass(field.annotation) and issubclass(field.annotation, Options):
-            found |= _defaults(field.annotation, f"{prefix}{key}.")
-        elif not field.is_required():
-            found[prefix + key] = field.get_default(call_default_factory=True)
-    return found

@@ -39,7 +39,6 @@ import secrets
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +47,7 @@ from raynas.config.nested import flatten, set_key
 from raynas.config.run_config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, own_members, parse_config
 from raynas.errors import InputError
 from raynas.messages import echo
+from raynas.optional import installed_version
 from raynas.records.record import Line, Record, text_of
 from raynas.records.run_record import RunRecord, SearchPlan
 from raynas.storage.registers import is_record
@@ -94,7 +94,7 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     packages = ("torch", "torchvision", "ray", "numpy")
     versions = {"raynas": __version__, "python": platform.python_version()}
-    versions |= {package: found for package in packages if (found := _version(package)) is not None}
+    versions |= {package: found for package in packages if (found := installed_version(package)) is not None}
     created = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     plan = SearchPlan.checked(
         {
@@ -108,14 +108,6 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
     )
     write_record(file, RunRecord(config=config.model_dump(), versions=versions, created=created, plan=plan))
     return folder
-
-
-def _version(package: str) -> str | None:
-    """Returns the version of a package; None if it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def check_folder(config: RunConfig, ignore: tuple[str, ...] = ()) -> bool:

@@ -65,12 +65,12 @@ class MlflowRun(Tracker):
         self._folder = run.folder
         experiment = self._client.get_experiment_by_name(options.experiment)
         number = experiment.experiment_id if experiment else self._client.create_experiment(options.experiment)
-        found = self._client.search_runs([number], filter_string=f"tags.`{IDENTITY}` = '{run.identity}'", max_results=1)
+        found = self._client.search_runs([number], filter_string=f"tags.`{IDENTITY}` = '{run.digest}'", max_results=1)
         if found:
             self._id = found[0].info.run_id
             self._client.set_terminated(self._id, status="RUNNING")
         else:
-            tags = {IDENTITY: run.identity, "raynas.location": run.location} | ({GROUP: run.group} if run.group else {})
+            tags = {IDENTITY: run.digest, "raynas.location": run.location} | ({GROUP: run.group} if run.group else {})
             self._id = self._client.create_run(number, run_name=run.name, tags=tags).info.run_id
 
     def tell(self, event: Event) -> None:

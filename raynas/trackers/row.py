@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,11 @@ class TrackedRun:
     folder: Path
     identity: str
     group: str = ""
+
+    @property
+    def digest(self) -> str:
+        """A digest of the identity, of figures and letters alone."""
+        return hashlib.sha256(self.identity.encode()).hexdigest()
 
 
 class Tracker:

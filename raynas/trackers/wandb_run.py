@@ -5,7 +5,6 @@ What is kept offline can be sent later: ``wandb sync RUN/trackers/wandb/wandb/of
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Annotated, Literal
@@ -47,7 +46,7 @@ class WandbRun(Tracker):
             mode=options.mode,
             name=run.name,
             group=run.group or None,
-            id=hashlib.sha256(run.identity.encode()).hexdigest()[:16],
+            id=run.digest[:16],
             resume="allow" if options.mode == "online" else None,
             dir=str(place),
             settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from raynas.errors import InputError
 from raynas.messages import echo, shortened
 from raynas.optional import needed
-from raynas.report.text_tables import aligned_lines
+from raynas.report.text_tables import aligned_lines, rows_of
 from raynas.stages import signals
 
 if TYPE_CHECKING:
@@ -24,9 +24,8 @@ def network(options: argparse.Namespace) -> int:
 
     if options.architecture is None:
         columns = _published_columns()
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         left = ("name", "space", "for", "source")
-        print(json.dumps(rows, indent=2) if options.json else "\n".join(aligned_lines(columns, left)))
+        print(json.dumps(rows_of(columns), indent=2) if options.json else "\n".join(aligned_lines(columns, left)))
         return 0
     _check_drawing(options.draw)
     _check_number("--resolution", options.resolution, 4_096)

@@ -12,14 +12,13 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, TypeAlias
 
 import raynas
 from raynas.errors import InputError, RunError
 from raynas.messages import shortened
-from raynas.optional import install_line, is_installed
+from raynas.optional import install_line, installed_version, is_installed
 from raynas.stages import signals
 
 Status: TypeAlias = Literal["ok", "warning", "fault"]
@@ -107,24 +106,17 @@ def _findings(storage: str, address: str | None) -> Iterator[Finding]:
 def _versions() -> Finding:
     """Returns the versions of Python and of the packages that every run needs."""
     names = ("torch", "torchvision", "numpy", "pydantic")
-    missing = [name for name in names if _version(name) is None]
-    found = ", ".join(f"{name} {_version(name)}" for name in names if name not in missing)
+    missing = [name for name in names if installed_version(name) is None]
+    found = ", ".join(f"{name} {installed_version(name)}" for name in names if name not in missing)
     text = f"raynas {raynas.__version__}, Python {platform.python_version()}, {found}"
     if missing:
         return Finding("versions", "fault", f"{text}; without {', '.join(missing)}", "give `pip install raynas`")
     return Finding("versions", "ok", text)
 
 
-def _version(package: str) -> str | None:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
-
-
 def optional_package(package: str, extra: str, use: str) -> Finding:
     """Returns whether a package that only some features need is installed."""
-    found = _version(package)
+    found = installed_version(package)
     if found is None:
         return Finding(package, "warning", f"is not installed; {use} need it", install_line(extra))
     return Finding(package, "ok", found)
@@ -277,4 +269,4 @@ def _ray(address: str | None) -> Iterator[Finding]:
         yield Finding("cluster", "fault", shortened(str(error).removeprefix("--address: "), 300))
         return
     where = named or jobs.ADDRESS
-    yield Finding("cluster", "ok", f"Ray {_version('ray')} at {where}, the same version as here")
+    yield Finding("cluster", "ok", f"Ray {installed_version('ray')} at {where}, the same version as here")

@@ -19,7 +19,10 @@ def new(options: argparse.Namespace) -> int:
         from raynas.config.reading import check_file_name
 
     file = Path(options.name if options.name.endswith((".yaml", ".yml")) else f"{options.name}.yaml").expanduser()
-    check_file_name(file)
+    try:
+        check_file_name(file)
+    except InputError as error:
+        raise InputError(f"NAME: {str(error).removeprefix('name: ').partition(';')[0]}; give another name") from error
     if file.exists():
         raise InputError(f"NAME: {shortened(str(file), 300)} exists; give another name, or remove that file")
     if not file.absolute().parent.is_dir():

@@ -7,8 +7,8 @@ import json
 import sys
 
 from raynas.errors import InputError
-from raynas.optional import needed
-from raynas.report.text_tables import aligned_lines
+from raynas.optional import check_installed
+from raynas.report.text_tables import aligned_lines, rows_of
 from raynas.stages import signals
 
 
@@ -55,8 +55,7 @@ def jobs(options: argparse.Namespace) -> int:
         return on_ray.follow(client, options.job, _write)
     columns = on_ray.listed(client, options.job)
     if options.json:
-        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(rows_of(columns), indent=2))
         return 0
     print("\n".join(aligned_lines(columns, left=("id", "status", "file"))) if columns["id"] else "no jobs")
     return 0
@@ -80,7 +79,7 @@ def _check_installed(verb: str) -> None:
         InputError: If it is not.
     """
     for package in ("ray", "pathspec"):
-        needed(package, "ray", verb)
+        check_installed(package, "ray", verb)
 
 
 def _write(text: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from raynas.errors import InputError
-from raynas.optional import needed
+from raynas.optional import check_pages
 from raynas.stages import signals
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ def _pages(options: argparse.Namespace) -> int:
     """Writes the page of one run, or that of several."""
     from pathlib import Path
 
-    for package in ("matplotlib", "jinja2"):
-        needed(package, "report", options.verb)
+    check_pages(options.verb)
     with signals.imports():
-        from raynas.config.default_values import default_values
         from raynas.config.locations import is_url
         from raynas.report.page import write_comparison, write_report
         from raynas.report.sweep_page import write_sweep_report
@@ -50,6 +48,9 @@ def _pages(options: argparse.Namespace) -> int:
     elif (folders[0] / "sweep.json").exists():
         print(f"report: {write_sweep_report(folders[0])}")
     else:
+        with signals.imports():  # here, since only the page of a run needs torch
+            from raynas.config.default_values import default_values
+
         print(f"report: {write_report(folders[0], reused, default_values)}")
     for line in reused.left_out:
         print(f"raynas: {line}", file=sys.stderr)

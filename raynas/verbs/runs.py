@@ -9,8 +9,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from raynas.errors import InputError, RunError
-from raynas.failures import lines_of
-from raynas.optional import needed
+from raynas.optional import check_installed, check_pages
 from raynas.report.text_tables import profile_lines, ranking_lines, result_lines, retraining_lines
 from raynas.stages import signals
 from raynas.verbs.pages import Reused
@@ -148,7 +147,7 @@ def check(options: argparse.Namespace) -> int:
     try:
         found, sweep = _checked(options)
     except InputError as error:
-        print(json.dumps({"valid": False, "mistakes": lines_of(str(error))}, indent=2))
+        print(json.dumps({"valid": False, "mistakes": str(error).splitlines()}, indent=2))
         raise
     facts = [*found.lines, *sweep.splitlines()]
     print(json.dumps({"valid": True, "config": found.config, "facts": facts, "nulls": found.nulls}, indent=2))
@@ -210,8 +209,8 @@ def _check_job(config: RunConfig) -> None:
 
 def sweep(options: argparse.Namespace) -> int:
     """Carries out a sweep and prints its table."""
-    needed("ray", "ray", "sweep")
-    needed("matplotlib", "report", "sweep")
+    check_installed("ray", "ray", "sweep")
+    check_pages("sweep")
     with signals.imports():
         from raynas.config.sweeps import load_sweep
         from raynas.on_ray.sweep import sweep_runs

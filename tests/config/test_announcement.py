@@ -59,3 +59,9 @@ def test_a_url_is_named_without_a_look_at_it(tmp_path: Path) -> None:
     file = run_file(tmp_path)
     line = announcement("run", str(file), ("storage_path=s3://bucket/runs",))
     assert line == f"{START}run mine ({file})  folder s3://bucket/runs/mine"
+
+
+def test_a_place_that_cannot_be_found_is_left_to_who_reads_the_file(tmp_path: Path) -> None:
+    file = run_file(tmp_path)
+    line = announcement("run", str(file), ["storage_path=~nobody-of-this-name/runs"])
+    assert line == f"{START}run mine ({file})  folder ~nobody-of-this-name/runs/mine, new"

@@ -53,6 +53,9 @@ def test_a_stream_of_evaluations_is_the_same_and_shows_the_best_and_the_speed(
     stream = Gauges(load_config(small_run(tmp_path))).measured(lambda architectures: iter(parts))
     assert [part.tolist() for part in stream([(0,), (1,), (2,)])] == [part.tolist() for part in parts]
     assert shown["raynas_best"] == [0.4, 0.4]
+    diverged = [np.array([[np.nan, 1.0], [0.7, 1.0]])]
+    list(Gauges(load_config(small_run(tmp_path))).measured(lambda architectures: iter(diverged))([(0,), (1,)]))
+    assert shown["raynas_best"][-1] == 0.7
     assert all(speed > 0 for speed in shown["raynas_candidates_per_second"])
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from raynas.config.reading import load_config
 from raynas.stages.record_events import GrowingFile, RecordEvents, SweepEvents
+from raynas.stages.tracking import changed_keys
 from raynas.storage.run_folder import write_text
 from raynas.trackers.event import Architecture, Artifact, Epoch, Event, Generation, Rank, Trial
 from raynas.trackers.scalars import scalars_of
@@ -133,3 +135,24 @@ def test_trials_are_told_when_they_end_and_a_failed_one_again_when_it_is_done(tm
 def test_what_is_no_finite_number_is_left_out_of_the_figures() -> None:
     event = Epoch("supernet/seed_0", {"epoch": 0, "step": 7, "loss": 1.0, "a": None, "b": float("nan"), "c": True})
     assert [(one.step, dict(one.values)) for one in scalars_of(event)] == [(7, {"supernet_seed_0/loss": 1.0})]
+
+
+def test_a_result_is_read_again_only_when_its_file_has_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, read = folder_with(tmp_path), []
+    write_text(folder / "data.json", "{}")
+    read_bytes = Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda file: read.append(file.name) or read_bytes(file))
+    events = RecordEvents(folder)
+    assert events.news() == [Artifact("data.json")]
+    assert events.news() == events.news() == []
+    write_text(folder / "data.json", "{} ")
+    assert events.news() == [Artifact("data.json")]
+    assert read == ["data.json"] * 2
+
+
+def test_keys_are_changed_that_differ_from_the_defaults_of_the_algorithm(tmp_path: Path) -> None:
+    text = "space: {name: nasbench201}\ndata: {name: digits}\nalgorithm: gdas\nseed: 3\ntrain: {epochs: 7}\n"
+    (tmp_path / "mine.yaml").write_text(text)
+    changed = changed_keys(load_config(tmp_path / "mine.yaml"))
+    given = {"algorithm": "gdas", "space.name": "nasbench201", "data.name": "digits"}
+    assert changed == {**given, "seed": 3, "train.epochs": 7}

@@ -170,6 +170,11 @@ def test_a_check_for_programs_is_json(capsys: pytest.CaptureFixture[str]) -> Non
     assert status == 2
     assert json.loads(out) == {"valid": False, "mistakes": ["train.epoch: unknown key; did you mean epochs?"]}
     assert err == "raynas: train.epoch: unknown key; did you mean epochs?\n"
+    wrong = [f"train.wrong{number}=1" for number in range(6)]
+    _, out, err = answer(capsys, "check", "jobs:quickstart", "--json", *(f"--set={text}" for text in wrong))
+    keys = [line.partition(":")[0] for line in json.loads(out)["mistakes"]]
+    assert keys == [text.partition("=")[0] for text in wrong]
+    assert len(err.splitlines()) == 4, "a terminal is not flooded"
 
 
 def test_an_architecture_for_programs_is_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -179,3 +184,10 @@ def test_an_architecture_for_programs_is_json(capsys: pytest.CaptureFixture[str]
     assert (found["space"], found["networks"][0]["num_parameters"]) == ("darts", 3_368_782)
     published = json.loads(answer(capsys, "network", "--json")[1])
     assert {"GDAS_V1"} <= {row["name"] for row in published}
+
+
+def test_a_name_that_no_run_can_have_is_answered_as_the_argument_that_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = answer(capsys, "new", "my run")
+    assert status == 2
+    assert err.startswith("raynas: NAME: the file's own name 'my run' cannot be")
+    assert err.endswith("; give another name\n")

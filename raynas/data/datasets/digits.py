@@ -10,7 +10,7 @@ import numpy as np
 
 from raynas.data.dataset import split_indices
 from raynas.data.image_source import Arrays, ImageSource
-from raynas.optional import is_installed, needed
+from raynas.optional import check_installed
 from raynas.options import Options
 
 
@@ -29,8 +29,7 @@ def _file() -> Path:
 
     It is found without the import of scikit-learn, which takes longer than the whole start of a run.
     """
-    if not is_installed("sklearn"):
-        needed("sklearn", "digits", "data.name: digits")
+    check_installed("sklearn", "digits", "data.name: digits")
     found = importlib.util.find_spec("sklearn")
     assert found is not None and found.submodule_search_locations
     return Path(found.submodule_search_locations[0]) / "datasets" / "data" / "digits.csv.gz"
