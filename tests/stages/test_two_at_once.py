@@ -119,10 +119,14 @@ def one_at_work(monkeypatch: pytest.MonkeyPatch, place: object, name: str) -> It
 
 
 @pytest.mark.parametrize(
-    ("verb", "work"), [(functools.partial(rank_run, open_backend=on_ray), "rank"), (profile_run, "profile")]
+    ("verb", "work", "told"),
+    [
+        (functools.partial(rank_run, open_backend=on_ray), "rank", ["tensorboard", "trackers"]),
+        (profile_run, "profile", []),
+    ],
 )
 def test_ranks_and_profiles_own_the_run_before_they_look_at_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[..., object], work: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, verb: Callable[..., object], work: str, told: list[str]
 ) -> None:
     file = small_run(tmp_path, search={"fitness": "num_parameters"})
     monkeypatch.setattr(run_module, "with_latency", lambda task, *_: task)
@@ -132,8 +136,7 @@ def test_ranks_and_profiles_own_the_run_before_they_look_at_it(
             came = together(*(lambda config=config: verb(config, Console(quiet=True)) for config in configs))
             stored = json.loads((configs[0].folder / "config.json").read_text())["config"]["seed"]
             assert came == [str(stored), "busy"]
-            told = {"tensorboard", "trackers"}
-            assert {*os.listdir(configs[0].folder)} - told == {"config.json", "data.json"}
+            assert sorted(os.listdir(configs[0].folder)) == ["config.json", "data.json", *told]
 
 
 def test_a_sweep_owns_its_folder_before_it_looks_at_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
