@@ -45,6 +45,30 @@ class ListedRun:
         """Seconds since its last change."""
         return max(0.0, time.time() - self.changed)
 
+    @property
+    def written_age(self) -> str:
+        """The time since its last change in its largest unit, such as ``3 h``."""
+        seconds = self.age
+        for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+            if seconds >= length:
+                return f"{int(seconds / length)} {unit}"
+        return f"{int(seconds)} s"
+
+
+def is_run(place: Path) -> bool:
+    """Returns whether a folder is that of a run or sweep."""
+    return (place / RunRecord.file).is_file() or (place / SweepRecord.file).is_file()
+
+
+def require_folder(folder: Path) -> None:
+    """Checks that there is a folder of runs.
+
+    Raises:
+        InputError: If there is none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{shortened(str(folder), 300)}: expected a folder of runs, got none; give the storage_path")
+
 
 def runs_in(folder: Path) -> list[ListedRun]:
     """Returns the runs and sweeps directly inside a folder, the latest first. Records that are damaged are named.
@@ -52,19 +76,14 @@ def runs_in(folder: Path) -> list[ListedRun]:
     Raises:
         InputError: If there is no such folder.
     """
-    if not folder.is_dir():
-        raise InputError(f"{shortened(str(folder), 300)}: expected a folder of runs, got none; give the storage_path")
-    found: list[ListedRun] = []
-    for place in sorted(folder.iterdir()):
-        if (place / SweepRecord.file).is_file():
-            found.append(_listed(place, "sweep"))
-        elif (place / RunRecord.file).is_file():
-            found.append(_listed(place, "run"))
+    require_folder(folder)
+    found = [_listed(place) for place in sorted(folder.iterdir()) if is_run(place)]
     return sorted(found, key=lambda run: -run.changed)
 
 
-def _listed(folder: Path, kind: str) -> ListedRun:
+def _listed(folder: Path) -> ListedRun:
     """Returns a run or sweep with what its records state."""
+    kind = "sweep" if (folder / SweepRecord.file).is_file() else "run"
     try:
         refuse_links(folder)
         state, best = _sweep_state(folder) if kind == "sweep" else _run_state(folder)

@@ -19,13 +19,17 @@ from raynas.report.document import document
 from raynas.report.links import PAGE, home_link
 from raynas.report.page import Defaults, live_run_page
 from raynas.report.sweep_page import live_sweep_page
-from raynas.storage.run_list import ListedRun, runs_in
+from raynas.storage.run_list import ListedRun, is_run, runs_in
 
 RECORDS = (
     *("config.json", "data.json", "progress.json", "profile.json", "sweep.json", "results.json"),
     *("search/*", "rank/*.json", "rank/*.csv", "retrain/*/result.json", "supernet/*/*.jsonl", "supernet/*/alphas.npy"),
+    *("trials/*/config.json", "trials/*/supernet/*/metrics.jsonl", "supernets/*/supernet/*/metrics.jsonl"),
 )
-"""The files that a page is made of, as patterns below the folder of a run."""
+"""The files that a page is made of, as patterns below the folder of a run or sweep."""
+
+OF_SWEEPS = ("trials", "supernets")
+"""Folders of a sweep that hold runs with pages of their own."""
 
 
 @dataclass(frozen=True)
@@ -46,19 +50,20 @@ class Pages:
         self._lock = threading.Lock()  # matplotlib draws one figure at a time
 
     def place(self, parts: list[str]) -> Path | None:
-        """Returns the folder of a run, or of a trial of a sweep, by its names; None if there is none.
+        """Returns the folder of a run, or of a run inside of a sweep, by its names; None if there is none.
 
         A name is compared with those of the folders that exist, so it cannot lead elsewhere.
 
         Args:
-            parts: The name of a run; for a trial the names of the sweep, ``trials`` and the trial.
+            parts: The name of a run; for a run of a sweep the names of the sweep, ``trials`` or ``supernets``, and the
+                run.
         """
         found = _named(self._folder, parts[0]) if parts else None
         if found is None or len(parts) == 1:
             return found
-        if len(parts) == 3 and parts[1] == "trials" and (found / "sweep.json").is_file():
-            trials = _named(found, "trials", any_content=True)
-            return None if trials is None else _named(trials, parts[2])
+        if len(parts) == 3 and parts[1] in OF_SWEEPS and (found / "sweep.json").is_file():
+            inner = _named(found, parts[1], any_content=True)
+            return None if inner is None else _named(inner, parts[2])
         return None
 
     def version(self, place: Path | None) -> str:
@@ -88,8 +93,8 @@ class Pages:
         home = "../" * (depth + 2)  # a page lies below runs/, and in report/
         try:
             if (place / "sweep.json").is_file():
-                return live_sweep_page(place, _is_run, home)
-            return live_run_page(place, self._defaults_of, _is_run, home)
+                return live_sweep_page(place, is_run, home)
+            return live_run_page(place, self._defaults_of, is_run, home)
         except InputError as error:
             sections = [Section("Nothing to show yet", [Paragraph(str(error))])]
             head = Head(place.name, home_link(home))
@@ -113,28 +118,18 @@ class Pages:
 
 def _row(run: ListedRun) -> list[str]:
     """Returns the cells of a run in the list."""
-    return [run.name, run.kind, run.state, run.best or "–", _age(run.age)]
-
-
-def _age(seconds: float) -> str:
-    """Returns the time since the last change in its largest unit, not finer than a minute."""
-    for unit, size in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)}\N{NO-BREAK SPACE}{unit} ago"
-    return "now"
+    age = "now"  # a version of the list that counted seconds would change with each of them
+    if run.age >= 60:
+        age = f"{run.written_age} ago".replace(" ", "\N{NO-BREAK SPACE}", 1)
+    return [run.name, run.kind, run.state, run.best or "–", age]
 
 
 def _named(folder: Path, name: str, *, any_content: bool = False) -> Path | None:
     """Returns the folder of a run directly inside another; None if there is none of exactly that name."""
     for place in folder.iterdir():
         if place.name == name and place.is_dir() and not place.is_symlink():
-            return place if any_content or _is_run(place) else None
+            return place if any_content or is_run(place) else None
     return None
-
-
-def _is_run(place: Path) -> bool:
-    """Returns whether a folder is that of a run or sweep, and so has a page."""
-    return (place / "config.json").is_file() or (place / "sweep.json").is_file()
 
 
 def _states_of_records(place: Path) -> Iterator[str]:

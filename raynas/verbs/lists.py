@@ -187,16 +187,8 @@ def _runs(folder: str | None) -> Rows:
     rows = []
     for run in runs_in(Path(folder or "runs").expanduser()):
         state = f"{run.state} (running)" if run.is_running else run.state
-        rows.append({"name": run.name, "kind": run.kind, "state": state, "best": run.best, "age": _age(run.age)})
+        rows.append({"name": run.name, "kind": run.kind, "state": state, "best": run.best, "age": run.written_age})
     return rows
-
-
-def _age(seconds: float) -> str:
-    """Returns a duration in its largest unit, such as ``3 h``."""
-    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
-        if seconds >= length:
-            return f"{int(seconds / length)} {unit}"
-    return f"{int(seconds)} s"
 
 
 def _trackers() -> Rows:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from raynas.errors import InputError
-from raynas.messages import shortened
 from raynas.stages import signals
 
 
@@ -15,14 +13,12 @@ def ui(options: argparse.Namespace) -> int:
 
     with signals.imports():
         from raynas.config.default_values import default_values
+        from raynas.storage.run_list import require_folder
         from raynas.ui.pages import Pages
         from raynas.ui.server import Server
 
     folder = Path(options.folder).expanduser()
-    if not folder.is_dir():
-        raise InputError(
-            f"{shortened(options.folder, 300)}: expected a folder of runs, got none; give the storage_path"
-        )
+    require_folder(folder)
     server = Server(Pages(folder, default_values), options.port)
     print(f"raynas ui: {server.address}", flush=True)
     print("Open it in a browser of this machine; Ctrl-C ends it.", flush=True)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import os
+import posixpath
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -116,6 +118,56 @@ def test_a_page_follows_its_records(server: Server, folder: Path, tmp_path: Path
     assert "Best architectures" in page.said_by("h2")
     (policy,) = [value for tag, _, value in page.attributes if tag == "meta" and value.startswith("default-src 'none'")]
     assert policy.endswith("connect-src 'self'") and len(page.scripts) == 2 and policy.count("sha256-") == 2
+
+
+def test_the_supernets_that_trials_share_have_a_page_that_their_trials_link_to(
+    server: Server, folder: Path, tmp_path: Path
+) -> None:
+    runs.write_config(folder / "swept/supernets/abc", name="abc")
+    runs.write_training(folder / "swept/supernets/abc")
+    runs.write_config(folder / "swept/trials/point-0_seed-0", train={"reuse": "runs/swept/supernets/abc"})
+    address = "runs/swept/trials/point-0_seed-0/report/"
+    found = links(parsed(ask(server, f"{address}index.html")[1], tmp_path))
+    assert "../../../supernets/abc/report/index.html" in found
+    for link in found:
+        assert ask(server, posixpath.normpath(f"{address}{link}").removeprefix("."))[0] == 200, link
+    shared = parsed(ask(server, "runs/swept/supernets/abc/report/index.html")[1], tmp_path)
+    assert shared.said_by("h1") == ["abc"] and "Training" in shared.said_by("h2")
+    for path in ("runs/swept/supernets/../report/index.html", "runs/done%20%3Cb%3E/supernets/abc/report/index.html"):
+        assert ask(server, path)[0] == 404
+
+
+@pytest.mark.parametrize("supernets", ["trials/point-0_seed-0", "supernets/abc"])
+def test_the_page_of_a_sweep_follows_the_training_of_its_supernets(
+    server: Server, folder: Path, supernets: str
+) -> None:
+    def version() -> str:
+        return ask(server, "runs/swept/report/version")[1]
+
+    first = version()
+    runs.write_training(folder / "swept" / supernets, epochs=1)
+    second = version()
+    runs.write_training(folder / "swept" / supernets, epochs=2)
+    assert len({first, second, version()}) == 3
+
+
+def test_the_page_of_a_sweep_follows_the_trials_that_have_pages(server: Server, folder: Path) -> None:
+    first = ask(server, "runs/swept/report/version")[1]
+    (folder / "swept/trials/point-0_seed-0/config.json").unlink()
+    assert ask(server, "runs/swept/report/version")[1] != first
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(30, "now"), (90, "1 min ago"), (7300, "2 h ago"), (3 * 86400 + 5, "3 d ago")]
+)
+def test_the_list_says_how_long_ago_a_run_changed(
+    server: Server, folder: Path, tmp_path: Path, seconds: int, said: str
+) -> None:
+    then = time.time() - seconds
+    for place in (folder / "begun/config.json", folder / "begun"):
+        os.utime(place, (then, then))
+    rows = {row[0]: row for row in parsed(ask(server, "")[1], tmp_path).rows(0)}
+    assert rows["begun"][4] == said
 
 
 def test_the_list_follows_the_folder(server: Server, folder: Path) -> None:
