@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from raynas.report.palette import DASHES, SERIES, Look, looks_of
+from raynas.report.palette import DASHES, SERIES, Look
 from raynas.report.run_values import Run
 from raynas.report.wording import flatten
 
@@ -47,34 +48,32 @@ def groups_of(named: Sequence[tuple[str, Run]]) -> list[Group]:
     for members in by_configuration.values():
         names = [name for name, _ in members]
         groups.append(Group(_common(names), members))
-    return groups
+    titles = Counter(group.title for group in groups)
+    return [group if titles[group.title] == 1 else replace(group, name=group.members[0][0]) for group in groups]
 
 
 def _common(names: Sequence[str]) -> str:
-    """Returns the common beginning of names without a dangling separator; the first name if there is none."""
+    """Returns the common beginning of names without a dangling separator; the first name if there is none.
+
+    A number is removed only if it is cut off: ``run-10`` and ``run-11`` are ``run``, and ``lr0.1`` stays.
+    """
     if len(names) == 1:
         return names[0]
     common = os.path.commonprefix(list(names))
-    return common.rstrip(" -_#.:0123456789") or common or names[0]
+    is_cut_off = any(re.match(r"\d", name[len(common) :]) for name in names)
+    whole = re.sub(r"\d+$", "", common) if is_cut_off else common
+    return whole.rstrip(" -_#.:") or common or names[0]
 
 
 def looks_of_groups(groups: Sequence[Group]) -> dict[str, Look]:
     """Returns a look for each run and for each group: one colour a group, other dashes for each of its runs."""
-    if all(len(group.members) == 1 for group in groups):
-        looks = looks_of(group.members[0][0] for group in groups)
-        return looks | {group.title: looks[group.members[0][0]] for group in groups}
-    looks = {}
+    looks: dict[str, Look] = {}
     for place, group in enumerate(groups):
-        color, (_, dashes) = SERIES[place % len(SERIES)], looks_of(range_of(place + 1))[str(place)]
-        looks[group.title] = (color, dashes)
+        color, turn = SERIES[place % len(SERIES)], place // len(SERIES)
+        looks[group.title] = (color, DASHES[turn % len(DASHES)])
         for number, (name, _) in enumerate(group.members):
-            looks[name] = (color, DASHES[number % len(DASHES)])
+            looks[name] = (color, DASHES[(turn + number) % len(DASHES)])
     return looks
-
-
-def range_of(count: int) -> list[str]:
-    """Returns the numbers from 0 as names."""
-    return [str(number) for number in range(count)]
 
 
 def fitness_named(looks: Mapping[str, Look], names: Sequence[tuple[str, str]]) -> dict[str, Look]:

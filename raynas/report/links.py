@@ -1,6 +1,7 @@
 """Links between the pages of a run, of its sweep, of the run that it reuses, and of a comparison.
 
-A link is relative and leads to a page that exists. It follows from where folders lie, never from texts in their files.
+A link is relative and leads to a page that exists. It follows from where folders lie once links of the file system are
+resolved, never from texts in their files.
 """
 
 from __future__ import annotations
@@ -35,14 +36,8 @@ def link_to(folder: Path, text: str, page: Path, exists: HasPage = has_page) -> 
     """
     if not exists(folder):
         return text
-    address = os.path.relpath(os.path.abspath(folder / PAGE), os.path.abspath(page))
+    address = os.path.relpath(folder.resolve() / PAGE, page.resolve())
     return (Piece("link", text, quote(address.replace(os.sep, "/"))),)
-
-
-def sweep_of(folder: Path) -> Path | None:
-    """Returns the folder of the sweep that a run is a trial of; None if it is none."""
-    above = Path(os.path.abspath(folder)).parent
-    return above.parent if above.name == "trials" and (above.parent / "sweep.json").is_file() else None
 
 
 def home_link(home: str | None) -> list[tuple[str, Text]]:

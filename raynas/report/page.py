@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from raynas.config.locations import reused_folder
+from raynas.config.locations import reused_folder, sweep_of
 from raynas.errors import InputError
 from raynas.report import comparison
 from raynas.report.alpha_sections import architecture_parameters
@@ -15,7 +15,7 @@ from raynas.report.blocks import Head, Text
 from raynas.report.document import document, write_at_once, write_page
 from raynas.report.gallery import Gallery
 from raynas.report.groups import groups_of, looks_of_groups
-from raynas.report.links import HasPage, has_page, home_link, link_to, sweep_of
+from raynas.report.links import HasPage, has_page, home_link, link_to
 from raynas.report.overview_figure import run_overview
 from raynas.report.rank_sections import rank_correlation
 from raynas.report.retrain_sections import retrained_networks

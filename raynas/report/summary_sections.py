@@ -103,11 +103,12 @@ def configuration(run: Run, defaults: Mapping[str, object]) -> Section:
 
 
 def _changed_keys(run: Run, defaults: Mapping[str, object]) -> Table:
-    """Returns the keys whose values are not the defaults of the algorithm."""
+    """Returns the keys whose values are not the defaults of the algorithm; of those without a default what is given."""
     rows: list[list[Text]] = []
     for key, value in flatten(run.config).items():
         if key not in defaults:
-            rows.append([key, plain(value), "–"])
+            if value is not None and value != {}:
+                rows.append([key, plain(value), "–"])
         elif value != defaults[key]:
             rows.append([key, plain(value), plain(defaults[key])])
     return Table(["key", "value", "default"], rows, caption="Keys that differ from the defaults")

@@ -213,6 +213,16 @@ def test_keys_that_differ_from_the_defaults_come_first_and_the_rest_is_folded(tm
     assert any(text.startswith("All ") and "batch_size 64" in text for text in folded)
 
 
+def test_a_key_without_a_default_is_listed_only_if_something_is_given(tmp_path: Path) -> None:
+    small_run(tmp_path)
+    runs.write_config(tmp_path, data={"path": None, "max_images": None}, own={}, search={"limits": {}})
+    page = Page(write_report(tmp_path, defaults_of=lambda config: {"seed": 0, "data.max_images": 10}))
+    table = next(rows for rows in map(page.rows, range(9)) if rows[0] == ["key", "value", "default"])
+    shown = {key: value for key, value, _ in table[1:]}
+    assert not {"data.path", "own", "search.limits"} & set(shown)
+    assert (shown["data.max_images"], shown["data.name"], shown["train.epochs"]) == ("null", "cifar10", "5")
+
+
 def test_a_long_architecture_is_folded_and_whole(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     runs.write_config(tmp_path)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
 
 from raynas.report.groups import groups_of, looks_of_groups
 from raynas.report.page import write_comparison, write_report
+from raynas.report.palette import SERIES
 from raynas.report.regret import Regret, known_accuracies, mean_curve, random_search, regret_of
 from raynas.report.run_files import read_run
+from raynas.report.run_values import Run
 from raynas.report.sweep_page import write_sweep_report
 from tests.report import runs, sweeps
 from tests.report.pages import Page
@@ -109,6 +112,60 @@ def test_runs_that_differ_in_their_seeds_are_one_group_of_one_colour(tmp_path: P
     assert looks["other"][0] != own[0][0]
 
 
+@pytest.mark.parametrize(
+    ("names", "title"),
+    [
+        (("lr0.1-0", "lr0.1-1"), "lr0.1"),
+        (("nasbench201_0", "nasbench201_1"), "nasbench201"),
+        (("nasbench201", "nasbench201 again"), "nasbench201"),
+        (("run-10", "run-11"), "run"),
+        (("run1", "run10"), "run"),
+        (("0", "1"), "0"),
+    ],
+)
+def test_a_group_is_called_by_what_its_names_share_without_the_number_that_is_cut_off(
+    tmp_path: Path, names: tuple[str, str], title: str
+) -> None:
+    folders = [searched(tmp_path / name, [5], seed=seed) for seed, name in enumerate(names)]
+    (group,) = groups_of([(folder.name, read_run(folder)) for folder in folders])
+    assert group.title == f"{title} (2 seeds)"
+
+
+def settings(folder: Path, names_by_epochs: dict[int, list[str]]) -> list[tuple[str, Run]]:
+    """Returns runs of several seeds for each number of epochs."""
+    named = []
+    for epochs, names in names_by_epochs.items():
+        for seed, name in enumerate(names):
+            place = searched(folder / name, [seed, 5], seed=seed)
+            runs.write_config(place, name=name, seed=seed, train={"base_seeds": [seed], "epochs": epochs})
+            named.append((name, read_run(place)))
+    return named
+
+
+@pytest.mark.parametrize(
+    ("names", "titles"),
+    [
+        ({1: ["lr0.1-0", "lr0.1-1"], 2: ["lr0.2-0", "lr0.2-1"]}, ["lr0.1 (2 seeds)", "lr0.2 (2 seeds)"]),
+        ({1: ["a-x", "a-y"], 2: ["a-v", "a-w"], 3: ["b"]}, ["a-x (2 seeds)", "a-v (2 seeds)", "b"]),
+    ],
+)
+def test_groups_of_different_settings_have_different_titles(
+    tmp_path: Path, names: dict[int, list[str]], titles: list[str]
+) -> None:
+    assert [group.title for group in groups_of(settings(tmp_path, names))] == titles
+
+
+def test_groups_that_share_a_colour_have_other_dashes_in_figures_and_for_their_runs(tmp_path: Path) -> None:
+    names = {epochs: [f"{chr(96 + epochs)}"] for epochs in range(1, len(SERIES) + 2)} | {99: ["z-0", "z-1"]}
+    groups = groups_of(settings(tmp_path, names))
+    looks = looks_of_groups(groups)
+    first, same = groups[0], groups[len(SERIES)]
+    assert looks[first.title][0] == looks[same.title][0] and looks[first.title] != looks[same.title]
+    for group in groups:
+        assert looks[group.members[0][0]] == looks[group.title]
+    assert len({looks[name] for group in groups for name, _ in group.members}) == len(SERIES) + 3
+
+
 @pytest.mark.slow
 def test_a_comparison_shows_groups_with_intervals_and_links_to_pages_that_exist(tmp_path: Path) -> None:
     folders = [searched(tmp_path / f"own-{seed}", [3 + seed, 9 + 2 * seed], seed=seed) for seed in range(3)]
@@ -142,3 +199,28 @@ def test_a_trial_and_its_sweep_link_to_each_other_once_their_pages_exist(tmp_pat
     assert (folder / "report" / link).is_file()
     (back,) = links(write_report(trial))
     assert (trial / "report" / back).resolve() == (folder / "report/index.html").resolve()
+
+
+@pytest.mark.slow
+def test_links_between_pages_lead_there_where_the_folder_of_runs_is_a_link(tmp_path: Path) -> None:
+    (tmp_path / "a disk/deep down").mkdir(parents=True)
+    (tmp_path / "runs").symlink_to(tmp_path / "a disk/deep down")
+    content = sweeps.results({"train.epochs": ("grid", [1])}, lambda p, s: {"true_accuracy": 90.0}, seeds=1)
+    folder = sweeps.write(tmp_path / "runs/swept", content)
+    (folder / "sweep.json").write_text("{}")
+    trial = searched(folder / content["trials"][0]["folder"], [3, 4])
+    own = searched(tmp_path / "runs/own", [5])
+    write_report(trial)
+    write_sweep_report(folder)
+    write_report(own)
+    both, targets_of_both = [own, trial.resolve()], [own / "report/index.html", trial / "report/index.html"]
+    there = {
+        write_report(trial): [folder / "report/index.html"],
+        write_sweep_report(folder): [trial / "report/index.html"],
+        write_comparison(both, tmp_path / "beside/c.html"): targets_of_both,
+        write_comparison(both, tmp_path / "runs/c.html"): targets_of_both,
+    }
+    for page, targets in there.items():
+        found = [unquote(value) for tag, name, value in Page(page).attributes if tag == "a" and name == "href"]
+        assert [(page.parent / link).resolve() for link in found] == [target.resolve() for target in targets]
+        assert all((page.parent / link).is_file() for link in found)
