@@ -6,7 +6,7 @@ A browser shows the title of the circle under the pointer; the script of the pag
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -26,13 +26,13 @@ class Values(Artist):
 
     Attributes:
         points: Their places in data, ``(n, 2)``.
-        texts: Their texts.
+        text: Returns the text of a point by its place among them.
     """
 
-    def __init__(self, points: np.ndarray, texts: Sequence[str]) -> None:
-        """Takes the points with their texts."""
+    def __init__(self, points: np.ndarray, text: Callable[[int], str]) -> None:
+        """Takes the points and what makes their texts."""
         super().__init__()
-        self.points, self.texts = points, texts
+        self.points, self.text = points, text
 
     def draw(self, renderer: Any) -> None:
         """Draws nothing."""
@@ -45,11 +45,11 @@ def add_values(axes: Axes, x: Any, y: Any, text: Callable[[int], str]) -> None:
         axes: The axes.
         x: Horizontal places in data.
         y: Vertical places in data.
-        text: Returns the text of a point by its number.
+        text: Returns the text of a point by its number; called for the points that the figure keeps.
     """
     points = np.column_stack([np.asarray(x, float), np.asarray(y, float)])
     finite = np.flatnonzero(np.isfinite(points).all(axis=1)).tolist()
-    axes.add_artist(Values(points[finite], [text(number) for number in finite]))
+    axes.add_artist(Values(points[finite], lambda place: text(finite[place])))
 
 
 def add_curve(axes: Axes, name: str, unit: str, x: np.ndarray, y: np.ndarray, drawn: np.ndarray | None = None) -> None:
@@ -71,19 +71,19 @@ def add_curve(axes: Axes, name: str, unit: str, x: np.ndarray, y: np.ndarray, dr
 
 def marks_of(figure: Figure) -> str:
     """Returns the circles of a figure that was drawn, as markup for the end of its SVG; empty without values."""
-    marks: list[tuple[float, float, str]] = []
+    marks: list[tuple[float, float, Values, int]] = []
     for axes in figure.axes:
         for artist in axes.artists:
             if isinstance(artist, Values) and len(artist.points):
                 places = axes.transData.transform(artist.points) * 72 / figure.dpi
-                marks += [(x, y, text) for (x, y), text in zip(places.tolist(), artist.texts, strict=True)]
+                marks += [(x, y, artist, place) for place, (x, y) in enumerate(places.tolist())]
     if not marks:
         return ""
     shown = np.unique(np.linspace(0, len(marks) - 1, POINTS).round().astype(int)).tolist()
     height = 72 * figure.get_size_inches()[1]
     lines = ['<g class="values">']
     for number in shown:
-        x, y, text = marks[number]
-        title = html.escape(text, quote=False)
+        x, y, values, place = marks[number]
+        title = html.escape(values.text(place), quote=False)
         lines.append(f'<circle cx="{x:.1f}" cy="{height - y:.1f}" r="4"><title>{title}</title></circle>')
     return "\n".join([*lines, "</g>"])

@@ -32,9 +32,7 @@ class Importance:
 
 def importance_of(sweep: Sweep) -> Importance | None:
     """Returns the importance of the varied keys; None with fewer than two keys, or without a variance to explain."""
-    axes = sweep.varied
-    rows = [row for row in sweep.rows if row.numbers.get(sweep.metric) is not None]
-    rows = [row for row in rows if math.isfinite(row.numbers[sweep.metric].mean)]
+    axes, rows = sweep.varied, sweep.known(sweep.rows)
     means = np.array([row.numbers[sweep.metric].mean for row in rows])
     if len(axes) < 2 or len(means) < 3 or not means.var() > 0:
         return None

@@ -55,8 +55,7 @@ def parallel_coordinates(sweep: Sweep) -> Figure | None:
 
     The third of best means is blue, the best one orange, the others are grey.
     """
-    left = [row for row in sweep.rows if row.numbers.get(sweep.metric) is not None]
-    rows = [row for row in left if math.isfinite(row.numbers[sweep.metric].mean)]
+    rows = sweep.known(sweep.rows)
     if len(rows) < 2 or len(sweep.varied) < 2:
         return None
     sign = -1 if sweep.mode == "max" else 1

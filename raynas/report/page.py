@@ -24,6 +24,7 @@ from raynas.report.run_values import Run
 from raynas.report.search_sections import search_results
 from raynas.report.summary_sections import configuration, provenance, summary
 from raynas.report.training_sections import latency_section, training_section
+from raynas.report.verdict import verdict_of
 from raynas.report.verdict_sections import found_beside_others, found_by_groups
 
 Defaults: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, object]]
@@ -75,9 +76,9 @@ def _run_page(
 ) -> tuple[str, Gallery, Run]:
     """Returns the page of a run with its figures and the run; it is live where it has a home."""
     run = read_run(folder, locate)
-    gallery = Gallery()
+    gallery, verdict = Gallery(), verdict_of(run)
     sections = [
-        found_beside_others(run, gallery),
+        found_beside_others(verdict, gallery),
         best_architectures(run, gallery),
         retrained_networks(run, gallery),
         search_results(run, gallery),
@@ -88,7 +89,7 @@ def _run_page(
         configuration(run, defaults_of(run.config)),
         provenance(run),
     ]
-    head = summary(run, [*linked_pages(run, exists), *home_link(home)])
+    head = summary(run, verdict, [*linked_pages(run, exists), *home_link(home)])
     return document(f"{run.name} · raynas", head, sections, live=home is not None), gallery, run
 
 

@@ -11,6 +11,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.special import gammaln
 
 from raynas.report.intervals import Interval
 
@@ -44,38 +45,49 @@ class Choice:
         return float(self.weights[self.accuracies >= accuracy - 1e-9].sum())
 
 
-def choice_of_random_search(fitness: np.ndarray, accuracies: np.ndarray, evaluations: int) -> Choice:
-    """Returns what random search chooses: the fittest of so many architectures, sampled without replacement.
+class RandomSearch:
+    """Random search in a space with known benchmark accuracies: the space is sorted once for any number of evaluations.
 
     Architectures of equal fitness are chosen with equal probability.
-
-    Args:
-        fitness: Fitness of every architecture of the space; NaN is the worst.
-        accuracies: Their benchmark accuracies, all finite.
-        evaluations: Number of sampled architectures, at least 1; no more than there are count.
     """
-    total = len(accuracies)
-    sampled = min(max(1, evaluations), total)
-    places = np.arange(1, total + 1)
-    ordered = np.where(np.isnan(fitness), -math.inf, fitness)
-    order = np.argsort(ordered, kind="stable")
 
-    factorials = np.array([math.lgamma(k + 1) for k in range(total + 1)])
-    logarithms = np.full(total, -math.inf)
-    possible = places >= sampled
-    before = places[possible] - 1
-    logarithms[possible] = _binomial(factorials, before, sampled - 1) - _binomial(factorials, total, sampled)
-    weights = np.exp(logarithms)
+    def __init__(self, fitness: np.ndarray, accuracies: np.ndarray) -> None:
+        """Sorts the space.
 
-    _, group = np.unique(ordered[order], return_inverse=True)
-    sums = np.bincount(group, weights)
-    weights = (sums / np.bincount(group))[group]
-    chosen = accuracies[order]
-    by_accuracy = np.argsort(chosen, kind="stable")
-    return Choice(chosen[by_accuracy], weights[by_accuracy] / weights.sum())
+        Args:
+            fitness: Fitness of every architecture of the space; NaN is the worst.
+            accuracies: Their benchmark accuracies, all finite.
+        """
+        ordered = np.where(np.isnan(fitness), -math.inf, fitness)
+        order = np.argsort(ordered, kind="stable")
+        _, self._group, self._sizes = np.unique(ordered[order], return_inverse=True, return_counts=True)
+        self._by_accuracy = np.argsort(accuracies[order], kind="stable")
+        self._accuracies = accuracies[order][self._by_accuracy]
+        self._factorials = gammaln(np.arange(len(accuracies) + 1) + 1.0)
+
+    def choice(self, evaluations: int) -> Choice:
+        """Returns what it chooses: the fittest of so many architectures, sampled without replacement.
+
+        Args:
+            evaluations: Number of sampled architectures, at least 1; no more than there are count.
+        """
+        total = len(self._accuracies)
+        sampled = min(max(1, evaluations), total)
+        before = np.arange(sampled - 1, total)  # so many are less fit than the best of the sample
+        weights = np.zeros(total)
+        weights[before] = np.exp(self._binomial(before, sampled - 1) - self._binomial(total, sampled))
+
+        sums = np.bincount(self._group, weights)
+        weights = (sums / self._sizes)[self._group]
+        return Choice(self._accuracies, weights[self._by_accuracy] / weights.sum())
+
+    def _binomial(self, total: np.ndarray | int, sampled: int) -> np.ndarray:
+        """Returns the logarithm of the number of samples."""
+        factorials = self._factorials
+        logarithm: np.ndarray = factorials[total] - factorials[sampled] - factorials[total - sampled]
+        return logarithm
 
 
-def _binomial(factorials: np.ndarray, total: np.ndarray | int, sampled: int) -> np.ndarray:
-    """Returns the logarithm of the number of samples."""
-    logarithm: np.ndarray = factorials[total] - factorials[sampled] - factorials[total - sampled]
-    return logarithm
+def choice_of_random_search(fitness: np.ndarray, accuracies: np.ndarray, evaluations: int) -> Choice:
+    """Returns what random search chooses with so many evaluations, as `RandomSearch` does."""
+    return RandomSearch(fitness, accuracies).choice(evaluations)

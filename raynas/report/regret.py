@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from raynas.report.random_search import choice_of_random_search
+from raynas.report.random_search import RandomSearch
 from raynas.report.rank_values import Rank
 from raynas.report.run_values import History, Run
 from raynas.report.verdict import ranking_of
@@ -145,5 +145,6 @@ def random_search(rank: Rank, evaluations: int, *, by_benchmark: bool) -> tuple[
     known = np.isfinite(true)
     fitness = true[known] if by_benchmark else rank.columns["fitness"][known]
     counts = np.unique(np.geomspace(1, max(1, evaluations), 20).round().astype(int))
-    expected = [choice_of_random_search(fitness, true[known], count).interval.mean for count in counts.tolist()]
+    search = RandomSearch(fitness, true[known])
+    expected = [search.choice(count).interval.mean for count in counts.tolist()]
     return counts, float(true[known].max()) - np.array(expected)

@@ -88,29 +88,31 @@ def _figures_of(
     groups: Sequence[Group], rank: Rank, looks: Mapping[str, Look], gallery: Gallery, place: int
 ) -> list[FigureBlock]:
     """Returns the figures of the searches in one space."""
+    regrets_of = {}
+    for group in groups:
+        regrets_of[group.title] = [found for _, run in group.members if (found := regret_of(run, rank)) is not None]
     members = []
     has_bands = False
     for over in ("evaluations", "seconds"):
         curves = []
-        for group in groups:
-            regrets = [regret for _, run in group.members if (regret := regret_of(run, rank)) is not None]
-            curve = mean_curve(group.title, regrets, over) if regrets else None
+        for title, regrets in regrets_of.items():
+            curve = mean_curve(title, regrets, over) if regrets else None
             if curve is not None and len(curve.x) > 1:
                 curves.append(curve)
                 has_bands |= len(regrets) > 1
         if not curves:
             continue
         references: list[Reference] = []
-        title = "seconds, training included"
+        axis = "seconds, training included"
         caption = CAPTION.format(ranked=f"{rank.cells:,}")
         if over == "evaluations":
             most = int(max(curve.x[-1] for curve in curves))
             fitness = f"random search by {rank.rows[0].name}, expected"
             references.append((fitness, *random_search(rank, most, by_benchmark=False)))
             references.append(("best of random by benchmark, expected", *random_search(rank, most, by_benchmark=True)))
-            title = "evaluated architectures"
+            axis = "evaluated architectures"
         if has_bands:
             caption += " Lines are means over seeds, bands reach from the least to the largest."
-        figure = regret_curves(curves, title, looks, references)
+        figure = regret_curves(curves, axis, looks, references)
         members.append(gallery.show(f"regret-{over}-{place}", figure, caption))
     return members

@@ -11,17 +11,18 @@ from raynas.report.best_sections import numbers_of, trade_offs
 from raynas.report.blocks import Fold, Footer, Head, Section, Table, TableColumns, Text, architecture_text
 from raynas.report.quantities import duration
 from raynas.report.run_values import Run
+from raynas.report.verdict import Verdict
 from raynas.report.verdict_sections import verdict_line
 from raynas.report.wording import counted, flatten, plain
 
 
-def summary(run: Run, links: Sequence[tuple[str, Text]] = ()) -> Head:
+def summary(run: Run, verdict: Verdict | None, links: Sequence[tuple[str, Text]] = ()) -> Head:
     """Returns the head of the page: the run's name, a few lines on the search and its result, links to other pages."""
     lines: list[tuple[str, Text]] = []
     if run.training or run.history is not None or run.result is not None or not run.retrained:
         lines += [("Searched", searched(run)), ("Evaluated", evaluated(run)), ("Found", found(run))]
-    if verdict := verdict_line(run):
-        lines.append(("Verdict", verdict))
+    if line := verdict_line(run, verdict):
+        lines.append(("Verdict", line))
     lines += [("Trained", trained_from_scratch(result)) for result in run.retrained.values()]
     return Head(run.name, [*lines, *links])
 

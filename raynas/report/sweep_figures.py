@@ -181,8 +181,12 @@ def along_names(
 def _add_means(axes: Axes, quantity: Quantity, line: Series, x: Any, y: Any, numbers: Sequence[Number]) -> None:
     """Adds the mean of every point with its deviation, to be seen while pointing at it."""
     name = f"{line.name}: " if line.name else ""
-    texts = [with_deviation(quantity, number.mean, number.deviation) for number in numbers]
-    add_values(axes, x, y, lambda i: f"{name}{quantity.name} {texts[i]} {quantity.unit}".rstrip())
+
+    def text(point: int) -> str:
+        written = with_deviation(quantity, numbers[point].mean, numbers[point].deviation)
+        return f"{name}{quantity.name} {written} {quantity.unit}".rstrip()
+
+    add_values(axes, x, y, text)
 
 
 def _mark(axes: Axes, position: float, number: Number, color: str, *, vertical: bool) -> None:

@@ -182,11 +182,14 @@ class Sweep:
             return varied[-1]
         return None
 
+    def known(self, rows: Sequence[Row]) -> list[Row]:
+        """Returns the rows with a finite mean of the metric."""
+        return [row for row in rows if self.metric in row.numbers and math.isfinite(row.numbers[self.metric].mean)]
+
     def best(self, rows: Sequence[Row]) -> Row | None:
         """Returns the row with the best mean of the metric, the first of equals; None if no row has a mean."""
-        known = [row for row in rows if self.metric in row.numbers and math.isfinite(row.numbers[self.metric].mean)]
         sign = 1 if self.mode == "max" else -1
-        return max(known, key=lambda row: sign * row.numbers[self.metric].mean, default=None)
+        return max(self.known(rows), key=lambda row: sign * row.numbers[self.metric].mean, default=None)
 
 
 REMEDY = "give `raynas sweep` with its file again to write it"

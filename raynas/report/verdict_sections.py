@@ -20,11 +20,10 @@ from raynas.report.run_values import Run
 from raynas.report.verdict import Verdict, against_parameters, against_random_search, verdict_of
 
 
-def verdict_line(run: Run) -> Text:
+def verdict_line(run: Run, verdict: Verdict | None) -> Text:
     """Returns the verdict in a few sentences, or why there is none; empty if nothing was found yet."""
     if not run.best:
         return ""
-    verdict = verdict_of(run)
     if verdict is None:
         return with_code(_unknown(run))
     parts = [against_parameters(verdict), against_random_search(verdict)]
@@ -47,9 +46,8 @@ def _unknown(run: Run) -> str:
     )
 
 
-def found_beside_others(run: Run, gallery: Gallery) -> Section:
+def found_beside_others(verdict: Verdict | None, gallery: Gallery) -> Section:
     """Returns the table and the figure of the verdict."""
-    verdict = verdict_of(run)
     if verdict is None:
         return Section("Verdict", [])
     lines = _lines(verdict)
@@ -71,21 +69,17 @@ def found_beside_others(run: Run, gallery: Gallery) -> Section:
 def _lines(verdict: Verdict) -> list[tuple[str, Interval, str]]:
     """Returns name, accuracy and cost of everything that the found architecture is compared with."""
     count = f"{verdict.evaluations:,}"
-    lines = [("found by the search", _point(verdict.found), f"{count} evaluations")]
-    lines.append(("most parameters", _point(verdict.parameters), "none"))
+    lines = [("found by the search", mean_interval([verdict.found]), f"{count} evaluations")]
+    lines.append(("most parameters", mean_interval([verdict.parameters]), "none"))
     if verdict.same_fitness is not None:
         name = "random search by the same fitness"
         lines.append((name, verdict.same_fitness.interval, f"{count} evaluations"))
     lines += [
         ("one random architecture", verdict.one_random.interval, "none"),
         ("best of random by benchmark", verdict.by_benchmark.interval, f"{count} trainings from scratch"),
-        ("best of all", _point(verdict.best), f"{verdict.admitted:,} trainings from scratch"),
+        ("best of all", mean_interval([verdict.best]), f"{verdict.admitted:,} trainings from scratch"),
     ]
-    return [line for line in lines if line[1].mean == line[1].mean]
-
-
-def _point(value: float) -> Interval:
-    return Interval(value, float("nan"), float("nan"))
+    return [line for line in lines if not math.isnan(line[1].mean)]
 
 
 def written_range(value: Interval) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import stdtrit
 
 from raynas.records.retrain_record import Comparison, Estimate, RetrainedNetwork
 
@@ -24,9 +25,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 
 def _quantile(freedoms: float) -> float:
     """Returns how many standard errors lie between a mean and the end of its interval, by Student's t."""
-    from scipy.stats import t  # here, since it takes a second and only results need it
-
-    return float(t.ppf((1 + CONFIDENCE) / 2, freedoms))
+    return float(stdtrit(freedoms, (1 + CONFIDENCE) / 2))
 
 
 def compare(first: RetrainedNetwork, other: RetrainedNetwork) -> Comparison:

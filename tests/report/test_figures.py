@@ -414,6 +414,22 @@ def test_a_figure_has_no_more_values_than_a_page_can_hold() -> None:
     assert marks_of(histogram(np.arange(10.0), ANGLE)) == ""
 
 
+def test_texts_are_made_for_the_values_that_a_figure_keeps_only() -> None:
+    made: list[int] = []
+
+    def text(number: int) -> str:
+        made.append(number)
+        return f"number {number}"
+
+    figure = histogram(np.arange(10.0), ANGLE)
+    y = np.arange(5000.0)
+    y[::2] = np.nan
+    add_values(figure.axes[0], np.arange(5000), y, text)
+    shown = re.findall("<title>number (.*?)</title>", marks_of(figure))
+    assert [int(number) for number in shown] == made and len(made) == 400
+    assert made[0] == 1 and made[-1] == 4999 and all(number % 2 for number in made)
+
+
 def test_histograms_of_runs_have_the_same_bins_and_mark_the_median() -> None:
     values = {"one": np.array([10.0, 12.0, 50.0, np.nan]), "two": np.array([50.0, 90.0]), "three": np.array([30.0] * 9)}
     figure = histograms(list(values.items()), Quantity("accuracy", "percent", 2), looks_of(values))

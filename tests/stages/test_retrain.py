@@ -204,6 +204,14 @@ def test_given_architectures_have_names_of_their_own_or_numbers(tmp_path: Path) 
     assert [subject.name for subject in subjects_of(task, None)] == ["GDAS_V1"]
 
 
+@pytest.mark.parametrize("values", [[93.1, 93.4], [93.1, 93.4, 93.2], [float(n % 7) for n in range(40)]])
+def test_an_interval_has_the_digits_of_students_quantile(values: list[float]) -> None:
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / len(values) ** 0.5
+    found = estimate(values)
+    assert found.low == pytest.approx(np.mean(values) - half, rel=1e-12)
+    assert found.high == pytest.approx(np.mean(values) + half, rel=1e-12)
+
+
 def test_intervals_are_those_of_students_and_welchs_tests() -> None:
     ours, theirs = [93.1, 93.4, 93.2], [91.9, 91.2, 91.6]
     mean = estimate(ours)
