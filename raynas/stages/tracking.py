@@ -211,6 +211,7 @@ def _told(
     """
     deliveries = []
     for row in config.trackers.rows():
+        row.import_modules()
         deliveries.append(Delivery(row, config.trackers.options_of(row.options), run, start, events, console))
     told = Told(deliveries)
     with ExitStack() as stack:

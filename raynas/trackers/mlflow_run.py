@@ -107,4 +107,12 @@ def _text(value: Any) -> str:
     return str(value)[:LONGEST]
 
 
-MLFLOW = TrackerRow("mlflow", "MLflow", MlflowRun, options=MlflowOptions, module="mlflow", extra=EXTRA)
+MLFLOW = TrackerRow(
+    "mlflow",
+    "MLflow",
+    MlflowRun,
+    options=MlflowOptions,
+    module="mlflow",
+    extra=EXTRA,
+    imports=("mlflow.entities", "mlflow.tracking"),
+)

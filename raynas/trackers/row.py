@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raynas.optional import needed
 from raynas.options import Options
 from raynas.trackers.event import Event
 
@@ -65,6 +66,8 @@ class TrackerRow:
         options: Its options, which are keys of the run file beside its name.
         module: The package that it needs, by the name it is imported by; empty for none.
         extra: The extra of raynas that brings the package.
+        imports: Modules of the package, imported before the thread of the tracker starts. Two threads that import parts
+            of one package at the same time can lock each other.
     """
 
     name: str
@@ -73,3 +76,13 @@ class TrackerRow:
     options: type[Options] = NoOptions
     module: str = ""
     extra: str = ""
+    imports: tuple[str, ...] = ()
+
+    def import_modules(self) -> None:
+        """Imports what the tracker uses.
+
+        Raises:
+            InputError: If an import fails.
+        """
+        for name in self.imports:
+            needed(name, self.extra, "trackers.names")

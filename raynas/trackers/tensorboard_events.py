@@ -106,4 +106,13 @@ TENSORBOARD = TrackerRow(
     TensorBoardEvents,
     module="tensorboard",
     extra=EXTRA,
+    imports=(
+        "tensorboard.compat.proto.summary_pb2",
+        "tensorboard.compat.proto.event_pb2",
+        "tensorboard.summary.writer.record_writer",
+        "tensorboard.plugins.hparams.summary_v2",
+        "tensorboard.plugins.hparams.api_pb2",
+        "tensorboard.plugins.hparams.plugin_data_pb2",
+        "tensorboard.plugins.hparams.metadata",
+    ),
 )

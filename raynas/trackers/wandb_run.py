@@ -83,4 +83,12 @@ class WandbRun(Tracker):
         self._remove_links_out()
 
 
-WANDB = TrackerRow("wandb", "Weights & Biases", WandbRun, options=WandbOptions, module="wandb", extra="wandb")
+WANDB = TrackerRow(
+    "wandb",
+    "Weights & Biases",
+    WandbRun,
+    options=WandbOptions,
+    module="wandb",
+    extra="wandb",
+    imports=("wandb",),
+)

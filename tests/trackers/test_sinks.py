@@ -6,6 +6,8 @@ import importlib.util
 import json
 import re
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -181,3 +183,31 @@ def test_a_tracker_whose_package_is_missing_is_refused_before_training(
     remedy = re.escape(f"`pip install 'raynas[{package}]'`")
     assert re.fullmatch(rf"raynas: trackers.names: .+ needs the package {package}, .+ {remedy}", line)
     assert not (tmp_path / "runs").exists()
+
+
+RUN_AND_PRINT_IMPORTS_OF_THREADS = """
+import sys, threading
+found = []
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if threading.current_thread() is not threading.main_thread():
+            found.append(name)
+
+sys.meta_path.insert(0, Finder)
+from raynas.cli import main
+assert main(["run", sys.argv[1]]) == 0
+print("imported:", [name for name in found if name.partition(".")[0] == "tensorboard"])
+"""
+
+
+@pytest.mark.slow
+def test_the_thread_of_a_tracker_imports_nothing_since_two_threads_that_import_one_package_can_lock_each_other(
+    tmp_path: Path,
+) -> None:
+    file = small_run(tmp_path, train={"epochs": 1})
+    command = [sys.executable, "-c", RUN_AND_PRINT_IMPORTS_OF_THREADS, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "imported: []"
+    assert list((tmp_path / "runs/small").glob("tensorboard/run/events.*"))
