@@ -14,7 +14,9 @@ Departs from the paper, whose code is not published:
     First alphas are small normal numbers as in DARTS; its equal weights are ``alphas.initial: equal``, as in `jobs/`.
 Its first space, 14 edges without ``none`` (section 4.1.1), is ``space.edges: kept``. Two edges of every node are
 derived, or all of them under ``search.derivation: all_edges``. ``alphas.measures_descent`` tells whether the alphas'
-steps lower the loss that they follow. Finite differences of networks with ReLUs are mostly noise.
+steps lower the loss that they follow. ``alphas.eta_unit: relative`` gives the correction a length relative to the first
+term, so that 0.01, 0.1 and 1 do what the paper says of them. Finite differences of networks with ReLUs are mostly
+noise.
 
 Reference: Bi, Hu, Xie, Chen, Wei, Tian 2019, "Stabilizing DARTS with Amended Gradient Estimation on Architectural
 Parameters", arXiv 1910.11831.

@@ -43,11 +43,17 @@ class EpochLine(FiguresOfEpoch):
     Attributes:
         search_loss: Mean loss of the steps on the architecture parameters; null without such steps, as all below.
         search_accuracy: Mean accuracy of these steps in percent.
-        first_norm: Norm of the gradient of the architecture parameters with the weights held fixed.
-        correction_norm: Norm of what is added to it for the weights' response.
-        cosine: Cosine of the angle between the two.
+        first_norm: Norm of the gradient of the architecture parameters with the weights held fixed, mean over batches.
+        correction_norm: Norm of what is added to it for the weights' response, mean over batches.
+        cosine: Cosine of the angle between the two, mean over batches.
         temperature: Temperature of the gates.
         search_loss_after: Mean loss on the same batches after these steps; null where it was not measured.
+        first_mean_norm: Norm of the first part's mean over the batches of the epoch.
+        correction_mean_norm: Norm of the added part's mean over the batches of the epoch.
+        cosine_of_means: Cosine of the angle between these two means.
+        first_agreement: Inner product of the first part on two batches over its mean squared norm, mean over all pairs:
+            1 where all batches agree, 0 where the part is noise.
+        correction_agreement: The same of the added part; null without one.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -62,11 +68,17 @@ class EpochLine(FiguresOfEpoch):
     cosine: Number | None = None
     temperature: Number | None = None
     search_loss_after: Number | None = None
+    first_mean_norm: Number | None = None
+    correction_mean_norm: Number | None = None
+    cosine_of_means: Number | None = None
+    first_agreement: Number | None = None
+    correction_agreement: Number | None = None
 
 
 OF_ALPHA_STEPS = (
     *("search_loss", "search_accuracy", "first_norm", "correction_norm", "cosine", "temperature"),
-    "search_loss_after",
+    *("search_loss_after", "first_mean_norm", "correction_mean_norm", "cosine_of_means"),
+    *("first_agreement", "correction_agreement"),
 )
 """Keys of an epoch's line that are about steps on the architecture parameters."""
 

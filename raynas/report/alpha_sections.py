@@ -140,22 +140,43 @@ def _gradient_figures(metrics: Columns, gallery: Gallery) -> list[FigureBlock]:
     """Returns the figures of both parts of the gradient of the architecture parameters."""
     epochs = metrics["epoch"] + 1
     names = {"first_norm": "|g1|", "correction_norm": "|g2′|"}
+    of_means = {"first_mean_norm": "|mean of g1|", "correction_mean_norm": "|mean of g2′|"}
+    names.update((key, name) for key, name in of_means.items() if key in metrics)
     norms = [Curve(name, epochs, metrics[key]) for key, name in names.items()]
     lengths = curves_by_epoch(norms, "norm of the gradient", looks_of(names.values()), logarithmic=True)
     known = np.where(metrics["correction_norm"] > 0, metrics["cosine"], np.nan)
+    cosines = [Curve("each batch", epochs, known)]
+    if "cosine_of_means" in metrics:
+        cosines.append(Curve("means", epochs, metrics["cosine_of_means"]))
     cosine = curves_by_epoch(
-        [Curve("cosine", epochs, known)], "cosine of g1 and g2′", looks_of(["cosine"]), limits=(-1.05, 1.05)
+        cosines, "cosine of g1 and g2′", looks_of([curve.name for curve in cosines]), limits=(-1.05, 1.05)
     )
     return [
         gallery.show(
             "alpha-gradient",
             lengths,
-            "Gradient of α: g1 is that with the weights held fixed, g2′ what is added for how they would follow; "
-            "mean of each epoch.",
+            "Gradient of α: g1 is that with the weights held fixed, g2′ what is added for how they would follow. "
+            "Mean length over the batches of each epoch, and length of the mean over these batches.",
         ),
         gallery.show(
             "alpha-cosine",
             cosine,
-            "Whether both parts of the gradient of α point alike (1), across (0) or against each other (−1).",
+            "Whether both parts of the gradient of α point alike (1), across (0) or against each other (−1): "
+            "on each batch, mean of each epoch, and of the means over its batches.",
         ),
+        *_agreement(metrics, gallery),
     ]
+
+
+def _agreement(metrics: Columns, gallery: Gallery) -> list[FigureBlock]:
+    """Returns the figure of whether batches agree on the gradient; none for runs of earlier versions."""
+    names = {"first_agreement": "g1", "correction_agreement": "g2′"}
+    if not set(names) <= set(metrics):
+        return []
+    curves = [Curve(name, metrics["epoch"] + 1, metrics[key]) for key, name in names.items()]
+    figure = curves_by_epoch(curves, "agreement between batches", looks_of(names.values()))
+    caption = (
+        "Whether the batches of an epoch agree on a part of the gradient of α: the inner product of two batches' "
+        "vectors over their mean squared length, mean over all pairs. 1: all are equal; 0: noise."
+    )
+    return [gallery.show("alpha-agreement", figure, caption)]

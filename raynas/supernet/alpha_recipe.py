@@ -15,6 +15,8 @@ class AlphaRecipe(Options):
     Attributes:
         gradient: Which gradient they follow; first order where it is left open.
         eta: The amending coefficient (Amended-DARTS, Bi et al. 2020, Eq. 7).
+        eta_unit: What eta measures. absolute: the factor of Eq. 7. relative: the correction is given 10 eta times the
+            length of the first term, so that it is ignorable at 0.01, as long at 0.1, and dominates at 1.
         radius: Radius of finite differences in second derivatives; exact ones by default.
         learning_rate: Learning rate of Adam.
         betas: Decay rates of Adam's two averages.
@@ -30,6 +32,7 @@ class AlphaRecipe(Options):
 
     gradient: str | None = None
     eta: Annotated[float, Field(ge=0)] = 0.1
+    eta_unit: Literal["absolute", "relative"] = "absolute"
     radius: Annotated[float, Field(gt=0)] | None = None
     learning_rate: Annotated[float, Field(gt=0)] = 3e-4
     betas: Annotated[list[Annotated[float, Field(ge=0, lt=1)]], Field(min_length=2, max_length=2)] = [0.5, 0.999]

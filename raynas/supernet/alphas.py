@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from raynas.supernet.architecture_gradients import (
 )
 from raynas.supernet.curvature import Loss, Summed, Weights
 from raynas.supernet.gates import Route
+from raynas.supernet.gradient_sums import GradientFigures, GradientSums
 from raynas.training.objective import Objective
 from raynas.training.workers import Batches, Workers
 
@@ -66,9 +67,7 @@ class AlphaMetrics:
     Attributes:
         search_loss: Cross-entropy on the search split under the alphas' routes, in nats.
         search_accuracy: Right predictions there, in percent.
-        first_norm: Norm of what comes from the alphas alone, |g1|.
-        correction_norm: Norm of what comes through the weights, |g2'|; 0 in first order.
-        cosine: Cosine of the angle between both, 0 where one is zero.
+        gradient: Both parts of the gradient.
         temperature: Temperature of the last step's samples; None where nothing is sampled.
         search_loss_after: The cross-entropy on the same batches and routes after each step of the alphas, in nats; None
             where it is not measured. Below `search_loss` where the steps descend.
@@ -76,11 +75,15 @@ class AlphaMetrics:
 
     search_loss: float
     search_accuracy: float
-    first_norm: float
-    correction_norm: float
-    cosine: float
+    gradient: GradientFigures
     temperature: float | None
     search_loss_after: float | None = None
+
+    def by_name(self) -> dict[str, float | None]:
+        """Returns all figures by their names in records."""
+        figures = asdict(self)
+        of_gradient = figures.pop("gradient")
+        return {**figures, **of_gradient}
 
 
 class AlphaTraining:
@@ -129,7 +132,7 @@ class AlphaTraining:
         self._last_step = self._last_epoch = 0
         # Losses, right predictions, images, and where they are measured the losses after the steps.
         self._sums = torch.zeros(4 if recipe.measures_descent else 3, dtype=torch.float64)
-        self._norms = torch.zeros(4, dtype=torch.float64)
+        self._gradients = GradientSums(sum(len(alpha) for alpha in self.alphas))
 
     def step(
         self,
@@ -155,7 +158,7 @@ class AlphaTraining:
         if self._images is None or step != self._last_step + 1:
             self._images = _endless(self._batches, step, workers)
             self._sums = self._sums.to(labels.device)
-            self._norms = self._norms.to(labels.device)
+            self._gradients.to(labels.device)
         self._last_step, self._last_epoch = step, epoch
         search_images, search_labels = next(self._images)
         if epoch < self._recipe.first_epoch:
@@ -190,7 +193,7 @@ class AlphaTraining:
                 search_loss(weights, self.alphas)
             sums.append(_losses(seen[-1], search_labels))
         self._sums += torch.stack(sums)
-        self._norms += torch.cat([gradient.figures.double(), self._norms.new_ones(1)])
+        self._gradients.add(gradient)
 
     def state(self) -> dict[str, Tensor]:
         """Returns the alphas and the state of their optimiser, by ``choice.name``."""
@@ -215,18 +218,18 @@ class AlphaTraining:
     def sums(self, workers: Workers) -> Tensor:
         """Returns what `take_metrics` would be made of now, for `restore_sums`.
 
-        ``(7,)`` float64, or ``(8,)``: losses, right predictions and images of all workers, and losses after the steps
-        where they are measured; |g1|, |g2'|, cosines, and steps.
+        Losses, right predictions and images of all workers, losses after the steps where they are measured, and the
+        sums of `GradientSums`, float64.
         """
         seen = self._sums.clone()
         workers.add_up(seen)
-        return torch.cat([seen, self._norms])
+        return torch.cat([seen, self._gradients.state()])
 
     def restore_sums(self, sums: Tensor, workers: Workers) -> None:
         """Goes on from sums: worker 0 holds those that are added up over the workers, the others zeros."""
         number = len(self._sums)
         self._sums = sums[:number].clone() if workers.rank == 0 else torch.zeros(number, dtype=torch.float64)
-        self._norms = sums[number:].clone()
+        self._gradients.restore(sums[number:])
 
     def take_metrics(self, workers: Workers) -> AlphaMetrics | None:
         """Returns what the steps since the last call come to; None if there were none.
@@ -241,18 +244,15 @@ class AlphaTraining:
             )
         workers.add_up(self._sums)
         loss, right, images, *after = self._sums.tolist()
-        first, correction, cosine, steps = self._norms.tolist()
+        gradient = self._gradients.take()
         self._sums.zero_()
-        self._norms.zero_()
-        if not steps:
+        if gradient is None:
             return None
         temperature = None if self._temperature is None else self._temperature(self._last_step)
         return AlphaMetrics(
             loss / images,
             100.0 * right / images,
-            first / steps,
-            correction / steps,
-            cosine / steps,
+            gradient,
             temperature,
             after[0] / images if after else None,
         )

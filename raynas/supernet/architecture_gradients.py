@@ -31,18 +31,26 @@ from raynas.supernet.curvature import Loss, Summed, Weights, curvature_of, gradi
 from raynas.supernet.gates import Route
 from raynas.training.objective import CROSS_ENTROPY, Objective, dropping
 
+BALANCED_ETA = 0.1
+"""The amending coefficient at which both terms of the gradient balance (Amended-DARTS, section 4.1.1)."""
+
 
 class GradientOptions(Protocol):
     """The hyper-parameters of the alphas that a gradient may read.
 
     Attributes:
         eta: The amending coefficient.
+        eta_unit: ``absolute``, or ``relative`` to the length of the first term.
         radius: Radius of finite differences; None for exact derivatives.
     """
 
     @property
     def eta(self) -> float:
         """The amending coefficient."""
+
+    @property
+    def eta_unit(self) -> str:
+        """``absolute``, or ``relative`` to the length of the first term."""
 
     @property
     def radius(self) -> float | None:
@@ -304,6 +312,7 @@ def amended(
     alphas: Sequence[Tensor],
     *,
     eta: float,
+    eta_unit: str = "absolute",
     radius: float | None = None,
     summed: Summed = list,
 ) -> ArchitectureGradient:
@@ -319,6 +328,11 @@ def amended(
     eigenvector of H, nor on average over all directions of v. With fewer alphas than weights there is in general a v
     that makes it negative, and the same is true of the second-order term.
 
+    M H has the unit of a squared curvature, so that what an eta does depends on the network, its width and the epoch.
+    The paper describes its values by their effect: 0.01 is ignorable, 0.1 balances both terms, 1 dominates. The unit
+    ``relative`` has these meanings everywhere: with g1 = dL_val/dalpha the correction is
+    -10 eta |g1| / |M H v| * M H v.
+
     Args:
         train_loss: L_train. H is its second derivative as it stands, without the weight decay of an optimiser; add the
             penalty to the loss to have it in H.
@@ -326,13 +340,25 @@ def amended(
         weights: w, by name.
         alphas: One vector of architecture parameters per choice.
         eta: The amending coefficient, positive; 0.1 in the paper.
+        eta_unit: ``absolute`` or ``relative``.
         radius: None for exact products; else both are central differences, H v of dL_train/dw between
             w +- radius v / |v| and M u of dL_train/dalpha between w +- radius u / |u|, u = H v.
         summed: Adds up over the workers; one alone by default.
     """
     first, v = gradients_of(search_loss, weights, alphas, summed)
     curvature = curvature_of(train_loss, weights, alphas, radius, summed)
-    return ArchitectureGradient(first, [-eta * product for product in curvature.mixed(curvature.hessian(v))])
+    products = curvature.mixed(curvature.hessian(v))
+    factor: float | Tensor = eta
+    if eta_unit == "relative":
+        tiny = torch.finfo(products[0].dtype).tiny
+        factor = eta / BALANCED_ETA * _length(first) / _length(products).clamp_min(tiny)
+    return ArchitectureGradient(first, [-factor * product for product in products])
+
+
+def _length(vectors: Sequence[Tensor]) -> Tensor:
+    """Returns the norm of all vectors together."""
+    length: Tensor = torch.linalg.vector_norm(torch.cat(list(vectors)))
+    return length
 
 
 def _amended(problem: GradientProblem) -> ArchitectureGradient:
@@ -340,7 +366,13 @@ def _amended(problem: GradientProblem) -> ArchitectureGradient:
     if not options.eta:  # the correction would be 0
         return _first(problem)
     return amended(
-        *losses, problem.weights, problem.alphas, eta=options.eta, radius=options.radius, summed=problem.summed
+        *losses,
+        problem.weights,
+        problem.alphas,
+        eta=options.eta,
+        eta_unit=options.eta_unit,
+        radius=options.radius,
+        summed=problem.summed,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict
 
 import torch
 from torch import Tensor, nn
@@ -141,4 +140,4 @@ class OneShot(Learner):
         if not all(bool(torch.isfinite(alpha).all()) for alpha in self.alphas.alphas):
             raise RunError(f"the alphas diverged in epoch {epoch}; lower alphas.learning_rate or set alphas.clip_norm")
         metrics = self.alphas.take_metrics(self.workers)
-        return {} if metrics is None else {"alphas": asdict(metrics)}
+        return {} if metrics is None else {"alphas": metrics.by_name()}

@@ -112,6 +112,11 @@ def write_alphas(
             "correction_norm": correction * 0.02 / (1 + line["epoch"]) ** 2,
             "cosine": float(np.cos(line["epoch"])) if correction else 0.0,
             "temperature": None,
+            "first_mean_norm": 0.01 / (1 + line["epoch"]),
+            "correction_mean_norm": correction * 0.01 / (1 + line["epoch"]) ** 2,
+            "cosine_of_means": -0.5 if correction else 0.0,
+            "first_agreement": 0.25,
+            "correction_agreement": 0.1 if correction else None,
         }
     write_lines(place / "metrics.jsonl", lines)
     return values

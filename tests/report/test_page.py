@@ -491,7 +491,16 @@ def test_the_architecture_parameters_have_a_section_after_the_search_in_runs_tha
     runs.write_alphas(tmp_path)
     heads = Page(write_report(tmp_path)).said_by("h2")
     assert heads[1:4] == ["Search", HEADING, "Training"]
-    names = ("weights", "entropy", "weight-shares", "operations", "alpha-gradient", "alpha-cosine", "search-loss")
+    names = (
+        "weights",
+        "entropy",
+        "weight-shares",
+        "operations",
+        "alpha-gradient",
+        "alpha-cosine",
+        "alpha-agreement",
+        "search-loss",
+    )
     for name in (*names, "search-accuracy"):
         assert (tmp_path / f"report/figures/{name}.png").exists()
 
@@ -549,8 +558,17 @@ def test_the_curves_of_a_run_are_those_of_its_files(tmp_path: Path, monkeypatch:
         "edges of the derived architecture": {
             name: [derived.operations.get(name, 0) for derived in alphas.derived] for name in sorted(taken)
         },
-        "norm of the gradient": {"|g1|": of_lines["first_norm"], "|g2′|": of_lines["correction_norm"]},
-        "cosine of g1 and g2′": {"cosine": cosines},
+        "norm of the gradient": {
+            "|g1|": of_lines["first_norm"],
+            "|g2′|": of_lines["correction_norm"],
+            "|mean of g1|": of_lines["first_mean_norm"],
+            "|mean of g2′|": of_lines["correction_mean_norm"],
+        },
+        "cosine of g1 and g2′": {"each batch": cosines, "means": of_lines["cosine_of_means"]},
+        "agreement between batches": {
+            "g1": of_lines["first_agreement"],
+            "g2′": of_lines["correction_agreement"],
+        },
         "loss (nats)": {"training": of_lines["loss"], "search": of_lines["search_loss"]},
         "accuracy (percent)": {"training": of_lines["accuracy"], "search": of_lines["search_accuracy"]},
     }

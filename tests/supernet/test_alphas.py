@@ -6,6 +6,7 @@ import copy
 import itertools
 import math
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from torch import nn
 from raynas.algorithms import ALGORITHMS
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.alpha_recipe import AlphaRecipe
-from raynas.supernet.alphas import AlphaMetrics, AlphaTraining, gradient_of, initial_alphas
+from raynas.supernet.alphas import AlphaTraining, gradient_of, initial_alphas
 from raynas.supernet.architecture_gradients import GRADIENTS, SgdStep, amended, first_order, loss_on, second_order
 from raynas.supernet.gates import GUMBEL, MIXTURE, Gate, mixture
 from raynas.supernet.routes import FAIR, GATES, SAMPLINGS, Routing
@@ -488,6 +489,22 @@ def test_a_resumed_training_ends_with_the_bits_of_an_undisturbed_one(killed_afte
 # Metrics
 
 
+def check_figures_of_means(metrics, parts):
+    """Checks the figures against vectors `(steps, 2, alphas)`, pair by pair."""
+    means = parts.mean(axis=0)
+    norms = np.linalg.norm(means, axis=1)
+    expected = [*norms, means[0] @ means[1] / np.prod(norms) if norms.all() else 0.0]
+    got = [metrics.first_mean_norm, metrics.correction_mean_norm, metrics.cosine_of_means]
+    np.testing.assert_allclose(got, expected, rtol=1e-9, atol=1e-15)
+    for number, agreement in enumerate((metrics.first_agreement, metrics.correction_agreement)):
+        vectors = parts[:, number]
+        if not vectors.any():
+            assert agreement is None
+            continue
+        products = [one @ other for one, other in itertools.permutations(vectors, 2)]
+        assert agreement == pytest.approx(np.mean(products) / np.mean((vectors**2).sum(axis=1)), rel=1e-8)
+
+
 @pytest.mark.parametrize("gates", ["mixture", "gumbel"])
 @pytest.mark.parametrize("gradient", GRADIENTS.names())
 def test_metrics_are_means_over_the_steps_of_an_epoch(gradient, gates):
@@ -502,7 +519,7 @@ def test_metrics_are_means_over_the_steps_of_an_epoch(gradient, gates):
     assert epochs[0].further == {}, "the alphas rest"
     weights, batches = dict(supernet.named_parameters()), search_batches()
     for epoch in (1, 2):
-        losses, right, figures = [], [], []
+        losses, right, figures, parts = [], [], [], []
         for step, train_batch in enumerate(ToyBatches().epoch(epoch), start=5 * epoch):
             images, labels = list(batches.epoch(step // 3))[step % 3]
             route = lambda alphas, step=step: routing.of_alphas(step, alphas)  # noqa: E731 - a function of this step
@@ -512,12 +529,14 @@ def test_metrics_are_means_over_the_steps_of_an_epoch(gradient, gates):
             on = [loss_on(supernet, *batch, route) for batch in (train_batch, (images, labels))]
             found = GRADIENT[gradient](*on, weights, alphas, sgd)
             figures.append((found.first_norm, found.correction_norm, found.cosine))
-        metrics = AlphaMetrics(**epochs[epoch].further["alphas"])
+            parts.append(np.stack([np.concatenate(found.first), np.concatenate(found.correction)]))
+        metrics = SimpleNamespace(**epochs[epoch].further["alphas"])
         assert metrics.search_loss == pytest.approx(np.mean(losses), rel=1e-10)
         assert metrics.search_accuracy == pytest.approx(100 * np.mean(right), rel=1e-12)
         assert 0 < metrics.search_accuracy < 100
         got = (metrics.first_norm, metrics.correction_norm, metrics.cosine)
         np.testing.assert_allclose(got, np.mean(figures, axis=0), rtol=1e-9, atol=1e-15)
+        check_figures_of_means(metrics, np.stack(parts))
         last = 4.0 - (5 * epoch + 4) / 10
         assert metrics.temperature == (pytest.approx(last) if gates == "gumbel" else None)
         assert (metrics.correction_norm > 0) == (gradient == "amended"), "an unrolled step of length 0 is none"

@@ -294,6 +294,22 @@ def test_the_tiny_network_too_is_one_where_both_corrections_point_away_from_the_
         assert ArchitectureGradient(exact, [torch.cat(found.correction)]).cosine < -0.9
 
 
+@pytest.mark.parametrize(("eta", "ratio"), [(0.01, 0.1), (0.1, 1.0), (1.0, 10.0)])
+def test_a_relative_eta_gives_the_correction_of_the_absolute_one_a_length_relative_to_the_first_term(eta, ratio):
+    problem = tiny_train, tiny_search, tiny_weights(normal(sum(SIZES), seed=6)), [ALPHAS[:2], ALPHAS[2:]]
+    absolute, relative = amended(*problem, eta=0.1), amended(*problem, eta=eta, eta_unit="relative")
+    assert_equal(relative.first, torch.cat(absolute.first))
+    direction = torch.cat(absolute.correction) / absolute.correction_norm
+    assert_equal(relative.correction, direction * ratio * absolute.first_norm)
+
+
+def test_a_relative_eta_of_a_correction_of_zero_is_zero():
+    problem = lambda weights, alphas: weights["w"].sum(), lambda weights, alphas: (weights["w"] * alphas[0]).sum()
+    found = amended(*problem, {"w": torch.ones(2)}, [torch.ones(2)], eta=0.1, eta_unit="relative")
+    assert found.first_norm > 0
+    assert found.correction_norm == 0
+
+
 @pytest.mark.parametrize("gradient", ["second_order", "amended"])
 def test_finite_differences_come_closer_with_the_square_of_the_radius(gradient):
     def correction(radius):
