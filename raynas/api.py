@@ -13,12 +13,11 @@ from rich.console import Console
 from raynas.config.locations import is_url
 from raynas.config.nested import merge, set_key
 from raynas.config.reading import read_run_file
-from raynas.config.run_config import EXECUTION_KEYS, RunConfig, parse_config
+from raynas.config.run_config import RunConfig, parse_config
 from raynas.errors import InputError
 from raynas.messages import echo
 from raynas.on_ray.session import on_ray
 from raynas.opened_run import Run
-from raynas.records.run_record import RunRecord
 from raynas.stages import run as stages
 from raynas.stages.check import describe
 from raynas.stages.events import Callback, reporting
@@ -45,8 +44,7 @@ def run(
     """
     resolved = configuration(config, overrides)
     with _watched(resolved, callbacks) as watch:
-        stages.run(resolved, console or _standard_output(), on_ray, watch=watch)
-    return Run(_as_stored(resolved))
+        return Run(stages.run(resolved, console or _standard_output(), on_ray, watch=watch).config)
 
 
 def check(config: Configuration, **overrides: Any) -> str:
@@ -122,8 +120,7 @@ def retrain(
         values = values_of_target(str(target), recipe=recipe, top=top, seeds=seeds)
     resolved = configuration(values, overrides)
     with _watched(resolved, callbacks) as watch:
-        stages.retrain_run(resolved, console or _standard_output(), on_ray, watch)
-    return Run(_as_stored(resolved))
+        return Run(stages.retrain_run(resolved, console or _standard_output(), on_ray, watch))
 
 
 def open_run(location: str | Path) -> Run:
@@ -158,17 +155,6 @@ def configuration(config: Configuration, overrides: Mapping[str, Any]) -> RunCon
             values = merge(values, {key: value})
         else:
             set_key(values, key, value, key)
-    return parse_config(values)
-
-
-def _as_stored(config: RunConfig) -> RunConfig:
-    """Returns a configuration whose defaults are those that fit the images, as the run stores them."""
-    stored = RunRecord.read(config.folder / RunRecord.file)
-    values = config.model_dump()
-    for name in ("train", "search"):
-        for key, value in stored.section(name).items():
-            if f"{name}.{key}" not in EXECUTION_KEYS:
-                values[name][key] = value
     return parse_config(values)
 
 

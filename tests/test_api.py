@@ -81,6 +81,19 @@ def test_a_run_by_angle_on_few_images_has_networks_whose_classes_are_those_of_it
     assert found.record.classes is None and run.classes is not None, "the supernet learnt random labels"
 
 
+def test_a_run_states_the_defaults_that_fit_its_images_as_it_stores_them(tmp_path: Path) -> None:
+    sections = {**SPOS, "data": {"max_images": 40}, "retrain": {"epochs": 1, "controls": []}}
+    sections["search"] = {**SPOS["search"], "calibration_images": 8}
+    run = raynas.run(small_run(tmp_path, space=SPACES["nasbench201"], **sections), console=quiet())
+    assert run.config.train.batch_size == 20, "half of the images trains"
+    assert run.config.search.evaluation_batch_size == 8
+    assert run.config.retrain is not None and run.config.retrain.batch_size == 40
+    stored = raynas.open_run(run.folder).config
+    assert stored == run.config
+    again = raynas.retrain(run, console=quiet(), retrain={"name": "longer", "epochs": 2})
+    assert again.config.retrain is not None and again.config.retrain.batch_size == 40
+
+
 def test_networks_are_asked_for_by_place_text_or_candidates(found: raynas.Run) -> None:
     first = found.best[0]
     for architecture in (0, first.text, list(first.architecture)):

@@ -202,7 +202,7 @@ def carry_out(
     if shares:
         train_shared(training, silent, on_ray, watch=watch, say=say)
     # Workers of a killed sweep may run for some more seconds.
-    result = run(config, silent, on_ray, watch=watch, wait=60, say=say, group=sweep.base.name)
+    result = run(config, silent, on_ray, watch=watch, wait=60, say=say, group=sweep.base.name).result
     feed()
     assert result is not None
     ranking = None

@@ -8,7 +8,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,6 @@ from rich.console import Console
 
 from raynas.config.run_config import RunConfig
 from raynas.errors import InputError
-from raynas.records.retrain_record import RetrainRecord
 from raynas.search_space import Architecture
 from raynas.stages.backend import Backend, OpenBackend
 from raynas.stages.carry_out import carry_out
@@ -41,6 +40,7 @@ from raynas.storage.run_folder import (
     open_run,
     rounding_change,
 )
+from raynas.trackers import TRACKER_FOLDER
 
 
 @contextmanager
@@ -75,7 +75,7 @@ def opened(
         folder = open_run(config, ignore)
         _print(console, [line for line in (continued_line(config), rounding_change(config)) if line is not None])
         record_data(folder, task)
-        for part in (folder, *(folder / name for name in ("search", "rank", "report", "trackers"))):
+        for part in (folder, *(folder / name for name in ("search", "rank", "report", TRACKER_FOLDER))):
             drop_unfinished(part)
         shutil.rmtree(folder / RAY, ignore_errors=True)  # of a trainer whose driver was killed
         mirror.push()
@@ -119,6 +119,19 @@ def train(task: Task, mirror: Mirror, backend: Backend, console: Console, watch:
     write_line(console, f"supernet: trained in {seconds}{figures}")
 
 
+@dataclass(frozen=True)
+class CarriedOut:
+    """What stages of a run came to.
+
+    Attributes:
+        config: The configuration that they followed: its defaults fit the images, as the run stores them.
+        result: The result of the search; None without a search.
+    """
+
+    config: RunConfig
+    result: Result | None = None
+
+
 def run(
     config: RunConfig,
     console: Console,
@@ -129,8 +142,8 @@ def run(
     wait: float = 0,
     say: Callable[[str], None] | None = None,
     group: str = "",
-) -> Result | None:
-    """Runs stages of a run and returns the result of the search, or None without a search.
+) -> CarriedOut:
+    """Runs stages of a run and returns the configuration that they followed, and the result of the search.
 
     Args:
         config: The resolved configuration.
@@ -164,7 +177,7 @@ def run(
                 summary |= training_summary(config)
             watch()
         if "search" not in stages:
-            return None
+            return CarriedOut(config)
         with told.stage("search") as summary, Progress(console, "preparing to evaluate") as progress:
             evaluating_here = functools.partial(_watched_evaluation, as_searched(task), backend, progress, watch)
             result = search(task, mirror, evaluating_here, progress)
@@ -172,23 +185,22 @@ def run(
         mirror.push()
         if "retrain" in stages and config.retrain is not None:
             _retrain(task, mirror, backend, console, watch, told)
-        return result
+        return CarriedOut(config, result)
 
 
 def _retrain(
     task: Task, mirror: Mirror, backend: Backend, console: Console, watch: Callable[[], None], told: Told
-) -> RetrainRecord:
-    """Returns the result of the retraining of a run, which the trackers are told of."""
+) -> None:
+    """Retrains the networks of a run, and tells the trackers of it."""
     with told.stage("retrain") as summary:
         record = retrain(task, mirror, backend, console, watch)
         summary["test_accuracy"] = record.networks[0].accuracy.mean
-        return record
 
 
 def retrain_run(
     config: RunConfig, console: Console, open_backend: OpenBackend, watch: Callable[[], None] = _nothing
-) -> RetrainRecord:
-    """Trains the networks of a run's `retrain` section from scratch, and returns what they came to.
+) -> RunConfig:
+    """Trains the networks of a run's `retrain` section from scratch, and returns the configuration that it followed.
 
     Args:
         config: The resolved configuration; it has the section.
@@ -205,7 +217,8 @@ def retrain_run(
         task, mirror = stack.enter_context(opened(config, console, searches=False))
         config = task.config
         told = stack.enter_context(tracked(config, mirror, console))
-        return _retrain(task, mirror, stack.enter_context(open_backend(config)), console, watch, told)
+        _retrain(task, mirror, stack.enter_context(open_backend(config)), console, watch, told)
+        return config
 
 
 @contextmanager

@@ -24,13 +24,10 @@ from raynas.stages.progress import write_line
 from raynas.stages.record_events import EventSource, RecordEvents, SweepEvents
 from raynas.storage.mirror import Mirror
 from raynas.storage.run_folder import write_record
-from raynas.trackers import TrackedRun, Tracker, TrackerRow
+from raynas.trackers import TRACKER_FOLDER, TrackedRun, Tracker, TrackerRow
 from raynas.trackers.event import Configuration, End, Event, Stage
 
-FOLDER = "trackers"
-"""Folder of the trackers' files in that of the run."""
-
-FOLDERS = (FOLDER, "tensorboard")
+FOLDERS = (TRACKER_FOLDER, "tensorboard")
 """Folders in that of the run that trackers write."""
 
 LOOK_SECONDS = 1.0
@@ -88,7 +85,7 @@ class Delivery:
             console: Receives a warning.
         """
         self._row, self._options, self._run, self._start, self._console = row, options, run, start, console
-        self._file = run.folder / FOLDER / f"{row.name.rpartition('.')[2]}.json"
+        self._file = run.folder / TRACKER_FOLDER / f"{row.name.rpartition('.')[2]}.json"
         self._events = events(run.folder, _told_before(self._file))
         self._queue: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         self._tracker: Tracker | None = None

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from raynas.members import Family
 from raynas.trackers.event import Event
-from raynas.trackers.row import TrackedRun, Tracker, TrackerRow
+from raynas.trackers.row import TRACKER_FOLDER, TrackedRun, Tracker, TrackerRow
 
 TRACKERS = Family("trackers.names", TrackerRow, "raynas.trackers")
 """The trackers."""
 
-__all__ = ["TRACKERS", "Event", "TrackedRun", "Tracker", "TrackerRow"]
+__all__ = ["TRACKERS", "TRACKER_FOLDER", "Event", "TrackedRun", "Tracker", "TrackerRow"]

@@ -12,6 +12,9 @@ from raynas.optional import needed
 from raynas.options import Options
 from raynas.trackers.event import Event
 
+TRACKER_FOLDER = "trackers"
+"""Folder of the trackers' files in that of a run."""
+
 
 @dataclass(frozen=True)
 class TrackedRun:

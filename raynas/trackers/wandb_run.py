@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from raynas.optional import needed
 from raynas.options import Execution, Options
 from raynas.trackers.event import Artifact, Configuration, End, Event
-from raynas.trackers.row import TrackedRun, Tracker, TrackerRow
+from raynas.trackers.row import TRACKER_FOLDER, TrackedRun, Tracker, TrackerRow
 from raynas.trackers.scalars import scalars_of
 
 
@@ -37,7 +37,7 @@ class WandbRun(Tracker):
     def __init__(self, run: TrackedRun, options: WandbOptions) -> None:
         """Begins the run."""
         wandb = needed("wandb", "wandb", "trackers.names")
-        place = run.folder / "trackers" / "wandb"
+        place = run.folder / TRACKER_FOLDER / "wandb"
         place.mkdir(parents=True, exist_ok=True)
         self._folder, self._place, self._status = run.folder, place, 0
         self._run = wandb.init(

@@ -78,7 +78,7 @@ def _carried_out(options: argparse.Namespace, stages: tuple[str, ...]) -> RunCon
         from raynas.on_ray.session import on_ray
         from raynas.stages import run as stages_of_a_run
 
-    result = stages_of_a_run.run(config, _console(), on_ray, stages)
+    result = stages_of_a_run.run(config, _console(), on_ray, stages).result
     if result is not None:
         print("\n".join(result_lines(result)))
     return config
