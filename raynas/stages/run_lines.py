@@ -97,4 +97,6 @@ def trained_line(plan: Plan, folder: Path) -> str:
     """Returns a line about one training of several that is done."""
     lines = EpochLine.read_good(folder / plan.folder / METRICS)
     seconds = duration(sum(line.seconds or 0.0 for line in lines))
-    return f"{plan.name}: {plan.recipe.epochs:,} epochs in {seconds}, {trained_figures(plan, folder)}"
+    figures = trained_figures(plan, folder)
+    line = f"{plan.name}: {plan.recipe.epochs:,} epochs in {seconds}"
+    return f"{line}, {figures}" if figures else line

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from raynas.config.reading import load_config
 from raynas.records.rank_record import ScoresHeader
 from raynas.records.record import text_of
 from raynas.records.training_record import EpochLine
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.stages.logbook import counted
 from raynas.stages.rank import _read_scores
+from raynas.stages.run_lines import trained_line
 from raynas.stages.supernet_records import SupernetRecords, read_alphas, read_angle_tables
+from raynas.stages.train_supernet import supernet_plans
 from raynas.storage.checkpoint import DamagedCheckpoint, load_checkpoint
 from tests.stages.runs import small_run
 from tests.test_cli import answer
@@ -40,6 +43,17 @@ def supernet(folder: Path, **lines: str) -> Path:
     np.save(rows, np.zeros((4, 2, 2)))
     (folder / "alphas.npy").write_bytes(rows.getvalue())
     return folder
+
+
+def test_the_line_of_a_training_that_is_done_ends_well_where_its_last_epoch_is_damaged(tmp_path: Path) -> None:
+    config = load_config(small_run(tmp_path))
+    (plan,) = supernet_plans(config)
+    file = config.folder / plan.folder / "metrics.jsonl"
+    file.parent.mkdir(parents=True)
+    file.write_text('{"epoch": 3, "step": 12, "loss": 1.5, "seconds": 2}\n')
+    assert trained_line(plan, config.folder) == f"{plan.name}: 4 epochs in 2.0 s, loss 1.500"
+    file.write_text('{"epoch": tru')
+    assert trained_line(plan, config.folder) == f"{plan.name}: 4 epochs in 0.0 s"
 
 
 def recorded_epochs(folder: Path) -> float:
