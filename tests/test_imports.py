@@ -48,6 +48,7 @@ TABLE = {
     "algorithms": ((*CORE, "members"), ("torch", "numpy", "scipy")),
     "own_modules": ((), ()),
     "messages": ((), ()),
+    "docstrings": ((), ()),
     "errors": ((), ()),
     "optional": ((), ()),
     "failures": (("messages",), ()),
@@ -56,8 +57,8 @@ TABLE = {
     "options": (("messages",), ("pydantic", "pydantic_core")),
     "config": (
         (
-            *(*CORE, "algorithms", "failures", "members", "messages", "optional", "options", "records", "recipes"),
-            *("sweep_metrics", "trackers"),
+            *(*CORE, "algorithms", "docstrings", "failures", "members", "messages", "optional", "options", "records"),
+            *("recipes", "sweep_metrics", "trackers"),
         ),
         ("pydantic", "pydantic_core", "yaml", "numpy"),
     ),
@@ -106,7 +107,7 @@ TABLE = {
         ),
         ("torch", "torchvision", "numpy", "safetensors", "pydantic", "PIL", "onnx", "onnxscript", "onnxruntime"),
     ),
-    "records": (("messages",), ("pydantic", "numpy")),
+    "records": (("docstrings", "messages"), ("pydantic", "numpy")),
     "recipes": (("config.yaml_text", "messages"), ()),
     "sweep_metrics": (("members",), ()),
     "trackers": (

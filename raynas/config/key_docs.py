@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import re
 import typing
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from raynas.algorithms import ALGORITHMS
 from raynas.config.named import AnyFamily, naming_keys
 from raynas.config.run_config import FILLED_BY_ALGORITHM, RunConfig
 from raynas.config.sweeps import SweepSection
+from raynas.docstrings import attribute_docs, plain, summary
 from raynas.options import MOST, Execution
 from raynas.spaces import SPACES
 
@@ -97,19 +97,6 @@ def space_keys(name: str) -> Iterator[KeyDoc]:
         yield KeyDoc(f"space.{key}", schema, default, texts.get(key, ""), space=name)
 
 
-def attribute_docs(documented: type) -> dict[str, str]:
-    """Returns the texts under ``Attributes:`` in the docstrings of a class and of its bases, by their names."""
-    texts: dict[str, str] = {}
-    for base in reversed(documented.__mro__):
-        texts |= _attributes_in(vars(base).get("__doc__") or "")
-    return texts
-
-
-def summary(documented: type) -> str:
-    """Returns the first paragraph of a docstring on one line."""
-    return " ".join(inspect.cleandoc(documented.__doc__ or "").partition("\n\n")[0].split())
-
-
 def filled_values(key: str) -> dict[str, Any]:
     """Returns what each algorithm fills in for an open key, by the algorithm's name; empty of other keys."""
     entry = FILLED_BY_ALGORITHM.get(key)
@@ -181,7 +168,7 @@ def _section_docs_of(model: type[BaseModel], prefix: str) -> Iterator[tuple[str,
         section = section_of(field)
         if section is not None:
             inside = f"{prefix}{name}.{_any_name(field)}"
-            yield inside.rstrip("."), _plain(summary(section))
+            yield inside.rstrip("."), plain(summary(section))
             yield from _section_docs_of(section, inside)
 
 
@@ -200,11 +187,6 @@ def _any_name(field: FieldInfo) -> str:
     return "KEY." if typing.get_origin(annotation) is dict else ""
 
 
-def _plain(text: str) -> str:
-    """Returns a text of a docstring with names in single backquotes."""
-    return text.replace("``", "`")
-
-
 def inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
     """Returns a JSON schema with references replaced by what they name."""
     if isinstance(schema, list):
@@ -214,15 +196,3 @@ def inlined(schema: Any, definitions: Mapping[str, Any]) -> Any:
     if "$ref" in schema:
         return inlined(definitions[schema["$ref"].rpartition("/")[2]], definitions)
     return {key: inlined(value, definitions) for key, value in schema.items()}
-
-
-def _attributes_in(docstring: str) -> dict[str, str]:
-    """Returns the texts under ``Attributes:`` of one docstring, each on one line."""
-    block = re.search(r"^Attributes:\n((?:    .*\n?|\n)*)", inspect.cleandoc(docstring), re.MULTILINE)
-    texts: dict[str, str] = {}
-    if block is None:
-        return texts
-    for entry in re.split(r"\n(?=    \S)", block[1].rstrip()):
-        name, _, text = entry.strip().partition(":")
-        texts[name] = _plain(" ".join(text.split()))
-    return texts

@@ -8,12 +8,12 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-import re
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 from raynas import records
+from raynas.docstrings import attribute_docs
 from raynas.errors import InputError
 from raynas.records.record import Line, OtherFile, Part, Record
 
@@ -43,16 +43,9 @@ def _is_file(value: object) -> bool:
 
 
 def documented_fields(part: type[Part]) -> dict[str, str]:
-    """Returns what each field of a record is, by its name, as its class and the parents of that say in docstrings."""
-    found: dict[str, str] = {}
-    for base in part.__bases__:
-        if issubclass(base, Part) and base not in (Part, Record, Line):
-            found |= documented_fields(base)
-    text = inspect.cleandoc(part.__doc__ or "")
-    attributes = text.partition("Attributes:\n")[2]
-    for name, said in re.findall(r"^ {4}(\w+): (.+(?:\n {8,}.+)*)", attributes, flags=re.MULTILINE):
-        found[name] = " ".join(said.split())
-    return found
+    """Returns what each field of a record is, by its name, as docstrings say."""
+    shared = {name for base in (Record, Line) for name in attribute_docs(base, Part)}
+    return {name: text for name, text in attribute_docs(part, Part).items() if name not in shared}
 
 
 def file_table(folder: str) -> str:
