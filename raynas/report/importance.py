@@ -7,7 +7,6 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -79,7 +78,8 @@ def _alone(axes: Sequence[Axis], rows: Sequence[Row], means: np.ndarray) -> dict
     for axis in axes:
         values = [row.point[axis.name] for row in rows]
         if axis.is_numeric and len(axis.values) > 5:
-            shares[axis.name] = _by_parabola(values, means)
+            x = np.array(values, float)
+            shares[axis.name] = _by_parabola(np.log10(x) if axis.is_logarithmic and x.min() > 0 else x, means)
         else:
             shares[axis.name] = _by_groups([_place(axis, row) for row in rows], means)
     return shares
@@ -94,11 +94,8 @@ def _by_groups(groups: Sequence[int], means: np.ndarray) -> float:
     return _adjusted(means, fitted, len(set(groups)))
 
 
-def _by_parabola(values: Sequence[Any], means: np.ndarray) -> float:
-    """Returns the adjusted share that a parabola explains, in the logarithm of a key that spans decades."""
-    x = np.array(values, float)
-    if x.min() > 0 and x.max() >= 100 * x.min():
-        x = np.log10(x)
+def _by_parabola(x: np.ndarray, means: np.ndarray) -> float:
+    """Returns the adjusted share that a parabola explains."""
     x = (x - x.mean()) / x.std()
     return _adjusted(means, np.polyval(np.polyfit(x, means, 2), x), 3)
 

@@ -13,7 +13,7 @@ from raynas.report.drawing_style import WIDTH, shortened, style
 from raynas.report.hover import add_values
 from raynas.report.palette import ACCENT, FAINT, INK, MUTED, SERIES
 from raynas.report.quantities import Quantity
-from raynas.report.sweep_figures import is_logarithmic
+from raynas.report.row_figures import LabelledRow, mark_height, row_panel
 from raynas.report.sweep_files import Axis, Row, Sweep, value_text
 
 SHARES = 10
@@ -24,24 +24,13 @@ SHARES = 10
 def importance_bars(shares: Mapping[str, float]) -> Figure:
     """Returns the share of each key as a bar, in percent."""
     shown = [(name, share) for name, share in shares.items() if math.isfinite(share)][:SHARES]
-    height = 0.66 + 0.36 * len(shown)
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((0.12 / WIDTH, 0.34 / height, 1 - 0.68 / WIDTH, 1 - 0.64 / height))
-    for row, (name, share) in enumerate(shown):
-        axes.barh(row + 0.2, 100 * share, height=0.34, color=SERIES[0], alpha=0.7, lw=0)
-        across = axes.get_yaxis_transform()
-        axes.annotate(
-            shortened(name, 50), (0, row - 0.2), (2, 0), across, "offset points", va="center", size=8.5, color=MUTED
-        )
-        axes.annotate(
-            f"{100 * share:.0f}", (1, row + 0.2), (6, 0), across, "offset points", va="center", size=8.5, color=INK
-        )
-    places = [row + 0.2 for row in range(len(shown))]
-    add_values(
-        axes, [100 * share for _, share in shown], places, lambda i: f"{shown[i][0]}: {100 * shown[i][1]:.1f} percent"
-    )
-    axes.set(title="explained variance (percent)", ylim=(len(shown) - 0.45, -0.5), yticks=[], xlim=(0, 100))
-    axes.spines["left"].set_visible(False)
+    labels = [LabelledRow(name, f"{100 * share:.0f}") for name, share in shown]
+    figure, axes = row_panel(labels, "explained variance (percent)")
+    heights = [mark_height(place) for place in range(len(shown))]
+    percent = [100 * share for _, share in shown]
+    axes.barh(heights, percent, height=0.34, color=SERIES[0], alpha=0.7, lw=0)
+    add_values(axes, percent, heights, lambda i: f"{shown[i][0]}: {percent[i]:.1f} percent")
+    axes.set_xlim(0, 100)
     return figure
 
 
@@ -85,7 +74,7 @@ def _height(axis: Axis, value: object) -> float:
     """Returns the place of a value on its axis, from 0 to 1."""
     if axis.is_numeric and len(axis.values) > 1:
         numbers = np.array([*axis.values, value], float)
-        if is_logarithmic(axis) and numbers.min() > 0:
+        if axis.is_logarithmic and numbers.min() > 0:
             numbers = np.log10(numbers)
         low, high = numbers[:-1].min(), numbers[:-1].max()
         return float((numbers[-1] - low) / (high - low))

@@ -6,17 +6,17 @@ import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from raynas.records.columns import Columns
 from raynas.records.latency_record import ProfileRecord
-from raynas.report.drawing_style import WIDTH, opacity, panel, shortened, style, whole_steps
+from raynas.report.drawing_style import opacity, panel, shortened, style, whole_steps
 from raynas.report.hover import add_curve, add_values
 from raynas.report.palette import ACCENT, FAINT, INK, MUTED, PAPER, SERIES, Look
 from raynas.report.quantities import CORRELATION, COSTS, Quantity
 from raynas.report.rank_values import Rank
+from raynas.report.row_figures import LabelledRow, mark_height, row_panel
 from raynas.report.run_values import Evaluated
 
 
@@ -134,25 +134,13 @@ def tau_bars(rows: Sequence[tuple[str, float, tuple[float, float], str]]) -> Fig
     Args:
         rows: Name, tau, its interval, and its colour.
     """
-    height = 0.66 + 0.36 * len(rows)
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((0.12 / WIDTH, 0.34 / height, 1 - 0.68 / WIDTH, 1 - 0.64 / height))
-    for y, (name, tau, (low, high), color) in enumerate(rows):
-        axes.barh(y + 0.2, tau, height=0.34, color=color, alpha=0.25, lw=0)
-        axes.plot([low, high], [y + 0.2] * 2, color=color, lw=1.6, solid_capstyle="butt")
-        axes.plot(tau, y + 0.2, "o", color=color, ms=4)
-        axes.plot([0, 0], [y, y + 0.4], color=FAINT, lw=0.8)
-        _beside(axes, shortened(name, 44), (0, y - 0.2), 2, color=MUTED)
-        _beside(axes, CORRELATION.write(tau), (1, y + 0.2), 6, color=INK)
-    axes.set(title="τ with the benchmark accuracy", ylim=(len(rows) - 0.45, -0.5), yticks=[])
-    axes.spines["left"].set_visible(False)
+    labels = [LabelledRow(name, CORRELATION.write(tau)) for name, tau, _, _ in rows]
+    figure, axes = row_panel(labels, "τ with the benchmark accuracy")
+    for place, (_, tau, (low, high), color) in enumerate(rows):
+        y = mark_height(place)
+        axes.barh(y, tau, height=0.34, color=color, alpha=0.25, lw=0)
+        axes.plot([low, high], [y] * 2, color=color, lw=1.6, solid_capstyle="butt")
+        axes.plot(tau, y, "o", color=color, ms=4)
+        axes.plot([0, 0], [place, place + 0.4], color=FAINT, lw=0.8)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
-
-
-def _beside(axes: Axes, text: str, place: tuple[float, float], points: float, color: str) -> None:
-    """Writes a text to the right of a place: x from 0 to 1 across the axes, y in data."""
-    across = axes.get_yaxis_transform()
-    axes.annotate(
-        text, place, (points, 0), xycoords=across, textcoords="offset points", va="center", size=8.5, color=color
-    )

@@ -53,14 +53,6 @@ def far_apart(several: Sequence[Series]) -> bool:
     return len(ranges) > 1 and disjoint and all(high - low < whole / 3 for low, high in ranges)
 
 
-def is_logarithmic(axis: Axis) -> bool:
-    """Returns whether an axis of numbers is logarithmic: if it was sampled log-uniformly, or spans decades."""
-    positive = [value for value in axis.values if value > 0]
-    if not positive or min(axis.values) < 0:
-        return False
-    return axis.kind == "loguniform" or max(positive) >= 100 * min(positive)
-
-
 @style()
 def along_numbers(
     axis: Axis, several: Sequence[Series], title: str, quantity: Quantity, looks: Mapping[str, Look]
@@ -76,7 +68,7 @@ def along_numbers(
         quantity: The metric.
         looks: Colour and dashes by the name of the series.
     """
-    logarithmic = is_logarithmic(axis)
+    logarithmic = axis.is_logarithmic
     least = min((value for value in axis.values if value > 0), default=1)
 
     def place(value: float) -> float:

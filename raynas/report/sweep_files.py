@@ -63,6 +63,14 @@ class Axis:
         """Whether all values are numbers, so that their distances are meaningful."""
         return all(isinstance(value, int | float) and not isinstance(value, bool) for value in self.values)
 
+    @property
+    def is_logarithmic(self) -> bool:
+        """Whether numbers are to be compared by their logarithms: sampled log-uniformly, or spanning decades."""
+        positive = [value for value in self.values if value > 0]
+        if not positive or min(self.values) < 0:
+            return False
+        return self.kind == "loguniform" or max(positive) >= 100 * min(positive)
+
 
 @dataclass(frozen=True)
 class Number:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from raynas.report.blocks import Beside, Block, Figures, Paragraph, Piece, Section, Table, Text, with_code
-from raynas.report.drawing_style import WIDTH, shortened, style
+from raynas.report.drawing_style import style
 from raynas.report.gallery import Gallery
 from raynas.report.groups import Group
 from raynas.report.hover import add_values
 from raynas.report.intervals import Interval, mean_interval, stands_apart
 from raynas.report.palette import ACCENT, MUTED, Look, color_property, shape_of
+from raynas.report.row_figures import LabelledRow, mark_height, row_panel
 from raynas.report.run_values import Run
 from raynas.report.verdict import Verdict, against_parameters, against_random_search, verdict_of
 
@@ -95,27 +95,22 @@ def accuracies_in_rows(lines: Sequence[tuple[str, Interval, str]], framed: int) 
         lines: Name, accuracy with its range, and colour.
         framed: The first rows that are shown whole; ranges of further ones may reach beyond the left end.
     """
-    height = 0.66 + 0.36 * len(lines)
-    figure = Figure(figsize=(WIDTH, height))
-    axes = figure.add_axes((0.12 / WIDTH, 0.34 / height, 1 - 0.68 / WIDTH, 1 - 0.64 / height))
-    beside: dict[str, Any] = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "va": "center"}
-    for row, (name, value, color) in enumerate(lines):
+    labels = [LabelledRow(name, f"{value.mean:.2f}", color) for name, value, color in lines]
+    figure, axes = row_panel(labels, "benchmark accuracy (percent)")
+    heights = [mark_height(place) for place in range(len(lines))]
+    for height, (_, value, color) in zip(heights, lines, strict=True):
         if value.is_known:
-            axes.plot([value.low, value.high], [row + 0.2] * 2, color=color, lw=1.6, solid_capstyle="butt")
-        axes.plot(value.mean, row + 0.2, "o", color=color, ms=5)
-        axes.annotate(shortened(name, 44), (0, row - 0.2), (2, 0), color=MUTED, size=8.5, **beside)
-        axes.annotate(f"{value.mean:.2f}", (1, row + 0.2), (6, 0), color=color, size=8.5, **beside)
+            axes.plot([value.low, value.high], [height] * 2, color=color, lw=1.6, solid_capstyle="butt")
+        axes.plot(value.mean, height, "o", color=color, ms=5)
     add_values(
         axes,
         [value.mean for _, value, _ in lines],
-        [row + 0.2 for row in range(len(lines))],
+        heights,
         lambda i: f"{lines[i][0]}: {lines[i][1].mean:.2f} percent, {written_range(lines[i][1])}",
     )
     lowest = min(value.low if value.is_known else value.mean for _, value, _ in lines[:framed])
     highest = max(value.high if value.is_known else value.mean for _, value, _ in lines)
-    axes.set(title="benchmark accuracy (percent)", ylim=(len(lines) - 0.45, -0.5), yticks=[])
     axes.set_xlim(lowest - 0.3 * (highest - lowest) - 0.1, highest + 0.1)
-    axes.spines["left"].set_visible(False)
     axes.xaxis.set_major_locator(MaxNLocator(5))
     return figure
 

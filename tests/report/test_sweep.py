@@ -18,7 +18,7 @@ import pytest
 from raynas.report import sweep_page
 from raynas.report.alpha_figures import curves_by_epoch
 from raynas.report.palette import looks_of
-from raynas.report.sweep_figures import Series, along_numbers, far_apart, is_logarithmic
+from raynas.report.sweep_figures import Series, along_numbers, far_apart
 from raynas.report.sweep_files import Axis, Number, parse_results, quantity, training_losses, value_text
 from raynas.report.sweep_page import LINES, series, write_sweep_report
 from raynas.report.sweep_tables import ROWS, markdown, table_lines
@@ -421,7 +421,7 @@ def test_series_far_from_each_other_have_figures_of_their_own(
     ],
 )
 def test_an_axis_that_spans_decades_is_logarithmic(kind: str, values: list[float], expected: bool) -> None:
-    assert is_logarithmic(Axis("a", kind, values)) is expected
+    assert Axis("a", kind, values).is_logarithmic is expected
 
 
 def test_a_line_stands_at_its_means_with_its_deviations_and_zero_beside_the_logarithms() -> None:
