@@ -66,6 +66,11 @@ class Pages:
             return None if inner is None else _named(inner, parts[2])
         return None
 
+    def _has_page(self, folder: Path) -> bool:
+        """Returns whether a folder is a run that is served here, so that a page can link to it."""
+        root, found = self._folder.resolve(), folder.resolve()
+        return root in found.parents and self.place(list(found.relative_to(root).parts)) is not None
+
     def version(self, place: Path | None) -> str:
         """Returns the version of a page: it changes when a record of it changes.
 
@@ -93,8 +98,8 @@ class Pages:
         home = "../" * (depth + 2)  # a page lies below runs/, and in report/
         try:
             if (place / "sweep.json").is_file():
-                return live_sweep_page(place, is_run, home)
-            return live_run_page(place, self._defaults_of, is_run, home)
+                return live_sweep_page(place, self._has_page, home)
+            return live_run_page(place, self._defaults_of, self._has_page, home)
         except InputError as error:
             sections = [Section("Nothing to show yet", [Paragraph(str(error))])]
             head = Head(place.name, home_link(home))

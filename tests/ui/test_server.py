@@ -107,6 +107,16 @@ def test_a_run_a_sweep_and_a_trial_have_their_pages_and_links_between_them(serve
     assert not list((server.pages._folder).rglob("report")), "nothing is written"
 
 
+def test_the_trials_of_a_sweep_are_served_alone_without_links_to_what_is_not_served(
+    folder: Path, tmp_path: Path
+) -> None:
+    alone = Pages(folder / "swept/trials", no_defaults)
+    place = alone.place(["point-0_seed-0"])
+    (tmp_path / "page.html").write_text(alone.page(place), encoding="utf-8")
+    page = Page(tmp_path / "page.html")
+    assert page.said_by("h1") == ["point-0_seed-0"] and links(page) == ["../../../"]
+
+
 def test_a_page_follows_its_records(server: Server, folder: Path, tmp_path: Path) -> None:
     address = "runs/begun/report/"
     first = ask(server, f"{address}version")[1]
