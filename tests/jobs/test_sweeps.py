@@ -128,7 +128,7 @@ def differences(one: RunConfig, other: RunConfig) -> set[str]:
         (
             "sweep_amended_eta",
             "amended_darts_nasbench201",
-            {"train.epochs", "train.batch_size", "train.checkpoint_every"},
+            {"train.epochs", "train.batch_size", "train.checkpoint_every", "alphas.measures_descent"},
         ),
         ("sweep_gdas_temperature", "gdas_nasbench201", set()),
         ("sweep_setn_candidates", "setn_nasbench201", {"search.population"}),
