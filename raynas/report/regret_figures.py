@@ -89,6 +89,7 @@ def _figures_of(
 ) -> list[FigureBlock]:
     """Returns the figures of the searches in one space."""
     regrets_of = {}
+    reuses = any(run.reuses for group in groups for _, run in group.members)
     for group in groups:
         regrets_of[group.title] = [found for _, run in group.members if (found := regret_of(run, rank)) is not None]
     members = []
@@ -111,6 +112,8 @@ def _figures_of(
             references.append((fitness, *random_search(rank, most, by_benchmark=False)))
             references.append(("best of random by benchmark, expected", *random_search(rank, most, by_benchmark=True)))
             axis = "evaluated architectures"
+        elif reuses:
+            caption += " Reused supernets count no time."
         if has_bands:
             caption += " Lines are means over seeds, bands reach from the least to the largest."
         figure = regret_curves(curves, axis, looks, references)

@@ -43,6 +43,7 @@ from raynas.report.sweep_files import (
     value_text,
     with_deviation,
 )
+from raynas.report.sweep_regret import regret_of_settings
 from raynas.report.sweep_tables import (
     ROWS,
     SweepTable,
@@ -96,6 +97,7 @@ def _sweep_page(sweep: Sweep, folder: Path, exists: HasPage, home: str | None = 
         results(sweep),
         all_keys(sweep, gallery),
         by_key(sweep, gallery),
+        regret_of_settings(sweep, folder, gallery),
         training(sweep, folder, gallery),
         trials_left(sweep),
         all_trials(sweep, folder, exists),

@@ -9,13 +9,17 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
+from raynas.report.blocks import Figures
+from raynas.report.gallery import Gallery
 from raynas.report.groups import groups_of, looks_of_groups
 from raynas.report.page import write_comparison, write_report
 from raynas.report.palette import SERIES
 from raynas.report.regret import Regret, known_accuracies, mean_curve, random_search, regret_of
 from raynas.report.run_files import read_run
 from raynas.report.run_values import Run
+from raynas.report.sweep_files import read_sweep
 from raynas.report.sweep_page import write_sweep_report
+from raynas.report.sweep_regret import regret_of_settings
 from tests.report import runs, sweeps
 from tests.report.pages import Page
 
@@ -110,6 +114,41 @@ def test_runs_that_differ_in_their_seeds_are_one_group_of_one_colour(tmp_path: P
     own = [looks[f"own-{seed}"] for seed in range(3)]
     assert {color for color, _ in own} == {looks["own (3 seeds)"][0]} and len(set(own)) == 3
     assert looks["other"][0] != own[0][0]
+
+
+def test_the_page_of_a_sweep_has_a_curve_for_each_setting_with_a_band_over_its_seeds(tmp_path: Path) -> None:
+    axes = {"train.epochs": ("grid", [10, 20])}
+    content = sweeps.results(
+        axes,
+        lambda point, seed: {"true_accuracy": 80.0 + point["train.epochs"] + seed},
+        missing={"point-1_seed-2": ("failed", "no memory")},
+    )
+    folder = sweeps.write(tmp_path / "swept", content)
+    orders = {"point-0": [[3, 10], [5, 6], [7, 8]], "point-1": [[20, 24], [24, 1], [0, 0]]}
+    for point, of_seeds in orders.items():
+        for seed, order in enumerate(of_seeds):
+            searched(folder / f"trials/{point}_seed-{seed}", order, seed=seed, seconds=[1.0, 4.0])
+    page = Page(write_sweep_report(folder))
+    assert "Regret" in page.said_by("h2")
+    texts = " ".join(page.text.split())
+    assert "train.epochs 10 (3 seeds)" in texts and "train.epochs 20 (2 seeds)" in texts, "a failed trial has no curve"
+    assert "Lines are means over seeds, bands reach from the least to the largest." in texts
+    names = {file.name for file in (folder / "report/figures").iterdir()}
+    assert {"regret-evaluations-1.svg", "regret-seconds-1.svg"} <= names
+
+    (shown,) = regret_of_settings(read_sweep(folder), folder, Gallery()).blocks
+    assert isinstance(shown, Figures) and len(shown.members) == 2
+    for name, regret in (("train.epochs 10 (3 seeds)", 94 - 75), ("train.epochs 20 (2 seeds)", 94 - 92)):
+        assert f"<title>{name}, evaluated architectures 1: {regret}</title>" in shown.members[0].values
+        assert f"<title>{name}, seconds, training included 1: {regret}</title>" in shown.members[1].values
+
+
+def test_a_sweep_without_rankings_has_no_regret(tmp_path: Path) -> None:
+    content = sweeps.results({"train.epochs": ("grid", [10, 20])}, lambda point, seed: {"true_accuracy": 80.0})
+    folder = sweeps.write(tmp_path / "swept", content)
+    runs.write_config(folder / "trials/point-0_seed-0")
+    runs.write_search(folder / "trials/point-0_seed-0")
+    assert "Regret" not in Page(write_sweep_report(folder)).said_by("h2")
 
 
 @pytest.mark.parametrize(
