@@ -95,6 +95,8 @@ class SearchRecord(Record):
         base_seeds: Seeds of the supernets.
         evaluations: Number of evaluated architectures.
         functions: Number of different functions among them.
+        evaluation_images: Number of images behind each one-shot accuracy; null without one.
+        categories: Number of labels that the supernets tell apart; null where no network was run.
         generations: Number of generations.
         seconds: Duration of the search.
         missed: Of an exact search: by how many radians another angle may exceed the last one listed.
@@ -118,6 +120,8 @@ class SearchRecord(Record):
     base_seeds: Listed[int] | None = None
     evaluations: int
     functions: int | None = None
+    evaluation_images: int | None = None
+    categories: int | None = None
     generations: int
     seconds: Number
     missed: Number = 0.0

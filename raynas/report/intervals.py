@@ -1,4 +1,4 @@
-"""Means with their intervals over seeds, and whether two of them can be distinguished."""
+"""Means with their intervals over seeds, shares of images with theirs, and whether two of them can be distinguished."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,21 @@ def mean_interval(values: Sequence[float]) -> Interval:
     quantile = float(stdtrit(freedom, 0.975))
     half = quantile * float(known.std(ddof=1)) / math.sqrt(len(known))
     return Interval(mean, mean - half, mean + half)
+
+
+def wilson_interval(percent: float, images: int) -> Interval:
+    """Returns an accuracy with its 95 percent interval over samples of so many images.
+
+    With the share p of n images and the normal quantile z, the ends are
+    ``(p + z^2 / 2n ± z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)``.
+
+    Reference: Wilson 1927, Probable inference, the law of succession, and statistical inference.
+    """
+    share, z = percent / 100, float(ndtri(0.975))
+    scale = 1 + z**2 / images
+    center = (share + z**2 / (2 * images)) / scale
+    half = z * math.sqrt(share * (1 - share) / images + z**2 / (4 * images**2)) / scale
+    return Interval(percent, 100 * max(0.0, center - half), 100 * min(1.0, center + half))
 
 
 def stands_apart(best: Interval, others: Sequence[Interval]) -> bool:

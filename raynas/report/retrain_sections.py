@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 
-from raynas.records.retrain_record import Estimate, RetrainedNetwork, RetrainRecord
+from raynas.records.retrain_record import Estimate, RetrainRecord
 from raynas.report.blocks import Block, Figures, Paragraph, Section, Table, Text, architecture_text
 from raynas.report.drawing_style import panel, style
 from raynas.report.gallery import Gallery
+from raynas.report.intervals import wilson_interval
 from raynas.report.palette import ACCENT, MUTED, SERIES
 from raynas.report.quantities import count, duration
 from raynas.report.run_values import Run
@@ -23,6 +24,12 @@ REASONS = {
     "parameters": "the architecture with the most parameters",
 }
 """What a network is, by the reason for which it was trained."""
+
+INTERVAL_OF_SEEDS = "Intervals hold the mean over seeds with 95 percent confidence."
+INTERVAL_OF_IMAGES = (
+    "Intervals are those of the sampling of test images, 95 percent; how far another seed would differ is not known "
+    "from one."
+)
 
 
 def retrained_networks(run: Run, gallery: Gallery) -> Section:
@@ -42,8 +49,9 @@ def _retraining(run: Run, name: str, result: RetrainRecord, gallery: Gallery, nu
         f"{name}: {counted(len(result.networks), 'network')} by {recipe}, {result.epochs:,} epochs on "
         f"{result.train_images:,} images, {counted(seeds, 'seed')} each, {duration(seconds)} in all. Accuracy on "
         f"{result.test_images:,} test images, measured once at the end; chance is {100 / result.num_classes:.2f} "
-        "percent. Intervals hold the mean with 95 percent confidence."
+        "percent. "
     )
+    text += INTERVAL_OF_SEEDS if seeds > 1 else INTERVAL_OF_IMAGES
     caption = "Test accuracy of each seed, mean and interval."
     figures = [gallery.show(f"retrained-{number}", accuracies(result), caption)]
     curves = run.network_curves.get(name, {})
@@ -51,11 +59,12 @@ def _retraining(run: Run, name: str, result: RetrainRecord, gallery: Gallery, nu
         caption = "Training accuracy on augmented images by epoch, mean over the seeds."
         figures.append(gallery.show(f"retraining-{number}", learning_curves(curves), caption))
     verdicts = [Paragraph(f"{one.verdict[:1].upper()}{one.verdict[1:]}.") for one in result.comparisons]
-    return [Paragraph(text), _table(result.networks), *verdicts, Figures(figures)]
+    return [Paragraph(text), _table(result), *verdicts, Figures(figures)]
 
 
-def _table(networks: Sequence[RetrainedNetwork]) -> Table:
+def _table(result: RetrainRecord) -> Table:
     """Returns the accuracies and costs of networks."""
+    networks = result.networks
     has_top5 = any(one.test_top5_accuracy is not None for one in networks[0].seeds)
     has_validation = any(network.validation is not None for network in networks)
     head: list[Text] = ["network", "test accuracy (percent)"]
@@ -64,7 +73,7 @@ def _table(networks: Sequence[RetrainedNetwork]) -> Table:
     head += ["parameters", "multiply-adds", "what it is", "architecture"]
     rows: list[list[Text]] = []
     for network in networks:
-        row: list[Text] = [network.name, with_interval(network.accuracy)]
+        row: list[Text] = [network.name, with_interval(network.accuracy, result.test_images)]
         if has_top5:
             row.append(f"{np.mean([one.test_top5_accuracy or 0.0 for one in network.seeds]):.2f}")
         if has_validation:
@@ -78,8 +87,16 @@ def _table(networks: Sequence[RetrainedNetwork]) -> Table:
     return Table(head, rows, numbers=range(1, len(head) - 2), stacked=True)
 
 
-def with_interval(estimate: Estimate) -> str:
-    """Returns a mean with the half-width of its interval, where there is one."""
+def with_interval(estimate: Estimate, images: int | None = None) -> str:
+    """Returns a mean with the half-width of its interval; of one seed, an accuracy with that over samples of images.
+
+    Args:
+        estimate: The mean over seeds.
+        images: Number of images behind the accuracy; None if it is unknown.
+    """
+    if estimate.high is None and images:
+        interval = wilson_interval(float(estimate.mean), images)
+        return f"{interval.mean:.2f} [{interval.low:.2f}, {interval.high:.2f}]"
     if estimate.high is None:
         return f"{estimate.mean:.2f}"
     return f"{estimate.mean:.2f} ± {estimate.high - estimate.mean:.2f}"

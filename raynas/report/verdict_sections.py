@@ -17,6 +17,7 @@ from raynas.report.intervals import Interval, mean_interval, stands_apart
 from raynas.report.palette import ACCENT, MUTED, Look, color_property, shape_of
 from raynas.report.row_figures import LabelledRow, mark_height, row_panel
 from raynas.report.run_values import Run
+from raynas.report.unranked import about_sampled, sampled_of
 from raynas.report.verdict import Verdict, against_parameters, against_random_search, verdict_of
 
 
@@ -38,10 +39,12 @@ def _unknown(run: Run) -> str:
             f"{found:.2f} percent benchmark accuracy. The folder has no ranking of more architectures than the search "
             "evaluated, so what random search would find is unknown; `raynas rank` adds one."
         )
+    sampled = sampled_of(run)
+    about = f"{about_sampled(sampled)} " if sampled else ""
     if run.retrained:
-        return "no benchmark accuracy is known; the comparison is that of the networks trained from scratch, below."
+        return f"{about}No benchmark accuracy is known; networks trained from scratch are compared below."
     return (
-        "no benchmark accuracy is known, so it is open whether this architecture is better than a random one. "
+        f"{about}No benchmark accuracy is known, so it is open whether this architecture is better than a random one. "
         "`raynas retrain` trains it from scratch beside a random one of equal cost."
     )
 

@@ -22,7 +22,8 @@ from raynas.records.search_record import BestArchitecture, HistoryLine, SearchRe
 from raynas.search import Limits, PopulationOptions, RandomSearch, SearchContext, Searcher, order
 from raynas.search_space import Architecture, as_array
 from raynas.stages.context import BeforeTraining, RunContext
-from raynas.stages.evaluation import Evaluation, remarks_on
+from raynas.stages.evaluation import Evaluation, remarks_on, runs_networks
+from raynas.stages.network_evaluation import evaluation_count
 from raynas.stages.progress import Progress
 from raynas.stages.progress_line import duration
 from raynas.stages.task import Task, as_searched
@@ -176,6 +177,7 @@ class _Searching:
             "base_seeds": task.config.base_seeds,
             "evaluations": len(lines),
             "functions": len(firsts),
+            **_images_behind(task),
             "generations": self._generation,
             "seconds": round(time.perf_counter() - self._began, 6),
             **findings,
@@ -184,6 +186,13 @@ class _Searching:
         }
         where = f"the result of searcher {config.searcher.name} on space {type(task.space).__name__}"
         return SearchRecord.checked(result, where, "correct what the searcher or the space returns")
+
+
+def _images_behind(task: Task) -> dict[str, int]:
+    """Returns how many images and labels are behind each accuracy; empty of a search that runs no networks."""
+    if not runs_networks(task.config.search):
+        return {}
+    return {"evaluation_images": evaluation_count(task), "categories": task.num_categories}
 
 
 def _remarks(task: Task, listed: Sequence[dict[str, Any]]) -> list[str]:

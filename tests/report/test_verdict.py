@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from raynas.report.intervals import Interval, mean_interval, stands_apart
+from raynas.report.intervals import Interval, mean_interval, stands_apart, wilson_interval
 from raynas.report.page import write_report
 from raynas.report.random_search import choice_of_random_search
 from raynas.report.run_files import read_run
+from raynas.report.run_values import Run
+from raynas.report.unranked import about_sampled, sampled_of
 from raynas.report.verdict import against_parameters, against_random_search, verdict_of
 from tests.report import runs
 from tests.report.pages import Page
@@ -66,6 +68,56 @@ def test_intervals_are_those_of_students_t(count: int) -> None:
     low, high = stats.t.interval(0.95, count - 1, values.mean(), stats.sem(values))
     interval = mean_interval(values.tolist())
     assert (interval.low, interval.high) == pytest.approx((low, high), abs=2e-3)
+
+
+@pytest.mark.parametrize(("right", "images"), [(0, 40), (7, 50), (1024, 2048), (9310, 10000), (40, 40)])
+def test_the_interval_of_an_accuracy_is_that_of_wilson(right: int, images: int) -> None:
+    expected = stats.binomtest(right, images).proportion_ci(0.95, method="wilson")
+    interval = wilson_interval(100 * right / images, images)
+    assert interval.mean == 100 * right / images
+    assert (interval.low, interval.high) == pytest.approx((100 * expected.low, 100 * expected.high), abs=1e-9)
+
+
+def one_shot(folder: Path, accuracies: list[float], *, images: int, categories: int = 10) -> Run:
+    """Returns a run that evaluated architectures by their accuracies, without a benchmark."""
+    runs.write_config(folder, search={"fitness": "one_shot_accuracy"})
+    lines = []
+    for place, accuracy in enumerate(accuracies):
+        numbers = runs.evaluated([place % 5, 3, 3, 3, 0, 0], accuracy, accuracy=accuracy)
+        lines.append({"generation": 0, **numbers})
+    runs.write_lines(folder / "search/history.jsonl", lines)
+    best = max(lines, key=lambda line: line["fitness"])
+    runs.write_result(folder, fitness="one_shot_accuracy", lines=lines, best=[best])
+    runs.add_to_result(folder, evaluation_images=images, categories=categories)
+    return read_run(folder)
+
+
+def test_without_a_benchmark_the_images_say_which_architectures_they_tell_apart(tmp_path: Path) -> None:
+    interval = stats.binomtest(64, 128).proportion_ci(0.95, method="wilson")
+    run = one_shot(tmp_path, [30.0, 50.0, 42.0, 41.0, 49.9], images=128)
+    assert 41.0 < 100 * interval.low < 42.0
+    said = " ".join(Page(write_report(tmp_path)).text.split())
+    assert f"50.00 percent [{100 * interval.low:.2f}, {100 * interval.high:.2f}] accuracy on 128 images" in said
+    assert f"Of 5 evaluated architectures, 2 others have at least {100 * interval.low:.2f} percent" in said
+    assert "No benchmark accuracy is known" in said
+    clear = sampled_of(one_shot(tmp_path, [30.0, 50.0, 41.0], images=128))
+    assert clear is not None and "it is apart from all others" in about_sampled(clear)
+    assert run.base_seeds == [0]
+
+
+def test_an_accuracy_that_chance_gives_says_nothing_about_the_architecture(tmp_path: Path) -> None:
+    guessed = sampled_of(one_shot(tmp_path, [12.0, 9.0], images=100))
+    assert guessed is not None and about_sampled(guessed).endswith(
+        "Chance gives 10.00 percent, so this says nothing about the architecture."
+    )
+    better = sampled_of(one_shot(tmp_path, [12.0, 9.0], images=100, categories=40))
+    assert better is not None and "1 other has at least" in about_sampled(better)
+
+
+def test_a_mean_over_supernets_is_no_share_of_images(tmp_path: Path) -> None:
+    one_shot(tmp_path, [30.0, 50.0], images=128)
+    runs.add_to_result(tmp_path, base_seeds=[0, 1])
+    assert sampled_of(read_run(tmp_path)) is None
 
 
 def test_one_seed_has_no_interval_and_stands_apart_from_nothing() -> None:
