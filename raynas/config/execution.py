@@ -30,9 +30,10 @@ class WorkerOptions(Options):
         deterministic: Whether a GPU uses only algorithms that give the same bits every time, in training and in
             evaluation. They are slower, and an operation without such an algorithm ends the run with an error. On the
             CPU the bits are the same without it.
-        resource: A resource of the cluster's own naming that each worker takes 1 of, so that it trains on nodes which
-            offer that; none by default.
-        max_failures: Failures in a row, without a new checkpoint between them, after which training gives up.
+        resource: Name of a resource of the cluster. Each training worker takes 1 of it, so that it runs only on nodes
+            that offer it. None by default.
+        max_failures: Number of failures in a row, without a new checkpoint between them, after which the run ends with
+            an error.
     """
 
     workers: Annotated[Annotated[int, Field(ge=0, le=100_000)] | WorkerRange, Execution(rounds=True)] = 1
@@ -65,10 +66,10 @@ class CheckpointOptions(Options):
     """When a training saves, and what it keeps.
 
     Attributes:
-        checkpoint_every: Epochs between checkpoints.
-        checkpoint_minutes: Minutes after which to save in any case, in the middle of an epoch too; null for never but
-            before a machine is taken back.
-        keep_checkpoints: How many of the latest checkpoints to keep.
+        checkpoint_every: Number of epochs between two checkpoints.
+        checkpoint_minutes: Number of minutes after which a checkpoint is written in the middle of an epoch. null: only
+            at epochs, and before a machine is taken back.
+        keep_checkpoints: Number of checkpoints that are kept, the latest ones.
     """
 
     checkpoint_every: Annotated[Positive, Execution()] = 10

@@ -35,7 +35,7 @@ def _limit_fields() -> dict[str, Any]:
         bound = Annotated[float, Field(ge=0)] if row.is_measured else float
         for key in limit_keys(row.name):
             unit = f" in {row.unit}" if row.unit else ""
-            text = f"{'Most' if key.startswith('max_') else 'Least'} {row.title}{unit}; no limit by default."
+            text = f"{'Upper' if key.startswith('max_') else 'Lower'} limit on {row.title}{unit}; none by default."
             fields[key] = (bound | None, Field(default=None, description=text))
     return fields
 
@@ -63,10 +63,12 @@ class PlacesSection(Options):
     """Where architectures are evaluated by fitnesses that run networks.
 
     Attributes:
-        evaluators: Ray actors that evaluate in parallel; by default as many as there are CPUs (or GPUs), and on a
-            cluster that can grow more where there is much to evaluate; 0 evaluates in this process, without Ray.
-        cpus_per_evaluator: CPUs, and torch threads, of an evaluator. Another number of threads rounds otherwise.
-        gpus_per_evaluator: GPUs of an evaluator; a half lets two share one.
+        evaluators: Number of Ray actors that evaluate architectures in parallel; 0 evaluates in this process, without
+            Ray. By default as many as there are CPUs (or GPUs), and more on a cluster that can grow where there is much
+            to evaluate.
+        cpus_per_evaluator: Number of CPUs, and of torch threads, of an evaluator. Results with another number agree to
+            rounding.
+        gpus_per_evaluator: Number of GPUs of an evaluator; with 0.5 two evaluators share a GPU.
     """
 
     evaluators: Annotated[Annotated[int, Field(ge=0, le=100_000)] | None, Execution()] = None
@@ -192,9 +194,9 @@ class LatencySection(Options):
     """How the latency of candidates is measured, where a search asks for it: for limits, or as an objective.
 
     Attributes:
-        device: Where.
-        batch_size: Images in a batch.
-        threads: Threads of torch, on a CPU.
+        device: Device on which latency is measured.
+        batch_size: Number of images in a batch while latency is measured.
+        threads: Number of torch threads while latency is measured on a CPU.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
@@ -206,9 +208,10 @@ class BenchmarkSection(Options):
     """The benchmark's accuracies that a ranking is compared with.
 
     Attributes:
-        path: A CSV file with a row for each architecture, or the files of NATS-Bench or NAS-Bench-201.
-        column: Which accuracy counts.
-        dataset: Whose accuracy, in files that know several data sets.
+        path: File with the benchmark's accuracies: a CSV file with a row for each architecture, or the files of
+            NATS-Bench or NAS-Bench-201.
+        column: Column of the file, or kind of accuracy in the files of NATS-Bench, that architectures are compared by.
+        dataset: Data set whose accuracies are read, in files that hold several.
     """
 
     path: Annotated[Location | None, Execution()] = None

@@ -66,12 +66,13 @@ class Axis(Options):
     """The values that a key takes, in one of these ways.
 
     Attributes:
-        grid: Each of these.
-        choice: One of these, sampled evenly.
-        uniform: A number between two, sampled evenly.
-        loguniform: A number between two, whose logarithm is sampled evenly.
-        seeds: The seeds 0, 1, ... of so many repetitions.
-        variants: Sets of keys, by the names that tables give them; a section may be a mapping of some of its keys.
+        grid: The values; each is combined with all values of the other keys.
+        choice: Values of which one is sampled for a trial, all with the same probability.
+        uniform: Two numbers between which a number is sampled for a trial, all with the same probability.
+        loguniform: Two numbers between which a number is sampled for a trial, uniformly in its logarithm.
+        seeds: Number n of repetitions: the key takes the values 0, 1, ..., n - 1.
+        variants: Sets of keys that change together, each under the name that tables show. A section may be given as a
+            mapping of some of its keys.
     """
 
     grid: Annotated[list[Any], Field(min_length=1)] | None = None

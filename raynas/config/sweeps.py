@@ -52,8 +52,9 @@ class Published(Options):
     """A figure of a paper.
 
     Attributes:
-        when: The settings it is of, by axis; axes that are left out do not matter.
-        deviation: Its deviation.
+        when: Settings that the figure belongs to, by the names of the axes; an axis that is left out may have any
+            value.
+        deviation: Standard deviation of the figure, if the paper states it.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -101,19 +102,19 @@ class SweepSection(Options):
     Attributes:
         keys: The axes.
         metric: What trials are compared by: a name, or the dotted path of a metric of your own.
-        mode: Whether more of it is better; as the metric says by default.
-        also: Further metrics that tables show.
-        samples: Samples of the axes that are sampled.
-        rank: Whether every trial ranks the space too.
+        mode: Whether the largest value of the metric is best (max) or the least (min). The metric decides by default.
+        also: Further metrics that the tables of the sweep show.
+        samples: Number of points that are sampled, where keys have sampled values (choice, uniform, loguniform).
+        rank: Whether every trial also ranks the space, as `raynas rank` does.
         scheduler: none; or asha, which stops trials whose training is behind (Li et al. 2020, asynchronous successive
             halving): by the metric if it is known after every epoch, else by train_loss; or the dotted path of one of
             your own.
-        grace_epochs: Epochs before asha stops any.
-        reduction: Of so many trials asha lets one go on.
+        grace_epochs: Number of epochs that every trial trains before the scheduler asha may stop it.
+        reduction: Number of trials of which the scheduler asha lets one go on, the best.
         searcher: random; or optuna (the extra of that name), which samples where earlier trials were good; or the
             dotted path of one of your own.
-        concurrent: Trials at a time; as many as the cluster holds by default.
-        source: Where the published figures stand.
+        concurrent: Number of trials at a time; by default as many as the cluster has room for.
+        source: Paper and table of the published figures.
         published: Figures to show beside the sweep's.
     """
 

@@ -23,18 +23,20 @@ class TrainSection(Recipe, TrainingExecution):
     """How the supernet is trained.
 
     Attributes:
-        sampling: What a step trains: uniform (one random path), fair (every candidate once), by the alphas mixture (all
-            candidates, weighted) or gumbel (one sampled path), or the dotted path of a rule of your own.
-        path_per_cell: Whether every cell samples a path of its own, or all cells share one.
-        base_seeds: Seeds of independently trained supernets, whose angles are averaged; ``[seed]`` by default.
-        reuse: Folder or URL of another run of the same space, data and training, whose supernets to take instead of
-            training.
-        initialisation: Distribution of the first kernels of convolutions and linear layers: Kaiming's normal or
-            uniform one by the inputs, or by the outputs (normal_fan_out, uniform_fan_out); each layer's own by default.
-        linear_initialisation: Distribution of linear layers alone: normal with deviation 0.01 and no first bias
-            (small); by default as initialisation says.
-        idle_weights: What candidates that a step does not run do in it: rest, or coast (momentum carries them on and
-            weight decay shrinks them, as in the code of RLNAS and of its time).
+        sampling: Candidates that a training step runs: one random path (uniform), every candidate once (fair), all
+            candidates weighted by the alphas (mixture), one path sampled by the alphas (gumbel), or the dotted path of
+            a rule of your own.
+        path_per_cell: Whether every cell samples a path of its own; otherwise all cells share one path.
+        base_seeds: Seeds of independently trained supernets, whose results are averaged; ``[seed]`` by default.
+        reuse: Folder or URL of another run of the same space, data and training, whose supernets are used instead of
+            training new ones.
+        initialisation: Distribution of the initial kernels of convolutions and linear layers: Kaiming's normal or
+            uniform one, scaled by the number of inputs (normal, uniform) or of outputs (normal_fan_out,
+            uniform_fan_out). By default each layer has the distribution of torch.
+        linear_initialisation: Distribution of the initial linear layers alone. small: normal with deviation 0.01, and
+            biases of 0. By default the key initialisation holds for them too.
+        idle_weights: What happens in a step to candidates that the step does not run. rest: nothing. coast: momentum
+            moves them on and weight decay shrinks them, as in the code of RLNAS.
     """
 
     sampling: Annotated[str, named(SAMPLINGS)] | None = None
@@ -70,10 +72,13 @@ class AlphasSection(AlphaRecipe, TemperatureOptions):
     """How architecture parameters (alphas) are trained, on the search split, beside the weights.
 
     Attributes:
-        gates: What their step runs: mixture (all candidates), gumbel (one sampled by them), two_paths (two sampled by
-            them), or the dotted path of a rule of your own. An algorithm without alphas leaves this key open.
-        gradient: Which gradient they follow: first or second order, amended, or the dotted path of one of your own.
-        idle: Of gates that sample single candidates: whether the weights of the others are added for their gradients.
+        gates: Candidates that a step of the alphas runs: all of them (mixture), one sampled by the alphas (gumbel), two
+            sampled by the alphas (two_paths), or the dotted path of a rule of your own. An algorithm without alphas
+            leaves this key open.
+        gradient: Gradient of the alphas: of first order (first), of second order (second), amended, or the dotted path
+            of a rule of your own.
+        idle: Whether the gate weights of candidates that were not sampled, all of them 0, are added to the output, so
+            that their alphas get gradients too. Only for gates that sample one candidate.
     """
 
     gates: Annotated[str, named(GATES)] | None = None

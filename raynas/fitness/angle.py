@@ -43,14 +43,18 @@ class AngleOptions(Options):
     """Options of the fitnesses that compare weights before and after training.
 
     Attributes:
-        angle: Which weights the angle counts: those on paths (paper), or stem, fixed blocks and head too, as the code
-            was meant (official) or to the letter (published).
-        angle_epoch: Epochs of training after which angle and displacement are taken; the last by default.
-        angle_extras: Whether stem, fixed blocks and head count (none or counted); as `angle` says by default.
-        angle_pool: The kernel of a pooling: of shape (O, C, k, k) (full) or (C, k, k) (per_channel); likewise.
-        angle_skip: Whether a skip connection counts as an identity matrix or as nothing (identity or empty); likewise.
-        angle_norms: Whether normalisations on the paths count (none or counted), or as they did for the published cells
-            (published), where a dilated convolution's weight is taken twice; likewise.
+        angle: Weights that the angle counts: those on the paths of the architecture (paper); those and stem, fixed
+            blocks and head, as the authors' code was meant (official); or exactly as their code does (published).
+        angle_epoch: Number of epochs of training after which the angle and the displacement are measured; the last
+            epoch by default.
+        angle_extras: Whether stem, fixed blocks and head count in the angle. The key angle decides by default.
+        angle_pool: Shape of the constant kernel that stands for a pooling in the angle: (O, C, k, k) (full) or (C, k,
+            k) (per_channel). The key angle decides by default.
+        angle_skip: What stands for a skip connection in the angle: an identity matrix (identity) or nothing (empty).
+            The key angle decides by default.
+        angle_norms: Whether normalisations on the paths count in the angle: not (none), yes (counted), or as for the
+            cells that were published (published), where the weight of a dilated convolution counts twice. The key angle
+            decides by default.
     """
 
     angle: Annotated[str, OneOf(ANGLES)] = "paper"

@@ -107,9 +107,12 @@ class EvaluationOptions(Options):
     """Options of a fitness that runs networks.
 
     Attributes:
-        calibration_images: Training images on which an architecture's batch normalisation is measured anew.
-        evaluation_images: Images of the search split to evaluate on; all of them by default.
-        evaluation_batch_size: Images in a batch, of both kinds.
+        calibration_images: Number of training images on which batch normalisation is measured anew for each
+            architecture.
+        evaluation_images: Number of images of the search split on which an architecture is evaluated; all of them by
+            default.
+        evaluation_batch_size: Number of images in a batch, when batch normalisation is measured and when an
+            architecture is evaluated.
     """
 
     calibration_images: Positive = 2048

@@ -26,8 +26,8 @@ class DerivationOptions(Options):
         derivation: Whether ``none``, the candidate that passes nothing, competes (with_none, without_none); or, in the
             DARTS space, the two strongest pairs of edge and operation of each node (pairs), or every edge with its
             strongest operation (all_edges). The algorithm's own rule by default.
-        most_skips: So many skip connections in the (normal) cell that alphas stand for are too many. The alphas are
-            then taken as they were in the epoch before; by default as they ended.
+        most_skips: Number of skip connections in the first (normal) cell that is too many. The alphas of the last epoch
+            before the derived cell had so many are used. By default those of the last epoch are used.
     """
 
     derivation: Literal["with_none", "without_none", "pairs", "all_edges"] | None = None

@@ -22,12 +22,12 @@ class BreedingOptions(PopulationOptions):
     """How the children of a generation are made.
 
     Attributes:
-        mutations: Children by mutation in a generation.
-        crossovers: Children by crossover in a generation.
-        mutation_probability: Chance of each choice of a mutated child to be sampled anew.
+        mutations: Number of children of a generation that are made by mutation.
+        crossovers: Number of children of a generation that are made by crossover.
+        mutation_probability: Probability that a mutation samples a choice anew, for each choice of the architecture.
         mutation_excludes: Names of candidates that a mutation never takes (RLNAS on NAS-Bench-201: ``none``).
-        max_tries: Tries allowed for each child wanted before those outside the limits are brought in. Random
-            architectures stand in for children that are not found.
+        max_tries: Number of tries for each wanted child, before children outside the limits are changed to be within
+            them. Random architectures replace children that are not found.
     """
 
     mutations: Annotated[int, Field(ge=0, le=1_000_000)] = 50
@@ -41,7 +41,7 @@ class EvolutionOptions(BreedingOptions):
     """Options of evolution.
 
     Attributes:
-        select: How many of the best are parents.
+        select: Number of architectures, the best ones, that are parents of the next generation.
     """
 
     select: Positive = 30

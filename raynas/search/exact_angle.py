@@ -25,7 +25,7 @@ class ExactAngleOptions(Options):
     """Options of the exact search.
 
     Attributes:
-        top: How many architectures to find, and of every search how many of the best to report.
+        top: Number of architectures in the result, the best ones. The exact search by angle finds exactly so many.
     """
 
     top: Images = 10

@@ -26,7 +26,7 @@ class ParetoOptions(BreedingOptions):
     """Options of the search for trade-offs.
 
     Attributes:
-        objectives: Costs that are to be small while the fitness is large.
+        objectives: Costs that the search minimises, while it maximises the fitness.
     """
 
     objectives: Annotated[list[str], Field(min_length=1)] = ["multiply_adds"]

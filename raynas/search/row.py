@@ -44,7 +44,7 @@ class GenerationOptions(Options):
     """Options of a searcher that proposes architectures in generations.
 
     Attributes:
-        population: Architectures in a generation.
+        population: Number of architectures in a generation.
     """
 
     population: Images = 100
@@ -54,7 +54,7 @@ class PopulationOptions(GenerationOptions):
     """Options of a searcher that proposes a number of generations.
 
     Attributes:
-        generations: Generations, the random one included.
+        generations: Number of generations, including the first one, which is random.
     """
 
     generations: Images = 20

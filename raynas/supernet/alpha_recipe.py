@@ -13,21 +13,24 @@ class AlphaRecipe(Options):
     """How alphas are trained; the defaults are those of DARTS (Liu et al. 2019), GDAS and Amended-DARTS.
 
     Attributes:
-        gradient: Which gradient they follow; first order where it is left open.
-        eta: The amending coefficient (Amended-DARTS, Bi et al. 2020, Eq. 7).
-        eta_unit: What eta measures. absolute: the factor of Eq. 7. relative: the correction is given 10 eta times the
-            length of the first term, so that it is ignorable at 0.01, as long at 0.1, and dominates at 1.
-        radius: Radius of finite differences in second derivatives; exact ones by default.
-        learning_rate: Learning rate of Adam.
-        betas: Decay rates of Adam's two averages.
-        weight_decay: L2 penalty.
-        clip_norm: Bound on the norm of the gradient; none by default.
-        before_weights: Whether their step comes before the step of the weights on the same batch (DARTS), or after it;
-            after it where it is left open.
-        first_epoch: Epochs during which they rest (PC-DARTS: 15).
-        initial: Their first values: normal (0.001 times normal numbers, DARTS), or equal (Amended-DARTS).
-        measures_descent: Whether the loss on each batch of theirs is taken after the step too, for one more forward
-            pass, to see whether their steps descend.
+        gradient: Gradient of the alphas: of first order (first), of second order (second), amended, or the dotted path
+            of a rule of your own.
+        eta: Amending coefficient of the gradient amended (Amended-DARTS, Bi et al. 2020, Eq. 7).
+        eta_unit: Unit of the amending coefficient. absolute: the factor of Eq. 7. relative: the correction has 10 eta times
+            the length of the first term, so that it is ignorable at 0.01, as long at 0.1, and dominates at 1.
+        radius: Radius of the finite differences that approximate second derivatives. By default they are computed
+            exactly.
+        learning_rate: Learning rate of Adam, the optimiser of the alphas.
+        betas: Decay rates of the two averages of Adam, for the alphas.
+        weight_decay: Coefficient of the L2 penalty on the alphas.
+        clip_norm: Largest norm of the gradient of the alphas; a larger gradient is scaled down. No bound by default.
+        before_weights: Whether the alphas take their step before the weights take theirs, as in DARTS; otherwise after
+            them.
+        first_epoch: Number of epochs at the start in which the alphas do not change (PC-DARTS: 15).
+        initial: Initial alphas: 0.001 times normal random numbers (normal, DARTS), or all of them equal (equal,
+            Amended-DARTS).
+        measures_descent: Whether the loss on each batch of the alphas is measured again after their step, which shows
+            whether their steps descend. This costs one more forward pass.
     """
 
     gradient: str | None = None

@@ -31,8 +31,10 @@ class TemperatureOptions(Options):
     """How the temperature falls.
 
     Attributes:
-        temperature: Of gates that have one: the first number in the first epoch, the second in the last.
-        temperature_schedule: How it gets there: by the same difference every epoch, or by the same factor.
+        temperature: Temperature of the gates that have one, such as gumbel: the first number in the first epoch, the
+            second in the last.
+        temperature_schedule: How the temperature falls from epoch to epoch: by a constant difference (linear) or by a
+            constant factor (exponential).
     """
 
     temperature: Annotated[list[Annotated[float, Field(gt=0)]], Field(min_length=2, max_length=2)] = [10.0, 0.1]

@@ -22,31 +22,36 @@ class Recipe(Options):
     """How a network is trained; the defaults are those of RLNAS on NAS-Bench-201.
 
     Attributes:
-        epochs: Passes over the training images.
-        batch_size: Images per step over all workers together.
-        learning_rate: Where the learning rate starts.
-        min_learning_rate: Where it ends.
-        schedule: How it gets there: by a cosine, a line (linear), a line with a gentler one at its end (two_slopes), a
-            power of the share that is left (polynomial), or a factor for every epoch (exponential).
-        schedule_every: Whether it moves once an epoch or every step.
-        schedule_tail: Number of epochs of the gentler line of two_slopes.
-        schedule_power: The power of polynomial.
-        schedule_gamma: The factor of exponential.
-        warmup_epochs: Number of epochs in which the rate rises.
-        warmup: How it rises: before (from 0, every step, and the schedule takes the epochs after) or scaled (the
-            schedule takes all epochs and is multiplied by 1/n, 2/n, ..., 1 in the first n of them).
-        momentum: Momentum of SGD.
-        nesterov: Whether the momentum is Nesterov's.
-        weight_decay: L2 penalty.
-        decay_on: What the penalty is on: all parameters, the kernels of convolutions, or these and the matrices of
-            linear layers (weights), so neither biases nor normalisations.
-        clip_norm: Bound on the norm of the gradient; none by default.
-        clip_value: Bound on the size of each entry of the gradient, in the place of clip_norm; none by default.
-        label_smoothing: Share of the target that is spread evenly over all labels; losses are reported without it.
-        drop_path: Chance of an image to be dropped by a candidate that is no identity.
-        drop_path_rises: Whether that chance rises from 0 by the same amount every epoch, towards drop_path.
-        auxiliary_weight: Weight of the loss of the auxiliary tower, where the space builds one.
-        precision: Arithmetic of forward and backward.
+        epochs: Number of passes over the training images.
+        batch_size: Number of images in a step, over all workers together.
+        learning_rate: Learning rate at the start.
+        min_learning_rate: Learning rate at the end.
+        schedule: Form of the decrease of the learning rate: a cosine, a line (linear), a line with a gentler one at its
+            end (two_slopes), a power of the share of the training that is left (polynomial), or a constant factor for
+            each epoch (exponential).
+        schedule_every: Whether the learning rate changes once an epoch or at every step.
+        schedule_tail: Number of epochs of the gentler line of the schedule two_slopes.
+        schedule_power: Exponent of the schedule polynomial.
+        schedule_gamma: Factor for each epoch of the schedule exponential.
+        warmup_epochs: Number of epochs at the start in which the learning rate rises; 0 for none.
+        warmup: Form of the rise of the learning rate in the first n = warmup_epochs epochs. before: it rises from 0 at
+            every step, and the schedule covers the epochs that follow. scaled: the schedule covers all epochs, and is
+            multiplied by 1/n, 2/n, ..., 1 in the first n.
+        momentum: Momentum of SGD, the optimiser of the weights.
+        nesterov: Whether SGD uses Nesterov's momentum.
+        weight_decay: Coefficient of the L2 penalty on the weights.
+        decay_on: Parameters that the L2 penalty covers: all of them; the kernels of convolutions; or these kernels and
+            the matrices of linear layers (weights), without biases and normalisations.
+        clip_norm: Largest norm of the gradient of the weights; a larger gradient is scaled down. No bound by default.
+        clip_value: Largest absolute value of each entry of the gradient of the weights, instead of clip_norm. No bound
+            by default.
+        label_smoothing: Share of the target that is spread evenly over all labels. Reported losses are those without
+            smoothing.
+        drop_path: Probability that a candidate's output is dropped for an image. Identities are never dropped.
+        drop_path_rises: Whether the probability drop_path is reached in equal steps from 0, one step each epoch.
+        auxiliary_weight: Weight of the loss of the auxiliary tower, in spaces that build such a second classifier.
+        precision: Number format of the forward and the backward pass. Weights, losses and sums have 32 bits or more
+            with both.
     """
 
     section: ClassVar[str] = "train"
