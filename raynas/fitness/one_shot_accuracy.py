@@ -3,7 +3,8 @@ r"""One-shot accuracy and loss: how well an architecture classifies with the wei
     accuracy(a) = mean over (x, y) of [argmax f(x; a, W, s_a) = y],    loss(a) = mean of the cross-entropy
 
 W are the weights of the supernet, and s_a the statistics of batch normalisation, measured anew for `a`
-(`inherited_weights`). The labels are those that the supernet was to learn.
+(`inherited_weights`). The labels are those that the supernet was trained on, or the classes of the data set
+(`search.evaluation_labels`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,11 @@ def _accuracy_and_loss(sums: Tensor, images: int, options: EvaluationOptions) ->
     return 100.0 * right, loss
 
 
+def _labels(options: EvaluationOptions) -> str:
+    """Returns which labels count; empty for those of the training."""
+    return "by classes" if options.evaluation_labels == "classes" else ""
+
+
 CLASSIFICATION = Measure(
     quantities=(
         Quantity("accuracy", "one-shot accuracy", "percent", 2, is_accuracy=True),
@@ -42,6 +48,7 @@ ONE_SHOT_ACCURACY = FitnessRow(
     unit="percent",
     digits=2,
     options=EvaluationOptions,
+    definition=_labels,
     measure=CLASSIFICATION,
     quantity="accuracy",
 )
@@ -50,6 +57,7 @@ ONE_SHOT_LOSS = FitnessRow(
     title="negative one-shot loss",
     unit="nats",
     options=EvaluationOptions,
+    definition=_labels,
     measure=CLASSIFICATION,
     quantity="loss",
     negated=True,

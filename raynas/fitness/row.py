@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -113,11 +113,14 @@ class EvaluationOptions(Options):
             default.
         evaluation_batch_size: Number of images in a batch, when batch normalisation is measured and when an
             architecture is evaluated.
+        evaluation_labels: Labels of the evaluation images: those that the supernet was trained on (training), or the
+            classes of the data set (classes).
     """
 
     calibration_images: Positive = 2048
     evaluation_images: Positive | None = None
     evaluation_batch_size: Images = 256
+    evaluation_labels: Literal["training", "classes"] = "training"
 
 
 Sums: TypeAlias = "Callable[[Tensor, Tensor, Any], Tensor]"

@@ -17,6 +17,7 @@ from raynas.errors import InputError
 from raynas.fitness import FITNESSES, Fitness, FitnessRow, mean_of
 from raynas.fitness.inherited_weights import WithInheritedWeights
 from raynas.fitness.row import FITNESS, SPREAD
+from raynas.messages import echo
 from raynas.search_space import Architecture, SearchSpace
 from raynas.stages.backend import Backend, Stream
 from raynas.stages.context import trained_supernet
@@ -66,7 +67,7 @@ def network_fitness(
 def _arguments(task: Task, path: str) -> tuple[Any, ...]:
     """Returns what `build_fitness` takes, or, if it is built elsewhere, `build_fitness_on_actor`."""
     calibration, evaluation = image_positions(task)
-    labels = [task.labels(base_seed, epoch=0) for base_seed in task.config.base_seeds]
+    labels = [evaluation_labels(task, base_seed) for base_seed in task.config.base_seeds]
     images: Callable[..., FixedImages | ImagesOnDisk] = functools.partial(fix_images, task.dataset, task.dataset.train)
     if task.config.search.evaluators != 0:  # evaluators may be on other machines: they read image files themselves
         images = functools.partial(
@@ -104,7 +105,7 @@ def build_fitness(
         num_categories: Labels that the supernets tell apart.
         calibration: Images to measure batch normalisation on.
         evaluation: Images to evaluate on.
-        supernets: Weights of each supernet, and the labels of the evaluation images that it was to learn.
+        supernets: Weights of each supernet, and the labels that the evaluation images have for it.
     """
     config = parse_config(values)
     search = config.search
@@ -144,6 +145,13 @@ def build_fitness_on_actor(
     return build_fitness(values, path, space, num_categories, calibration, evaluation, supernets)
 
 
+def evaluation_labels(task: Task, base_seed: int) -> np.ndarray:
+    """Returns the label of every training image by which networks are evaluated, ``(n,)`` int64."""
+    if task.config.search.evaluation_labels == "classes":
+        return task.dataset.train.labels
+    return task.labels(base_seed, epoch=0)
+
+
 def _is_chain(task: Task) -> bool:
     """Returns whether the supernet is a chain, in which neighbours share work."""
     with torch.device("meta"):
@@ -168,15 +176,38 @@ def evaluation_count(task: Task) -> int:
 
 
 def check_images(task: Task) -> None:
-    """Checks that there are images to run networks on, and a GPU where one is asked for without Ray.
+    """Checks that there are images and labels to run networks on, and a GPU where one is asked for without Ray.
 
     Raises:
         InputError: If there are not.
     """
     image_positions(task)
+    _check_evaluation_labels(task)
     search = task.config.search
     if search.evaluators == 0 and search.gpus_per_evaluator and not torch.cuda.is_available():
         raise InputError("search.gpus_per_evaluator: this machine has no CUDA device; set it to 0")
+
+
+def _check_evaluation_labels(task: Task) -> None:
+    """Checks that the supernet's classifier knows the labels that networks are evaluated by.
+
+    Raises:
+        InputError: If it does not.
+    """
+    data = task.config.data
+    if task.config.search.evaluation_labels != "classes":
+        return
+    assert data.labels is not None
+    if LABELS.row(data.labels).change is not None:
+        raise InputError(
+            f"search.evaluation_labels: expected training with data.labels {echo(data.labels)}, whose labels say what "
+            "was done to an image, got classes; set it to training"
+        )
+    if task.num_categories < task.dataset.num_classes:
+        raise InputError(
+            f"search.evaluation_labels: expected at least {task.dataset.num_classes} label categories to tell the "
+            f"classes apart, got {task.num_categories}; raise data.num_label_categories, or set it to training"
+        )
 
 
 def calibration_positions(task: Task, train: np.ndarray, count: int) -> np.ndarray:

@@ -202,6 +202,11 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"search.fitness": "one_shot_accuracy", "data.train_portion": 1.0}, "data.train_portion"),
     ({"search.fitness": "one_shot_accuracy", "search.evaluation_images": 100_000}, "search.evaluation_images"),
     ({"search.fitness": "one_shot_accuracy", "search.evaluation_batch_size": 1_000}, "search.evaluation_batch_size"),
+    ({"search.fitness": "one_shot_accuracy", "search.evaluation_labels": "true"}, "search.evaluation_labels"),
+    (
+        {"algorithm": "spos", "data.labels": "rotation", "search.evaluation_labels": "classes"},
+        "search.evaluation_labels",
+    ),
     ({"search.limits.max_parameters": 1}, "search.limits"),
     ({"search.limits.max_parameters": -1}, "search.limits.max_parameters"),
     ({"search.limits.min_parameters": 5, "search.limits.max_parameters": 4}, "search.limits.min_parameters"),

@@ -54,38 +54,72 @@ def mistake(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
     return lines[0].removeprefix("raynas: ")
 
 
-def test_one_shot_accuracy_is_that_of_the_trained_weights_on_the_search_split(tmp_path: Path) -> None:
-    """Against a plain loop with torch's own cumulative averages, on images picked by hand."""
-    space = {"name": "nasbench201", "channels": 2, "cells": 1}
-    file = spos_run(tmp_path, space=space, search=dict.fromkeys(SIZES, 718) | {"evaluation_images": 719})
-    assert main(["run", str(file)]) == 0
+def logits_of_search_split(run: Path, architecture: list[int]) -> torch.Tensor:
+    """Returns an architecture's logits on the search split, by a plain loop with torch's own cumulative averages."""
     from safetensors.torch import load_file
 
     supernet = NasBench201(2, 1).build_supernet(10)
-    supernet.load_state_dict(load_file(tmp_path / "runs/small/supernet/seed_0/epoch_00001/weights.safetensors"))
+    supernet.load_state_dict(load_file(run / "supernet/seed_0/epoch_00001/weights.safetensors"))
     digits = load_dataset("digits")
     train, search = split_indices(len(digits.train), 0.5, 0)
+    calibration = np.random.default_rng([0, 0]).permutation(len(train))[:718]
     mean, std = (torch.tensor(values)[:, None, None] for values in (digits.mean, digits.std))
 
     def images(positions: np.ndarray) -> torch.Tensor:
         return (torch.from_numpy(digits.train.images[positions]).permute(0, 3, 1, 2) / 255 - mean) / std
 
-    labels = torch.from_numpy(digits.train.labels[search])
-    calibration = np.random.default_rng([0, 0]).permutation(len(train))[:718]
+    gates = single_path(tuple(architecture))
+    for module in supernet.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.momentum = None
+    supernet.train()
+    with torch.no_grad():
+        supernet(images(train[calibration]), gates)
+        logits: torch.Tensor = supernet.eval()(images(search), gates)
+    return logits
+
+
+def check_line(run: Path, line: dict[str, Any], labels: torch.Tensor) -> None:
+    """Compares what a history says of an architecture with accuracy and loss on these labels."""
+    logits = logits_of_search_split(run, line["architecture"])
+    assert line["loss"] == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), rel=1e-4)
+    assert line["fitness"] == line["accuracy"]
+    accuracy = 100 * (logits.argmax(1) == labels).double().mean().item()
+    assert line["accuracy"] == pytest.approx(accuracy, abs=100 / 719 + 1e-9)  # one image may lie on the fence
+
+
+def classes_of_search_split() -> torch.Tensor:
+    digits = load_dataset("digits")
+    return torch.from_numpy(digits.train.labels[split_indices(len(digits.train), 0.5, 0)[1]])
+
+
+ALL_IMAGES = dict.fromkeys(SIZES, 718) | {"evaluation_images": 719}
+
+
+def test_one_shot_accuracy_is_that_of_the_trained_weights_on_the_search_split(tmp_path: Path) -> None:
+    """Against a plain loop, on images picked by hand."""
+    assert main(["run", str(spos_run(tmp_path, search=ALL_IMAGES))]) == 0
     for line in history(tmp_path / "runs/small")[:5]:
-        gates = single_path(tuple(line["architecture"]))
-        for module in supernet.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.reset_running_stats()
-                module.momentum = None
-        supernet.train()
-        with torch.no_grad():
-            supernet(images(train[calibration]), gates)
-            logits = supernet.eval()(images(search), gates)
-        assert line["loss"] == pytest.approx(torch.nn.functional.cross_entropy(logits, labels).item(), rel=1e-4)
-        assert line["fitness"] == line["accuracy"]
-        accuracy = 100 * (logits.argmax(1) == labels).double().mean().item()
-        assert line["accuracy"] == pytest.approx(accuracy, abs=100 / 719 + 1e-9)  # one image may lie on the fence
+        check_line(tmp_path / "runs/small", line, classes_of_search_split())
+
+
+def test_a_supernet_of_random_labels_is_evaluated_by_its_own_labels_or_by_the_classes(tmp_path: Path) -> None:
+    """Method C of RLNAS: the paper does not say which labels its validation images have."""
+    file = spos_run(tmp_path, data={"labels": "random"}, search={**ALL_IMAGES, "name": "random", "generations": 1})
+    assert main(["run", str(file)]) == 0
+    run = tmp_path / "runs/small"
+    by_class = ["--set", "search.evaluation_labels=classes", "--set", "name=by_class", "--set", f"train.reuse={run}"]
+    assert main(["run", str(file), *by_class]) == 0
+    own, classes = history(run), history(tmp_path / "runs/by_class")
+    task = make_task(load_config(file))
+    _, search = split_indices(len(task.dataset.train), 0.5, 0)
+    random_labels = torch.from_numpy(task.labels(0, epoch=0)[search])
+    assert 0.05 < (random_labels == classes_of_search_split()).double().mean().item() < 0.15
+    for line, of_classes in zip(own[:3], classes[:3], strict=True):
+        check_line(run, line, random_labels)
+        check_line(run, of_classes, classes_of_search_split())
+    assert [line["loss"] for line in own] != [line["loss"] for line in classes]
 
 
 def test_the_loss_as_fitness_is_minus_the_loss_and_beside_it_stands_the_accuracy(tmp_path: Path) -> None:
@@ -201,6 +235,16 @@ def test_the_plain_baselines_are_fitnesses_of_a_run_like_any_other(tmp_path: Pat
             {},
             {"train_portion": 1.0},
             "data.train_portion: one_shot_accuracy is evaluated on the search split, which is empty",
+        ),
+        (
+            {"evaluation_labels": "classes"},
+            {"labels": "random", "num_label_categories": 5},
+            "search.evaluation_labels: expected at least 10 label categories to tell the classes apart, got 5",
+        ),
+        (
+            {"evaluation_labels": "classes"},
+            {"labels": "rotation"},
+            "search.evaluation_labels: expected training with data.labels 'rotation', whose labels say what was done",
         ),
         (
             {"fitness": "benchmark_table"},
