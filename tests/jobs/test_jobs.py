@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+import torch
+import torch.nn.functional as F
 import yaml
 
 from raynas.cli import main
@@ -149,15 +151,37 @@ def test_the_rlnas_job_has_the_papers_settings() -> None:
     assert (search.population, search.generations, search.select) == (100, 20, 30)
 
 
-def test_the_spos_job_trains_the_rlnas_supernet_on_true_labels_and_searches_as_spos_does() -> None:
-    """Guo et al. 2020, section 4: 20 generations of 50, 10 of them parents, half mutants and half crossovers."""
+def test_the_spos_job_trains_the_rlnas_supernet_on_true_labels_and_searches_as_method_a_of_rlnas() -> None:
+    """Zhang et al. 2021, section 4.1: 20 generations of 100, 30 of them parents, and 50 mutants, 50 crossed."""
     spos, rlnas = (load_config(ROOT / f"jobs/{name}_nasbench201.yaml") for name in ("spos", "rlnas"))
     assert (spos.space, spos.train) == (rlnas.space, rlnas.train)
     assert (spos.data.labels, rlnas.data.labels) == ("true", "random")
     search = spos.search
     assert (search.name, search.fitness) == ("evolution", "one_shot_accuracy")
-    assert (search.population, search.generations, search.select) == (50, 20, 10)
-    assert (search.mutations, search.crossovers, search.mutation_probability) == (25, 25, 0.1)
+    assert (search.population, search.generations, search.select) == (100, 20, 30)
+    assert (search.mutations, search.crossovers, search.mutation_probability) == (50, 50, 0.1)
+    assert search.mutation_excludes == rlnas.search.mutation_excludes == ["none"]
+
+
+def test_full_size_jobs_of_one_shot_accuracy_calibrate_on_20_000_images() -> None:
+    """Of 200 batches of 128 images in the code of SPOS; tau between 2,048 and 20,000 images is 0.901."""
+    of_spos = [load_config(job) for job in JOBS if job.stem.startswith("spos_")]
+    assert len(of_spos) == 4
+    for config in of_spos:
+        assert (config.search.fitness, config.search.calibration_images) == ("one_shot_accuracy", 20_000)
+
+
+@pytest.mark.parametrize("data", ["cifar10", "imagenet"])
+def test_spos_in_the_darts_space_is_rlnas_on_true_labels_by_one_shot_accuracy_on_images_set_aside(data: str) -> None:
+    """Zhang et al. 2021, section 4.2.2: half of CIFAR-10, and 50,000 images of ImageNet."""
+    spos, rlnas = (load_config(ROOT / f"jobs/{name}_darts_{data}.yaml") for name in ("spos", "rlnas"))
+    assert (spos.space, spos.train) == (rlnas.space, rlnas.train)
+    assert spos.search.limits == rlnas.search.limits
+    assert (spos.data.labels, spos.search.fitness) == ("true", "one_shot_accuracy")
+    changed = {"labels": "true", "train_portion": 0.5 if data == "cifar10" else 0.961}
+    assert spos.data == rlnas.data.model_copy(update=changed)
+    if data == "imagenet":
+        assert 1_281_167 - round(1_281_167 * 0.961) == pytest.approx(50_000, rel=1e-3)
 
 
 def test_rlnas_in_the_darts_space_has_the_settings_of_darts_but_for_epochs_and_data() -> None:
@@ -197,9 +221,40 @@ def test_spos_in_the_mobilenet_space_trains_the_steps_of_its_code_and_searches_a
     assert left == 51_247
     assert (1_281_167 - left) // 1024 * config.train.epochs == pytest.approx(150_000, rel=0.01)
     assert (config.search.fitness, config.search.limits.max_multiply_adds) == ("one_shot_accuracy", 475e6)
+    assert (config.data.normalise, config.data.color_jitter) == (False, 0.4)
 
 
-@pytest.mark.parametrize("space", ["rlnas_darts_cifar10", "rlnas_darts_imagenet", "rlnas_mobilenet_imagenet"])
+def test_pixels_from_0_to_255_in_the_order_of_spos_code_give_the_gradients_of_pixels_from_0_to_1() -> None:
+    """Batch normalisation behind the first convolution takes the scale out; the order only renames channels."""
+    torch.manual_seed(0)
+    pixels = torch.randint(0, 256, (16, 3, 12, 12)).double()
+    kernel = torch.randn(8, 3, 3, 3, dtype=torch.float64) / 5
+
+    def gradient(images: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+        weight = weight.clone().requires_grad_()
+        passed = F.conv2d(images, weight, stride=2, padding=1)
+        normalised = F.relu6(F.batch_norm(passed, None, None, training=True))
+        (normalised * torch.linspace(-1, 1, normalised.numel()).view_as(normalised)).sum().backward()
+        assert weight.grad is not None
+        return weight.grad
+
+    ours = gradient(pixels / 255, kernel)
+    blue_green_red = torch.tensor([2, 1, 0])
+    theirs = gradient(pixels[:, blue_green_red], kernel[:, blue_green_red])
+    torch.testing.assert_close(theirs[:, blue_green_red], ours, rtol=1e-3, atol=1e-3 * ours.abs().max().item())
+    assert ours.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    "space",
+    [
+        "rlnas_darts_cifar10",
+        "rlnas_darts_imagenet",
+        "rlnas_mobilenet_imagenet",
+        "spos_darts_cifar10",
+        "spos_darts_imagenet",
+    ],
+)
 def test_rlnas_evolves_as_spos_does(space: str) -> None:
     """Zhang et al. 2021, section 4.1: "the same evolution hyper-parameters as SPOS"."""
     ours, spos = (load_config(ROOT / f"jobs/{name}.yaml").search for name in (space, "spos_mobilenet_imagenet"))

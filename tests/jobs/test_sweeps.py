@@ -122,9 +122,10 @@ def differences(one: RunConfig, other: RunConfig) -> set[str]:
     [
         ("sweep_rlnas_labels", "rlnas_nasbench201", set()),
         ("sweep_rlnas_categories", "rlnas_nasbench201", set()),
-        ("sweep_rlnas_methods", "rlnas_nasbench201", set()),
-        ("sweep_rlnas_unnas", "rlnas_nasbench201", set()),
-        ("sweep_rlnas_angle_bias", "rlnas_nasbench201", set()),
+        ("sweep_rlnas_methods", "spos_nasbench201", {"algorithm", "data.labels", "search.fitness"}),
+        ("sweep_rlnas_methods", "rlnas_nasbench201", {"search.calibration_images"}),
+        ("sweep_rlnas_unnas", "rlnas_nasbench201", {"search.calibration_images"}),
+        ("sweep_rlnas_angle_bias", "rlnas_nasbench201", {"search.calibration_images"}),
         (
             "sweep_amended_eta",
             "amended_darts_nasbench201",
