@@ -63,9 +63,10 @@ def squared_norms(block: MBConv) -> list[float]:
     return [layer.conv.weight.detach().double().square().sum().item() for layer in layers]
 
 
-def test_the_mobilenet_job_has_first_kernels_of_the_squared_norms_of_the_code_of_rlnas():
+@pytest.mark.parametrize("algorithm", ["rlnas", "spos"])
+def test_the_mobilenet_jobs_have_first_kernels_of_the_squared_norms_of_the_code_of_rlnas(algorithm):
     """Block 10, k3_e6, of that code: 225 expanding, 1.9 depthwise, 1349 projecting."""
-    train = load_config(ROOT / "jobs/rlnas_mobilenet_imagenet.yaml").train
+    train = load_config(ROOT / f"jobs/{algorithm}_mobilenet_imagenet.yaml").train
     torch.manual_seed(0)
     before, after, stride = MobileNet().shapes[10]
     block = MBConv(before, after, 3, 6, stride)
@@ -79,9 +80,35 @@ def test_the_mobilenet_job_has_first_kernels_of_the_squared_norms_of_the_code_of
     assert squared_norms(block) == pytest.approx([225, 1.9, 1349], rel=0.06)
 
 
-def test_the_darts_job_on_imagenet_has_first_kernels_by_their_inputs_in_every_cell_as_the_code_of_rlnas():
+@pytest.mark.parametrize("algorithm", ["rlnas", "spos"])
+def test_the_mobilenet_jobs_have_first_weights_of_the_code_of_rlnas_in_every_kind_of_layer(algorithm):
+    """That code: variance 2 / (k k out) of every kernel, deviation 0.01 of the classifier, no bias."""
+    train = load_config(ROOT / f"jobs/{algorithm}_mobilenet_imagenet.yaml").train
+    torch.manual_seed(0)
+    supernet = MobileNet(width=0.25).build_supernet(200)
+    draw_kernels(supernet, train.initialisation, train.linear_initialisation)
+    shares: dict[str, list[torch.Tensor]] = {}
+    for name, module in supernet.named_modules():
+        if isinstance(module, nn.Conv2d):
+            height, width = module.kernel_size
+            kind = next((kind for kind in ("expand", "depthwise", "project") if kind in name), "outside the blocks")
+            scaled = module.weight.detach().double().flatten() / math.sqrt(2 / (height * width * module.out_channels))
+            shares.setdefault(kind, []).append(scaled)
+    assert set(shares) == {"expand", "depthwise", "project", "outside the blocks"}
+    for kind, of_kind in shares.items():
+        standard = torch.cat(of_kind)
+        assert len(standard) > 5_000, kind
+        assert standard.square().mean().item() == pytest.approx(1, rel=0.03), kind
+        assert (standard**4).mean().item() == pytest.approx(3, rel=0.1), kind
+    (classifier,) = (module for module in supernet.modules() if isinstance(module, nn.Linear))
+    assert classifier.weight.std().item() == pytest.approx(0.01, rel=0.02)
+    assert not classifier.bias.any()
+
+
+@pytest.mark.parametrize("algorithm", ["rlnas", "spos"])
+def test_the_darts_jobs_on_imagenet_have_first_kernels_by_their_inputs_in_every_cell_as_the_code_of_rlnas(algorithm):
     """That code samples the 11 inserted cells by their outputs, and then every kernel anew by its inputs."""
-    train = load_config(ROOT / "jobs/rlnas_darts_imagenet.yaml").train
+    train = load_config(ROOT / f"jobs/{algorithm}_darts_imagenet.yaml").train
     torch.manual_seed(0)
     supernet = Darts(channels=8, cells=14, stem="imagenet").build_supernet(100)
     draw_kernels(supernet, train.initialisation, train.linear_initialisation)
