@@ -176,7 +176,10 @@ class Run:
         """Returns a network with the record that an export keeps; arguments and errors as of `network`."""
         from raynas.stages.found import find
 
-        return find(self.config, self.folder, self._chosen(architecture), weights, seed=seed, retraining=retraining)
+        config = self.config
+        if is_url(config.location):  # the weights are read from the local copy
+            config = config.model_copy(update={"storage_path": str(self.folder.parent), "name": self.folder.name})
+        return find(config, self.folder, self._chosen(architecture), weights, seed=seed, retraining=retraining)
 
     def export(
         self,

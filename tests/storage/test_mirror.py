@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from fsspec.implementations.dirfs import DirFileSystem
 from fsspec.implementations.local import LocalFileSystem
+from PIL import Image
 from pyarrow import PythonFile
 from pyarrow.fs import FileSelector, FileSystem, FSSpecHandler, PyFileSystem
 
@@ -798,6 +799,16 @@ def test_a_run_on_s3_is_trained_searched_reported_and_reused_without_any_folder_
     assert json.loads((other / "search/result.json").read_text())["best"] == outcome(small, 4)["best"]
     assert "loss" in (other / "report/index.html").read_text(), "how the reused supernet was trained is told"
     assert not (other / "supernet").exists()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "networks"))
+    Image.new("L", (8, 8), 120).save(tmp_path / "image.png")
+    capsys.readouterr()
+    assert main(["export", f"{bucket}/small", "--format", "safetensors", "--out", str(tmp_path / "network")]) == 0
+    assert capsys.readouterr().out.endswith(f"network folder: {tmp_path}/network\n")
+    predicted = []
+    for network in (f"{bucket}/small", tmp_path / "local/runs/small", tmp_path / "network"):
+        assert main(["predict", str(network), str(tmp_path / "image.png")]) == 0
+        predicted.append(capsys.readouterr().out)
+    assert predicted[0] == predicted[1] == predicted[2] != ""
 
 
 @pytest.mark.slow
