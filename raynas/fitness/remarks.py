@@ -1,4 +1,4 @@
-"""Remarks on results without evidence: accuracies at chance, differences within sampling error, ties, few rows.
+"""Remarks on results without evidence: accuracies at chance, differences within sampling error, ties, undecided alphas.
 
 An accuracy p measured on n images has the standard error sqrt(p (1 - p) / n) of a binomial share. A network that
 guesses has p = 1 / classes.
@@ -16,6 +16,9 @@ FEWEST = 10
 
 MANY_TIES = 0.5
 """Fraction of tied pairs above which most of a ranking is arbitrary."""
+
+HALFWAY = 0.5
+"""Share of the way from equal weights to one candidate below which alphas are undecided."""
 
 NORMAL_95 = 1.96
 """Standard errors to each side of a number that cover 95 percent of its samples."""
@@ -71,6 +74,21 @@ def ranking_remarks(fitness: np.ndarray, truth: np.ndarray | None = None, name: 
                 f"{label}: {100 * share:.0f} % of the pairs of architectures are tied: most of their order is arbitrary"
             )
     return remarks
+
+
+def decidedness_remarks(largest: float, uniform: float) -> list[str]:
+    """Returns a sentence if alphas are undecided: less than halfway from equal weights to one candidate each.
+
+    Args:
+        largest: Largest weight of a choice, mean over the choices.
+        uniform: The same where all candidates weigh the same.
+    """
+    if largest >= uniform + HALFWAY * (1 - uniform):
+        return []
+    return [
+        f"alphas: undecided: the largest probability of a choice is {largest:.2f} on average, {uniform:.2f} if all "
+        "candidates are equal: a few more steps or another seed can give another architecture"
+    ]
 
 
 def tied_share(values: np.ndarray) -> float:

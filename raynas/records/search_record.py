@@ -85,6 +85,28 @@ class QuantityRecord(Part):
     benchmark: bool | None = None
 
 
+class AlphaRecord(Part):
+    """What the architecture parameters of a supernet came to, as means over the choices with several candidates.
+
+    Attributes:
+        base_seed: Seed of the supernet.
+        epochs: Epochs of the training.
+        largest: Largest weight of a choice at the end.
+        uniform: Largest weight of a choice if all candidates weigh the same.
+        decidedness: Position of `largest` between `uniform`, which is 0, and one candidate of weight 1, which is 1.
+        entropy: Entropy of the weights at the end, in nats.
+        most_entropy: Entropy if all candidates weigh the same, in nats.
+    """
+
+    base_seed: int
+    epochs: int
+    largest: Number
+    uniform: Number
+    decidedness: Number
+    entropy: Number
+    most_entropy: Number
+
+
 class SearchRecord(Record):
     """The result of a search.
 
@@ -103,6 +125,7 @@ class SearchRecord(Record):
         objectives: Of a search for trade-offs: the costs to be small.
         hypervolumes: Of a search for trade-offs: how far the front had advanced after each generation.
         front: Of a search for trade-offs: the front, the cheapest first.
+        alphas: Of a search by architecture parameters: how far those of each supernet have decided.
         best: The best architectures, the best first.
         remarks: Reasons why the numbers say little, a sentence each.
         column: Column of the benchmark's table that ``true`` is from.
@@ -128,6 +151,7 @@ class SearchRecord(Record):
     objectives: Listed[Any] = []
     hypervolumes: Listed[Number] = []
     front: Listed[BestArchitecture] = []
+    alphas: Listed[AlphaRecord] = []
     best: Listed[BestArchitecture]
     remarks: Listed[str] = []
     column: str | None = None

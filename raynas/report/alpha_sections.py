@@ -56,7 +56,11 @@ def about_alphas(alphas: Alphas) -> str:
     """Returns one sentence: the certainty of the choices, and the weight of skip_connect."""
     share = alphas.share("skip_connect")
     last = alphas.derived[-1]
-    sentence = f"{capital(_after(alphas))} the largest weight of a choice is {alphas.largest[-1]:.2f} on average"
+    decidedness = alphas.decidedness
+    sentence = (
+        f"{capital(_after(alphas))} the largest weight of a choice is {decidedness.largest[-1]:.2f} on average "
+        f"({decidedness.uniform:.2f} if all candidates weigh the same)"
+    )
     if share is not None:
         sentence += f" and skip_connect has {100 * share[-1]:.0f} percent of the weight"
     if share is None and "skip_connect" not in last.operations:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from raynas.records.alpha_rows import Decidedness, decidedness_of, entropies_of, weights_of
 from raynas.search_space import Architecture
 
 
@@ -56,23 +57,24 @@ class Alphas:
     @property
     def weights(self) -> np.ndarray:
         """The softmax over the candidates of each choice, in the shape of `values`."""
-        exponentials = np.exp(self.values - np.nanmax(self.values, axis=2, keepdims=True))
-        weights: np.ndarray = exponentials / np.nansum(exponentials, axis=2, keepdims=True)
-        return weights
+        return weights_of(self.values)
+
+    @property
+    def decidedness(self) -> Decidedness:
+        """How far the parameters have decided, before the first epoch and after each."""
+        decidedness = decidedness_of(self.values)
+        assert decidedness is not None, "choices with a single candidate are left out"
+        return decidedness
 
     @property
     def entropies(self) -> np.ndarray:
         """Entropy of each choice over that of equal weights, ``(epochs + 1, num_choices)``: 0 is decided."""
-        weights = self.weights
-        logarithms = np.log(np.where(weights > 0, weights, 1))
-        entropies: np.ndarray = -np.nansum(weights * logarithms, axis=2)
-        return entropies / np.log([len(names) for names in self.candidates])
+        return entropies_of(self.weights) / np.log([len(names) for names in self.candidates])
 
     @property
     def largest(self) -> np.ndarray:
         """The largest weight, mean over the choices, ``(epochs + 1,)``: 1 if every choice has decided."""
-        largest: np.ndarray = np.nanmax(self.weights, axis=2).mean(axis=1)
-        return largest
+        return self.decidedness.largest
 
     def share(self, operation: str) -> np.ndarray | None:
         """Returns the weight of an operation as a mean over the choices with it; None if no choice has it.

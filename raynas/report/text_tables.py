@@ -20,8 +20,22 @@ def result_lines(result: dict[str, Any]) -> list[str]:
         f"{result['name']} in {result['seconds']:.2f} s; the best:",
         *aligned_lines(_columns(result, result["best"])),
         *_front_lines(result),
+        *_alpha_lines(result),
         *_remarks(result),
     ]
+
+
+def _alpha_lines(result: dict[str, Any]) -> list[str]:
+    """Returns a line on the alphas of each supernet: how far they have decided."""
+    outcomes = result.get("alphas") or ()
+    lines = []
+    for outcome in outcomes:
+        of_seed = f" of base seed {outcome['base_seed']}" if len(outcomes) > 1 else ""
+        lines.append(
+            f"alphas{of_seed}: largest probability {outcome['largest']:.2f}, of equal candidates "
+            f"{outcome['uniform']:.2f}; entropy {outcome['entropy']:.2f} of at most {outcome['most_entropy']:.2f} nats"
+        )
+    return lines
 
 
 def _columns(result: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:

@@ -21,6 +21,7 @@ from raynas.records.record import text_of
 from raynas.records.search_record import BestArchitecture, HistoryLine, SearchRecord
 from raynas.search import Limits, PopulationOptions, RandomSearch, SearchContext, Searcher, order
 from raynas.search_space import Architecture, as_array
+from raynas.stages.alpha_outcome import alpha_outcomes, alpha_remarks
 from raynas.stages.context import BeforeTraining, RunContext
 from raynas.stages.evaluation import Evaluation, remarks_on, runs_networks
 from raynas.stages.network_evaluation import evaluation_count
@@ -170,6 +171,9 @@ class _Searching:
         findings = config.searcher.findings(self._searcher, lines)
         if "front" in findings:
             findings["front"] = [_best(task, line) for line in findings["front"]]
+        outcomes = alpha_outcomes(task)
+        if outcomes:
+            findings["alphas"] = [outcome.content() for outcome in outcomes]
         result = {
             "fitness": "+".join(row.name for row in config.fitness_rows),
             "name": self._fitness_name,
@@ -182,7 +186,7 @@ class _Searching:
             "seconds": round(time.perf_counter() - self._began, 6),
             **findings,
             "best": [_best(task, line) for line in listed],
-            "remarks": _remarks(task, listed),
+            "remarks": _remarks(task, listed) + alpha_remarks(outcomes),
         }
         where = f"the result of searcher {config.searcher.name} on space {type(task.space).__name__}"
         return SearchRecord.checked(result, where, "correct what the searcher or the space returns")

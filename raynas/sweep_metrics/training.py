@@ -33,6 +33,12 @@ def of_alphas(trial: TrialOutcome, key: str) -> float | None:
     return statistics.fmean(value for value in values if value is not None)
 
 
+def decidedness(trial: TrialOutcome) -> float | None:
+    """Returns how far the alphas have decided, mean over the supernets; None for a trial without alphas."""
+    outcomes = trial.result.get("alphas")
+    return statistics.fmean(outcome["decidedness"] for outcome in outcomes) if outcomes else None
+
+
 TRAIN_LOSS = SweepMetric(
     *("train_loss", "training loss", functools.partial(at_the_end, key="loss"), "nats"),
     better="min",
@@ -49,6 +55,9 @@ TRAIN_SECONDS = SweepMetric("train_seconds", "training", seconds_of_training, "s
 
 DOMINANCE = SweepMetric("dominance", "largest weight", functools.partial(of_alphas, key="dominance"), decimals=3)
 """Mean weight of a choice's strongest candidate."""
+
+DECIDEDNESS = SweepMetric("decidedness", "decidedness", decidedness, decimals=3)
+"""Position of the largest weight of a choice between equal weights, 0, and one candidate of weight 1, which is 1."""
 
 SKIP_SHARE = SweepMetric(
     "skip_share", "share of skip_connect", functools.partial(of_alphas, key="skip_share"), decimals=3

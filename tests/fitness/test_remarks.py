@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from raynas.fitness.remarks import accuracy_remarks, ranking_remarks, tied_share
+from raynas.fitness.remarks import accuracy_remarks, decidedness_remarks, ranking_remarks, tied_share
 
 
 def test_an_accuracy_at_chance_is_said_with_its_sampling_error() -> None:
@@ -50,3 +50,14 @@ def test_the_share_of_ties_is_that_of_all_pairs() -> None:
     values = np.array([1.0, 1.0, 2.0, 2.0, 2.0, 3.0])
     pairs = [(a, b) for a in range(6) for b in range(a)]
     assert tied_share(values) == pytest.approx(sum(values[a] == values[b] for a, b in pairs) / len(pairs))
+
+
+@pytest.mark.parametrize(("largest", "uniform", "said"), [(0.27, 0.2, True), (0.599, 0.2, True), (0.601, 0.2, False)])
+def test_alphas_less_than_halfway_from_equal_candidates_to_one_are_undecided(
+    largest: float, uniform: float, said: bool
+) -> None:
+    remarks = decidedness_remarks(largest, uniform)
+    assert bool(remarks) is said
+    if said:
+        (remark,) = remarks
+        assert f"undecided: the largest probability of a choice is {largest:.2f} on average, 0.20 if all" in remark

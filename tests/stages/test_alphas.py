@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from scipy.special import log_softmax, softmax
+from scipy.stats import entropy
 
 from raynas.cli import main
 from raynas.config.reading import load_config
@@ -437,3 +438,32 @@ def test_adams_averages_and_its_step_are_kept_beside_the_alphas(whole: tuple[str
     stored = load_file(whole[1] / f"runs/small/supernet/seed_0/epoch_{EPOCHS:05d}/alphas.safetensors")
     assert {key.partition(".")[2] for key in stored} == {"alpha", "step", "exp_avg", "exp_avg_sq"}
     assert {tensor.dtype for tensor in stored.values()} == {torch.float32}
+
+
+@pytest.mark.parametrize("algorithm", ["gdas", "setn"])
+def test_a_run_says_how_far_its_alphas_have_decided(
+    algorithm: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = alpha_run(tmp_path, algorithm, train={"base_seeds": [0, 3]})
+    assert main(["run", str(file)]) == 0
+    said = capsys.readouterr().out
+    result = json.loads((tmp_path / "runs/small/search/result.json").read_text())
+    assert [outcome["base_seed"] for outcome in result["alphas"]] == [0, 3]
+    for outcome in result["alphas"]:
+        rows = np.load(tmp_path / f"runs/small/supernet/seed_{outcome['base_seed']}/alphas.npy")
+        weights = softmax(rows[-1], axis=1)
+        largest = weights.max(axis=1).mean()
+        assert outcome["epochs"] == EPOCHS and outcome["uniform"] == pytest.approx(1 / 5)
+        assert outcome["largest"] == pytest.approx(largest)
+        assert outcome["decidedness"] == pytest.approx((largest - 1 / 5) / (1 - 1 / 5))
+        assert outcome["entropy"] == pytest.approx(np.mean([entropy(row) for row in weights]))
+        assert f"alphas of base seed {outcome['base_seed']}: largest probability {largest:.2f}" in said
+    assert any(remark.startswith("alphas: undecided") for remark in result["remarks"])
+    assert "note: alphas: undecided" in said
+
+
+def test_a_run_without_alphas_says_nothing_of_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    search = {"name": "random", "population": 4, "generations": 1}
+    assert main(["run", str(alpha_run(tmp_path, "spos", search=search))]) == 0
+    assert "alphas" not in json.loads((tmp_path / "runs/small/search/result.json").read_text())
+    assert "alphas:" not in capsys.readouterr().out
