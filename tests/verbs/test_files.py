@@ -119,7 +119,10 @@ def test_another_name_is_answered_with_the_nearest_ones(name: str) -> None:
     [
         ("train.epochs", ["train.epochs: integer, 1 to 1,000,000; default: 250"]),
         ("train.sampling", ["gumbel (gdas, proxyless)", "fair     as many paths as candidates, each once"]),
-        ("search.limits", ["search.limits.max_latency: number, at least 0; default: null", "Upper limit on latency in s"]),
+        (
+            "search.limits",
+            ["search.limits.max_latency: number, at least 0; default: null", "Upper limit on latency in s"],
+        ),
         ("space", ["space.width (mobilenet): number; default: 1.0"]),
         ("epochs", ["train.epochs: ", "retrain.epochs: "]),
         ("rlnas", ["algorithm: rlnas", "(Eq. 8 and 9)", "Departs from the paper:"]),
