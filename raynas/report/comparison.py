@@ -37,7 +37,6 @@ from raynas.report.blocks import (
 )
 from raynas.report.gallery import Gallery
 from raynas.report.groups import Group, fitness_named
-from raynas.report.links import link_to
 from raynas.report.palette import Look, color_property, shape_of
 from raynas.report.quantities import COSTS, Quantity, duration
 from raynas.report.rank_figures import tau_curves
@@ -60,13 +59,13 @@ def distinct_names(runs: Sequence[Run]) -> list[str]:
 Named = Sequence[tuple[str, Run]]
 
 
-def side_by_side(named: Named, looks: Mapping[str, Look], place: Path) -> Section:
+def side_by_side(named: Named, looks: Mapping[str, Look], link: Callable[[Path, str], Text]) -> Section:
     """Returns a table with one column for each run, its head a link to the run's page if there is one.
 
     Args:
         named: The runs with their names.
         looks: Their looks.
-        place: The folder of the page.
+        link: Returns the link to the page of a run, from its folder and its name.
     """
     lines: list[tuple[str, Callable[[Run], Text]]] = [
         ("folder", lambda run: str(run.folder)),
@@ -87,7 +86,7 @@ def side_by_side(named: Named, looks: Mapping[str, Look], place: Path) -> Sectio
     head: list[Text] = [""]
     for name, run in named:
         swatch = Piece("swatch", shape_of(looks[name]), color_property(looks[name][0]))
-        head.append((swatch, " ", *pieces(link_to(run.folder, name, place))))
+        head.append((swatch, " ", *pieces(link(run.folder, name))))
     rows = []
     for title, value in lines:
         cells = [value(run) for _, run in named]

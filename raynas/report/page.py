@@ -123,6 +123,35 @@ def write_comparison(folders: Sequence[Path], file: Path, locate: Locate = reuse
         raise InputError(f"--out: expected the name of a page to write, got the link {file}; give another name")
     if len(folders) < 2:
         raise InputError(f"a comparison takes two run folders or more, got {len(folders)}")
+    page = _comparison_page(folders, locate, lambda folder, name: link_to(folder, name, file.parent))
+    write_at_once(file, page.encode("utf-8"))
+    return file
+
+
+def live_comparison_page(
+    folders: Sequence[Path], link: Callable[[Path, str], Text], lines: Sequence[tuple[str, Text]]
+) -> str:
+    """Returns a page that compares runs for a server, without writing anything.
+
+    Args:
+        folders: The folders of at least two runs; reused supernets are read from folders next to them only.
+        link: Returns the link to the page of a run, from its folder and its name.
+        lines: The lines at the head of the page.
+
+    Raises:
+        InputError: As `write_comparison` raises it.
+    """
+    return _comparison_page(folders, reused_folder, link, lines, live=True)
+
+
+def _comparison_page(
+    folders: Sequence[Path],
+    locate: Locate,
+    link: Callable[[Path, str], Text],
+    lines: Sequence[tuple[str, Text]] = (),
+    live: bool = False,
+) -> str:
+    """Returns a page that compares runs."""
     runs = [read_run(folder, locate) for folder in folders]
     named = list(zip(comparison.distinct_names(runs), runs, strict=True))
     groups = groups_of(named)
@@ -130,7 +159,7 @@ def write_comparison(folders: Sequence[Path], file: Path, locate: Locate = reuse
     gallery = Gallery()
     title = ", ".join(name for name, _ in named) if len(named) < 4 else f"{len(named)} runs"
     sections = [
-        comparison.side_by_side(named, looks, file.parent),
+        comparison.side_by_side(named, looks, link),
         found_by_groups(groups, looks, gallery),
         comparison.best_architectures(named, gallery),
         comparison.search_figures(named, groups, looks, gallery),
@@ -139,6 +168,4 @@ def write_comparison(folders: Sequence[Path], file: Path, locate: Locate = reuse
         comparison.rank_correlation(named, looks, gallery),
         comparison.different_keys(named),
     ]
-    page = document(f"{title} · raynas", Head(title), sections)
-    write_at_once(file, page.encode("utf-8"))
-    return file
+    return document(f"{title} · raynas", Head(title, lines), sections, live=live)

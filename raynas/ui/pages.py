@@ -1,4 +1,4 @@
-"""The pages that the server shows: the list of runs, and the page of each run, sweep and trial.
+"""The pages that the server shows: the list of runs, the page of each run, sweep and trial, and comparisons.
 
 A page is made in memory from the records, again when they have changed. Nothing is written into a run's folder.
 """
@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import quote
 
 from raynas.errors import InputError
@@ -20,6 +21,7 @@ from raynas.report.links import PAGE, home_link
 from raynas.report.page import Defaults, live_run_page
 from raynas.report.sweep_page import live_sweep_page
 from raynas.storage.run_list import ListedRun, is_run, runs_in
+from raynas.ui.comparison_pages import MOST, compare_link, comparison_page
 
 RECORDS = (
     *("config.json", "data.json", "progress.json", "profile.json", "sweep.json", "results.json"),
@@ -30,6 +32,9 @@ RECORDS = (
 
 OF_SWEEPS = ("trials", "supernets")
 """Folders of a sweep that hold runs with pages of their own."""
+
+Place: TypeAlias = Path | tuple[str, ...] | None
+"""What a page shows: the folder of a run, the names of runs that are compared, or None for the list of runs."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Pages:
     def __init__(self, folder: Path, defaults_of: Defaults) -> None:
         """Takes the folder, and what returns the defaults of a configuration."""
         self._folder, self._defaults_of = folder, defaults_of
-        self._kept: dict[Path, Served] = {}
+        self._kept: dict[Path | tuple[str, ...], Served] = {}
         self._lock = threading.Lock()  # matplotlib draws one figure at a time
 
     def place(self, parts: list[str]) -> Path | None:
@@ -71,17 +76,32 @@ class Pages:
         root, found = self._folder.resolve(), folder.resolve()
         return root in found.parents and self.place(list(found.relative_to(root).parts)) is not None
 
-    def version(self, place: Path | None) -> str:
+    def chosen(self, names: list[str]) -> tuple[str, ...] | None:
+        """Returns the names of runs to compare; None if one of them is no run here, or is there twice.
+
+        A sweep is none: its trials are compared on its own page.
+        """
+        if len(names) > MOST or len(set(names)) < len(names):
+            return None
+        places = [self.place([name]) for name in names]
+        if any(place is None or (place / "sweep.json").is_file() for place in places):
+            return None
+        return tuple(names)
+
+    def version(self, place: Place) -> str:
         """Returns the version of a page: it changes when a record of it changes.
 
         Args:
-            place: The folder of a run; None for the list of runs.
+            place: The folder of a run, or the names of runs to compare; None for the list of runs.
         """
         if place is None:
             return _digest(repr([_row(run) for run in runs_in(self._folder)]))
-        return _digest("\n".join(_states_of_records(place)))
+        if isinstance(place, Path):
+            return _digest("\n".join(_states_of_records(place)))
+        versions = [self.version(self._folder / name) for name in place]
+        return _digest("\n".join([*versions, *self._others(place)]))
 
-    def page(self, place: Path | None) -> str:
+    def page(self, place: Place) -> str:
         """Returns a page; that of a run which has no result yet, or is damaged, says so."""
         if place is None:
             return self._list()
@@ -93,7 +113,14 @@ class Pages:
                 self._kept[place] = kept
         return kept.content
 
-    def _made(self, place: Path) -> str:
+    def _others(self, names: tuple[str, ...]) -> list[str]:
+        """Returns the names of the runs that can be added to a comparison, the latest first."""
+        known = [run for run in runs_in(self._folder) if run.kind == "run" and not run.folder.is_symlink()]
+        return [run.name for run in known if run.name not in names]
+
+    def _made(self, place: Path | tuple[str, ...]) -> str:
+        if not isinstance(place, Path):
+            return comparison_page(self._folder, place, self._others(place))
         depth = len(place.relative_to(self._folder).parts)
         home = "../" * (depth + 2)  # a page lies below runs/, and in report/
         try:
@@ -117,6 +144,8 @@ class Pages:
         if rows:
             caption = "Shaded: a process works on it." if running else ""
             blocks = [Table(head, rows, marked=running, caption=caption)]
+        if len(self._others(())) > 1:
+            blocks.append(Paragraph((compare_link([], "Compare runs", up=0),)))
         title = self._folder.absolute().name
         return document(f"{title} · raynas", Head(title), [Section("Runs", blocks)], live=True)
 

@@ -2,7 +2,8 @@
 
 It answers requests from a browser on this machine only. The `Host` header has to name this machine, so that a page of
 another site cannot read through a name that it points here. The path begins with a secret that is printed at the
-start. Only `GET` and `HEAD` are answered, and only pages of runs directly below the folder; no file is sent.
+start. Only `GET` and `HEAD` are answered, and only pages of runs directly below the folder and their comparisons. No
+file is sent.
 """
 
 from __future__ import annotations
@@ -15,9 +16,12 @@ from typing import Any
 from urllib.parse import unquote
 
 from raynas.errors import InputError
-from raynas.ui.pages import Pages
+from raynas.ui.pages import Pages, Place
 
 ADDRESS = "127.0.0.1"
+LIST = ([""], ["version"])
+"""The address of the list of runs, and that of its version, below the secret."""
+
 POLICY = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 """What a page may not do besides what its own policy forbids."""
 
@@ -81,14 +85,11 @@ class Handler(BaseHTTPRequestHandler):
     def _answer(self, parts: list[str]) -> tuple[str, str] | None:
         """Returns content and type of an address below the secret; None if there is none."""
         pages = self.server.pages
-        if parts in ([""], ["version"]):
-            place = None
-        elif parts[0] == "runs" and parts[-2:] in (["report", "index.html"], ["report", "version"]):
-            place = pages.place(parts[1:-2])
+        place: Place = None
+        if parts not in LIST:
+            place = _place(pages, parts)
             if place is None:
                 return None
-        else:
-            return None
         if parts[-1] == "version":
             return pages.version(place), "text/plain"
         return pages.page(place), "text/html"
@@ -109,3 +110,12 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *arguments: Any) -> None:
         """Prints nothing: the path holds the secret."""
+
+
+def _place(pages: Pages, parts: list[str]) -> Place:
+    """Returns what the page at an address shows; None if there is none."""
+    if parts[0] == "compare" and parts[-1] in ("index.html", "version"):
+        return pages.chosen(parts[1:-1])
+    if parts[0] == "runs" and parts[-2:] in (["report", "index.html"], ["report", "version"]):
+        return pages.place(parts[1:-2])
+    return None

@@ -186,6 +186,43 @@ def test_the_list_follows_the_folder(server: Server, folder: Path) -> None:
     assert ask(server, "version")[1] != first and "another" in ask(server, "")[1]
 
 
+def test_runs_are_chosen_by_links_and_compared(server: Server, folder: Path, tmp_path: Path) -> None:
+    small(folder / "other run")
+    assert "compare/index.html" in links(parsed(ask(server, "")[1], tmp_path))
+    place, shown = "compare/index.html", ""
+    for name in ("other%20run", "done%20%3Cb%3E"):
+        page = parsed(ask(server, place)[1], tmp_path)
+        (link,) = [link for link in links(page) if f"compare/{shown}{name}/index.html" in link]
+        place, shown = posixpath.normpath(posixpath.join(posixpath.dirname(place), link)), f"{shown}{name}/"
+    status, content, _ = ask(server, place)
+    page = parsed(content, tmp_path)
+    assert status == 200 and "Side by side" in page.said_by("h2") and len(page.scripts) == 2
+    assert place == "compare/other%20run/done%20%3Cb%3E/index.html"
+    for link in links(page):
+        address = posixpath.normpath(posixpath.join(posixpath.dirname(place), link))
+        assert ask(server, "" if address == "." else address)[0] == 200, link
+    assert "../../../runs/other%20run/report/index.html" in links(page)
+    assert "../../../compare/other%20run/index.html" in links(page), "a click removes the other run"
+    first = ask(server, place.replace("index.html", "version"))[1]
+    runs.write_search(folder / "other run", generations=2, population=3, drawings=False)
+    assert ask(server, place.replace("index.html", "version"))[1] != first
+    assert not list(folder.rglob("report")), "nothing is written"
+
+
+@pytest.mark.parametrize(
+    "names",
+    ["swept", "link", "other", "begun/begun", "done%20%3Cb%3E/nothing", "..", "%2e%2e", "/".join(["begun"] * 40)],
+)
+def test_only_different_runs_of_the_folder_are_compared(server: Server, names: str) -> None:
+    assert ask(server, f"compare/{names}/index.html")[0] == 404
+    assert ask(server, f"compare/{names}/version")[0] == 404
+
+
+def test_a_comparison_with_a_run_that_has_no_result_says_so(server: Server) -> None:
+    status, content, _ = ask(server, "compare/begun/done%20%3Cb%3E/index.html")
+    assert status == 200 and "holds no result yet" in content and "compare/done%20%3Cb%3E/index.html" in content
+
+
 def test_a_damaged_record_is_named_on_its_page(server: Server, folder: Path) -> None:
     (folder / "done <b>/search/result.json").write_text("{")
     status, content, _ = ask(server, "runs/done%20%3Cb%3E/report/index.html")
