@@ -16,8 +16,8 @@ class AlphaRecipe(Options):
         gradient: Gradient of the alphas: of first order (first), of second order (second), amended, or the dotted path
             of a rule of your own.
         eta: Amending coefficient of the gradient amended (Amended-DARTS, Bi et al. 2020, Eq. 7).
-        eta_unit: Unit of the amending coefficient. absolute: the factor of Eq. 7. relative: the correction has 10 eta times
-            the length of the first term, so that it is ignorable at 0.01, as long at 0.1, and dominates at 1.
+        eta_unit: Unit of the amending coefficient. absolute: the factor of Eq. 7. relative: the correction has 10 eta
+            times the length of the first term, so that it is ignorable at 0.01, as long at 0.1, and dominates at 1.
         radius: Radius of the finite differences that approximate second derivatives. By default they are computed
             exactly.
         learning_rate: Learning rate of Adam, the optimiser of the alphas.
