@@ -7,6 +7,7 @@ have nothing to decide, and are left out of the means.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -77,6 +78,11 @@ def decidedness_of(values: np.ndarray) -> Decidedness | None:
         entropy=entropies_of(weights).mean(axis=1),
         most_entropy=float(np.mean(np.log(counts[has_choice]))),
     )
+
+
+def last_part(epochs: int, parts: int) -> int:
+    """Returns the number of epochs in the last of so many equal parts of a training, rounded up."""
+    return math.ceil(epochs / parts)
 
 
 def changes_in(architectures: Sequence[Sequence[int]], epochs: int) -> int:

@@ -96,6 +96,10 @@ class AlphaRecord(Part):
         decidedness: Position of `largest` between `uniform`, which is 0, and one candidate of weight 1, which is 1.
         entropy: Entropy of the weights at the end, in nats.
         most_entropy: Entropy if all candidates weigh the same, in nats.
+        changes_in_half: How often the derived architecture changed in the last half of the epochs.
+        changes_in_tenth: How often it changed in the last tenth of the epochs.
+        benchmark: Benchmark accuracy of the derived architecture before the first epoch and after each, in percent;
+            null where the table lacks it.
     """
 
     base_seed: int
@@ -105,6 +109,27 @@ class AlphaRecord(Part):
     decidedness: Number
     entropy: Number
     most_entropy: Number
+    changes_in_half: int | None = None
+    changes_in_tenth: int | None = None
+    benchmark: Listed[Number | None] | None = None
+
+
+class RandomRecord(Part):
+    """The benchmark accuracy of an architecture that is sampled uniformly from a set, beside the best one found.
+
+    Attributes:
+        of: The set: ``all`` architectures of the table, those ``without_none``, or those ``within_limits``.
+        architectures: Number of architectures in the set.
+        mean: Mean of their accuracies, in percent.
+        deviation: Standard deviation of their accuracies, in points.
+        below: Percentage of them with a lower accuracy than the best one found; null if the table lacks the latter.
+    """
+
+    of: str
+    architectures: int
+    mean: Number
+    deviation: Number
+    below: Number | None = None
 
 
 class SearchRecord(Record):
@@ -126,6 +151,7 @@ class SearchRecord(Record):
         hypervolumes: Of a search for trade-offs: how far the front had advanced after each generation.
         front: Of a search for trade-offs: the front, the cheapest first.
         alphas: Of a search by architecture parameters: how far those of each supernet have decided.
+        random: What a random architecture is worth in the benchmark's table, in the same column.
         best: The best architectures, the best first.
         remarks: Reasons why the numbers say little, a sentence each.
         column: Column of the benchmark's table that ``true`` is from.
@@ -152,6 +178,7 @@ class SearchRecord(Record):
     hypervolumes: Listed[Number] = []
     front: Listed[BestArchitecture] = []
     alphas: Listed[AlphaRecord] = []
+    random: Listed[RandomRecord] = []
     best: Listed[BestArchitecture]
     remarks: Listed[str] = []
     column: str | None = None

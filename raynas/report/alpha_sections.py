@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 
+from raynas.records.alpha_rows import changes_in, last_part
 from raynas.records.columns import Columns
+from raynas.records.search_record import AlphaRecord
 from raynas.report.alpha_figures import Curve, curves_by_epoch, weight_map
 from raynas.report.alpha_values import Alphas
 from raynas.report.blocks import Block, FigureBlock, Figures, Paragraph, Section
@@ -15,6 +20,7 @@ from raynas.report.run_values import Run
 from raynas.report.wording import capital, counted, listed
 
 ENTROPY, SHARE, DOMINANCE = "entropy of the weights", "share of skip-connect", "largest weight"
+DERIVED, RANDOM = "derived architecture", "random architecture"
 DECIDED = "Entropy of softmax(α) over that of equal weights: 1 where nothing is decided, 0 where everything is"
 
 
@@ -24,7 +30,8 @@ def architecture_parameters(run: Run, gallery: Gallery) -> Section:
         return Section("Architecture parameters", [])
     seed, is_best = _shown_seed(run)
     alphas = run.alphas[seed]
-    about = about_alphas(alphas)
+    outcome = _outcome_of(run, seed)
+    about = f"{about_alphas(alphas)}{_about_trajectory(alphas, outcome)}"
     if len(run.alphas) > 1:
         which = "the one whose architecture is the best" if is_best else "the first"
         about += f" Shown is base seed {seed} of {listed([str(s) for s in run.alphas])}, {which}."
@@ -36,7 +43,11 @@ def architecture_parameters(run: Run, gallery: Gallery) -> Section:
     picture = weight_map(alphas)
     width = round(96 * float(picture.get_size_inches()[0]))
     wide = Figures([gallery.show("weights", picture, caption, drawing=True)], width)
-    shown = [*_alpha_curves(alphas, gallery), *_alpha_steps(run.training.get(seed, {}), gallery)]
+    shown = [
+        *_alpha_curves(alphas, gallery),
+        *_benchmark_curve(run, outcome, gallery),
+        *_alpha_steps(run.training.get(seed, {}), gallery),
+    ]
     blocks: list[Block] = [Paragraph(about), wide]
     if shown:
         blocks.append(Figures(shown))
@@ -71,6 +82,51 @@ def about_alphas(alphas: Alphas) -> str:
     are = "is" if skips == 1 else "are"
     edges = counted(last.edges, "edge")
     return f"{sentence}; {skips:,} of {edges} of the derived architecture {are} skip_connect."
+
+
+def _outcome_of(run: Run, seed: int) -> AlphaRecord | None:
+    """Returns what the search's result says of the parameters of a base seed; None if it says nothing."""
+    for outcome in run.result.alphas if run.result else []:
+        if outcome.base_seed == seed:
+            return outcome
+    return None
+
+
+def _about_trajectory(alphas: Alphas, outcome: AlphaRecord | None) -> str:
+    """Returns a sentence on what was derived in the last half of the epochs; empty before the first epoch."""
+    if not alphas.epochs:
+        return ""
+    epochs = last_part(alphas.epochs, 2)
+    changes = changes_in([derived.architecture for derived in alphas.derived], epochs)
+    sentence = f" The derived architecture changed {counted(changes, 'time')} in the last {counted(epochs, 'epoch')}"
+    known = [accuracy for accuracy in _benchmark_of(outcome)[-epochs:] if accuracy is not None]
+    if known:
+        sentence += f", between {min(known):.2f} and {max(known):.2f} percent benchmark accuracy"
+    return f"{sentence}."
+
+
+def _benchmark_of(outcome: AlphaRecord | None) -> Sequence[float | None]:
+    """Returns the benchmark accuracy of the derived architecture by epochs done; empty if none is recorded."""
+    return (outcome.benchmark or []) if outcome else []
+
+
+def _benchmark_curve(run: Run, outcome: AlphaRecord | None, gallery: Gallery) -> list[FigureBlock]:
+    """Returns the figure of the benchmark accuracy of the derived architecture over the epochs."""
+    accuracies = [math.nan if accuracy is None else accuracy for accuracy in _benchmark_of(outcome)]
+    if np.isfinite(accuracies).sum() < 2:
+        return []
+    epochs = np.arange(len(accuracies))
+    curves = [Curve(DERIVED, epochs, np.array(accuracies))]
+    caption = "Benchmark accuracy of the architecture derived after each epoch"
+    if run.result is not None and run.result.random:
+        random = run.result.random[0]
+        curves.append(Curve(RANDOM, epochs, np.full(len(epochs), float(random.mean))))
+        caption += (
+            f"; and that of a random one, {random.mean:.2f} on average with a deviation of {random.deviation:.2f}"
+        )
+    looks: dict[str, Look] = {DERIVED: (SERIES[0], "-"), RANDOM: (SERIES[1], DASHES[1])}
+    figure = curves_by_epoch(curves, "benchmark accuracy (percent)", looks)
+    return [gallery.show("derived-benchmark", figure, f"{caption}.")]
 
 
 def _after(alphas: Alphas) -> str:

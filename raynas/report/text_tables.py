@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
+from raynas.records.alpha_rows import last_part
 from raynas.records.retrain_record import Estimate, RetrainRecord
+from raynas.report.wording import counted
 
 SHOWN = 20
 """Rows of a table that could be long."""
@@ -21,12 +23,31 @@ def result_lines(result: dict[str, Any]) -> list[str]:
         *aligned_lines(_columns(result, result["best"])),
         *_front_lines(result),
         *_alpha_lines(result),
+        *_random_lines(result),
         *_remarks(result),
     ]
 
 
+SETS = {"all": "", "without_none": " without none", "within_limits": " within the limits"}
+"""How lines name the sets of random architectures."""
+
+
+def _random_lines(result: dict[str, Any]) -> list[str]:
+    """Returns a line on each set of random architectures: what one of them is worth, and how many the best exceeds."""
+    lines = []
+    for random in result.get("random") or ():
+        line = (
+            f"random architecture{SETS.get(random['of'], ' ' + random['of'])}: {random['mean']:.2f} ± "
+            f"{random['deviation']:.2f} % (mean and deviation of {random['architectures']:,})"
+        )
+        if random.get("below") is not None:
+            line += f"; the best one found exceeds {random['below']:.0f} % of them"
+        lines.append(line)
+    return lines
+
+
 def _alpha_lines(result: dict[str, Any]) -> list[str]:
-    """Returns a line on the alphas of each supernet: how far they have decided."""
+    """Returns lines on the alphas of each supernet: how far they have decided, and what they derived on the way."""
     outcomes = result.get("alphas") or ()
     lines = []
     for outcome in outcomes:
@@ -35,7 +56,19 @@ def _alpha_lines(result: dict[str, Any]) -> list[str]:
             f"alphas{of_seed}: largest probability {outcome['largest']:.2f}, of equal candidates "
             f"{outcome['uniform']:.2f}; entropy {outcome['entropy']:.2f} of at most {outcome['most_entropy']:.2f} nats"
         )
+        if outcome.get("changes_in_half") is not None:
+            lines.append(f"derived architecture{of_seed}: {_trajectory(outcome)}")
     return lines
+
+
+def _trajectory(outcome: dict[str, Any]) -> str:
+    """Returns how often the derived architecture changed in the last half, and between which accuracies."""
+    epochs, changes = last_part(outcome["epochs"], 2), outcome["changes_in_half"]
+    line = f"{counted(changes, 'change')} in the last {counted(epochs, 'epoch')}"
+    accuracies = [accuracy for accuracy in (outcome.get("benchmark") or ())[-epochs:] if accuracy is not None]
+    if accuracies:
+        line += f"; benchmark {min(accuracies):.1f} to {max(accuracies):.1f} %"
+    return line
 
 
 def _columns(result: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:

@@ -15,13 +15,15 @@ import numpy as np
 from raynas.capabilities import canonical_of, drawing_of
 from raynas.errors import InputError
 from raynas.fitness.benchmark_table import BenchmarkTable
+from raynas.fitness.random_architecture import random_architectures
 from raynas.fitness.remarks import ranking_remarks
 from raynas.messages import echo
 from raynas.records.record import text_of
-from raynas.records.search_record import BestArchitecture, HistoryLine, SearchRecord
+from raynas.records.search_record import BestArchitecture, HistoryLine, RandomRecord, SearchRecord
 from raynas.search import Limits, PopulationOptions, RandomSearch, SearchContext, Searcher, order
+from raynas.search.alphas import DERIVE
 from raynas.search_space import Architecture, as_array
-from raynas.stages.alpha_outcome import alpha_outcomes, alpha_remarks
+from raynas.stages.alpha_outcome import alpha_outcomes, alpha_remarks, with_trajectories
 from raynas.stages.context import BeforeTraining, RunContext
 from raynas.stages.evaluation import Evaluation, remarks_on, runs_networks
 from raynas.stages.network_evaluation import evaluation_count
@@ -207,7 +209,7 @@ def _remarks(task: Task, listed: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _with_benchmark(task: Task, file: Path, record: SearchRecord) -> SearchRecord:
-    """Returns the result with the benchmark accuracy of the best, in percent, None where the table has none.
+    """Returns the result with benchmark accuracies of what it lists, in percent, None where the table has none.
 
     Where the run file names a table, the accuracies are written down too; without one, those written before stay.
     """
@@ -217,10 +219,31 @@ def _with_benchmark(task: Task, file: Path, record: SearchRecord) -> SearchRecor
     known: dict[str, Any] = {"column": table.column, "best": _with_accuracies(table, record.best)}
     if "front" in record.model_fields_set:
         known["front"] = _with_accuracies(table, record.front)
+    if record.alphas:
+        known["alphas"] = with_trajectories(task, record.alphas, table)
+    known["random"] = _random_records(task, table, known["best"])
     completed = record.model_copy(update=known)
     if completed != record:
         write_record(file, completed)
     return completed
+
+
+def _random_records(task: Task, table: BenchmarkTable, best: Sequence[BestArchitecture]) -> list[RandomRecord]:
+    """Returns what a random architecture is worth, beside the best one found."""
+    search, limits = task.config.search, _limits(task)
+    derivation = search.derivation if search.searcher is DERIVE else None
+    found = best[0].true if best else None
+    records = []
+    for random in random_architectures(table, task.space, derivation, limits.admits if limits else None):
+        record = RandomRecord(
+            of=random.of,
+            architectures=len(random.accuracies),
+            mean=random.mean,
+            deviation=random.deviation,
+            below=None if found is None else random.share_below(found),
+        )
+        records.append(record)
+    return records
 
 
 def _with_accuracies(table: BenchmarkTable, lines: Sequence[BestArchitecture]) -> list[BestArchitecture]:

@@ -467,3 +467,60 @@ def test_a_run_without_alphas_says_nothing_of_them(tmp_path: Path, capsys: pytes
     assert main(["run", str(alpha_run(tmp_path, "spos", search=search))]) == 0
     assert "alphas" not in json.loads((tmp_path / "runs/small/search/result.json").read_text())
     assert "alphas:" not in capsys.readouterr().out
+
+
+def table_of(folder: Path) -> tuple[Path, dict[str, float]]:
+    """Returns a benchmark with an accuracy of its own for each architecture, and these by text."""
+    accuracies = {}
+    for number, architecture in enumerate(all_architectures(SPACE)):
+        accuracies[SPACE.describe(tuple(architecture.tolist()))] = 10 + 80 * number / 15624
+    file = folder / "table.csv"
+    rows = [f"{text},{accuracy}" for text, accuracy in accuracies.items()]
+    file.write_text("\n".join(["arch,test_accuracy_200", *rows]))
+    return file, accuracies
+
+
+def test_a_run_says_how_often_what_its_alphas_stand_for_changed_and_what_that_was_worth(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, accuracies = table_of(tmp_path)
+    file = alpha_run(tmp_path, "gdas", benchmark={"path": str(table)}, report=True)
+    assert main(["run", str(file)]) == 0
+    said = capsys.readouterr().out
+    (outcome,) = json.loads((tmp_path / "runs/small/search/result.json").read_text())["alphas"]
+    derived = (tmp_path / "runs/small/supernet/seed_0/derived.jsonl").read_text().splitlines()
+    texts = [json.loads(line)["description"] for line in derived]
+    assert len(texts) == EPOCHS + 1
+    changes = [before != after for before, after in zip(texts, texts[1:], strict=False)]
+    assert outcome["changes_in_half"] == sum(changes[-2:]) and outcome["changes_in_tenth"] == sum(changes[-1:])
+    known = [accuracies[text] for text in texts]
+    assert outcome["benchmark"] == pytest.approx(known)
+    plural = "" if sum(changes[-2:]) == 1 else "s"
+    line = f"derived architecture: {sum(changes[-2:])} change{plural} in the last 2 epochs; benchmark "
+    assert f"{line}{min(known[-2:]):.1f} to {max(known[-2:]):.1f} %" in said
+    page = (tmp_path / "runs/small/report/index.html").read_text()
+    assert f"between {min(known[-2:]):.2f} and {max(known[-2:]):.2f} percent benchmark accuracy" in page
+    assert (tmp_path / "runs/small/report/figures/derived-benchmark.svg").exists()
+
+
+@pytest.mark.parametrize("derivation", ["with_none", "without_none"])
+def test_a_found_accuracy_stands_beside_that_of_a_random_architecture(
+    derivation: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, accuracies = table_of(tmp_path)
+    file = alpha_run(tmp_path, "gdas", benchmark={"path": str(table)}, search={"derivation": derivation})
+    assert main(["run", str(file)]) == 0
+    said = capsys.readouterr().out
+    result = json.loads((tmp_path / "runs/small/search/result.json").read_text())
+    found = result["best"][0]["true"]
+    of_set = {"all": list(accuracies.values())}
+    if derivation == "without_none":
+        of_set["without_none"] = [accuracy for text, accuracy in accuracies.items() if "none" not in text]
+    assert [random["of"] for random in result["random"]] == list(of_set)
+    for random in result["random"]:
+        values = np.array(of_set[random["of"]])
+        below = (values < found).mean() + (values == found).mean() / 2
+        assert random["architectures"] == len(values) and random["below"] == pytest.approx(100 * below)
+        assert random["mean"] == pytest.approx(values.mean()) and random["deviation"] == pytest.approx(values.std())
+        line = f"{values.mean():.2f} ± {values.std():.2f} % (mean and deviation of {len(values):,}); the best one found"
+        assert f"{line} exceeds {100 * below:.0f} % of them" in said
