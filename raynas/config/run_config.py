@@ -208,6 +208,11 @@ class RunConfig(Options):
             raise InputError(
                 f"alphas.idle: only samples leave candidates idle, got alphas.gates: {self.alphas.gates}; leave it out"
             )
+        if self.alphas.draws > 1 and (self.alphas.gates is None or not GATES.row(self.alphas.gates).samples):
+            raise InputError(
+                f"alphas.draws: only gates that sample have several draws, got alphas.gates: {self.alphas.gates}; "
+                "leave it out"
+            )
         if self.alphas.gates is not None and self.data.train_portion == 1:
             raise InputError("data.train_portion: alphas follow the search split, which is empty at 1; lower it")
         if self.alphas.gates is not None and self.alphas.first_epoch >= self.train.epochs:

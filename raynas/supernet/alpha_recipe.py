@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from raynas.options import Count, Options
+from raynas.options import Count, Options, Positive
 
 
 class AlphaRecipe(Options):
@@ -29,6 +29,11 @@ class AlphaRecipe(Options):
         first_epoch: Number of epochs at the start in which the alphas do not change (PC-DARTS: 15).
         initial: Initial alphas: 0.001 times normal random numbers (normal, DARTS), or all of them equal (equal,
             Amended-DARTS).
+        draws: Number of samples of which one step of the alphas takes the mean gradient, where the gates sample. More
+            samples mean less noise, at the cost of one forward and one backward pass each.
+        virtual_step: Step of the weights that the second-order gradient looks ahead by: that of their optimiser
+            (optimizer), the same with momentum but not Nesterov's (momentum, as in the codes of DARTS and of
+            NAS-Bench-201), or learning rate times gradient alone (plain, as in DARTS' Eq. 7).
         measures_descent: Whether the loss on each batch of the alphas is measured again after their step, which shows
             whether their steps descend. This costs one more forward pass.
     """
@@ -44,4 +49,6 @@ class AlphaRecipe(Options):
     before_weights: bool | None = None
     first_epoch: Count = 0
     initial: Literal["normal", "equal"] = "normal"
+    draws: Positive = 1
+    virtual_step: Literal["optimizer", "momentum", "plain"] = "optimizer"
     measures_descent: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 import torch
@@ -60,6 +60,58 @@ def gradient_of(
     return rule.gradient(GradientProblem(train_loss, search_loss, weights, alphas, recipe, step, summed))
 
 
+def virtual_step(kind: str, sgd: torch.optim.SGD, weights: Weights) -> SgdStep:
+    """Returns the step of the weights that a second-order gradient unrolls.
+
+    With rate xi, momentum mu, buffer b and d = g + weight_decay * w, the weights become
+
+        optimizer:  what `sgd` takes next: under Nesterov's momentum w - xi (d + mu (mu b + d))
+        momentum:   w - xi (mu b + d)            the codes of DARTS and of NAS-Bench-201, whatever `sgd` is
+        plain:      w - xi g                     DARTS, Liu et al. 2019, Eq. 7
+
+    Args:
+        kind: Which of the three.
+        sgd: The optimiser of the weights.
+        weights: The weights by name.
+    """
+    step = SgdStep.of(sgd, weights)
+    if kind == "momentum":
+        return replace(step, nesterov=False)
+    if kind == "plain":
+        return SgdStep(step.learning_rate)
+    return step
+
+
+def mean_gradient(gradients: Sequence[ArchitectureGradient]) -> ArchitectureGradient:
+    """Returns the mean of gradients, part by part; a single one as it is."""
+    if len(gradients) == 1:
+        return gradients[0]
+    return ArchitectureGradient(
+        first=_means([gradient.first for gradient in gradients]),
+        correction=_means([gradient.correction for gradient in gradients]),
+    )
+
+
+def _means(vectors: Sequence[Sequence[Tensor]]) -> list[Tensor]:
+    """Returns the mean of the vectors of each choice."""
+    return [torch.stack(of_choice).mean(dim=0) for of_choice in zip(*vectors, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """One sampled route of a step of the alphas.
+
+    Attributes:
+        train_loss: L_train on the route.
+        search_loss: L_val on the same route.
+        seen: Logits of each evaluation of `search_loss`.
+    """
+
+    train_loss: Loss
+    search_loss: Loss
+    seen: list[Tensor]
+
+
 @dataclass(frozen=True)
 class AlphaMetrics:
     """What the alphas' steps of an epoch report, each a mean over the steps, all workers together.
@@ -99,7 +151,7 @@ class AlphaTraining:
         self,
         alphas: Sequence[nn.Parameter],
         batches: Batches,
-        route: Callable[[int, Sequence[Tensor]], Route],
+        route: Callable[..., Route],
         recipe: AlphaRecipe,
         *,
         objective: Objective,
@@ -111,7 +163,8 @@ class AlphaTraining:
         Args:
             alphas: One vector per choice, on the supernet's device.
             batches: Batches of the search split.
-            route: The route of a step as a function of the alphas, the same whenever it is asked.
+            route: The route of a step, a function of step and alphas, and of ``draw`` where a step averages several;
+                the same whenever it is asked.
             recipe: Hyper-parameters.
             objective: What the weights are trained on. The alphas follow it without label smoothing and without an
                 auxiliary tower, but for what is differentiated by the weights.
@@ -163,37 +216,57 @@ class AlphaTraining:
         search_images, search_labels = next(self._images)
         if epoch < self._recipe.first_epoch:
             return
-        seen: list[Tensor] = []
-
-        def loss_of(x: Tensor, y: Tensor, objective: Objective, watch: Callable[[Tensor], None]) -> Loss:
-            seeds = None if self._seeds is None else (*self._seeds(step), 1)
-            return loss_on(supernet, x, y, functools.partial(self._route, step), objective, seeds=seeds, watch=watch)
-
         weights = dict(supernet.named_parameters())
-        search_loss = loss_of(search_images, search_labels, self._search_objective, seen.append)
-        gradient = gradient_of(
-            self._recipe,
-            loss_of(images, labels, self._train_objective, lambda logits: None),
-            search_loss,
-            weights,
-            self.alphas,
-            lambda: SgdStep.of(sgd, weights),
-            workers.summed,
-        )
+        batches = (images, labels), (search_images, search_labels)
+        draws = [self._draw(supernet, *batches, step, number) for number in range(self._recipe.draws)]
+        gradients = []
+        for draw in draws:
+            unrolled = functools.partial(virtual_step, self._recipe.virtual_step, sgd, weights)
+            losses = draw.train_loss, draw.search_loss
+            gradients.append(gradient_of(self._recipe, *losses, weights, self.alphas, unrolled, workers.summed))
+        gradient = mean_gradient(gradients)
         for alpha, total in zip(self.alphas, gradient.total, strict=True):
             alpha.grad = total
         if self._recipe.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.alphas, self._recipe.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        right = (seen[0].argmax(dim=1) == search_labels).sum()
-        sums = [_losses(seen[0], search_labels), right.double(), right.new_tensor(len(search_labels)).double()]
+        for draw in draws:
+            self._sums += self._measured(draw, weights, search_labels)
+        self._gradients.add(gradient)
+
+    def _draw(
+        self,
+        supernet: nn.Module,
+        train_batch: tuple[Tensor, Tensor],
+        search_batch: tuple[Tensor, Tensor],
+        step: int,
+        number: int,
+    ) -> _Draw:
+        """Returns the losses of one sampled route of a step, both on the same route."""
+        seeds = None if self._seeds is None else (*self._seeds(step), 1, *([number] if number else []))
+        gates_of = functools.partial(self._route, step, draw=number) if number else functools.partial(self._route, step)
+        seen: list[Tensor] = []
+
+        def loss_of(batch: tuple[Tensor, Tensor], objective: Objective, watch: Callable[[Tensor], None]) -> Loss:
+            return loss_on(supernet, *batch, gates_of, objective, seeds=seeds, watch=watch)
+
+        return _Draw(
+            train_loss=loss_of(train_batch, self._train_objective, lambda logits: None),
+            search_loss=loss_of(search_batch, self._search_objective, seen.append),
+            seen=seen,
+        )
+
+    def _measured(self, draw: _Draw, weights: Weights, labels: Tensor) -> Tensor:
+        """Returns what is added up of a draw after the step: loss, right predictions, images, and loss after it."""
+        logits = draw.seen[0]
+        right = (logits.argmax(dim=1) == labels).sum()
+        sums = [_losses(logits, labels), right.double(), right.new_tensor(len(labels)).double()]
         if self._recipe.measures_descent:
             with torch.no_grad():
-                search_loss(weights, self.alphas)
-            sums.append(_losses(seen[-1], search_labels))
-        self._sums += torch.stack(sums)
-        self._gradients.add(gradient)
+                draw.search_loss(weights, self.alphas)
+            sums.append(_losses(draw.seen[-1], labels))
+        return torch.stack(sums)
 
     def state(self) -> dict[str, Tensor]:
         """Returns the alphas and the state of their optimiser, by ``choice.name``."""

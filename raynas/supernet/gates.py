@@ -69,6 +69,7 @@ class RoutedStep:
         cells: 1 for one sample in all cells, the number of cells for one in each.
         temperature: Temperature of the samples, positive.
         idle: Whether candidates that do not run add their weights, see `Gate.idle`.
+        draw: Number of the sample among those that a step of the alphas averages, from 0.
     """
 
     space: SearchSpace
@@ -78,10 +79,12 @@ class RoutedStep:
     cells: int = 1
     temperature: float = 1.0
     idle: bool = False
+    draw: int = 0
 
     def generator(self) -> torch.Generator:
-        """Returns a new random generator on the CPU, a function of seed, number and turn alone."""
-        entropy = np.random.SeedSequence([self.seed, self.number, int(self.turn)])
+        """Returns a new random generator on the CPU, a function of seed, number, turn and draw alone."""
+        further = [self.draw] if self.draw else []
+        entropy = np.random.SeedSequence([self.seed, self.number, int(self.turn), *further])
         return torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
 
 
@@ -98,6 +101,7 @@ class RouteRule:
         needs: What the rule needs, `Need.ALPHAS` if it looks at the alphas.
         has_temperature: Whether its samples have a temperature, `alphas.temperature`.
         has_idle: Whether it leaves candidates idle and can add their weights, `alphas.idle`.
+        samples: Whether its routes are sampled, so that a step of the alphas can average several, `alphas.draws`.
     """
 
     name: str
@@ -107,6 +111,7 @@ class RouteRule:
     needs: tuple[Need, ...] = (Need.ALPHAS,)
     has_temperature: bool = False
     has_idle: bool = False
+    samples: bool = False
 
 
 def as_route(cells: Sequence[Gates]) -> Route:
@@ -174,7 +179,10 @@ def _gumbel_routes(step: RoutedStep, alphas: Sequence[Tensor]) -> list[Route]:
 
 
 GUMBEL = RouteRule(
-    "gumbel", "one candidate, sampled by the alphas", _gumbel_routes, has_temperature=True, has_idle=True
+    *("gumbel", "one candidate, sampled by the alphas", _gumbel_routes),
+    has_temperature=True,
+    has_idle=True,
+    samples=True,
 )
 
 
@@ -208,7 +216,9 @@ def _two_path_routes(step: RoutedStep, alphas: Sequence[Tensor]) -> list[Route]:
     return [as_route(two_paths(alphas, step.generator(), cells=step.cells))]
 
 
-TWO_PATHS = RouteRule("two_paths", "two candidates, sampled by the alphas", _two_path_routes, serves=(Turn.ALPHAS,))
+TWO_PATHS = RouteRule(
+    "two_paths", "two candidates, sampled by the alphas", _two_path_routes, serves=(Turn.ALPHAS,), samples=True
+)
 
 
 def _side_by_side(alphas: Sequence[Tensor]) -> Tensor:

@@ -118,13 +118,18 @@ class Routing:
         routes = self.sampling.routes(self._step(self.sampling, step, Turn.WEIGHTS), detached)
         return [_each(route, _for_weights) for route in routes]
 
-    def of_alphas(self, step: int, alphas: Sequence[Tensor]) -> Route:
+    def of_alphas(self, step: int, alphas: Sequence[Tensor], draw: int = 0) -> Route:
         """Returns the route of a step of the alphas, which its gradient follows; the same whenever it is asked.
+
+        Args:
+            step: Step of the training, from 0.
+            alphas: One vector of architecture parameters per choice.
+            draw: Number of the sample, where a step averages several.
 
         Raises:
             InputError: If the gates have more than one route, or none.
         """
-        routes = self.gates.routes(self._step(self.gates, step, Turn.ALPHAS), alphas)
+        routes = self.gates.routes(self._step(self.gates, step, Turn.ALPHAS, draw), alphas)
         if len(routes) != 1:
             raise InputError(
                 f"alphas.gates: expected one route in a step of the alphas, got {len(routes)} from {self.gates.name}; "
@@ -132,11 +137,11 @@ class Routing:
             )
         return routes[0]
 
-    def _step(self, rule: RouteRule, number: int, turn: Turn) -> RoutedStep:
+    def _step(self, rule: RouteRule, number: int, turn: Turn, draw: int = 0) -> RoutedStep:
         """Returns what a rule may depend on."""
         temperature = self.temperature(number) if rule.has_temperature else 1.0
         idle = self.idle and rule.has_idle and turn is Turn.ALPHAS
-        return RoutedStep(self.space, self.seed, number, turn, self.cells, temperature, idle)
+        return RoutedStep(self.space, self.seed, number, turn, self.cells, temperature, idle, draw)
 
 
 def _for_weights(gates: Gates) -> Gates:

@@ -320,6 +320,99 @@ def test_the_unrolled_step_is_the_one_that_the_weights_take_next(before_weights,
         assert all(torch.equal(buffers[name], its_buffers[name]) for name in buffers)
 
 
+def on_batch(batch, rows):
+    """Returns the loss of a batch as a function of weights and alphas, where `rows` makes the candidates' weights."""
+    return lambda weights, alphas: plain_loss(weights, *batch, rows(alphas))
+
+
+def gradient_taken(recipe, routing=None):
+    """Returns the gradient of one step of the alphas, the problem that it is of, and its metrics."""
+    supernet, sgd, train_batch, search_batch = problem()
+    alphas, taken = toy_alphas(), []
+    training = build(alphas, recipe, routing)
+    training.optimizer.register_step_pre_hook(lambda *_: taken.extend(alpha.grad.clone() for alpha in alphas))
+    training.step(supernet, sgd, *train_batch, 0, 0, ALONE)
+    return taken, (supernet, sgd, train_batch, search_batch), training.take_metrics(ALONE)
+
+
+def state_of(supernet, sgd):
+    """Returns weights and momenta by name."""
+    weights = {name: weight.detach().clone() for name, weight in supernet.named_parameters()}
+    momenta = {}
+    for name, weight in supernet.named_parameters():
+        if sgd.state[weight]:
+            momenta[name] = sgd.state[weight]["momentum_buffer"].clone()
+    return weights, momenta
+
+
+def one_sample(alphas, draw, temperature):
+    """Returns the candidates' weights of one Gumbel sample in the first step of seed 5: GDAS, Eq. 5 to 7."""
+    entropy = np.random.SeedSequence([5, 0, 1, draw] if draw else [5, 0, 1])
+    generator = torch.Generator().manual_seed(int(entropy.generate_state(1, np.uint64)[0]))
+    noise = -torch.empty((1, 3, max(Toy.counts)), dtype=torch.float64).exponential_(generator=generator).log()
+    rows = []
+    for alpha, o in zip(alphas, noise[0], strict=True):
+        soft = torch.softmax((torch.log_softmax(alpha, 0) + o[: len(alpha)]) / temperature, 0)
+        hard = F.one_hot(soft.argmax(), len(alpha)).double()
+        rows.append(hard * (1 + soft - soft.detach()))
+    return [rows, rows]
+
+
+@pytest.mark.parametrize("draws", [2, 5])
+@pytest.mark.parametrize("kind", ["first", "second", "amended"])
+def test_the_gradient_of_several_draws_is_the_mean_of_the_gradients_of_each(kind, draws):
+    recipe = replace(ALPHAS, gradient=kind, eta=0.3, draws=draws)
+    routing = Routing(Toy(), 5, GUMBEL, 1, GUMBEL, temperature=lambda step: 2.0)
+    taken, (supernet, sgd, train_batch, search_batch), metrics = gradient_taken(recipe, routing)
+    weights, momenta = state_of(supernet, sgd)
+    single, losses = [], []
+    for draw in range(draws):
+
+        def rows(alphas, draw=draw):
+            return one_sample(alphas, draw, 2.0)
+
+        on_train, on_search = on_batch(train_batch, rows), on_batch(search_batch, rows)
+        state = weights, toy_alphas(), momenta, RECIPE, RECIPE.learning_rate
+        single.append(plain_gradient(kind, 0.3, on_train, on_search, *state))
+        losses.append(on_search(weights, toy_alphas()).item())
+    for ours, theirs in zip(taken, zip(*single, strict=True), strict=True):
+        torch.testing.assert_close(ours, torch.stack(theirs).mean(dim=0), rtol=0, atol=1e-12)
+        assert max((one - theirs[0]).abs().max() for one in theirs) > 1e-4
+    if kind != "second":  # which reports the loss at the weights ahead
+        assert metrics.search_loss == pytest.approx(sum(losses) / draws)
+    assert len(set(losses)) > 1
+
+
+STEPS = {
+    "optimizer": lambda w, g, b: w - 0.2 * (g + 0.03 * w + 0.9 * (0.9 * b + g + 0.03 * w)),
+    "momentum": lambda w, g, b: w - 0.2 * (0.9 * b + g + 0.03 * w),
+    "plain": lambda w, g, b: w - 0.2 * g,
+}
+"""The steps written out, at rate 0.2, momentum 0.9 and a weight decay of 0.03."""
+
+
+@pytest.mark.parametrize("kind", STEPS)
+def test_the_second_order_gradient_looks_ahead_by_the_step_that_its_recipe_names(kind):
+    taken, (supernet, sgd, train_batch, search_batch), _ = gradient_taken(
+        replace(ALPHAS, gradient="second", virtual_step=kind)
+    )
+    assert (RECIPE.learning_rate, RECIPE.momentum, RECIPE.nesterov, RECIPE.weight_decay) == (0.2, 0.9, True, 0.03)
+    weights, momenta = state_of(supernet, sgd)
+    alphas = [alpha.detach().requires_grad_() for alpha in toy_alphas()]
+
+    def rows(alphas):
+        return [[torch.softmax(alpha, 0) for alpha in alphas]] * 2
+
+    leaves = {name: weight.requires_grad_() for name, weight in weights.items()}
+    slopes = torch.autograd.grad(on_batch(train_batch, rows)(leaves, alphas), list(leaves.values()), create_graph=True)
+    ahead = {}
+    for (name, weight), slope in zip(leaves.items(), slopes, strict=True):
+        ahead[name] = STEPS[kind](weight.detach(), slope, momenta[name])
+    wanted = torch.autograd.grad(on_batch(search_batch, rows)(ahead, alphas), alphas)
+    for ours, theirs in zip(taken, wanted, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
 def test_the_alphas_follow_no_label_smoothing_and_no_auxiliary_tower():
     class Towered(nn.Module):
         def __init__(self):
