@@ -14,6 +14,8 @@ best is by one-shot accuracy on the search split, mean over the supernets.
 
 Departs from the paper:
     Where ``none`` is the strongest candidate of an edge that is kept, the operation after it is taken.
+    In the DARTS space poolings are normalised; in the authors' code they are not (``space.pool_bn: false``).
+A step of the alphas follows one sample, as in paper and code; ``alphas.draws`` averages several.
 
 Reference: Dong and Yang 2019, "Searching for A Robust Neural Architecture in Four GPU Hours", CVPR.
 """
