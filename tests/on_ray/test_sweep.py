@@ -258,8 +258,10 @@ def test_a_trial_with_alphas_has_the_figures_of_its_last_architecture(tmp_path: 
     (place / "derived.jsonl").write_text("".join(f"{json.dumps(one)}\n" for one in shares) + '{"epochs": 2, "arch')
     (place / "metrics.jsonl").write_text('{"epoch": 0, "loss": 2.5, "accuracy": 12.5, "seconds": 3.0}\n')
     best = {"fitness": 0.5, "drawing": {}}
-    found = metrics_of(outcome_of(config, {"best": [best], "seconds": 2.0}, None), SWEEP_METRICS.rows())
+    result = {"best": [best], "seconds": 2.0, "alphas": [{"decidedness": 0.2}, {"decidedness": 0.6}]}
+    found = metrics_of(outcome_of(config, result, None), SWEEP_METRICS.rows())
     assert (found["dominance"], found["train_loss"], found["train_seconds"]) == (0.7, 2.5, 3.0)
+    assert found["decidedness"] == pytest.approx(0.4)
     assert "skip_share" not in found
 
 
