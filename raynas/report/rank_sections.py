@@ -147,18 +147,24 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
     for _, row, _ in rows:
         firsts.update(row.top)
     tops = sorted(firsts)
-    head = ["ordered by", "τ-b", "ρ", *(["pairs (percent)"] if has_pairs else [])]
+    has_order = any(math.isfinite(row.tau_in_order) for _, row, _ in rows)
+    head = ["ordered by", "τ-b", *(["τ, ties in order"] if has_order else []), "ρ"]
+    head += ["pairs (percent)"] if has_pairs else []
     head += [f"top {k}" + (": mean, best" if k > 1 else "") for k in tops]
     head.append("τ-b within strata")
     cells = []
     for name, row, _ in rows:
-        line = [name, with_interval(row.tau, row.tau_interval), with_interval(row.rho, row.rho_interval)]
+        line = [name, with_interval(row.tau, row.tau_interval)]
+        if has_order:
+            line.append(CORRELATION.write(row.tau_in_order))
+        line.append(with_interval(row.rho, row.rho_interval))
         if has_pairs:
             line.append(PAIRS.write(row.agreement))
         line += [_top(k, row.top.get(k)) for k in tops]
         cells.append([*line, CORRELATION.write(row.tau_within)])
     caption = (
-        f"Rank correlation with the benchmark accuracy, its interval in brackets;{PAIRED if has_pairs else ''} "
+        "Rank correlation with the benchmark accuracy, its interval in brackets;"
+        f"{IN_ORDER if has_order else ''}{PAIRED if has_pairs else ''} "
         "benchmark accuracy (percent) of the first k"
     )
     strata = next((row.strata for _, row, _ in rows if row.strata is not None), None)
@@ -168,6 +174,7 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
 
 
 PAIRS = Quantity("pairs", "percent", 1)
+IN_ORDER = " τ with ties broken by the order of the architectures, as the published figures of RLNAS are;"
 PAIRED = " share of the pairs of architectures that are ordered as the benchmark accuracy orders them;"
 
 

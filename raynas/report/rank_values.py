@@ -23,6 +23,7 @@ class RankRow:
         rho_interval: Its interval by bootstrap.
         agreement: Percentage of the pairs of architectures that it orders as the benchmark accuracy does.
         top: Mean and best benchmark accuracy, in percent, of the first k.
+        tau_in_order: Tau with ties broken by the order of the architectures, as in the code of RLNAS.
         tau_within: tau-b within strata of equal parameter counts.
         strata: Number of strata; None without strata.
         tau_sizes: tau-b with ``num_parameters`` and ``multiply_adds``, without a table.
@@ -35,6 +36,7 @@ class RankRow:
     rho_interval: tuple[float, float]
     agreement: float
     top: Mapping[int, tuple[float, float]]
+    tau_in_order: float
     tau_within: float
     strata: int | None
     tau_sizes: Mapping[str, float]

@@ -259,6 +259,7 @@ def _row(row: RankRowRecord) -> RankRow:
         rho_interval=_interval(row.rho_interval),
         agreement=_number(row.agreement),
         top=_top(row.top or {}),
+        tau_in_order=_number(row.tau_in_order),
         tau_within=_number(row.tau_within),
         strata=row.strata or None,
         tau_sizes={name: float(tau) for name, tau in of_sizes.items() if tau is not None},

@@ -187,6 +187,7 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
     columns = {
         "": [row["name"] for row in rows],
         "tau-b": [_with_interval(row, "tau") for row in rows],
+        "ties in order": [_figure(row.get("tau_in_order")) for row in rows],
         "rho": [_with_interval(row, "rho") for row in rows],
         "pairs": ["undefined" if row["agreement"] is None else f"{row['agreement']:.1f} %" for row in rows],
         "top 1": [_top(row, "1") for row in rows],
@@ -196,7 +197,8 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
     }
     return [
         f"{ranked} against {result['column']} of {result['table']}; in brackets 95 % of "
-        f"{result['bootstrap']} resamples; pairs: the share ordered as by the benchmark accuracy; "
+        f"{result['bootstrap']} resamples; ties in order: tau as the code of RLNAS breaks ties; "
+        "pairs: the share ordered as by the benchmark accuracy; "
         "top k: mean benchmark accuracy of the k best",
         *aligned_lines(columns),
         *_epoch_lines(result),

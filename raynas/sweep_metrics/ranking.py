@@ -39,6 +39,9 @@ TAU = _correlation("tau", "τ")
 TAU_WITHIN = _correlation("tau_within", "τ, equal parameters")
 """Kendall's tau-b among architectures of equal size."""
 
+TAU_IN_ORDER = _correlation("tau_in_order", "τ, ties in order")
+"""Kendall's tau with ties broken by the order of the architectures, as the published figures of RLNAS are."""
+
 RHO = _correlation("rho", "ρ")
 """Spearman's rho."""
 

@@ -312,6 +312,7 @@ def rank_row(name: str, tau: float, half: float = 0.01, within: float | None = 0
         "rho_interval": [1.3 * tau - half, 1.3 * tau + half],
         "agreement": 50 * (1 + tau),
         "top": {str(k): {"mean": 92 - 0.1 * k, "best": 92 + 0.01 * k} for k in (1, 10, 100)},
+        "tau_in_order": tau - 0.02,
         "tau_within": within,
         "strata": 28,
     }

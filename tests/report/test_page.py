@@ -115,16 +115,28 @@ def test_the_sentence_stands_over_the_table(page: Page) -> None:
 def test_the_rank_has_each_fitness_before_the_baselines(page: Page) -> None:
     head, *rows = page.rows(1)
     tops = ["top 1", "top 10: mean, best", "top 100: mean, best"]
-    assert head == ["ordered by", "τ-b", "ρ", "pairs (percent)", *tops, "τ-b within strata"]
+    assert head == ["ordered by", "τ-b", "τ, ties in order", "ρ", "pairs (percent)", *tops, "τ-b within strata"]
     assert [row[0] for row in rows] == ["angle (paper)", "angle (paper)", "parameters", "multiply-adds", "random"]
     tau, rho = "0.620 [0.610, 0.630]", "0.806 [0.796, 0.816]"
-    assert rows[0] == ["angle (paper)", tau, rho, "81.0", "92.01", "91.00, 92.10", "82.00, 93.00", "0.200"]
+    assert rows[0] == ["angle (paper)", tau, "0.600", rho, "81.0", "92.01", "91.00, 92.10", "82.00, 93.00", "0.200"]
     assert rows[2][-1] == "–"
     assert rows[4][1] == "0.000 [−0.010, 0.010]"
     assert (
         "200 of the space's 15,625 architectures against their benchmark accuracy in nasbench201_cifar10.csv, column"
         in page.text
     )
+
+
+def test_tau_with_ties_in_order_is_shown_where_the_rank_records_it(page: Page, tmp_path: Path) -> None:
+    """Records of earlier versions have none, and get no empty column."""
+    said = "τ with ties broken by the order of the architectures, as the published figures of RLNAS are;"
+    assert said in page.text
+    runs.write_config(tmp_path)
+    rows = [{**runs.rank_row(name, tau), "tau_in_order": None} for name, tau in (("angle (paper)", 0.6), ("random", 0))]
+    runs.write_rank(tmp_path, rows=rows)
+    old = Page(write_report(tmp_path))
+    assert said not in old.text
+    assert old.rows(0)[0][:3] == ["ordered by", "τ-b", "ρ"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ def ranking(epochs: int) -> dict[str, Any]:
     row = {"name": "angle (paper)", "tau": 0.6, "tau_interval": None, "rho": 0.8, "rho_interval": None, "top": top}
     known = {"label": "angle_paper", "cells": 50, "space": 50, "table": "t.csv", "column": "a", "bootstrap": 200}
     by_epoch = [{"epoch": 1 + number, "tau": number / 1000, "rho": None, "top": top} for number in range(epochs)]
-    rows = [{**row, "agreement": 80.0, "tau_within": None}]
+    rows = [{**row, "agreement": 80.0, "tau_in_order": 0.58, "tau_within": None}]
     return {**known, "rows": rows, "remarks": [], "epochs": by_epoch or None}
 
 
@@ -23,6 +23,13 @@ def table_of_epochs(epochs: int) -> list[list[str]]:
     lines = ranking_lines(ranking(epochs))
     (begin,) = [number for number, line in enumerate(lines) if line.startswith("angle (paper) after epochs")]
     return [line.split() for line in lines[begin + 1 :]]
+
+
+def test_tau_with_ties_broken_as_in_the_code_of_rlnas_stands_beside_tau_b() -> None:
+    title, header, row = ranking_lines(ranking(0))
+    assert "ties in order: tau as the code of RLNAS breaks ties;" in title
+    assert header.split()[:4] == ["tau-b", "ties", "in", "order"]
+    assert row.split()[:4] == ["angle", "(paper)", "0.6000", "0.5800"]
 
 
 def test_a_ranking_by_epochs_is_a_table_with_a_row_for_each() -> None:
