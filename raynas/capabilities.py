@@ -8,6 +8,7 @@ method to add.
 |---|---|---|
 | `weight_vector` | ranking by angle or displacement | refused |
 | `path_counts` | paths of cells | a chain: every choice lies on one path |
+| `path_counts_to` | paths of cells with other ends | refused |
 | `build_union`, `cost_choices`, `cost_terms` | costs that are no sum over the choices | costs of the supernet |
 | `drawing` | graphs in reports | a chain |
 | `derived_space` | derivation rules that leave the space | the space itself |
@@ -62,6 +63,13 @@ class HasPaths(Protocol):
         """Returns the number of live paths through each choice, ``(n, num_choices)`` int64."""
 
 
+class HasPathEnds(Protocol):
+    """A space of cells whose paths may end at other nodes too."""
+
+    def path_counts_to(self, architectures: np.ndarray, ends: str) -> np.ndarray:
+        """Returns `path_counts` of the paths that end at ``all`` nodes behind the inputs, or at the ``last`` one."""
+
+
 def has_weight_vector(space: SearchSpace) -> bool:
     """Returns whether a space states a weight vector."""
     return _states(space, "weight_vector")
@@ -91,13 +99,24 @@ def _has_paths(space: SearchSpace) -> TypeGuard[HasPaths]:
     return _states(space, "path_counts")
 
 
-def path_counts_of(space: SearchSpace, architectures: np.ndarray) -> np.ndarray:
+def path_counts_of(space: SearchSpace, architectures: np.ndarray, ends: str | None = None) -> np.ndarray:
     """Returns the number of live paths through each choice, ``(n, num_choices)`` int64: by default one, as in a chain.
 
     Args:
         space: The space.
         architectures: Candidate indices, ``(n, num_choices)``.
+        ends: Where paths end, ``all`` or ``last``; None for where the space lets them end.
+
+    Raises:
+        InputError: If the space knows no other ends.
     """
+    if ends is not None:
+        if not _states(space, "path_counts_to"):
+            raise InputError(
+                f"search.angle_ends: expected a space of cells whose paths may end at other nodes, got "
+                f"{type(space).__name__}, which states no `path_counts_to`; leave it out"
+            )
+        return cast(HasPathEnds, space).path_counts_to(architectures, ends)
     if _has_paths(space):
         return space.path_counts(architectures)
     return np.ones(architectures.shape, dtype=np.int64)

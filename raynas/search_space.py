@@ -152,6 +152,9 @@ ANGLE_PARTS = {
 }
 """The values of each part."""
 
+PATH_ENDS = ("all", "last")
+"""Where paths of a cell may end if a key says so: at all nodes behind the inputs, or at the last one."""
+
 
 def angle_parts(definition: str, **of_space: str) -> AngleParts:
     """Returns the parts of a definition of the angle.

@@ -103,6 +103,11 @@ def test_by_default_the_drawing_is_a_chain_of_the_choices():
     assert edges == [("in", "1", "skip"), ("1", "2", "none"), ("2", "out", "pool")]
 
 
+def test_a_space_whose_paths_have_no_other_ends_is_refused_by_name():
+    with pytest.raises(ValueError, match="^search.angle_ends: expected a space of cells .* got Plain, which states no"):
+        capabilities.path_counts_of(Plain(), ROWS, "all")
+
+
 def test_a_space_without_a_weight_vector_is_refused_by_name():
     assert not capabilities.has_weight_vector(Plain())
     with pytest.raises(ValueError, match="^Plain states no weight vector: override `weight_vector` to rank by angle$"):

@@ -16,7 +16,9 @@ one per cell (`train.path_per_cell`), the weights that make up V (`search.angle`
 (`search.mutation_excludes`). `search.angle` is paper, official or published: the paper's text, its code as it was
 meant, and its code to the letter, by which the published cells were found. In the last the normalisation of a dilated
 convolution counts by its weight twice. Each part of V is a key too (`search.angle_extras`, `angle_pool`, `angle_skip`,
-`angle_norms`), as section 3.2.2 discusses. The paper does not say of which distribution W0 is. Its code has
+`angle_norms`, `angle_ends`), as section 3.2.2 discusses (`jobs/sweep_rlnas_angle_parts.yaml`).
+
+The paper does not say of which distribution W0 is. Its code has
 layers' own in small spaces, and other ones on ImageNet (`train.initialisation`, `train.linear_initialisation`).
 
 Reference: Zhang, Hou, Zhang, Sun 2021, "Neural Architecture Search with Random Labels", CVPR.

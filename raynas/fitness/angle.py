@@ -28,6 +28,7 @@ from raynas.options import OneOf, Options, Positive
 from raynas.search_space import (
     ANGLE_PARTS,
     ANGLES,
+    PATH_ENDS,
     AdditiveTable,
     Architecture,
     SearchSpace,
@@ -55,6 +56,8 @@ class AngleOptions(Options):
         angle_norms: Whether normalisations on the paths count in the angle: not (none), yes (counted), or as for the
             cells that were published (published), where the weight of a dilated convolution counts twice. The key angle
             decides by default.
+        angle_ends: Node at which a path of a cell may end, in the angle: every node behind the inputs (all), or the
+            last node only (last). By default every node in the DARTS space, and the last node in NAS-Bench-201.
     """
 
     angle: Annotated[str, OneOf(ANGLES)] = "paper"
@@ -63,6 +66,7 @@ class AngleOptions(Options):
     angle_pool: Annotated[str, OneOf(ANGLE_PARTS["pool"])] | None = None
     angle_skip: Annotated[str, OneOf(ANGLE_PARTS["skip"])] | None = None
     angle_norms: Annotated[str, OneOf(ANGLE_PARTS["norms"])] | None = None
+    angle_ends: Annotated[str, OneOf(PATH_ENDS)] | None = None
 
     @property
     def angle_definition(self) -> str:
@@ -119,10 +123,11 @@ class Angle:
 
     quantities: tuple[str, ...] = ("fitness",)
 
-    def __init__(self, space: SearchSpace, table: AdditiveTable) -> None:
-        """Takes the space and the table of a supernet, as `angle_table` makes it."""
+    def __init__(self, space: SearchSpace, table: AdditiveTable, ends: str | None = None) -> None:
+        """Takes the space, the table of a supernet, as `angle_table` makes it, and where paths end."""
         self._space = space
         self._table = table
+        self._ends = ends
 
     def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """Returns the angle of each architecture, ``(n, 1)`` float64 radians."""
@@ -137,7 +142,7 @@ class Angle:
         angles = np.zeros(len(architectures))
         if not len(architectures):
             return angles
-        counts = path_counts_of(self._space, architectures)
+        counts = path_counts_of(self._space, architectures, self._ends)
         alive = counts.any(axis=1)
         dot, initial, trained = self._table.total(architectures[alive], counts[alive]).T
         norm = np.sqrt(initial * trained)
@@ -157,17 +162,18 @@ class Displacement:
 
     quantities: tuple[str, ...] = ("fitness",)
 
-    def __init__(self, space: SearchSpace, table: AdditiveTable) -> None:
-        """Takes the space and the table of a supernet, as `angle_table` makes it."""
+    def __init__(self, space: SearchSpace, table: AdditiveTable, ends: str | None = None) -> None:
+        """Takes the space, the table of a supernet, as `angle_table` makes it, and where paths end."""
         self._space = space
         self._table = table
+        self._ends = ends
 
     def __call__(self, architectures: Sequence[Architecture]) -> np.ndarray:
         """Returns the displacement of each architecture, ``(n, 1)`` float64."""
         if not len(architectures):
             return np.empty((0, 1))
         every = as_array(architectures)
-        live = (path_counts_of(self._space, every) > 0).astype(np.int64)
+        live = (path_counts_of(self._space, every, self._ends) > 0).astype(np.int64)
         dot, initial, trained = self._table.total(every, live).T
         squared = np.maximum(initial + trained - 2 * dot, 0.0)  # rounding may leave less than nothing of nothing
         lengths: np.ndarray = np.sqrt(squared)[:, None]
@@ -195,13 +201,13 @@ def sums_under_angle(context: FitnessContext, options: AngleOptions, base_seed: 
 def _angle(context: FitnessContext, options: AngleOptions) -> Fitness:
     """Returns the angle, the mean over the supernets."""
     tables = [sums_under_angle(context, options, base_seed) for base_seed in context.base_seeds]
-    return mean_of([Angle(context.space, table) for table in tables])
+    return mean_of([Angle(context.space, table, options.angle_ends) for table in tables])
 
 
 def _displacement(context: FitnessContext, options: AngleOptions) -> Fitness:
     """Returns the displacement, the mean over the supernets."""
     tables = [sums_under_angle(context, options, base_seed) for base_seed in context.base_seeds]
-    return mean_of([Displacement(context.space, table) for table in tables])
+    return mean_of([Displacement(context.space, table, options.angle_ends) for table in tables])
 
 
 def _initial_angle(context: FitnessContext, options: AngleOptions) -> Fitness:
@@ -210,7 +216,8 @@ def _initial_angle(context: FitnessContext, options: AngleOptions) -> Fitness:
     for base_seed in context.base_seeds:
         other = int(np.random.SeedSequence([base_seed, 1]).generate_state(1)[0])
         before, after = context.untrained_weights(base_seed), context.untrained_weights(other)
-        parts.append(Angle(context.space, angle_table(context.space, before, after, options.angle_definition)))
+        table = angle_table(context.space, before, after, options.angle_definition)
+        parts.append(Angle(context.space, table, options.angle_ends))
     return mean_of(parts)
 
 
@@ -219,15 +226,21 @@ def _epoch(options: AngleOptions) -> str:
     return f"after {options.angle_epoch} epochs" if options.angle_epoch else ""
 
 
+def _weights(options: AngleOptions) -> str:
+    """Returns which weights the angle counts, and where paths end if a key says so."""
+    ends = "" if options.angle_ends is None else f", ends {options.angle_ends}"
+    return f"{options.angle_definition}{ends}"
+
+
 ANGLE = FitnessRow(
     name="angle",
     title="angle",
     unit="rad",
     needs=frozenset({Need.SUPERNETS, Need.WEIGHT_VECTOR}),
     options=AngleOptions,
-    definition=lambda options: f"{options.angle_definition} {_epoch(options)}".strip(),
+    definition=lambda options: f"{_weights(options)} {_epoch(options)}".strip(),
     make=_angle,
-    of_sums=Angle,
+    of_sums=lambda space, table, options: Angle(space, table, options.angle_ends),
 )
 DISPLACEMENT = FitnessRow(
     name="displacement",
@@ -236,7 +249,7 @@ DISPLACEMENT = FitnessRow(
     options=AngleOptions,
     definition=_epoch,
     make=_displacement,
-    of_sums=Displacement,
+    of_sums=lambda space, table, options: Displacement(space, table, options.angle_ends),
 )
 INITIAL_ANGLE = FitnessRow(
     name="initial_angle",
@@ -244,6 +257,6 @@ INITIAL_ANGLE = FitnessRow(
     unit="rad",
     needs=frozenset({Need.WEIGHT_VECTOR}),
     options=AngleOptions,
-    definition=lambda options: options.angle_definition,
+    definition=_weights,
     make=_initial_angle,
 )

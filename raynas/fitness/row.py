@@ -161,8 +161,8 @@ class FitnessRow:
         options: The class of its options, which are keys of the section `search`.
         definition: Returns what the options say of it, in a few words for people; empty for nothing.
         make: Builds the fitness from context and options.
-        of_sums: Builds it from the space and the sums under the angle of one supernet, if these are all that it takes:
-            it is then known after every epoch.
+        of_sums: Builds it from the space, the sums under the angle of one supernet and the options, if these are all
+            that it takes: it is then known after every epoch.
         measure: What is measured of networks.
         quantity: Which quantity of the measure is the fitness.
         negated: Whether the fitness is minus this quantity, of which less is better.
@@ -176,7 +176,7 @@ class FitnessRow:
     options: type[Options] = Options
     definition: Callable[[Any], str] = lambda options: ""
     make: Callable[[FitnessContext, Any], Fitness] | None = None
-    of_sums: Callable[[SearchSpace, AdditiveTable], Fitness] | None = None
+    of_sums: Callable[[SearchSpace, AdditiveTable, Any], Fitness] | None = None
     measure: Measure | None = None
     quantity: str = ""
     negated: bool = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
@@ -28,6 +28,11 @@ class CellGraph:
     def into(self, of_edges: Sequence[T], node: int) -> list[T]:
         """Returns the entries of the edges into a node, given one entry per edge."""
         return [entry for entry, (_, target) in zip(of_edges, self.edges, strict=True) if target == node]
+
+    def ending(self, ends: str) -> CellGraph:
+        """Returns the graph whose paths may end at all nodes behind the inputs (``all``), or at the ``last`` one."""
+        targets = sorted({target for _, target in self.edges})
+        return replace(self, ends=tuple(targets) if ends == "all" else (targets[-1],))
 
     def path_counts(self, passes: np.ndarray) -> np.ndarray:
         """Returns the number of live paths through each edge, ``(n, num_edges)`` int64.

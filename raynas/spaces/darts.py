@@ -20,6 +20,7 @@ import torch
 
 from raynas.errors import InputError
 from raynas.search_space import Architecture, Choice, SearchSpace, WeightVector, angle_parts
+from raynas.spaces.cell_graph import CellGraph
 from raynas.spaces.darts_networks import DartsNetwork
 from raynas.spaces.darts_operations import OPERATIONS, PRIMITIVES
 from raynas.spaces.darts_skeleton import Skeleton, check_operations
@@ -149,8 +150,14 @@ class Darts(SearchSpace):
 
     def path_counts(self, architectures: np.ndarray) -> np.ndarray:
         """Returns the number of none-free paths from an input to any node through each edge, ``(n, num_choices)``."""
+        return self._path_counts(architectures, self.skeleton.graph)
+
+    def path_counts_to(self, architectures: np.ndarray, ends: str) -> np.ndarray:
+        """Returns the number of none-free paths that end at ``all`` nodes or the ``last`` one, ``(n, num_choices)``."""
+        return self._path_counts(architectures, self.skeleton.graph.ending(ends))
+
+    def _path_counts(self, architectures: np.ndarray, graph: CellGraph) -> np.ndarray:
         passes = np.array([operation != "none" for operation in self.operations])[architectures]
-        graph = self.skeleton.graph
         by_cell = passes.reshape(-1, len(graph.edges))
         return graph.path_counts(by_cell).reshape(architectures.shape)
 

@@ -160,6 +160,10 @@ class NasBench201(SearchSpace):
         """Returns the number of none-free paths from input to output through each edge, ``(n, 6)`` int64."""
         return GRAPH.path_counts(architectures != NONE)
 
+    def path_counts_to(self, architectures: np.ndarray, ends: str) -> np.ndarray:
+        """Returns the number of none-free paths that end at ``all`` nodes or the ``last`` one, ``(n, 6)`` int64."""
+        return GRAPH.ending(ends).path_counts(architectures != NONE)
+
     # Weights
 
     @property

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from raynas.capabilities import check_weight_vector, weight_vector_of
+from raynas.capabilities import check_weight_vector, path_counts_of, weight_vector_of
 from raynas.config.search_section import SearchSection
 from raynas.errors import InputError
 from raynas.fitness import Fitness, FitnessRow
@@ -90,6 +90,8 @@ def check_evaluation(task: Task) -> None:
             check_weight_vector(task.space)
             if search.angle_definition not in DEFINITIONS:
                 weight_vector_of(task.space, search.angle_definition)  # says if the space does not know it
+            if search.angle_ends is not None:
+                path_counts_of(task.space, np.zeros((1, len(task.space.choices)), np.int64), search.angle_ends)
         if Need.BENCHMARK in row.needs and task.table is None:
             raise InputError(f"benchmark.path: search.fitness: {row.name} reads a table; say where its file lies")
         if row.make is not None and not row.needs:

@@ -261,7 +261,8 @@ def _by_epoch(
         InputError: If training recorded none.
     """
     context, definition = RunContext(task), task.config.search.angle_definition
-    make = task.config.search.fitness_rows[0].of_sums
+    row = task.config.search.fitness_rows[0]
+    make, options = row.of_sums, task.config.search.options_of(row.options)
     assert make is not None
     tables = [context.recorded_sums(base_seed, definition) for base_seed in context.base_seeds]
     epochs = sorted(set.intersection(*map(set, tables)))
@@ -271,7 +272,7 @@ def _by_epoch(
         )
     correlations = []
     for epoch in epochs:
-        fitness = mean_of([make(task.space, of_seed[epoch]) for of_seed in tables])(architectures)[:, 0]
+        fitness = mean_of([make(task.space, of_seed[epoch], options) for of_seed in tables])(architectures)[:, 0]
         statistics = rank_statistics(fitness, accuracies, bootstrap=0)
         progress.show("ranking every epoch", epoch, epochs[-1], f"tau {statistics.tau or 0.0:.3f}")
         values: dict[str, Any] = {"epoch": epoch, "tau": statistics.tau, "rho": statistics.rho, "top": statistics.top}

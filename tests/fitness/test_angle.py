@@ -14,6 +14,7 @@ from raynas.fitness.angle import Angle, angle_table
 from raynas.search_space import AdditiveTable, Choice, SearchSpace, WeightTerm, WeightVector, as_array, sample
 from raynas.spaces.nasbench201 import NasBench201
 from tests.fitness.weights import COUNTED, plain_angle, random_weights
+from tests.spaces.textbook import PATHS
 
 DEFINITIONS = pytest.mark.parametrize("definition", ["paper", "official"])
 EVERY = as_array(list(itertools.product(range(5), repeat=6)))
@@ -49,6 +50,32 @@ def test_the_angle_is_that_of_all_paths_concatenated(definition, cells, training
     assert angle.quantities == ("fitness",)
     np.testing.assert_allclose(angle(architectures), np.array(expected)[:, None], rtol=0, atol=1e-9)
     assert np.unique(np.round(expected, 6)).size > 120
+
+
+TO_EVERY_NODE = [[(0, 1)], [(0, 2)], [(0, 1), (1, 2)], *PATHS]
+"""The paths of a cell that end at any of its nodes, as lists of edges (source, target)."""
+
+
+@pytest.mark.parametrize(("ends", "paths"), [("last", PATHS), ("all", TO_EVERY_NODE)])
+def test_paths_end_at_the_last_node_or_at_every_node(ends, paths):
+    """Section 3.2.2 of RLNAS takes all intermediate nodes as outputs; here every path is concatenated one by one."""
+    space = NasBench201(channels=4, cells=2)
+    initial, trained = random_weights(space, 1), random_weights(space, 2)
+    rng = np.random.default_rng(0)
+    architectures = [sample(space, rng) for _ in range(100)] + [(3, 2, 3, 0, 0, 0), (0,) * 6, (0, 3, 3, 2, 3, 3)]
+    angle = Angle(space, angle_table(space, initial, trained, "paper"), ends)
+    expected = [plain_angle(initial, trained, a, 4, 2, "paper", paths) for a in architectures]
+    np.testing.assert_allclose(angle(architectures), np.array(expected)[:, None], rtol=0, atol=1e-9)
+    nowhere = expected[100]  # leads to the first two nodes and not to the last
+    assert (nowhere == 0) == (ends == "last")
+
+
+def test_by_default_paths_end_where_the_space_lets_them_end(small):
+    space, initial, trained = small
+    table = angle_table(space, initial, trained, "paper")
+    default, last, every = (Angle(space, table, ends).angles(EVERY) for ends in (None, "last", "all"))
+    np.testing.assert_array_equal(default, last)
+    assert np.abs(default - every).max() > 0.01
 
 
 @pytest.mark.parametrize("definition", COUNTED)

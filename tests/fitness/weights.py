@@ -45,13 +45,13 @@ COUNTED = {
 """Definitions of the angle: what is in the vector beside kernels. Full: poolings as (C, C, 3, 3)."""
 
 
-def concatenated(weights, architecture, channels, cells, definition):
+def concatenated(weights, architecture, channels, cells, definition, paths=PATHS):
     """Returns V(a, W) built in full, path by path, or None where every path holds a ``none``."""
     counted = COUNTED[definition].split()
     head, tail = fixed_parts(weights) if "extras" in counted else ([], [])
     vector = list(head)
     live = False
-    for path in PATHS:
+    for path in paths:
         if any(architecture[EDGES[edge]] == 0 for edge in path):
             continue
         live = True
@@ -75,12 +75,12 @@ def concatenated(weights, architecture, channels, cells, definition):
     return torch.cat([torch.zeros(0, dtype=torch.float64), *(part.double().flatten() for part in [*vector, *tail])])
 
 
-def plain_angle(initial, trained, architecture, channels, cells, definition):
+def plain_angle(initial, trained, architecture, channels, cells, definition, paths=PATHS):
     """Returns the angle between the two concatenated vectors, 0 without a live path and for empty vectors.
 
     By half-angles, tan(angle / 2) = |u - v| / |u + v| of unit vectors, which keeps its digits near zero.
     """
-    before, after = (concatenated(w, architecture, channels, cells, definition) for w in (initial, trained))
+    before, after = (concatenated(w, architecture, channels, cells, definition, paths) for w in (initial, trained))
     if before is None or not before.numel():
         return 0.0
     u, v = (vector / vector.square().sum().sqrt() for vector in (before, after))

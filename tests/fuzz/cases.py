@@ -199,6 +199,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"search.name": "exact_angle", "search.fitness": "random"}, "search.name"),
     ({"search.name": "exact_angle", "train.base_seeds": [0, 1]}, "search.name"),
     ({"search.angle_epoch": 3}, "search.angle_epoch"),
+    ({"search.angle_ends": "first"}, "search.angle_ends"),
+    ({"search.angle_ends": "all", "space": {"name": "mobilenet", "width": 0.1, "depth": 1}}, "search.angle_ends"),
     ({"search.fitness": "one_shot_accuracy", "data.train_portion": 1.0}, "data.train_portion"),
     ({"search.fitness": "one_shot_accuracy", "search.evaluation_images": 100_000}, "search.evaluation_images"),
     ({"search.fitness": "one_shot_accuracy", "search.evaluation_batch_size": 1_000}, "search.evaluation_batch_size"),

@@ -60,6 +60,7 @@ def test_there_is_a_sweep_for_each_ablation_of_the_papers() -> None:
         "sweep_amended_eta",
         "sweep_gdas_temperature",
         "sweep_rlnas_angle_bias",
+        "sweep_rlnas_angle_parts",
         "sweep_rlnas_categories",
         "sweep_rlnas_labels",
         "sweep_rlnas_methods",
@@ -122,6 +123,7 @@ def differences(one: RunConfig, other: RunConfig) -> set[str]:
     [
         ("sweep_rlnas_labels", "rlnas_nasbench201", set()),
         ("sweep_rlnas_categories", "rlnas_nasbench201", set()),
+        ("sweep_rlnas_angle_parts", "rlnas_nasbench201", set()),
         ("sweep_rlnas_methods", "spos_nasbench201", {"algorithm", "data.labels", "search.fitness"}),
         ("sweep_rlnas_methods", "rlnas_nasbench201", {"search.calibration_images"}),
         ("sweep_rlnas_unnas", "rlnas_nasbench201", {"search.calibration_images"}),
@@ -241,6 +243,23 @@ def test_the_pretext_tasks_stand_beside_table_12_of_rlnas() -> None:
         "UnNAS, jigsaw": ("jigsaw", "one_shot_accuracy"),
         "RLNAS": ("random", "angle"),
     }
+
+
+def test_the_parts_of_the_angle_are_those_of_section_3_2_2_of_rlnas_and_of_its_code() -> None:
+    """Each row changes one part of the paper's angle, or of the code's; the figures are those of method D."""
+    variants = axis_of("sweep_rlnas_angle_parts", "angle")["variants"]
+    assert variants["paper"] == {} and variants["code"] == {"search.angle": "official"}
+    changed = []
+    for name, keys in variants.items():
+        parts = {key.removeprefix("search.angle_"): value for key, value in keys.items() if key != "search.angle"}
+        assert len(parts) == (0 if name in ("paper", "code") else 1), name
+        changed += list(parts.items())
+    assert set(changed) == {("skip", "identity"), ("pool", "per_channel"), ("extras", "counted"), ("ends", "all")}
+    published = sections(ROOT / "jobs/sweep_rlnas_angle_parts.yaml")[1]["published"]
+    assert published == [
+        {"when": {"angle": "code"}, "true_accuracy": 93.45},
+        {"when": {"angle": "code"}, "tau": 0.5059, "tau_in_order": 0.5059},
+    ]
 
 
 def test_as_many_categories_as_classes_are_method_d() -> None:

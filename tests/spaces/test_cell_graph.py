@@ -30,6 +30,14 @@ def walks(graph, passes):
         yield from go_on(start, [])
 
 
+@pytest.mark.parametrize("ends", ["all", "last"])
+def test_paths_may_end_at_all_nodes_behind_the_inputs_or_at_the_last_one(ends):
+    for name, nodes in {"nasbench201": (1, 2, 3), "darts": (2, 3, 4, 5), "sparse": (2, 3, 4, 5)}.items():
+        graph = GRAPHS[name].ending(ends)
+        assert graph.edges == GRAPHS[name].edges
+        assert graph.ends == (nodes if ends == "all" else nodes[-1:])
+
+
 @pytest.mark.parametrize("name", GRAPHS)
 def test_path_counts_are_those_of_depth_first_enumeration(name):
     graph = GRAPHS[name]

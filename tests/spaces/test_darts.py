@@ -377,6 +377,23 @@ def test_path_counts_are_those_of_the_listed_paths(name, rng):
             for path in listed_paths(space, architecture, positions):
                 row[path] += 1
     np.testing.assert_array_equal(space.path_counts(as_array(architectures)), expected)
+    np.testing.assert_array_equal(space.path_counts_to(as_array(architectures), "all"), expected)
+
+
+@pytest.mark.parametrize("name", ["rlnas", "S1", "kept"])
+def test_paths_that_end_at_the_last_node_are_those_of_the_listed_ones_that_reach_it(name, rng):
+    space = CONSTRUCTIONS[name]
+    architectures = [sample(space, rng) for _ in range(20)]
+    expected = np.zeros((20, len(space.choices)), dtype=np.int64)
+    into_last = {edge for edge in EDGES[space.edges] if edge[1] == 5}
+    for row, architecture in zip(expected, architectures, strict=True):
+        for positions in {tuple(positions) for positions in choices_of_cells(space)}:
+            edge_of = dict(zip(positions, EDGES[space.edges], strict=False))
+            for path in listed_paths(space, architecture, positions):
+                if edge_of[path[-1]] in into_last:
+                    row[path] += 1
+    np.testing.assert_array_equal(space.path_counts_to(as_array(architectures), "last"), expected)
+    assert (expected.sum() > 0) and (expected.sum() < space.path_counts(as_array(architectures)).sum())
 
 
 def random_weights(space, seed):

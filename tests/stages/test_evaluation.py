@@ -416,6 +416,17 @@ def test_the_definition_that_a_run_asks_for_is_recorded_beside_the_papers_after_
     assert expected in mistake(capsys, "rank", file, "--sample", "10", *other)
 
 
+def test_where_paths_end_is_another_angle_of_the_same_supernet(tmp_path: Path) -> None:
+    file = small_run(tmp_path, train={"epochs": 2}, search={"mutation_excludes": ["none"]})
+    assert main(["train", str(file)]) == 0
+    last, every = (sampled_values(file, "angle", f"search.angle_ends={ends}") for ends in ("last", "all"))
+    np.testing.assert_array_equal(last, sampled_values(file, "angle"))
+    assert np.abs(last - every).max() > 0.001
+    early = sampled_values(file, "angle", "search.angle_ends=all", "search.angle_epoch=2")
+    np.testing.assert_allclose(early, every, atol=1e-12)
+    assert load_config(file, ["search.angle_ends=all"]).search.fitness_name == "angle (paper, ends all)"
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
