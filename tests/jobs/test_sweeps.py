@@ -155,8 +155,10 @@ def test_the_axes_are_those_of_the_papers(tmp_path: Path) -> None:
     assert {name: tuple(keys.values()) for name, keys in methods.items()} == {
         "A (SPOS)": ("true", "one_shot_accuracy"),
         "B": ("true", "angle"),
+        "B, angle of the code": ("true", "angle", "official"),
         "C": ("random", "one_shot_accuracy"),
         "D (RLNAS)": ("random", "angle"),
+        "D, angle of the code": ("random", "angle", "official"),
     }
     amended = load_config(alone(ROOT / "jobs/sweep_amended_eta.yaml", tmp_path))  # Bi et al. 2019, section 4.1.1
     assert (amended.train.epochs, amended.train.batch_size, amended.alphas.learning_rate) == (500, 96, 3e-4)
@@ -185,18 +187,24 @@ TABLES = {
     ("sweep_rlnas_methods", "true_accuracy"): """
         A (SPOS) : 92.11 66.89 40.80
         B : 93.76 71.11 41.44
+        B, angle of the code : 93.76 71.11 41.44
         C : 80.60 52.84 28.37
-        D (RLNAS) : 93.45 70.71 43.70""",
+        D (RLNAS) : 93.45 70.71 43.70
+        D, angle of the code : 93.45 70.71 43.70""",
     ("sweep_rlnas_methods", "tau"): """
         A (SPOS) : 0.4239 0.4832 0.4322
         B : 0.6671 0.6942 0.6342
+        B, angle of the code : 0.6671 0.6942 0.6342
         C : 0.0874 -0.0195 -0.0262
-        D (RLNAS) : 0.5059 0.5097 0.4716""",
+        D (RLNAS) : 0.5059 0.5097 0.4716
+        D, angle of the code : 0.5059 0.5097 0.4716""",
     ("sweep_rlnas_methods", "tau_in_order"): """
         A (SPOS) : 0.4239 0.4832 0.4322
         B : 0.6671 0.6942 0.6342
+        B, angle of the code : 0.6671 0.6942 0.6342
         C : 0.0874 -0.0195 -0.0262
-        D (RLNAS) : 0.5059 0.5097 0.4716""",
+        D (RLNAS) : 0.5059 0.5097 0.4716
+        D, angle of the code : 0.5059 0.5097 0.4716""",
     ("sweep_rlnas_labels", "true_accuracy"): """
         random : 93.45±0.11 70.71±0.36 43.70±1.25
         shuffled : 93.52±0.27 70.25±0.25 43.81±1.12
@@ -214,7 +222,7 @@ TABLES = {
 @pytest.mark.parametrize(("job", "metric"), TABLES, ids=lambda part: part)
 def test_the_published_figures_are_those_of_the_papers_table(job: str, metric: str) -> None:
     sweep = sections(ROOT / f"jobs/{job}.yaml")[1]
-    (axis,) = (name for name in sweep["keys"] if name not in ("dataset", "seed"))
+    (axis,) = (name for name in sweep["keys"] if name not in ("dataset", "search.angle", "seed"))
     expected = {}
     for line in TABLES[job, metric].strip().splitlines():
         name, _, cells = line.strip().partition(" : ")
@@ -236,12 +244,14 @@ def test_the_pretext_tasks_stand_beside_table_12_of_rlnas() -> None:
         "UnNAS, rotation": (92.41, 0.12),
         "UnNAS, jigsaw": (92.38, 0.19),
         "RLNAS": (93.45, 0.11),
+        "RLNAS, angle of the code": (93.45, 0.11),
     }
     methods = sweep["keys"]["method"]["variants"]
     assert {name: tuple(keys.values()) for name, keys in methods.items()} == {
         "UnNAS, rotation": ("rotation", "one_shot_accuracy"),
         "UnNAS, jigsaw": ("jigsaw", "one_shot_accuracy"),
         "RLNAS": ("random", "angle"),
+        "RLNAS, angle of the code": ("random", "angle", "official"),
     }
 
 
@@ -260,6 +270,26 @@ def test_the_parts_of_the_angle_are_those_of_section_3_2_2_of_rlnas_and_of_its_c
         {"when": {"angle": "code"}, "true_accuracy": 93.45},
         {"when": {"angle": "code"}, "tau": 0.5059, "tau_in_order": 0.5059},
     ]
+
+
+@pytest.mark.parametrize("job", ["methods", "labels", "unnas", "angle_parts"])
+def test_beside_published_figures_cells_are_found_by_the_angle_of_the_code_too(job: str, tmp_path: Path) -> None:
+    """The supernets of both are the same, so that the second angle costs a search and no training."""
+    file = alone(ROOT / f"jobs/sweep_rlnas_{job}.yaml", tmp_path)
+    by_angle: dict[str, list[RunConfig]] = {"paper": [], "official": []}
+    for _, _, keys in settings(sections(ROOT / f"jobs/sweep_rlnas_{job}.yaml")[1]["keys"]):
+        config = varied(file, keys)
+        if config.search.fitness == "angle" and config.data.labels == "random":
+            by_angle[config.search.angle].append(config)
+    assert by_angle["paper"] and by_angle["official"]
+    assert by_angle["official"][0].train == by_angle["paper"][0].train
+    assert by_angle["official"][0].data == by_angle["paper"][0].data
+
+
+@pytest.mark.parametrize("job", ["categories", "angle_bias"])
+def test_where_the_angle_of_the_code_would_double_a_sweep_its_head_says_how_to_take_it(job: str) -> None:
+    head = (ROOT / f"jobs/sweep_rlnas_{job}.yaml").read_text(encoding="utf-8").partition("seed: 0")[0]
+    assert "--set search.angle=official" in head
 
 
 def test_as_many_categories_as_classes_are_method_d() -> None:
