@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol
 from raynas.errors import InputError
 from raynas.records.rank_record import RankRecord
 from raynas.records.record import is_number
+from raynas.records.run_record import PAGE
 from raynas.records.search_record import HistoryLine
 from raynas.records.sweep_record import TrialState
 from raynas.records.training_record import EpochLine
@@ -23,7 +24,7 @@ HISTORY, RESULT = "search/history.jsonl", "search/result.json"
 TRAININGS = (f"supernet/seed_*/{METRICS}", f"retrain/*/*/seed_*/{METRICS}")
 """Where trainings leave the lines of their epochs."""
 
-RESULTS = ("data.json", RESULT, "retrain/*/result.json", "rank/*.json", "latency.json", "profile.json")
+RESULTS = ("data.json", RESULT, "retrain/*/result.json", "rank/*.json", "latency.json", "profile.json", PAGE.file)
 """Files that are results, and are told when they are new or have changed."""
 
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 from rich.console import Console
@@ -91,6 +92,17 @@ def _nothing() -> None:
     """Does nothing."""
 
 
+Report: TypeAlias = Callable[[Path], object]
+"""Writes the page of a run, from its folder into it."""
+
+
+def _write_page(report: Report | None, mirror: Mirror) -> None:
+    """Has the page of a run written where the trackers are told of it, and uploads it."""
+    if report is not None:
+        report(mirror.folder)
+        mirror.push("report")
+
+
 def train(task: Task, mirror: Mirror, backend: Backend, console: Console, watch: Callable[[], None] = _nothing) -> None:
     """Trains the incomplete supernets of a run, on Ray or, with ``train.workers: 0``, in this process.
 
@@ -142,6 +154,7 @@ def run(
     wait: float = 0,
     say: Callable[[str], None] | None = None,
     group: str = "",
+    report: Report | None = None,
 ) -> CarriedOut:
     """Runs stages of a run and returns the configuration that they followed, and the result of the search.
 
@@ -155,6 +168,7 @@ def run(
         wait: Seconds to wait for another process of the same run.
         say: Receives a line about such a process; by default the console.
         group: The sweep that the run is a trial of, for trackers.
+        report: Writes the page of the run after a search; None for no page.
 
     Raises:
         Busy: If another process works on the run.
@@ -185,6 +199,7 @@ def run(
         mirror.push()
         if "retrain" in stages and config.retrain is not None:
             _retrain(task, mirror, backend, console, watch, told)
+        _write_page(report, mirror)
         return CarriedOut(config, result)
 
 
@@ -198,7 +213,11 @@ def _retrain(
 
 
 def retrain_run(
-    config: RunConfig, console: Console, open_backend: OpenBackend, watch: Callable[[], None] = _nothing
+    config: RunConfig,
+    console: Console,
+    open_backend: OpenBackend,
+    watch: Callable[[], None] = _nothing,
+    report: Report | None = None,
 ) -> RunConfig:
     """Trains the networks of a run's `retrain` section from scratch, and returns the configuration that it followed.
 
@@ -207,6 +226,7 @@ def retrain_run(
         console: Receives the progress.
         open_backend: Opens the backend that trains in other processes.
         watch: Called after every epoch, or more often.
+        report: Writes the page of the run; None for no page.
 
     Raises:
         Busy: If another process works on the run.
@@ -218,6 +238,7 @@ def retrain_run(
         config = task.config
         told = stack.enter_context(tracked(config, mirror, console))
         _retrain(task, mirror, stack.enter_context(open_backend(config)), console, watch, told)
+        _write_page(report, mirror)
         return config
 
 
@@ -298,6 +319,7 @@ def rank_run(
     size: int | None = None,
     every_epoch: bool = False,
     watch: Callable[[], None] = _nothing,
+    report: Report | None = None,
 ) -> dict[str, Any]:
     """Returns the rank correlation of a run's fitness; keys of `search` and `benchmark` may differ from the run's.
 
@@ -308,6 +330,7 @@ def rank_run(
         size: Number of architectures to rank; by default that of `rank`.
         every_epoch: Whether to rank also by the angle after every epoch of the training.
         watch: Called after every batch of rows.
+        report: Writes the page of the run; None for no page.
 
     Raises:
         Busy: If another process works on the run.
@@ -334,4 +357,5 @@ def rank_run(
         with told.stage("rank") as summary:
             result = rank(task, mirror, evaluating_here, progress, size=size, every_epoch=every_epoch)
             summary |= ranking_summary(result)
+        _write_page(report, mirror)
         return result

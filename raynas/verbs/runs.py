@@ -15,6 +15,9 @@ from raynas.stages import signals
 from raynas.verbs.pages import Reused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
     from rich.console import Console
 
     from raynas.config.run_config import RunConfig
@@ -55,9 +58,9 @@ def _check_report(config: RunConfig) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Carries out a whole run, prints what it found, and writes its page."""
-    config = _carried_out(options, ("train", "search", "retrain"))
+    config = _carried_out(options, ("train", "search", "retrain"), writes_page=True)
     _say_retrained(config)
-    _write_report(config)
+    _say_page(config)
     return _end(config)
 
 
@@ -71,14 +74,15 @@ def search(options: argparse.Namespace) -> int:
     return _end(_carried_out(options, ("search",)))
 
 
-def _carried_out(options: argparse.Namespace, stages: tuple[str, ...]) -> RunConfig:
+def _carried_out(options: argparse.Namespace, stages: tuple[str, ...], *, writes_page: bool = False) -> RunConfig:
     """Carries out stages of a run, prints the best architectures, and returns the configuration."""
     config = _run_config(options)
     with signals.imports():
         from raynas.on_ray.session import on_ray
         from raynas.stages import run as stages_of_a_run
 
-    result = stages_of_a_run.run(config, _console(), on_ray, stages).result
+    page = _page_of(config) if writes_page else None
+    result = stages_of_a_run.run(config, _console(), on_ray, stages, report=page).result
     if result is not None:
         print("\n".join(result_lines(result)))
     return config
@@ -102,9 +106,9 @@ def retrain(options: argparse.Namespace) -> int:
     config = options.config = parse_config(values_of_target(options.target, options.overrides, **chosen))
     _check_report(config)
     _check_job(config)
-    retrain_run(config, _console(), on_ray)
+    retrain_run(config, _console(), on_ray, report=_page_of(config))
     _say_retrained(config)
-    _write_report(config)
+    _say_page(config)
     return _end(config)
 
 
@@ -123,8 +127,10 @@ def rank(options: argparse.Namespace) -> int:
         from raynas.on_ray.session import on_ray
         from raynas.stages.run import rank_run
 
-    print("\n".join(ranking_lines(rank_run(config, _console(), on_ray, options.sample, options.every_epoch))))
-    _write_report(config)
+    page = _page_of(config)
+    result = rank_run(config, _console(), on_ray, options.sample, options.every_epoch, report=page)
+    print("\n".join(ranking_lines(result)))
+    _say_page(config)
     return _end(config)
 
 
@@ -179,17 +185,23 @@ def _checked(options: argparse.Namespace) -> tuple[Checked, str]:
     return checked(loaded.base, console, has_folder=False), loaded.describe()
 
 
-def _write_report(config: RunConfig) -> None:
-    """Writes the page of a run, unless `report` says no, and prints where it is."""
+def _page_of(config: RunConfig) -> Callable[[Path], Path] | None:
+    """Returns what writes the page of a run into its folder; None if `report` says no."""
     if not config.report:
-        return
+        return None
     from raynas.config.default_values import default_values
     from raynas.report.page import write_report
-    from raynas.storage.mirror import push_report
 
     reused = Reused({config.folder: config.location}, [config.train.reuse] if config.train.reuse else [])
-    print(f"report: {write_report(config.folder, reused, default_values)}")
-    push_report(config.location, "driver")
+    return lambda folder: write_report(folder, reused, default_values)
+
+
+def _say_page(config: RunConfig) -> None:
+    """Prints where the page of a run is, unless `report` says no."""
+    if config.report:
+        from raynas.report.links import PAGE
+
+        print(f"report: {config.folder / PAGE}")
 
 
 def _check_job(config: RunConfig) -> None:

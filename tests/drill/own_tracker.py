@@ -8,6 +8,7 @@ from pydantic import Field
 
 from raynas.options import Options
 from raynas.trackers import Event, TrackedRun, Tracker, TrackerRow
+from raynas.trackers.event import Artifact
 
 
 class DiaryOptions(Options):
@@ -15,10 +16,12 @@ class DiaryOptions(Options):
 
     Attributes:
         diary: Name of the file.
+        shows_paths: Whether the line of a file has its path.
         fails_at: Kind of the event at which it fails; none by default.
     """
 
     diary: str = Field(default="diary.txt", pattern=r"^[a-z.]+$")
+    shows_paths: bool = False
     fails_at: str | None = None
 
 
@@ -28,14 +31,15 @@ class Diary(Tracker):
     def __init__(self, run: TrackedRun, options: DiaryOptions) -> None:
         """Opens the file."""
         self._file: Path = run.folder / options.diary
-        self._fails_at = options.fails_at
+        self._fails_at, self._shows_paths = options.fails_at, options.shows_paths
 
     def tell(self, event: Event) -> None:
         """Writes a line."""
         if event.kind == self._fails_at:
             raise OSError("the diary is full")
+        shown = event.path if self._shows_paths and isinstance(event, Artifact) else sorted(event.figures())
         with self._file.open("a") as stream:
-            stream.write(f"{event.kind} {sorted(event.figures())}\n")
+            stream.write(f"{event.kind} {shown}\n")
 
 
 DIARY = TrackerRow("diary", "a diary", Diary, options=DiaryOptions)

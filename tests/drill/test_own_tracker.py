@@ -46,6 +46,15 @@ def test_a_tracker_of_ones_own_is_told_of_everything_once_also_by_a_run_in_parts
     assert {"architecture", "generation", "artifact", "stage"} <= set(second) and "epoch" not in second
 
 
+def test_the_page_of_a_run_is_an_artifact_that_is_told_before_the_end(tmp_path: Path) -> None:
+    file = run_file(tmp_path)
+    assert main(["run", str(file), "--set", "report=true", "--set", "trackers.shows_paths=true"]) == 0
+    told = (tmp_path / "runs/small/diary.txt").read_text().splitlines()
+    assert told[-2:] == ["artifact report/index.html", "end ['reason', 'status']"]
+    assert main(["run", str(file), "--set", "report=true", "--set", "trackers.shows_paths=true"]) == 0
+    assert (tmp_path / "runs/small/diary.txt").read_text().splitlines() == told, "an equal page is no news"
+
+
 def test_a_tracker_that_fails_is_named_once_and_the_run_goes_on_and_tells_it_the_rest_when_it_is_given_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
