@@ -12,6 +12,7 @@ import numpy as np
 
 from raynas.report.intervals import Interval, wilson_interval
 from raynas.report.run_values import Run
+from raynas.report.text_tables import SETS
 
 ACCURACY_KEY = "accuracy"
 """Key of the accuracy with the supernet's weights, in percent."""
@@ -73,3 +74,20 @@ def about_sampled(sampled: Sampled) -> str:
         f"{text} Of {sampled.evaluated:,} evaluated architectures, {more} at least "
         f"{accuracy.low:.2f} percent: the images do not tell them apart."
     )
+
+
+def against_one_random(run: Run) -> str:
+    """Returns how the found architecture compares with a random one in the benchmark's table; empty if unknown.
+
+    The random architecture is of the smallest set that the search can give, such as those within its limits.
+    """
+    if run.result is None or not run.result.random:
+        return ""
+    random = run.result.random[-1]
+    text = (
+        f"One random architecture{SETS.get(random.of, ' ' + random.of)} has {random.mean:.2f} ± "
+        f"{random.deviation:.2f} percent (mean and deviation of {random.architectures:,})"
+    )
+    if random.below is None:
+        return f"{text}. "
+    return f"{text}, and is better than the found one in {100 - random.below:.0f} percent of all cases. "

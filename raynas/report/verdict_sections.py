@@ -17,7 +17,7 @@ from raynas.report.intervals import Interval, mean_interval, stands_apart
 from raynas.report.palette import ACCENT, MUTED, Look, color_property, shape_of
 from raynas.report.row_figures import LabelledRow, mark_height, row_panel
 from raynas.report.run_values import Run
-from raynas.report.unranked import about_sampled, sampled_of
+from raynas.report.unranked import about_sampled, against_one_random, sampled_of
 from raynas.report.verdict import Verdict, against_parameters, against_random_search, verdict_of
 
 
@@ -36,8 +36,9 @@ def _unknown(run: Run) -> str:
     found = run.benchmark_accuracy(run.best[0].architecture)
     if found is not None:
         return (
-            f"{found:.2f} percent benchmark accuracy. The folder has no ranking of more architectures than the search "
-            "evaluated, so what random search would find is unknown; `raynas rank` adds one."
+            f"{found:.2f} percent benchmark accuracy. {against_one_random(run)}The folder has no ranking of more "
+            "architectures than the search evaluated, so what random search would find is unknown; `raynas rank` adds "
+            "one."
         )
     sampled = sampled_of(run)
     about = f"{about_sampled(sampled)} " if sampled else ""

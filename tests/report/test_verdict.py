@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,26 @@ def test_without_a_benchmark_the_images_say_which_architectures_they_tell_apart(
     clear = sampled_of(one_shot(tmp_path, [30.0, 50.0, 41.0], images=128))
     assert clear is not None and "it is apart from all others" in about_sampled(clear)
     assert run.base_seeds == [0]
+
+
+def test_with_a_benchmark_but_no_ranking_a_random_architecture_is_beside_the_found_one(tmp_path: Path) -> None:
+    ranked(tmp_path, 90.0)
+    for file in (tmp_path / "rank").iterdir():
+        file.unlink()
+    result = json.loads((tmp_path / "search/result.json").read_text())
+    best = [{**result["best"][0], "true": 90.0}]
+    sets = [
+        {"of": "all", "architectures": 15625, "mean": 87.06, "deviation": 12.9, "below": 20.4},
+        {"of": "without_none", "architectures": 4096, "mean": 91.5, "deviation": 2.25, "below": 15.4},
+    ]
+    runs.add_to_result(tmp_path, best=best, random=sets, column="test_accuracy_200")
+    run = read_run(tmp_path)
+    assert verdict_of(run) is None
+    said = " ".join(Page(write_report(tmp_path)).text.split())
+    assert (
+        "90.00 percent benchmark accuracy. One random architecture without none has 91.50 ± 2.25 percent (mean and "
+        "deviation of 4,096), and is better than the found one in 85 percent of all cases. The folder has no ranking"
+    ) in said
 
 
 def test_an_accuracy_that_chance_gives_says_nothing_about_the_architecture(tmp_path: Path) -> None:
