@@ -46,17 +46,16 @@ def comparison_page(folder: Path, names: Sequence[str], others: Sequence[str]) -
         without: dict[str, Sequence[str]] = {}
         for place, name in enumerate(names):
             without[name] = [*names[:place], *names[place + 1 :]]
-        lines.append(("Compared", _links(without, up)))
+        lines.append(("Remove", _links(without, up)))
     if others and len(names) < MOST:
         lines.append(("Add", _links({name: [*names, name] for name in others}, up)))
     lines.append(("All runs", (Piece("link", "list", "../" * up),)))
-    note = "A click on a name removes the run from the comparison."
     if len(names) < 2:
         sections = [Section("Choose runs", [Paragraph("A comparison takes two runs or more: add them above.")])]
         return document("comparison · raynas", Head("Comparison", lines), sections, live=True)
     try:
         link = functools.partial(_run_link, up=up)
-        return live_comparison_page([folder / name for name in names], link, [*lines, ("Note", note)])
+        return live_comparison_page([folder / name for name in names], link, lines)
     except InputError as error:
         sections = [Section("Nothing to show yet", [Paragraph(str(error))])]
         return document("comparison · raynas", Head("Comparison", lines), sections, live=True)
