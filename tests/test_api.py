@@ -16,6 +16,7 @@ from rich.console import Console
 import raynas
 from raynas.config.reading import load_config
 from raynas.data import fix_images
+from raynas.records.run_record import RunRecord
 from raynas.records.search_record import SearchRecord
 from raynas.stages.network_evaluation import image_positions
 from raynas.stages.task import make_task
@@ -55,6 +56,8 @@ def test_a_run_shows_what_it_found(found: raynas.Run) -> None:
     assert len(found.history) == 4 and set(found.history.columns) >= {"architecture", "fitness", "accuracy"}
     assert found.classes == [str(digit) for digit in range(10)]
     assert repr(found).endswith("spos on nasbench201, search done)")
+    defaults = RunRecord.read(found.folder / "config.json").defaults
+    assert defaults["train.epochs"] == 250 and defaults["search.fitness"] == "one_shot_accuracy", "those of spos"
     record = SearchRecord.read(found.folder / "search/result.json")
     images = len(make_task(found.config).dataset.train)
     assert record.evaluation_images == images - round(0.5 * images) and record.categories == 10

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import raynas
+from tests.report import runs
 
 PACKAGE = Path(raynas.__file__).parent
 
@@ -337,3 +339,13 @@ def test_the_command_line_starts_without_loading_what_is_slow(code):
 def test_searching_needs_no_torch():
     code = "import raynas.search, raynas.search_space"
     assert loaded_by(code, ("numpy", "torch", "ray")) == ["numpy"]
+
+
+def test_the_page_of_a_run_that_states_its_defaults_is_made_without_torch(tmp_path):
+    runs.write_run(tmp_path / "example")
+    file = tmp_path / "example/config.json"
+    runs.write_json(file, {**json.loads(file.read_text()), "defaults": {"train.epochs": 250}})
+    code = f"from raynas.cli import main\nassert main(['report', {str(tmp_path / 'example')!r}]) == 0"
+    assert loaded_by(code, ("matplotlib", "torch", "ray")) == ["matplotlib"]
+    page = (tmp_path / "example/report/index.html").read_text()
+    assert "Keys that differ from the defaults" in page and ">250<" in page.replace("\n", "").replace(" ", "")

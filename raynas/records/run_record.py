@@ -41,6 +41,8 @@ class RunRecord(Record):
         versions: Versions of raynas, Python and the packages that began the run.
         created: Time at which the run began.
         plan: What the search is by; null in runs of earlier versions.
+        defaults: Defaults of the keys by their dotted names, in the version that began the run; without keys that a run
+            file has to give. Empty in runs of earlier versions.
     """
 
     file: ClassVar[str] = "config.json"
@@ -50,6 +52,7 @@ class RunRecord(Record):
     versions: dict[str, str] = {}
     created: str = ""
     plan: SearchPlan | None = None
+    defaults: dict[str, Any] = {}
 
     def section(self, name: str) -> dict[str, Any]:
         """Returns a section of the configuration; empty if the run has none."""

@@ -28,7 +28,7 @@ from raynas.report.verdict import verdict_of
 from raynas.report.verdict_sections import found_beside_others, found_by_groups
 
 Defaults: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, object]]
-"""Returns the default values of a stored configuration by dotted keys; empty if they are not known."""
+"""Returns the defaults of a configuration by dotted keys, for a run whose record has none; empty if unknown."""
 
 
 def no_defaults(config: Mapping[str, Any]) -> Mapping[str, object]:
@@ -86,7 +86,7 @@ def _run_page(
         training_section(run, gallery),
         latency_section(run, gallery),
         rank_correlation(run, gallery),
-        configuration(run, defaults_of(run.config)),
+        configuration(run, run.about.defaults or defaults_of(run.config)),
         provenance(run),
     ]
     head = summary(run, verdict, [*linked_pages(run, exists), *home_link(home)])

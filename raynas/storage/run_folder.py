@@ -43,6 +43,7 @@ from pathlib import Path
 from typing import Any
 
 from raynas import __version__
+from raynas.config.default_values import default_values
 from raynas.config.nested import flatten, set_key
 from raynas.config.run_config import EXECUTION_KEYS, ROUNDING_KEYS, RunConfig, own_members, parse_config
 from raynas.errors import InputError
@@ -106,7 +107,9 @@ def open_run(config: RunConfig, ignore: tuple[str, ...] = ()) -> Path:
         f"the rows of {' and '.join(config.search.fitnesses)}",
         "correct what they state",
     )
-    write_record(file, RunRecord(config=config.model_dump(), versions=versions, created=created, plan=plan))
+    defaults = default_values(config.model_dump(mode="json"), own=True)
+    values = config.model_dump()
+    write_record(file, RunRecord(config=values, versions=versions, created=created, plan=plan, defaults=defaults))
     return folder
 
 

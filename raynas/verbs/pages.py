@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from raynas.errors import InputError
 from raynas.optional import check_pages
@@ -48,10 +48,7 @@ def _pages(options: argparse.Namespace) -> int:
     elif (folders[0] / "sweep.json").exists():
         print(f"report: {write_sweep_report(folders[0])}")
     else:
-        with signals.imports():  # here, since only the page of a run needs torch
-            from raynas.config.default_values import default_values
-
-        print(f"report: {write_report(folders[0], reused, default_values)}")
+        print(f"report: {write_report(folders[0], reused, defaults_of)}")
     for line in reused.left_out:
         print(f"raynas: {line}", file=sys.stderr)
     if options.verb == "report" and is_url(locations[0]):
@@ -59,6 +56,14 @@ def _pages(options: argparse.Namespace) -> int:
 
         push_report(locations[0], "reader")
     return 0
+
+
+def defaults_of(config: Mapping[str, Any]) -> Mapping[str, object]:
+    """Returns the defaults of a configuration whose run does not state them, which loads torch."""
+    with signals.imports():
+        from raynas.config.default_values import default_values
+
+    return default_values(config)
 
 
 def _location(run: str) -> tuple[str, list[str]]:
