@@ -126,6 +126,17 @@ def rank_statistics(
     )
 
 
+def tau_within(fitness: np.ndarray, accuracies: np.ndarray, sizes: np.ndarray) -> float | None:
+    """Returns tau-b over the pairs within a stratum of equal size; None if no such pair differs in both.
+
+    Args:
+        fitness: Fitness of the architectures, ``(n,)``.
+        accuracies: Their benchmark accuracy, ``(n,)``.
+        sizes: What is held equal, ``(n,)``, with strata as in `rank_statistics`.
+    """
+    return _defined(_tau_within(_finite("fitness", fitness), _finite("accuracies", accuracies), _strata(sizes)))
+
+
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all():

@@ -50,6 +50,7 @@ class RankRowRecord(Part):
         agreement: Pairs that it orders as the benchmark does, in percent.
         top: Benchmark accuracy of the first k.
         tau_within: tau-b within strata of equal parameters.
+        tau_within_live: tau-b within strata of equal live multiply-adds; null in records of earlier versions.
         strata: Number of strata.
         tau_in_order: tau with ties broken by the order of the architectures, as in the code of RLNAS; null in records
             of earlier versions.
@@ -67,6 +68,7 @@ class RankRowRecord(Part):
     agreement: Number | None = None
     top: Top | None = None
     tau_within: Number | None = None
+    tau_within_live: Number | None = None
     strata: int | None = None
     tau_in_order: Number | None = None
     tau_parameters: Number | None = None

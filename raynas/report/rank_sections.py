@@ -151,7 +151,8 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
     head = ["ordered by", "τ-b", *(["τ, ties in order"] if has_order else []), "ρ"]
     head += ["pairs (percent)"] if has_pairs else []
     head += [f"top {k}" + (": mean, best" if k > 1 else "") for k in tops]
-    head.append("τ-b within strata")
+    has_live = any(math.isfinite(row.tau_within_live) for _, row, _ in rows)
+    head += ["τ-b, equal parameters", *(["τ-b, equal live multiply-adds"] if has_live else [])]
     cells = []
     for name, row, _ in rows:
         line = [name, with_interval(row.tau, row.tau_interval)]
@@ -161,7 +162,10 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
         if has_pairs:
             line.append(PAIRS.write(row.agreement))
         line += [_top(k, row.top.get(k)) for k in tops]
-        cells.append([*line, CORRELATION.write(row.tau_within)])
+        line.append(CORRELATION.write(row.tau_within))
+        if has_live:
+            line.append(CORRELATION.write(row.tau_within_live))
+        cells.append(line)
     caption = (
         "Rank correlation with the benchmark accuracy, its interval in brackets;"
         f"{IN_ORDER if has_order else ''}{PAIRED if has_pairs else ''} "
@@ -170,6 +174,8 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
     strata = next((row.strata for _, row, _ in rows if row.strata is not None), None)
     if strata is not None:
         caption += f"; what is left of τ within {strata:,} strata of equal parameters"
+    if has_live:
+        caption += ", and within strata of equal multiply-adds on live paths"
     return Table(head, cells, numbers=range(1, len(head)), marked=marked, caption=caption)
 
 

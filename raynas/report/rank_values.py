@@ -25,6 +25,7 @@ class RankRow:
         top: Mean and best benchmark accuracy, in percent, of the first k.
         tau_in_order: Tau with ties broken by the order of the architectures, as in the code of RLNAS.
         tau_within: tau-b within strata of equal parameter counts.
+        tau_within_live: tau-b within strata of equal live multiply-adds; NaN in records of earlier versions.
         strata: Number of strata; None without strata.
         tau_sizes: tau-b with ``num_parameters`` and ``multiply_adds``, without a table.
     """
@@ -38,6 +39,7 @@ class RankRow:
     top: Mapping[int, tuple[float, float]]
     tau_in_order: float
     tau_within: float
+    tau_within_live: float
     strata: int | None
     tau_sizes: Mapping[str, float]
 

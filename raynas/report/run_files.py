@@ -261,6 +261,7 @@ def _row(row: RankRowRecord) -> RankRow:
         top=_top(row.top or {}),
         tau_in_order=_number(row.tau_in_order),
         tau_within=_number(row.tau_within),
+        tau_within_live=_number(row.tau_within_live),
         strata=row.strata or None,
         tau_sizes={name: float(tau) for name, tau in of_sizes.items() if tau is not None},
     )

@@ -194,6 +194,7 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
         "top 10": [_top(row, "10") for row in rows],
         "top 100": [_top(row, "100") for row in rows],
         "tau-b, equal parameters": [_figure(row["tau_within"]) for row in rows],
+        "equal live multiply-adds": [_figure(row.get("tau_within_live")) for row in rows],
     }
     return [
         f"{ranked} against {result['column']} of {result['table']}; in brackets 95 % of "

@@ -17,9 +17,9 @@ import numpy as np
 from raynas.config.search_section import SearchSection
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, mean_of
-from raynas.fitness.baselines import BASELINES
+from raynas.fitness.baselines import LIVE_MULTIPLY_ADDS, baselines_of
 from raynas.fitness.benchmark_table import BenchmarkTable
-from raynas.fitness.rank_correlation import rank_statistics
+from raynas.fitness.rank_correlation import rank_statistics, tau_within
 from raynas.fitness.remarks import accuracy_remarks, ranking_remarks
 from raynas.records.cells import csv_cell
 from raynas.records.rank_record import EpochCorrelation, RankRecord, RankRowRecord, ScoresHeader, read_scores
@@ -145,13 +145,15 @@ def _rows(
             row[key] = rank_statistics(fitness, of_cost, bootstrap=0).tau
         return [RankRowRecord(**row)]
     ranked = {name: fitness}
-    for baseline in BASELINES:
+    for baseline in baselines_of(task.space):
         ranked[baseline.name] = fitness_without_networks(task, baseline)(architectures)[:, 0]
     sizes = costs[:, task.costs.quantities.index(NUM_PARAMETERS.name)]
+    live = fitness_without_networks(task, LIVE_MULTIPLY_ADDS)(architectures)[:, 0]
     rows = []
     for name, values in ranked.items():
         statistics = rank_statistics(values, accuracies, sizes=sizes, bootstrap=BOOTSTRAP)
-        rows.append(RankRowRecord(name=name, **asdict(statistics)))
+        within_live = tau_within(values, accuracies, live)
+        rows.append(RankRowRecord(name=name, tau_within_live=within_live, **asdict(statistics)))
     return rows
 
 

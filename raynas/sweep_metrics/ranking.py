@@ -42,6 +42,9 @@ TAU_WITHIN = _correlation("tau_within", "τ, equal parameters")
 TAU_IN_ORDER = _correlation("tau_in_order", "τ, ties in order")
 """Kendall's tau with ties broken by the order of the architectures, as the published figures of RLNAS are."""
 
+TAU_WITHIN_LIVE = _correlation("tau_within_live", "τ, equal live multiply-adds")
+"""Kendall's tau-b among architectures of equal multiply-adds on live paths."""
+
 RHO = _correlation("rho", "ρ")
 """Spearman's rho."""
 

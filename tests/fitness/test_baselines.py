@@ -13,8 +13,9 @@ import pytest
 from scipy.stats import chisquare, kstest, spearmanr
 
 import raynas
-from raynas.fitness.baselines import Chance, Cost
-from raynas.search_space import AdditiveTable, as_array
+from raynas.fitness.baselines import Chance, Cost, LiveMultiplyAdds, baselines_of
+from raynas.search_space import AdditiveTable, as_array, sample
+from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.costs import cost_table
 from tests.stages.chain_space import ChainSpace
@@ -98,3 +99,37 @@ def test_chance_keeps_long_architectures_and_many_candidates_apart():
     others = [(1, 11), (11, 1), (1, 1, 1), (111,), (1, 1), (0,) * 60, (0,) * 61]
     assert len(np.unique(Chance(0)(others))) == len(others)
     assert Chance(1)([(1, 2)]) != Chance(11)([(2,)])
+
+
+def paths_of(cell, operations):
+    """Returns the edges on every path without `none` from input to output of a NAS-Bench-201 cell."""
+    edges = [(0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3)]
+    nodes = [0], [0, 1], [0, 2], [0, 1, 2]
+    found = []
+    for middle in nodes:
+        path = [edges.index(pair) for pair in itertools.pairwise([*middle, 3])]
+        if all(operations[cell[edge]] != "none" for edge in path):
+            found.append(path)
+    return found
+
+
+def test_live_multiply_adds_are_those_of_the_candidates_on_a_path_from_the_input_to_the_output():
+    space = NasBench201(channels=4, cells=2)
+    table = cost_table(space, 8, 10)
+    column = table.quantities.index("multiply_adds")
+    operations = space.choices[0].candidates
+    cells = [sample(space, np.random.default_rng(seed)) for seed in range(200)]
+    expected = []
+    for cell in cells:
+        live = set(itertools.chain.from_iterable(paths_of(cell, operations)))
+        terms = [table.terms[edge, cell[edge], column] for edge in live]
+        expected.append(table.fixed[column] + sum(terms))
+    found = LiveMultiplyAdds(space, table)(cells)[:, 0]
+    assert found.tolist() == expected
+    assert (found < Cost(table, "multiply_adds")(cells)[:, 0]).any()
+
+
+def test_in_a_chain_every_candidate_is_live_and_the_baseline_is_left_out():
+    names = [row.name for row in baselines_of(MobileNet())]
+    assert names == ["num_parameters", "multiply_adds", "random"]
+    assert "live_multiply_adds" in [row.name for row in baselines_of(NasBench201())]

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from raynas.fitness.baselines import LiveMultiplyAdds
 from raynas.fitness.rank_correlation import rank_statistics
 from raynas.search_space import as_array
 from raynas.spaces.nasbench201 import NasBench201
@@ -407,6 +408,13 @@ def test_the_28_sizes_of_the_space_are_the_strata(cells):
         other_untied += np.abs(other).sum()
     assert statistics.strata == 28
     assert statistics.tau_within == pytest.approx(agreement / math.sqrt(one_untied * other_untied), abs=1e-12)
+
+
+def test_live_multiply_adds_rank_the_whole_space_better_than_parameters(cells):
+    space = NasBench201()
+    live = LiveMultiplyAdds(space, cost_table(space, 32, 10))([space.parse(arch) for arch in cells["arch"]])[:, 0]
+    statistics = rank_statistics(live, np.array(cells["test_accuracy_200"]), bootstrap=0)
+    assert statistics.tau == pytest.approx(0.654, abs=0.0006)
 
 
 def test_15625_architectures_take_a_second_or_two():

@@ -314,6 +314,7 @@ def rank_row(name: str, tau: float, half: float = 0.01, within: float | None = 0
         "top": {str(k): {"mean": 92 - 0.1 * k, "best": 92 + 0.01 * k} for k in (1, 10, 100)},
         "tau_in_order": tau - 0.02,
         "tau_within": within,
+        "tau_within_live": None if within is None else within / 2,
         "strata": 28,
     }
 

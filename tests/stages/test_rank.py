@@ -58,7 +58,13 @@ def test_the_angle_ranks_the_whole_space_beside_its_baselines(place: Path, capsy
     out = capsys.readouterr().out
     result, rows = ranked(place, "angle_paper")
     assert len(rows) == result["cells"] == result["space"] == 15_625
-    assert [row["name"] for row in result["rows"]] == ["angle (paper)", "num_parameters", "multiply_adds", "random"]
+    assert [row["name"] for row in result["rows"]] == [
+        "angle (paper)",
+        "num_parameters",
+        "multiply_adds",
+        "live_multiply_adds",
+        "random",
+    ]
     truth = column(rows, "true")
     for row, name in zip(result["rows"], ("fitness", "num_parameters", "multiply_adds"), strict=False):
         values = column(rows, name)
@@ -68,7 +74,9 @@ def test_the_angle_ranks_the_whole_space_beside_its_baselines(place: Path, capsy
         ties_first = sorted(range(len(rows)), key=lambda i: (-values[i], rows[i]["architecture"]))[:10]
         assert row["top"]["10"]["mean"] == pytest.approx(truth[ties_first].mean(), abs=1e-9)
         assert f"{row['tau']:.4f}"[:6] in out
-    assert abs(result["rows"][3]["tau"]) < 0.02
+    assert abs(result["rows"][4]["tau"]) < 0.02
+    assert (result["rows"][3]["tau_within_live"], result["rows"][3]["tau_within"] is None) == (None, False)
+    assert -1 < result["rows"][0]["tau_within_live"] < 1
     assert result["rows"][1]["tau_within"] is None
     assert "undefined" in out
     assert {tuple(map(int, row["architecture"].split("-"))) for row in rows} == {
