@@ -12,7 +12,7 @@ from raynas.config.named import named
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, EvaluationOptions, FitnessRow
 from raynas.fitness.angle import AngleOptions
-from raynas.fitness.row import FITNESS, described
+from raynas.fitness.row import FITNESS, ScoreOptions, described
 from raynas.members import Need
 from raynas.messages import echo
 from raynas.options import Execution, Location, Options, Processes
@@ -52,11 +52,14 @@ class MembersSection(SectionOfMembers):
 
     Attributes:
         name: The searcher, or the dotted path of one of your own.
-        fitness: The fitness, or the dotted path of one of your own; of a list, the mean of the standard scores of each.
+        fitness: The fitness, or the dotted path of one of your own; a list is combined into one.
+        combine: How a list of fitnesses becomes one: the mean of their standard scores, or the sum of the logarithms of
+            their ranks, each against the same sample of the space.
     """
 
     name: Annotated[str | None, named(SEARCHERS)] = None
     fitness: Annotated[str | Annotated[list[str], Field(min_length=2)] | None, named(FITNESSES)] = None
+    combine: Literal["standard_scores", "log_ranks"] = "standard_scores"
 
 
 class PlacesSection(Options):
@@ -81,6 +84,7 @@ class SearchSection(
     EvolutionOptions,
     PlacesSection,
     EvaluationOptions,
+    ScoreOptions,
     AngleOptions,
     ParetoOptions,
     AlphaSamplingOptions,

@@ -123,6 +123,16 @@ class EvaluationOptions(Options):
     evaluation_labels: Literal["training", "classes"] = "training"
 
 
+class ScoreOptions(Options):
+    """Options of a score at initialisation.
+
+    Attributes:
+        score_images: Number of training images in the one batch on which a score at initialisation is taken.
+    """
+
+    score_images: Images = 32
+
+
 Sums: TypeAlias = "Callable[[Tensor, Tensor, Any], Tensor]"
 Values: TypeAlias = "Callable[[Tensor, int, Any], Sequence[float]]"
 
@@ -150,7 +160,8 @@ class FitnessRow:
 
     A fitness that runs networks states a `measure` and nothing more: that supernets share their weights, that batch
     normalisation is measured anew, that chains share prefixes, and that actors evaluate in parallel comes with it.
-    Any other fitness states how it is made.
+    A fitness of initial weights, which needs no training, states a `score`, which actors take in parallel too. Any
+    other fitness states how it is made.
 
     Attributes:
         name: The name.
@@ -163,7 +174,9 @@ class FitnessRow:
         make: Builds the fitness from context and options.
         of_sums: Builds it from the space, the sums under the angle of one supernet and the options, if these are all
             that it takes: it is then known after every epoch.
-        measure: What is measured of networks.
+        measure: What is measured of networks with trained weights.
+        score: Returns the fitness of a network with initial weights, given the network on a batch (`Probe`) and the
+            options.
         quantity: Which quantity of the measure is the fitness.
         negated: Whether the fitness is minus this quantity, of which less is better.
     """
@@ -178,6 +191,7 @@ class FitnessRow:
     make: Callable[[FitnessContext, Any], Fitness] | None = None
     of_sums: Callable[[SearchSpace, AdditiveTable, Any], Fitness] | None = None
     measure: Measure | None = None
+    score: Callable[[Any, Any], float] | None = None
     quantity: str = ""
     negated: bool = False
 
@@ -191,13 +205,20 @@ class FitnessRow:
                     f"{what}: expected names of letters, digits and underscores other than "
                     f"{', '.join(sorted(RESERVED))}, got {name!r}"
                 )
-        if (self.make is None) == (self.measure is None):
-            raise InputError(f"{what}: expected either `make` or `measure`; state one of them")
+        if sum(way is not None for way in (self.make, self.measure, self.score)) != 1:
+            raise InputError(f"{what}: expected either `make`, `measure` or `score`; state one of them")
+        if self.score is not None:
+            object.__setattr__(self, "needs", self.needs | {Need.NETWORKS})
         if self.measure is None:
             return
         if self.quantity not in quantities:
             raise InputError(f"{what}: expected a quantity of {', '.join(quantities)}, got {self.quantity!r}")
         object.__setattr__(self, "needs", self.needs | {Need.SUPERNETS, Need.NETWORKS})
+
+    @property
+    def runs_networks(self) -> bool:
+        """Whether the fitness runs networks, with trained or with initial weights."""
+        return self.measure is not None or self.score is not None
 
     @property
     def quantities(self) -> tuple[Quantity, ...]:

@@ -342,6 +342,7 @@ class NasBench201Network(nn.Module):
             self.cells.extend(Cell(channels, candidates, affine, track_running_stats) for _ in range(n))
         self.reductions = nn.ModuleList([ResNetReduction(c, 2 * c), ResNetReduction(2 * c, 4 * c)])
         self.last_bn = nn.BatchNorm2d(4 * c)
+        self.last_relu = nn.ReLU()
         self.classifier = nn.Linear(4 * c, num_classes)
         is_supernet = any(len(names) > 1 for names in candidates)
         self._only_route = None if is_supernet else tuple(Gate((0,)) for _ in candidates)
@@ -361,6 +362,6 @@ class NasBench201Network(nn.Module):
             if index in (per_stage, 2 * per_stage):
                 x = self.reductions[index // per_stage - 1](x)
             x = cell(x, cell_gates)
-        x = torch.relu(self.last_bn(x)).mean(dim=(2, 3))
+        x = self.last_relu(self.last_bn(x)).mean(dim=(2, 3))
         logits: Tensor = self.classifier(x)
         return logits

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from raynas.data import split_images
 from raynas.errors import InputError
-from raynas.stages.evaluation import runs_networks
+from raynas.stages.evaluation import runs_trained_networks
 from raynas.stages.task import Task
 from raynas.supernet.gates import Gate
 
@@ -32,7 +32,7 @@ def check_batches(task: Task) -> list[str]:
     share = config.train.batch_size // most
     remedy = "raise train.batch_size" + (", lower train.workers" if most > 1 else "")
     _try(task, supernet.train(), share, "train.batch_size", "in training", remedy)
-    if runs_networks(config.search):
+    if runs_trained_networks(config.search):
         train, _ = split_images(task.dataset.train, config.data.train_portion, config.seed)
         count, batch = min(config.search.calibration_images, len(train)), config.search.evaluation_batch_size
         remedy = f"set search.calibration_images to a multiple of search.evaluation_batch_size ({batch})"

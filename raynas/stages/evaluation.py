@@ -25,7 +25,7 @@ from raynas.members import Need
 from raynas.search_space import Architecture, SearchSpace, sample
 from raynas.stages.backend import Backend, Stream
 from raynas.stages.context import RunContext
-from raynas.stages.network_evaluation import check_images, evaluation_count, network_fitness
+from raynas.stages.network_evaluation import check_images, check_score_images, evaluation_count, network_fitness
 from raynas.stages.progress import Progress
 from raynas.stages.supernet_records import DEFINITIONS
 from raynas.stages.task import Task
@@ -53,7 +53,12 @@ def needs_training(search: SearchSection) -> bool:
 
 
 def runs_networks(search: SearchSection) -> bool:
-    """Returns whether any of the fitnesses runs networks."""
+    """Returns whether any of the fitnesses runs networks, with trained or with initial weights."""
+    return any(row.runs_networks for row in search.fitness_rows)
+
+
+def runs_trained_networks(search: SearchSection) -> bool:
+    """Returns whether any of the fitnesses runs networks with trained weights."""
     return any(row.measure is not None for row in search.fitness_rows)
 
 
@@ -86,6 +91,8 @@ def check_evaluation(task: Task) -> None:
         if row.measure is not None:
             check_images(task)
             _check_names(row)
+        if row.score is not None:
+            check_score_images(task)
         if Need.WEIGHT_VECTOR in row.needs:
             check_weight_vector(task.space)
             if search.angle_definition not in DEFINITIONS:
@@ -128,13 +135,13 @@ def evaluating(task: Task, backend: Backend, progress: Progress) -> Iterator[Eva
     evaluations: dict[str, Evaluation] = {}
     with ExitStack() as stack:
         for path, row in zip(search.fitnesses, search.fitness_rows, strict=True):
-            if row.measure is not None:
+            if row.runs_networks:
                 held = network_fitness(task, path, row, backend, progress)
                 evaluations[row.name] = Evaluation(*stack.enter_context(held), takes_time=True)
             else:
                 evaluations[row.name] = _at_once(fitness_without_networks(task, row))
         rows = search.fitness_rows
-        yield evaluations[rows[0].name] if len(rows) == 1 else consensus(task.space, evaluations)
+        yield evaluations[rows[0].name] if len(rows) == 1 else consensus(task.space, evaluations, search.combine)
 
 
 def fitness_without_networks(task: Task, row: FitnessRow) -> Fitness:
@@ -149,19 +156,27 @@ def _at_once(fitness: Fitness) -> Evaluation:
 
 
 REFERENCE = 100
-"""Architectures over which the fitnesses of a consensus are standardised."""
+"""Architectures that each fitness of a consensus is compared with."""
 
 
-def consensus(space: SearchSpace, evaluations: Mapping[str, Evaluation]) -> Evaluation:
-    """Returns the evaluation by the mean of standard scores: (value - mean) / deviation of each fitness.
+def consensus(space: SearchSpace, evaluations: Mapping[str, Evaluation], combine: str) -> Evaluation:
+    """Returns the evaluation by several fitnesses, each compared with the same sample of the space.
 
-    Mean and deviation are over a sample of the space that is the same for every run. A row is the mean, then the
-    fitnesses by their names, then what else the evaluations measure, but for spreads, which are not the mean's.
+    A row depends on its architecture alone. It is the combined fitness, then the fitnesses by their names, then what
+    else the evaluations measure, but for spreads, which are not the combination's.
+
+    Args:
+        space: The space.
+        evaluations: The evaluation of each fitness, by name.
+        combine: ``standard_scores``: the mean of (value - mean) / deviation. ``log_ranks``: the sum of log(rank), see
+            `log_rank`.
 
     Raises:
         InputError: If a fitness is the same for all of the sample.
     """
-    scales = _scales(space, evaluations)
+    samples = _samples(space, evaluations)
+    is_mean = combine == "standard_scores"
+    score = standard_score if is_mean else log_rank
     names = sorted(evaluations, key=lambda name: not evaluations[name].takes_time)
     slow = names[0]  # the others keep step with its rows
     further = []
@@ -178,25 +193,52 @@ def consensus(space: SearchSpace, evaluations: Mapping[str, Evaluation]) -> Eval
             for name in names[1:]:
                 by_name[name] = np.concatenate(list(evaluations[name].stream(evaluated)))
             values = [by_name[name][:, 0] for name in evaluations]
-            scores = [(value - mean) / deviation for value, (mean, deviation) in zip(values, scales, strict=True)]
+            scores = [score(value, of_sample) for value, of_sample in zip(values, samples, strict=True)]
             others = [by_name[name][:, column] for name, column, _ in further]
-            yield np.column_stack([np.mean(scores, axis=0), *values, *others])
+            combined = np.mean(scores, axis=0) if is_mean else np.sum(scores, axis=0)
+            yield np.column_stack([combined, *values, *others])
 
     return Evaluation((FITNESS, *evaluations, *(quantity for _, _, quantity in further)), stream)
 
 
-def _scales(space: SearchSpace, evaluations: Mapping[str, Evaluation]) -> list[tuple[np.floating, np.floating]]:
-    """Returns mean and deviation of each fitness over a sample of the space.
+def standard_score(values: np.ndarray, of_sample: np.ndarray) -> np.ndarray:
+    """Returns (value - mean) / deviation, with mean and deviation of a sample."""
+    scores: np.ndarray = (values - of_sample.mean()) / of_sample.std()
+    return scores
+
+
+def log_rank(values: np.ndarray, of_sample: np.ndarray) -> np.ndarray:
+    """Returns the logarithm of the rank of each value within a sample, from 1 for its smallest value.
+
+    Equal values of the sample share their mean rank, and between two values ranks are interpolated. Beyond the largest
+    value a rank grows by 1 for each deviation of the sample; below the smallest it falls towards 0.
+
+    Args:
+        values: Values of a fitness, ``(n,)``.
+        of_sample: Its values for the sample, ``(m,)``, not all equal.
+    """
+    distinct, counts = np.unique(of_sample, return_counts=True)
+    last = np.cumsum(counts)
+    ranks = last - (counts - 1) / 2
+    deviation = of_sample.std()
+    above = np.clip(values - distinct[-1], 0, None) / deviation
+    below = np.clip(distinct[0] - values, 0, None) / deviation
+    scores: np.ndarray = np.log((np.interp(values, distinct, ranks) + above) / (1 + below))
+    return scores
+
+
+def _samples(space: SearchSpace, evaluations: Mapping[str, Evaluation]) -> list[np.ndarray]:
+    """Returns the values of each fitness for a sample of the space, which is the same for every run.
 
     Raises:
         InputError: If a fitness is the same for all of the sample.
     """
     rng = np.random.default_rng(0)
     sampled = [sample(space, rng) for _ in range(REFERENCE)]
-    scales = []
+    samples = []
     for name, evaluation in evaluations.items():
         values = np.concatenate(list(evaluation.stream(sampled)))[:, 0]
         if values.std() == 0:
             raise InputError(f"search.fitness: {name} is {values[0]:g} for all of {REFERENCE} sampled architectures")
-        scales.append((values.mean(), values.std()))
-    return scales
+        samples.append(values)
+    return samples

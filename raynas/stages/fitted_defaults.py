@@ -14,7 +14,7 @@ from raynas.config.retrain_section import RetrainSection
 from raynas.config.search_section import SearchSection
 from raynas.data import split_images
 from raynas.errors import InputError
-from raynas.members import Need
+from raynas.stages.evaluation import runs_trained_networks
 from raynas.stages.task import Task
 
 SHARE_OF_PARENTS = 0.3
@@ -95,13 +95,17 @@ def _fitted_search(task: Task, parts: tuple[int, int]) -> _Fitted:
     train_images, search_images = parts
     changes = with_sizes_of_generation(search)
     reasons = [f"search.population is {search.population:,}"] if changes else []
-    if Need.NETWORKS in search.needs and "evaluation_batch_size" not in search.model_fields_set:
+    if runs_trained_networks(search) and "evaluation_batch_size" not in search.model_fields_set:
         calibration = min(search.calibration_images, train_images)
         evaluation = min(search.evaluation_images or search_images, search_images)
         batch = _batch_of(search.evaluation_batch_size, calibration, evaluation)
         if batch != search.evaluation_batch_size:
             changes["evaluation_batch_size"] = batch
             reasons.append(f"there are {calibration:,} images to calibrate on and {evaluation:,} to evaluate on")
+    takes_scores = any(row.score is not None for row in search.fitness_rows)
+    if takes_scores and "score_images" not in search.model_fields_set and train_images < search.score_images:
+        changes["score_images"] = train_images
+        reasons.append(f"there are {train_images:,} images that train")
     return _Fitted("search", changes, "; ".join(reasons))
 
 

@@ -27,7 +27,7 @@ from raynas.records.search_record import SearchRecord
 from raynas.search_space import Architecture, SearchSpace
 from raynas.stages.context import RunContext, trained_supernet
 from raynas.stages.data_record import reads_files, skipped_files
-from raynas.stages.evaluation import runs_networks
+from raynas.stages.evaluation import runs_trained_networks
 from raynas.stages.network_evaluation import calibration_positions, image_positions
 from raynas.stages.subjects import space_values
 from raynas.stages.task import Task, as_searched, make_space, make_task
@@ -112,7 +112,7 @@ def _inherited(
 def _measure(task: Task, network: nn.Module) -> None:
     """Measures batch normalisation on the images that the search measures it on, or would with as many as there are."""
     config, images = task.config, task.dataset.train
-    if runs_networks(config.search):
+    if runs_trained_networks(config.search):
         calibration, _ = image_positions(task)
         batch_size = config.search.evaluation_batch_size
     else:  # the search asked for no such images, and there may be fewer

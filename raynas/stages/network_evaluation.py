@@ -16,11 +16,12 @@ from raynas.data import LABELS, FixedImages, ImagesOnDisk, fix_images, images_to
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, Fitness, FitnessRow, mean_of
 from raynas.fitness.inherited_weights import WithInheritedWeights
+from raynas.fitness.probe import WithInitialWeights
 from raynas.fitness.row import FITNESS, SPREAD
 from raynas.messages import echo
 from raynas.search_space import Architecture, SearchSpace
 from raynas.stages.backend import Backend, Stream
-from raynas.stages.context import trained_supernet
+from raynas.stages.context import RunContext, trained_supernet
 from raynas.stages.progress import Progress
 from raynas.stages.task import Task, dataset_arguments
 from raynas.supernet.chain import ChainNetwork
@@ -48,7 +49,7 @@ def network_fitness(
         The quantities, and what evaluates architectures.
     """
     search, base_seeds = task.config.search, task.config.base_seeds
-    arguments = _arguments(task, path)
+    arguments = _arguments(task, path) if row.score is None else _arguments_of_score(task, path)
     together = TOGETHER if _is_chain(task) else 1
     if search.evaluators == 0:
         torch.set_num_threads(search.cpus_per_evaluator)
@@ -56,8 +57,9 @@ def network_fitness(
             fitness = build_fitness(*arguments)
             yield fitness.quantities, _in_turn(fitness, together)
         return
-    assert row.measure is not None
-    quantities = (FITNESS, *(quantity.name for quantity in row.measure.quantities))
+    quantities: tuple[str, ...] = (FITNESS,)
+    if row.measure is not None:
+        quantities = (FITNESS, *(quantity.name for quantity in row.measure.quantities))
     if len(base_seeds) > 1:
         quantities = (*quantities, SPREAD)
     with backend.evaluators(build_fitness_on_actor, arguments, quantities, together, progress) as stream:
@@ -68,11 +70,7 @@ def _arguments(task: Task, path: str) -> tuple[Any, ...]:
     """Returns what `build_fitness` takes, or, if it is built elsewhere, `build_fitness_on_actor`."""
     calibration, evaluation = image_positions(task)
     labels = [evaluation_labels(task, base_seed) for base_seed in task.config.base_seeds]
-    images: Callable[..., FixedImages | ImagesOnDisk] = functools.partial(fix_images, task.dataset, task.dataset.train)
-    if task.config.search.evaluators != 0:  # evaluators may be on other machines: they read image files themselves
-        images = functools.partial(
-            images_to_send, task.dataset, task.dataset.train, arguments=dataset_arguments(task.config)
-        )
+    images = _reader(task)
     supernets = []
     for base_seed, of_seed in zip(task.config.base_seeds, labels, strict=True):
         supernets.append((as_arrays(trained_supernet(task, base_seed).weights), of_seed[evaluation]))
@@ -87,12 +85,32 @@ def _arguments(task: Task, path: str) -> tuple[Any, ...]:
     )
 
 
+def _arguments_of_score(task: Task, path: str) -> tuple[Any, ...]:
+    """Returns the same for a score of initial weights, which calibrates nothing."""
+    positions = score_positions(task)
+    labels = [evaluation_labels(task, base_seed) for base_seed in task.config.base_seeds]
+    images = _reader(task)(positions, labels[0])
+    context = RunContext(task)
+    supernets = []
+    for base_seed, of_seed in zip(task.config.base_seeds, labels, strict=True):
+        supernets.append((as_arrays(context.untrained_weights(base_seed)), of_seed[positions]))
+    return (task.config.model_dump(), path, task.space, task.num_categories, None, images, supernets)
+
+
+def _reader(task: Task) -> Callable[..., FixedImages | ImagesOnDisk]:
+    """Returns what reads training images, given their positions and labels."""
+    if task.config.search.evaluators == 0:
+        return functools.partial(fix_images, task.dataset, task.dataset.train)
+    # Evaluators may be on other machines: they read image files themselves.
+    return functools.partial(images_to_send, task.dataset, task.dataset.train, arguments=dataset_arguments(task.config))
+
+
 def build_fitness(
     values: dict[str, Any],
     path: str,
     space: SearchSpace,
     num_categories: int,
-    calibration: FixedImages,
+    calibration: FixedImages | None,
     evaluation: FixedImages,
     supernets: Sequence[tuple[dict[str, np.ndarray], np.ndarray]],
 ) -> Fitness:
@@ -103,7 +121,7 @@ def build_fitness(
         path: The fitness as the run file names it.
         space: Where architectures are evaluated.
         num_categories: Labels that the supernets tell apart.
-        calibration: Images to measure batch normalisation on.
+        calibration: Images to measure batch normalisation on; None for a score of initial weights.
         evaluation: Images to evaluate on.
         supernets: Weights of each supernet, and the labels that the evaluation images have for it.
     """
@@ -113,15 +131,20 @@ def build_fitness(
     change = LABELS.row(config.data.labels).change
     row = FITNESSES.row(path)
     device = torch.device("cuda" if search.gpus_per_evaluator else "cpu")
-    parts = []
+    parts: list[Fitness] = []
     for weights, labels in supernets:
         supernet = supernet_on(space, num_categories, weights, device)
+        options = search.options_of(row.options)
+        if row.score is not None:
+            parts.append(WithInitialWeights(supernet, replace(evaluation, labels=labels, change=change), row, options))
+            continue
+        assert calibration is not None
         part = WithInheritedWeights(
             supernet,
             replace(calibration, change=change),
             replace(evaluation, labels=labels, change=change),
             row,
-            options=search.options_of(row.options),
+            options=options,
             batch_size=search.evaluation_batch_size,
         )
         parts.append(part)
@@ -133,7 +156,7 @@ def build_fitness_on_actor(
     path: str,
     space: SearchSpace,
     num_categories: int,
-    calibration: FixedImages | ImagesOnDisk,
+    calibration: FixedImages | ImagesOnDisk | None,
     evaluation: FixedImages | ImagesOnDisk,
     supernets: Sequence[tuple[dict[str, np.ndarray], np.ndarray]],
 ) -> Fitness:
@@ -208,6 +231,28 @@ def _check_evaluation_labels(task: Task) -> None:
             f"search.evaluation_labels: expected at least {task.dataset.num_classes} label categories to tell the "
             f"classes apart, got {task.num_categories}; raise data.num_label_categories, or set it to training"
         )
+
+
+def check_score_images(task: Task) -> None:
+    """Checks that there are images and labels to take scores of initial weights on.
+
+    Raises:
+        InputError: If there are not.
+    """
+    train, _ = split_images(task.dataset.train, task.config.data.train_portion, task.config.seed)
+    wanted = task.config.search.score_images
+    if not 2 <= wanted <= len(train):
+        raise InputError(
+            f"search.score_images: expected 2 to {len(train)} (the images that train), since scores compare images, "
+            f"got {wanted}"
+        )
+    _check_evaluation_labels(task)
+
+
+def score_positions(task: Task) -> np.ndarray:
+    """Returns the images of the train split on which scores of initial weights are taken, sampled by the seed."""
+    train, _ = split_images(task.dataset.train, task.config.data.train_portion, task.config.seed)
+    return calibration_positions(task, train, task.config.search.score_images)
 
 
 def calibration_positions(task: Task, train: np.ndarray, count: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from raynas.config.search_section import SearchSection
+from raynas.config.search_section import MembersSection, SearchSection
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, mean_of
 from raynas.fitness.baselines import LIVE_MULTIPLY_ADDS, baselines_of
@@ -219,7 +219,7 @@ def _scores(
 
 def _settings(search: SearchSection) -> dict[str, Any]:
     """Returns the options of all fitnesses: those that raynas brings along, and those that the run file names."""
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = {"combine": search.combine}
     for row in (*FITNESSES.rows().values(), *search.fitness_rows):
         settings.update(search.options_of(row.options).model_dump(include=set(row.options.model_fields)))
     return settings
@@ -227,7 +227,7 @@ def _settings(search: SearchSection) -> dict[str, Any]:
 
 def _default_settings(search: SearchSection) -> dict[str, Any]:
     """Returns the defaults of those options: scores of an earlier version do not state the options that are newer."""
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = {"combine": MembersSection.model_fields["combine"].default}
     for row in (*FITNESSES.rows().values(), *search.fitness_rows):
         for key, option in row.options.model_fields.items():
             defaults[key] = option.get_default(call_default_factory=True)

@@ -25,7 +25,7 @@ from raynas.search.alphas import DERIVE
 from raynas.search_space import Architecture, as_array
 from raynas.stages.alpha_outcome import alpha_outcomes, alpha_remarks, with_trajectories
 from raynas.stages.context import BeforeTraining, RunContext
-from raynas.stages.evaluation import Evaluation, remarks_on, runs_networks
+from raynas.stages.evaluation import Evaluation, remarks_on, runs_trained_networks
 from raynas.stages.network_evaluation import evaluation_count
 from raynas.stages.progress import Progress
 from raynas.stages.progress_line import duration
@@ -196,7 +196,7 @@ class _Searching:
 
 def _images_behind(task: Task) -> dict[str, int]:
     """Returns how many images and labels are behind each accuracy; empty of a search that runs no networks."""
-    if not runs_networks(task.config.search):
+    if not runs_trained_networks(task.config.search):
         return {}
     return {"evaluation_images": evaluation_count(task), "categories": task.num_categories}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import pickle
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 import torch
 
 from raynas.data import FixedImages
+from raynas.fitness import FITNESSES as ROWS
 from raynas.fitness import mean_of
 from raynas.fitness.angle import Angle, angle_table
 from raynas.fitness.baselines import Chance, Cost
 from raynas.fitness.benchmark_table import BenchmarkTable
+from raynas.fitness.probe import WithInitialWeights
+from raynas.fitness.row import ScoreOptions
 from raynas.search_space import all_architectures, as_array, sample
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.supernet.costs import cost_table
@@ -49,6 +53,16 @@ def one_shot(measure, seed=0):
     return one_shot_of(supernet, images(20), images(30), measure=measure, batch_size=16)
 
 
+def score(name, seed=0):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
+    images = FixedImages(pixels, rng.integers(0, 5, 8), (0.5, 0.4, 0.3), (0.2, 0.3, 0.25))
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        supernet = SPACE.build_supernet(5)
+    return WithInitialWeights(supernet, images, ROWS.row(name), ScoreOptions())
+
+
 def benchmark_table():
     rng = np.random.default_rng(0)
     accuracies = {tuple(a): rng.uniform(10, 94) for a in all_architectures(SPACE).tolist()}
@@ -63,6 +77,8 @@ FITNESSES = {
     "one-shot accuracy": lambda: one_shot("accuracy"),
     "one-shot loss": lambda: one_shot("loss"),
     "one-shot accuracy, two supernets": lambda: mean_of([one_shot("accuracy", seed) for seed in (0, 1)]),
+    **{name: functools.partial(score, name) for name, row in ROWS.rows().items() if row.score is not None},
+    "NASWOT, two supernets": lambda: mean_of([score("naswot", seed) for seed in (0, 1)]),
     "benchmark table": benchmark_table,
     "parameters": lambda: Cost(cost_table(SPACE, 8, 5), "num_parameters"),
     "multiply-adds": lambda: Cost(cost_table(SPACE, 8, 5), "multiply_adds"),

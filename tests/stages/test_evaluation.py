@@ -18,7 +18,7 @@ from raynas.config.reading import load_config
 from raynas.data import load_dataset, split_indices
 from raynas.on_ray.session import on_ray
 from raynas.spaces.nasbench201 import NasBench201
-from raynas.stages.evaluation import evaluating
+from raynas.stages.evaluation import evaluating, log_rank
 from raynas.stages.progress import Progress
 from raynas.stages.task import make_task
 from raynas.stages.train_supernet import build_supernet
@@ -378,6 +378,34 @@ def test_a_list_of_fitnesses_is_the_mean_of_their_standard_scores(tmp_path: Path
         assert line["fitness"] == pytest.approx(np.mean(scores), abs=1e-9)
         assert line["one_shot_loss"] == -line["loss"]
         assert line["accuracy"] >= 0
+
+
+def test_log_ranks_add_up_the_logarithms_of_the_ranks_in_the_sample(tmp_path: Path) -> None:
+    names = ["jacob_cov", "live_multiply_adds"]
+    settings = {"fitness": names, "combine": "log_ranks", "population": 6, "generations": 1, "name": "random"}
+    file = spos_run(tmp_path, search=settings)
+    assert main(["run", str(file)]) == 0
+    assert not (tmp_path / "runs/small/supernet").exists(), "scores of initial weights need no training"
+    scales = {name: sampled_values(file, name) for name in names}
+    for line in history(tmp_path / "runs/small"):
+        expected = 0.0
+        for name in names:
+            smaller, equal = (scales[name] < line[name]).sum(), (scales[name] == line[name]).sum()
+            low, high = np.log(max(smaller, 0.5)), np.log(smaller + max(equal, 1))
+            assert low - 1e-9 <= log_rank(np.array([line[name]]), scales[name])[0] <= high + 1e-9 or smaller == 100
+            expected += log_rank(np.array([line[name]]), scales[name])[0]
+        assert line["fitness"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_a_log_rank_rises_with_the_value_and_shares_the_rank_of_equals() -> None:
+    of_sample = np.array([1.0, 2.0, 2.0, 4.0])
+    values = np.array([-5.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 9.0])
+    ranks = np.exp(log_rank(values, of_sample))
+    assert (np.diff(ranks) > 0).all()
+    assert ranks[[2, 4, 6]] == pytest.approx([1.0, 2.5, 4.0])
+    assert ranks[[3, 5]] == pytest.approx([1.75, 3.25])
+    assert ranks[-1] == pytest.approx(4 + 5 / of_sample.std())
+    assert ranks[0] > 0
 
 
 def test_angle_and_displacement_can_be_taken_at_an_earlier_epoch(tmp_path: Path) -> None:

@@ -154,3 +154,9 @@ def test_a_stored_configuration_is_not_changed(tmp_path: Path) -> None:
     stored = parse_config(values(tmp_path)).model_dump()
     with pytest.raises(InputError, match="train.batch_size: expected at most 12"):
         prepared(stored)
+
+
+def test_a_score_of_initial_weights_is_taken_on_as_many_images_as_there_are(tmp_path: Path) -> None:
+    config, lines = prepared(values(tmp_path, search={"fitness": "naswot"}))
+    assert config.search.score_images == 12
+    assert any("search.score_images: 12 in the place of 32, the default" in line for line in lines)
