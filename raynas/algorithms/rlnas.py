@@ -8,7 +8,7 @@ V(a, W) the weights along every live path of a. Architectures that converge fast
 
 Departs from the paper:
     Idle candidates stand still in a step; in the code of the paper momentum and weight decay moved them too, which is
-    `train.idle_weights: coast`.
+    `train.idle_weights: coast`. It changes the order by angle: tests/performance/README.md, "Idle weights".
     The last incomplete batch of an epoch is left out (every epoch has its own order).
     Random labels, paths and order are hashed from the seed, not taken from one running generator.
 The paper's text and its code differ further, and each difference is a key of the run file: one path for all cells or
