@@ -145,7 +145,7 @@ def test_draws_follow_their_distributions_and_go_with_every_point_of_the_others(
             {"keys": {"seed": {"seeds": 2}}, "published": [{"fitness": float("inf")}]},
             "sweep.published.0.fitness: expected a finite number, got .inf; write the number out",
         ),
-        ({"keys": {"seed": {"seeds": 2}}, "metric": "accuracy"}, "sweep.metric: expected one of decidedness, "),
+        ({"keys": {"seed": {"seeds": 2}}, "metric": "accuracy"}, "sweep.metric: expected one of amending_agreement, "),
         (
             {"keys": {"seed": {"seeds": 2}}, "also": ["tau"]},
             "sweep.also: tau is known by ranking; set sweep.rank to true",
@@ -170,7 +170,7 @@ def test_draws_follow_their_distributions_and_go_with_every_point_of_the_others(
         ),
         (
             {"keys": {"seed": {"seeds": 2}}, "published": [{"accuracy": 0.5}]},
-            "sweep.published.0.accuracy: no metric; expected one of decidedness, ",
+            "sweep.published.0.accuracy: no metric; expected one of amending_agreement, ",
         ),
         (
             {"keys": {"seed": {"seeds": 2}}, "published": [{"when": {}}]},
