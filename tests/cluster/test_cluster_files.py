@@ -168,7 +168,7 @@ OTHER_SEEDS: list[tuple[str, str, Any, str]] = [
     (RAY_JOB, "spec shutdownAfterJobFinishes", "true", "spec.shutdownAfterJobFinishes: expected true, got 'true'"),
     (RAY_JOB, "spec rayClusterSpec workerGroupSpecs 0 maxReplicas", 13, "expected the spec of cluster/kuberay/ray"),
     (STORAGE, "spec accessModes 0", "ReadWriteOnce", "spec.accessModes:"),
-    (DOCKERFILE, "", lambda text: text.replace("RAY=2.60.0", "RAY=2.61.0"), "ARG RAY: expected ray>=2.60,<2.61"),
+    (DOCKERFILE, "", lambda text: text.replace("RAY=2.60.0", "RAY=2.61.0"), "ARG RAY: expected ray>=2.59,<2.61"),
     (DOCKERFILE, "", lambda text: text.replace("=py311", "=py315"), "ARG PYTHON: expected Python >=3.10,<3.15"),
     (DOCKERFILE, "", lambda text: text.replace("TORCH=2.15.0", "TORCH=2.5.0"), "ARG TORCH: expected torch>=2.6"),
     (DOCKERFILE, "", lambda text: text.replace("USER 1000", "USER root"), "expected to end as USER 1000"),
