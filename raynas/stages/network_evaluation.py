@@ -206,6 +206,15 @@ def check_images(task: Task) -> None:
     """
     image_positions(task)
     _check_evaluation_labels(task)
+    _check_device(task)
+
+
+def _check_device(task: Task) -> None:
+    """Checks that there is a GPU where one is asked for without Ray.
+
+    Raises:
+        InputError: If there is none.
+    """
     search = task.config.search
     if search.evaluators == 0 and search.gpus_per_evaluator and not torch.cuda.is_available():
         raise InputError("search.gpus_per_evaluator: this machine has no CUDA device; set it to 0")
@@ -234,7 +243,7 @@ def _check_evaluation_labels(task: Task) -> None:
 
 
 def check_score_images(task: Task) -> None:
-    """Checks that there are images and labels to take scores of initial weights on.
+    """Checks that there are images and labels to take scores of initial weights on, and a GPU where one is asked for.
 
     Raises:
         InputError: If there are not.
@@ -247,6 +256,7 @@ def check_score_images(task: Task) -> None:
             f"got {wanted}"
         )
     _check_evaluation_labels(task)
+    _check_device(task)
 
 
 def score_positions(task: Task) -> np.ndarray:
