@@ -152,7 +152,7 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
     head += ["pairs (percent)"] if has_pairs else []
     head += [f"top {k}" + (": mean, best" if k > 1 else "") for k in tops]
     has_live = any(math.isfinite(row.tau_within_live) for _, row, _ in rows)
-    head += ["τ-b, equal parameters", *(["τ-b, equal live multiply-adds"] if has_live else [])]
+    head += ["equal parameters", *(["equal live"] if has_live else [])]
     cells = []
     for name, row, _ in rows:
         line = [name, with_interval(row.tau, row.tau_interval)]

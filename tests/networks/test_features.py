@@ -11,7 +11,7 @@ from raynas.networks.features import FeatureMaps
 from tests.networks.networks import SPACES, network_of
 
 EXPECTED = {
-    "nasbench201": (["cells.1", "cells.3", "last_bn"], [4, 8, 16], [1, 2, 4]),
+    "nasbench201": (["cells.1", "cells.3", "last_relu"], [4, 8, 16], [1, 2, 4]),
     "darts": (["cells.0", "cells.1", "cells.3"], [16, 32, 64], [1, 2, 4]),
     "darts_imagenet": (["stem0.0", "stem0", "cells.0", "cells.1", "cells.2"], [2, 4, 16, 32, 64], [2, 4, 8, 16, 32]),
     "quadruples": (["cells.0", "cells.1", "cells.3"], [16, 32, 64], [1, 2, 4]),
