@@ -85,6 +85,17 @@ def last_part(epochs: int, parts: int) -> int:
     return math.ceil(epochs / parts)
 
 
+def range_in(accuracies: Sequence[float | None], epochs: int) -> tuple[float, float] | None:
+    """Returns the smallest and the largest accuracy after the last epochs; None if none is known.
+
+    Args:
+        accuracies: Accuracy of the derived architecture before the first epoch and after each, None where unknown.
+        epochs: Number of epochs to look back.
+    """
+    known = [accuracy for accuracy in accuracies[-epochs:] if accuracy is not None]
+    return (min(known), max(known)) if known else None
+
+
 def changes_in(architectures: Sequence[Sequence[int]], epochs: int) -> int:
     """Returns how often the derived architecture changed in the last epochs.
 

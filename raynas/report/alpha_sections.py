@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from raynas.records.alpha_rows import changes_in, last_part
+from raynas.records.alpha_rows import changes_in, last_part, range_in
 from raynas.records.columns import Columns
 from raynas.records.search_record import AlphaRecord
 from raynas.report.alpha_figures import Curve, curves_by_epoch, weight_map
@@ -99,9 +99,9 @@ def _about_trajectory(alphas: Alphas, outcome: AlphaRecord | None) -> str:
     epochs = last_part(alphas.epochs, 2)
     changes = changes_in([derived.architecture for derived in alphas.derived], epochs)
     sentence = f" The derived architecture changed {counted(changes, 'time')} in the last {counted(epochs, 'epoch')}"
-    known = [accuracy for accuracy in _benchmark_of(outcome)[-epochs:] if accuracy is not None]
-    if known:
-        sentence += f", between {min(known):.2f} and {max(known):.2f} percent benchmark accuracy"
+    between = range_in(_benchmark_of(outcome), epochs)
+    if between is not None:
+        sentence += f", between {between[0]:.2f} and {between[1]:.2f} percent benchmark accuracy"
     return f"{sentence}."
 
 

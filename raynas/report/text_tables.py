@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
-from raynas.records.alpha_rows import last_part
+from raynas.records.alpha_rows import last_part, range_in
 from raynas.records.retrain_record import Estimate, RetrainRecord
 from raynas.report.wording import counted
 
@@ -65,9 +65,9 @@ def _trajectory(outcome: dict[str, Any]) -> str:
     """Returns how often the derived architecture changed in the last half, and between which accuracies."""
     epochs, changes = last_part(outcome["epochs"], 2), outcome["changes_in_half"]
     line = f"{counted(changes, 'change')} in the last {counted(epochs, 'epoch')}"
-    accuracies = [accuracy for accuracy in (outcome.get("benchmark") or ())[-epochs:] if accuracy is not None]
-    if accuracies:
-        line += f"; benchmark {min(accuracies):.1f} to {max(accuracies):.1f} %"
+    between = range_in(outcome.get("benchmark") or (), epochs)
+    if between is not None:
+        line += f"; benchmark {between[0]:.1f} to {between[1]:.1f} %"
     return line
 
 
