@@ -12,7 +12,7 @@ method to add.
 | `build_union`, `cost_choices`, `cost_terms` | costs that are no sum over the choices | costs of the supernet |
 | `drawing` | graphs in reports | a chain |
 | `derived_space` | derivation rules that leave the space | the space itself |
-| `canonical` | architectures of equal function recognised | all are different |
+| `canonical` | architectures of equal function recognised; rankings over distinct functions | all are different |
 | `repair_path` | training paths that are not wasted | any path is trained |
 | `widened` | networks scaled to a limit of costs | refused |
 | `sized_as` | sizes of recipes for another space, whose keys mean the same | its own |
@@ -23,7 +23,7 @@ method to add.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeGuard, cast
 
 import numpy as np
@@ -284,6 +284,14 @@ def canonical_of(space: SearchSpace, architecture: Architecture) -> Architecture
     if _has_canonical_form(space):
         return space.canonical(architecture)
     return architecture
+
+
+def distinct_functions(space: SearchSpace, architectures: Sequence[Architecture]) -> np.ndarray:
+    """Returns the positions of the first architecture of every function, ``(n,)`` int64, ascending."""
+    first: dict[Architecture, int] = {}
+    for position, architecture in enumerate(architectures):
+        first.setdefault(canonical_of(space, architecture), position)
+    return np.fromiter(first.values(), dtype=np.int64, count=len(first))
 
 
 def path_to_train(space: SearchSpace, path: Architecture, rng: np.random.Generator) -> Architecture:

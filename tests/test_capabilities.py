@@ -133,6 +133,16 @@ def test_what_a_space_states_is_asked_of_it():
     assert capabilities.path_to_train(space, (0, 2, 3), rng) == (1, 2, 3)
 
 
+def test_the_first_architecture_of_each_function_stands_for_it():
+    class Symmetric(Plain):
+        def canonical(self, architecture):
+            return tuple(sorted(architecture))
+
+    architectures = [(2, 0, 1), (1, 2, 3), (3, 2, 1), (1, 0, 2), (0, 0, 0)]
+    assert capabilities.distinct_functions(Symmetric(), architectures).tolist() == [0, 1, 4]
+    assert capabilities.distinct_functions(Plain(), architectures).tolist() == [0, 1, 2, 3, 4]
+
+
 def test_a_space_that_repairs_is_no_chain():
     class Repaired(Plain):
         def repair(self, architecture, rng):

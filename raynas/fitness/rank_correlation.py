@@ -137,6 +137,14 @@ def tau_within(fitness: np.ndarray, accuracies: np.ndarray, sizes: np.ndarray) -
     return _defined(_tau_within(_finite("fitness", fitness), _finite("accuracies", accuracies), _strata(sizes)))
 
 
+def tau_of(fitness: np.ndarray, accuracies: np.ndarray) -> float | None:
+    """Returns tau-b alone, of fitness and benchmark accuracy, both ``(n,)``; None if it is undefined."""
+    fitness, accuracies = _finite("fitness", fitness), _finite("accuracies", accuracies)
+    if not (_untied_pairs(fitness) and _untied_pairs(accuracies)):
+        return None
+    return _tau(fitness, accuracies)
+
+
 def _finite(name: str, values: np.ndarray) -> np.ndarray:
     values = np.asarray(values, dtype=np.float64)
     if values.ndim != 1 or not np.isfinite(values).all():

@@ -51,6 +51,8 @@ class RankRowRecord(Part):
         top: Benchmark accuracy of the first k.
         tau_within: tau-b within strata of equal parameters.
         tau_within_live: tau-b within strata of equal live multiply-adds; null in records of earlier versions.
+        tau_distinct: tau-b over distinct functions: of the ranked architectures that compute the same function, only
+            the first counts. Null in records of earlier versions.
         strata: Number of strata.
         tau_in_order: tau with ties broken by the order of the architectures, as in the code of RLNAS; null in records
             of earlier versions.
@@ -69,6 +71,7 @@ class RankRowRecord(Part):
     top: Top | None = None
     tau_within: Number | None = None
     tau_within_live: Number | None = None
+    tau_distinct: Number | None = None
     strata: int | None = None
     tau_in_order: Number | None = None
     tau_parameters: Number | None = None
@@ -109,6 +112,7 @@ class RankRecord(Record):
         table: Name of the benchmark's file; null without one.
         column: Column of the table.
         cells: Number of ranked architectures.
+        functions: Number of distinct functions among them; null without a table, and in records of earlier versions.
         space: Number of architectures in the space.
         known: Number of architectures in the table.
         base_seeds: Seeds of the supernets.
@@ -128,6 +132,7 @@ class RankRecord(Record):
     table: str | None = None
     column: str | None = None
     cells: int
+    functions: int | None = None
     space: int
     known: int | None = None
     base_seeds: Listed[int] | None = None

@@ -131,7 +131,8 @@ def rank_table(group: Sequence[tuple[str, Rank]]) -> Table:
     rows = rank_rows(group)
     marked = [index for index, (_, _, is_fitness) in enumerate(rows) if is_fitness]
     if group[0][1].has_table:
-        return _table_of_correlations(rows, marked)
+        functions = {rank.functions for _, rank in group if rank.has_copies}
+        return _table_of_correlations(rows, marked, next(iter(functions)) if len(functions) == 1 else None)
     sizes = ("num_parameters", "multiply_adds")
     head = ["ordered by", *(f"τ with {COSTS[key].name}" for key in sizes)]
     cells = []
@@ -140,8 +141,16 @@ def rank_table(group: Sequence[tuple[str, Rank]]) -> Table:
     return Table(head, cells, numbers=(1, 2), marked=marked)
 
 
-def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Sequence[int]) -> Table:
-    """Returns one column for each correlation with the benchmark accuracy, and the accuracy of the first k."""
+def _table_of_correlations(
+    rows: Sequence[tuple[str, RankRow, bool]], marked: Sequence[int], functions: int | None
+) -> Table:
+    """Returns one column for each correlation with the benchmark accuracy, and the accuracy of the first k.
+
+    Args:
+        rows: Name, row, and whether it is a fitness.
+        marked: The rows to mark.
+        functions: Number of distinct functions; None where none are told apart, or their number is not one.
+    """
     has_pairs = any(math.isfinite(row.agreement) for _, row, _ in rows)
     firsts: set[int] = set()
     for _, row, _ in rows:
@@ -153,6 +162,7 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
     head += [f"top {k}" + (": mean, best" if k > 1 else "") for k in tops]
     has_live = any(math.isfinite(row.tau_within_live) for _, row, _ in rows)
     head += ["equal parameters", *(["equal live"] if has_live else [])]
+    head += [] if functions is None else ["distinct functions"]
     cells = []
     for name, row, _ in rows:
         line = [name, with_interval(row.tau, row.tau_interval)]
@@ -165,6 +175,8 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
         line.append(CORRELATION.write(row.tau_within))
         if has_live:
             line.append(CORRELATION.write(row.tau_within_live))
+        if functions is not None:
+            line.append(CORRELATION.write(row.tau_distinct))
         cells.append(line)
     caption = (
         "Rank correlation with the benchmark accuracy, its interval in brackets;"
@@ -176,6 +188,8 @@ def _table_of_correlations(rows: Sequence[tuple[str, RankRow, bool]], marked: Se
         caption += f"; what is left of τ within {strata:,} strata of equal parameters"
     if has_live:
         caption += ", and within strata of equal multiply-adds on live paths"
+    if functions is not None:
+        caption += f"; τ over the {functions:,} distinct functions, each counted once"
     return Table(head, cells, numbers=range(1, len(head)), marked=marked, caption=caption)
 
 

@@ -26,6 +26,7 @@ class RankRow:
         tau_in_order: Tau with ties broken by the order of the architectures, as in the code of RLNAS.
         tau_within: tau-b within strata of equal parameter counts.
         tau_within_live: tau-b within strata of equal live multiply-adds; NaN in records of earlier versions.
+        tau_distinct: tau-b over distinct functions; NaN in records of earlier versions.
         strata: Number of strata; None without strata.
         tau_sizes: tau-b with ``num_parameters`` and ``multiply_adds``, without a table.
     """
@@ -40,6 +41,7 @@ class RankRow:
     tau_in_order: float
     tau_within: float
     tau_within_live: float
+    tau_distinct: float
     strata: int | None
     tau_sizes: Mapping[str, float]
 
@@ -63,6 +65,7 @@ class Rank:
         columns: ``fitness``, ``true`` (benchmark accuracy in percent; NaN if unknown) and the costs.
         remarks: A sentence for each reason why the numbers are no evidence.
         quantities: The fitness, then the other measured quantities; empty in results of earlier versions.
+        functions: Number of distinct functions among the ranked architectures; None if unknown.
     """
 
     label: str
@@ -79,6 +82,12 @@ class Rank:
     columns: Columns
     remarks: Sequence[str] = ()
     quantities: Sequence[QuantityRecord] = ()
+    functions: int | None = None
+
+    @property
+    def has_copies(self) -> bool:
+        """Whether some of the architectures are known to compute the same function."""
+        return self.functions is not None and self.functions < self.cells
 
     @property
     def has_table(self) -> bool:

@@ -246,6 +246,7 @@ def _rank(file: Path) -> Rank:
         columns=scores,
         remarks=record.remarks,
         quantities=record.quantities,
+        functions=record.functions,
     )
 
 
@@ -262,6 +263,7 @@ def _row(row: RankRowRecord) -> RankRow:
         tau_in_order=_number(row.tau_in_order),
         tau_within=_number(row.tau_within),
         tau_within_live=_number(row.tau_within_live),
+        tau_distinct=_number(row.tau_distinct),
         strata=row.strata or None,
         tau_sizes={name: float(tau) for name, tau in of_sizes.items() if tau is not None},
     )

@@ -184,9 +184,12 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
             *_remarks(result),
         ]
     rows = result["rows"]
+    functions = result.get("functions")
+    has_copies = functions is not None and functions < result["cells"]
     columns = {
         "": [row["name"] for row in rows],
         "tau-b": [_with_interval(row, "tau") for row in rows],
+        **({"distinct functions": [_figure(row["tau_distinct"]) for row in rows]} if has_copies else {}),
         "ties in order": [_figure(row.get("tau_in_order")) for row in rows],
         "rho": [_with_interval(row, "rho") for row in rows],
         "pairs": ["undefined" if row["agreement"] is None else f"{row['agreement']:.1f} %" for row in rows],
@@ -199,6 +202,7 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
     return [
         f"{ranked} against {result['column']} of {result['table']}; in brackets 95 % of "
         f"{result['bootstrap']} resamples; ties in order: tau as the code of RLNAS breaks ties; "
+        f"{f'distinct functions: tau-b over {functions:,} functions, each once; ' if has_copies else ''}"
         "pairs: the share ordered as by the benchmark accuracy; "
         "top k: mean benchmark accuracy of the k best",
         *aligned_lines(columns),

@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
+from raynas.capabilities import distinct_functions
 from raynas.config.search_section import MembersSection, SearchSection
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, mean_of
 from raynas.fitness.baselines import LIVE_MULTIPLY_ADDS, baselines_of
 from raynas.fitness.benchmark_table import BenchmarkTable
-from raynas.fitness.rank_correlation import rank_statistics, tau_within
+from raynas.fitness.rank_correlation import rank_statistics, tau_of, tau_within
 from raynas.fitness.remarks import accuracy_remarks, ranking_remarks
 from raynas.records.cells import csv_cell
 from raynas.records.rank_record import EpochCorrelation, RankRecord, RankRowRecord, ScoresHeader, read_scores
@@ -91,6 +92,7 @@ def rank(
         table=table.path.name if table else None,
         column=table.column if table else None,
         cells=len(architectures),
+        functions=None if accuracies is None else len(distinct_functions(task.space, architectures)),
         space=task.space.num_architectures,
         known=len(table) if table else None,
         base_seeds=task.config.base_seeds,
@@ -149,11 +151,15 @@ def _rows(
         ranked[baseline.name] = fitness_without_networks(task, baseline)(architectures)[:, 0]
     sizes = costs[:, task.costs.quantities.index(NUM_PARAMETERS.name)]
     live = fitness_without_networks(task, LIVE_MULTIPLY_ADDS)(architectures)[:, 0]
+    firsts = distinct_functions(task.space, architectures)
     rows = []
     for name, values in ranked.items():
         statistics = rank_statistics(values, accuracies, sizes=sizes, bootstrap=BOOTSTRAP)
-        within_live = tau_within(values, accuracies, live)
-        rows.append(RankRowRecord(name=name, tau_within_live=within_live, **asdict(statistics)))
+        further: dict[str, Any] = {
+            "tau_within_live": tau_within(values, accuracies, live),
+            "tau_distinct": tau_of(values[firsts], accuracies[firsts]),
+        }
+        rows.append(RankRowRecord(name=name, **further, **asdict(statistics)))
     return rows
 
 

@@ -45,6 +45,9 @@ TAU_IN_ORDER = _correlation("tau_in_order", "τ, ties in order")
 TAU_WITHIN_LIVE = _correlation("tau_within_live", "τ, equal live multiply-adds")
 """Kendall's tau-b among architectures of equal multiply-adds on live paths."""
 
+TAU_DISTINCT = _correlation("tau_distinct", "τ, distinct functions")
+"""Kendall's tau-b over distinct functions: of architectures that compute the same function, only the first counts."""
+
 RHO = _correlation("rho", "ρ")
 """Spearman's rho."""
 

@@ -315,6 +315,7 @@ def rank_row(name: str, tau: float, half: float = 0.01, within: float | None = 0
         "tau_in_order": tau - 0.02,
         "tau_within": within,
         "tau_within_live": None if within is None else within / 2,
+        "tau_distinct": tau - 0.05,
         "strata": 28,
     }
 
@@ -330,6 +331,7 @@ def write_rank(
     true: Sequence[float] | None = None,
     table: str | None = "nasbench201_cifar10.csv",
     epochs: Sequence[Mapping[str, float]] = (),
+    functions: int | None = None,
 ) -> None:
     """Writes a rank file and its CSV: 200 random architectures, unless they are given."""
     rng = np.random.default_rng(7)
@@ -352,6 +354,7 @@ def write_rank(
         "table": table,
         "column": table and "test_accuracy_200",
         "cells": len(cells),
+        "functions": functions,
         "space": 15625,
         "base_seeds": [0],
         "seconds": 3.25,

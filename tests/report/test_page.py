@@ -141,6 +141,16 @@ def test_tau_with_ties_in_order_is_shown_where_the_rank_records_it(page: Page, t
     assert old.rows(0)[0][:3] == ["ordered by", "τ-b", "ρ"]
 
 
+def test_tau_over_distinct_functions_is_shown_where_functions_come_again(page: Page, tmp_path: Path) -> None:
+    assert "distinct functions" not in page.text
+    runs.write_config(tmp_path)
+    runs.write_rank(tmp_path, functions=187)
+    copies = Page(write_report(tmp_path))
+    head, first, *_ = copies.rows(0)
+    assert (head[-1], first[-1]) == ("distinct functions", "0.570")
+    assert "τ over the 187 distinct functions, each counted once" in copies.text
+
+
 @pytest.mark.parametrize(
     ("tau", "sentence"),
     [

@@ -32,6 +32,15 @@ def test_tau_with_ties_broken_as_in_the_code_of_rlnas_stands_beside_tau_b() -> N
     assert row.split()[:4] == ["angle", "(paper)", "0.6000", "0.5800"]
 
 
+def test_tau_over_distinct_functions_is_shown_where_functions_come_again() -> None:
+    result = ranking(0)
+    result["rows"][0]["tau_distinct"] = 0.55
+    for functions, shown in ((40, True), (50, False)):
+        title, header, row = ranking_lines({**result, "functions": functions})
+        assert ("distinct functions" in header, "0.5500" in row) == (shown, shown)
+        assert ("distinct functions: tau-b over 40 functions, each once" in title) == shown
+
+
 def test_a_ranking_by_epochs_is_a_table_with_a_row_for_each() -> None:
     header, *rows = table_of_epochs(3)
     assert header == ["epochs", "tau-b", "rho", "top", "1"]

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,19 @@ def column(rows: list[dict[str, str]], name: str) -> np.ndarray:
     return np.array([float(row[name]) for row in rows])
 
 
+def first_of_each_function(architectures: Sequence[Sequence[int]]) -> list[int]:
+    """Returns the positions of the cells that no earlier one equals, by their outputs for random operations."""
+    matrices = {k: np.random.default_rng(k).normal(size=(3, 3)) for k in (2, 3, 4)}
+    outputs: dict[tuple[float, ...], int] = {}
+    for position, cell in enumerate(architectures):
+        nodes = [np.array([0.3, 0.5, 0.7]), np.zeros(3), np.zeros(3), np.zeros(3)]
+        for (target, source), k in zip(((1, 0), (2, 0), (2, 1), (3, 0), (3, 1), (3, 2)), cell, strict=True):
+            x = nodes[source]
+            nodes[target] = nodes[target] + (0 if k == 0 else x if k == 1 else np.tanh(matrices[k] @ x))
+        outputs.setdefault(tuple(np.round(nodes[3], 9).tolist()), position)
+    return list(outputs.values())
+
+
 @pytest.mark.slow
 def test_the_angle_ranks_the_whole_space_beside_its_baselines(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["rank", str(run_file(place))]) == 0
@@ -79,6 +93,10 @@ def test_the_angle_ranks_the_whole_space_beside_its_baselines(place: Path, capsy
     assert -1 < result["rows"][0]["tau_within_live"] < 1
     assert result["rows"][1]["tau_within"] is None
     assert "undefined" in out
+    assert result["functions"] == 4_930
+    firsts = first_of_each_function([tuple(map(int, row["architecture"].split("-"))) for row in rows])
+    values = column(rows, "fitness")
+    assert result["rows"][0]["tau_distinct"] == pytest.approx(kendalltau(values[firsts], truth[firsts]).statistic)
     assert {tuple(map(int, row["architecture"].split("-"))) for row in rows} == {
         tuple(a) for a in all_architectures(SPACE).tolist()
     }
