@@ -45,7 +45,7 @@ TABLE = {
     ),
     "fitness": (
         ("capabilities", "members", "messages", "options", "search_space", "supernet", "training", "data"),
-        ("torch", "numpy", "scipy", "nats_bench"),
+        ("torch", "numpy", "scipy", "nats_bench", "pydantic"),
     ),
     "algorithms": ((*CORE, "members"), ("torch", "numpy", "scipy")),
     "own_modules": ((), ()),

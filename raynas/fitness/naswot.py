@@ -17,11 +17,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from raynas.fitness.probe import Probe
+from raynas.fitness.probe import SMALLEST, Probe
 from raynas.fitness.row import FitnessRow, ScoreOptions
-
-SMALLEST = 1e-300
-"""Stands for an eigenvalue that is zero."""
 
 
 @torch.no_grad()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
+from pydantic import Field
 
 from raynas.errors import InputError
 from raynas.members import Need
-from raynas.options import Images, Options, Positive
+from raynas.options import MOST, Images, Options, Positive
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace
 
 if TYPE_CHECKING:
@@ -128,9 +129,16 @@ class ScoreOptions(Options):
 
     Attributes:
         score_images: Number of training images in the one batch on which a score at initialisation is taken.
+        swap_mu: Number of parameters, in thousands, that swap_regularised prefers. It has no default: the size that a
+            network should have is yours to say.
+        swap_sigma: Width of that preference, in squared thousands of parameters; swap_regularised needs it too.
+        zico_batches: Number of equal parts of the batch between which zico compares gradients.
     """
 
     score_images: Images = 32
+    swap_mu: Annotated[float, Field(ge=0, le=1e9)] | None = None
+    swap_sigma: Annotated[float, Field(gt=0, le=1e18)] | None = None
+    zico_batches: Annotated[int, Field(ge=2, le=MOST)] = 2
 
 
 Sums: TypeAlias = "Callable[[Tensor, Tensor, Any], Tensor]"
@@ -177,6 +185,7 @@ class FitnessRow:
         measure: What is measured of networks with trained weights.
         score: Returns the fitness of a network with initial weights, given the network on a batch (`Probe`) and the
             options.
+        check: Raises `InputError` if a score cannot be taken with some options.
         quantity: Which quantity of the measure is the fitness.
         negated: Whether the fitness is minus this quantity, of which less is better.
     """
@@ -192,6 +201,7 @@ class FitnessRow:
     of_sums: Callable[[SearchSpace, AdditiveTable, Any], Fitness] | None = None
     measure: Measure | None = None
     score: Callable[[Any, Any], float] | None = None
+    check: Callable[[Any], None] = lambda options: None
     quantity: str = ""
     negated: bool = False
 

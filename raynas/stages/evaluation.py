@@ -93,6 +93,7 @@ def check_evaluation(task: Task) -> None:
             _check_names(row)
         if row.score is not None:
             check_score_images(task)
+            row.check(search.options_of(row.options))
         if Need.WEIGHT_VECTOR in row.needs:
             check_weight_vector(task.space)
             if search.angle_definition not in DEFINITIONS:
