@@ -223,6 +223,17 @@ class HasCanonicalForm(Protocol):
         """Returns the representative of all architectures that compute the same function."""
 
 
+class HasLiveForms(Protocol):
+    """A space of cells whose supernet does not run what lies on no path."""
+
+    def live_forms(self, architectures: np.ndarray) -> np.ndarray:
+        """Returns architectures that compute the same, to the bit, with nothing on choices that lie on no path.
+
+        Args:
+            architectures: Candidate indices, ``(n, num_choices)``.
+        """
+
+
 class HasPathRepair(Protocol):
     """A space in which some sampled paths would train nothing."""
 
@@ -244,6 +255,11 @@ def _has_inheriting_network(space: SearchSpace) -> TypeGuard[HasInheritingNetwor
 
 def _has_canonical_form(space: SearchSpace) -> TypeGuard[HasCanonicalForm]:
     return _states(space, "canonical")
+
+
+def has_live_forms(space: SearchSpace) -> bool:
+    """Returns whether a space states which architectures differ only in what lies on no path."""
+    return _states(space, "live_forms")
 
 
 def _has_path_repair(space: SearchSpace) -> TypeGuard[HasPathRepair]:
@@ -292,6 +308,13 @@ def distinct_functions(space: SearchSpace, architectures: Sequence[Architecture]
     for position, architecture in enumerate(architectures):
         first.setdefault(canonical_of(space, architecture), position)
     return np.fromiter(first.values(), dtype=np.int64, count=len(first))
+
+
+def live_forms_of(space: SearchSpace, architectures: np.ndarray) -> np.ndarray:
+    """Returns architectures, ``(n, num_choices)``, without what lies on no path: by default, as they are."""
+    if has_live_forms(space):
+        return cast(HasLiveForms, space).live_forms(architectures)
+    return architectures
 
 
 def path_to_train(space: SearchSpace, path: Architecture, rng: np.random.Generator) -> Architecture:

@@ -57,6 +57,9 @@ class Rich(Plain):
     def canonical(self, architecture):
         return architecture[::-1]
 
+    def live_forms(self, architectures):
+        return architectures * 0
+
     def widened(self, factor):
         return ("widened", factor)
 
@@ -96,6 +99,8 @@ def test_a_space_of_three_members_is_a_chain_with_a_default_for_all_but_the_weig
     assert capabilities.derived_space_of(space, "with_none") is space
     assert capabilities.canonical_of(space, (1, 2, 3)) == (1, 2, 3)
     assert capabilities.path_to_train(space, (0, 0, 0), rng) == (0, 0, 0)
+    assert not capabilities.has_live_forms(space)
+    assert capabilities.live_forms_of(space, ROWS) is ROWS
 
 
 def test_by_default_the_drawing_is_a_chain_of_the_choices():
@@ -127,6 +132,8 @@ def test_what_a_space_states_is_asked_of_it():
     assert (choice, candidates.tolist()) == (0, [1, 0])
     assert capabilities.drawing_of(space, (1, 0, 2)) == {"cell": [("in", "out", "conv")]}
     assert capabilities.widened_of(space, 0.5) == ("widened", 0.5)
+    assert capabilities.has_live_forms(space)
+    assert capabilities.live_forms_of(space, ROWS).tolist() == [[0, 0, 0], [0, 0, 0]]
     assert capabilities.network_with_auxiliary_of(space, (1, 0, 2), 7, False) == ("towered", (1, 0, 2), 7, False)
     assert type(capabilities.derived_space_of(space, "pairs")) is Plain
     assert capabilities.canonical_of(space, (1, 2, 3)) == (3, 2, 1)

@@ -164,6 +164,10 @@ class NasBench201(SearchSpace):
         """Returns the number of none-free paths that end at ``all`` nodes or the ``last`` one, ``(n, 6)`` int64."""
         return GRAPH.ending(ends).path_counts(architectures != NONE)
 
+    def live_forms(self, architectures: np.ndarray) -> np.ndarray:
+        """Returns the architectures with ``none`` on every edge without a live path, ``(n, 6)``: 9,445 of 15,625."""
+        return np.where(self.path_counts(architectures) > 0, architectures, NONE)
+
     # Weights
 
     @property

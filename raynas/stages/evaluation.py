@@ -25,6 +25,7 @@ from raynas.members import Need
 from raynas.search_space import Architecture, SearchSpace, sample
 from raynas.stages.backend import Backend, Stream
 from raynas.stages.context import RunContext
+from raynas.stages.live_forms import once_per_live_form
 from raynas.stages.network_evaluation import check_images, check_score_images, evaluation_count, network_fitness
 from raynas.stages.progress import Progress
 from raynas.stages.supernet_records import DEFINITIONS
@@ -138,7 +139,10 @@ def evaluating(task: Task, backend: Backend, progress: Progress) -> Iterator[Eva
         for path, row in zip(search.fitnesses, search.fitness_rows, strict=True):
             if row.runs_networks:
                 held = network_fitness(task, path, row, backend, progress)
-                evaluations[row.name] = Evaluation(*stack.enter_context(held), takes_time=True)
+                quantities, stream = stack.enter_context(held)
+                if row.score is not None:
+                    stream = once_per_live_form(task.space, stream)
+                evaluations[row.name] = Evaluation(quantities, stream, takes_time=True)
             else:
                 evaluations[row.name] = _at_once(fitness_without_networks(task, row))
         rows = search.fitness_rows
