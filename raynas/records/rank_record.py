@@ -170,6 +170,11 @@ SCORES_TABLE = OtherFile(
     "rank/*.csv", "every ranked architecture with its fitness, its costs and its benchmark accuracy (`true`)"
 )
 
+SCORES_VECTOR = OtherFile(
+    "rank/*.npy",
+    "of a ranking of the whole space: the fitness of every architecture, float64, in lexicographic order",
+)
+
 
 def read_scores_table(file: Path, remedy: str = RERUN) -> tuple[list[tuple[int, ...]], Columns]:
     """Returns the architectures of a ranking and its columns of numbers; nothing if there is no file.

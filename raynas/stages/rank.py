@@ -41,7 +41,7 @@ from raynas.stages.progress_line import duration
 from raynas.stages.search import describe_all
 from raynas.stages.task import Task
 from raynas.storage.mirror import Mirror
-from raynas.storage.run_folder import append_text, write_record, write_text
+from raynas.storage.run_folder import append_text, write_bytes, write_record, write_text
 from raynas.supernet.costs import COUNTED, NUM_PARAMETERS
 
 SAMPLE, WHOLE = 1_000, 100_000
@@ -108,6 +108,7 @@ def rank(
     progress.note(f"rank: {len(architectures):,} architectures{figure}, {duration(record.seconds)}")
     mirror.check()
     _write_scores(mirror.folder / "rank" / f"{record.label}.csv", lines, accuracies)
+    _write_vector(mirror.folder / "rank" / f"{record.label}.npy", rows[:, 0], task.space.num_architectures)
     write_record(mirror.folder / "rank" / f"{record.label}.json", record)
     mirror.push("rank")
     return record.content()
@@ -286,6 +287,16 @@ def _by_epoch(
         values: dict[str, Any] = {"epoch": epoch, "tau": statistics.tau, "rho": statistics.rho, "top": statistics.top}
         correlations.append(EpochCorrelation(**values))
     return correlations
+
+
+def _write_vector(file: Path, fitness: np.ndarray, of_space: int) -> None:
+    """Writes the fitness of the whole space, float64; of a part of it, removes what an earlier ranking left."""
+    if len(fitness) < of_space:
+        file.unlink(missing_ok=True)
+        return
+    out = io.BytesIO()
+    np.save(out, fitness.astype(np.float64))
+    write_bytes(file, out.getvalue())
 
 
 def _write_scores(file: Path, lines: Sequence[dict[str, Any]], accuracies: np.ndarray | None) -> None:

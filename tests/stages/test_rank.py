@@ -79,6 +79,11 @@ def test_the_angle_ranks_the_whole_space_beside_its_baselines(place: Path, capsy
         "live_multiply_adds",
         "random",
     ]
+    vector = np.load(place / "runs/small/rank/angle_paper.npy")
+    assert (vector.shape, vector.dtype) == ((15_625,), np.float64)
+    in_order = ["-".join(map(str, a)) for a in np.ndindex(*(5,) * 6)]
+    assert [row["architecture"] for row in rows] == in_order
+    np.testing.assert_allclose(vector, column(rows, "fitness"), rtol=1e-12)
     truth = column(rows, "true")
     for row, name in zip(result["rows"], ("fitness", "num_parameters", "multiply_adds"), strict=False):
         values = column(rows, name)
@@ -109,6 +114,7 @@ def test_other_settings_of_the_search_rank_the_same_supernets(place: Path) -> No
     assert main(["rank", str(file), "--set", "search.angle=official", "--sample", "300"]) == 0
     result, rows = ranked(place, "angle_official")
     assert result["cells"] == len(rows) == 300
+    assert not (place / "runs/small/rank/angle_official.npy").exists()
     parts = ["--set", "search.angle=published", "--set", "search.angle_skip=identity"]
     assert main(["rank", str(file), *parts, "--sample", "300"]) == 0
     result, others = ranked(place, "angle_published_skip_identity")
