@@ -9,6 +9,7 @@ from pydantic import Field, create_model, field_validator, model_validator
 from raynas.config.explain import own_words
 from raynas.config.further_keys import SectionOfMembers
 from raynas.config.named import named
+from raynas.config.refine_section import Combine, Fitnesses, RefineSection, check_fitnesses
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, EvaluationOptions, FitnessRow
 from raynas.fitness.angle import AngleOptions
@@ -58,8 +59,8 @@ class MembersSection(SectionOfMembers):
     """
 
     name: Annotated[str | None, named(SEARCHERS)] = None
-    fitness: Annotated[str | Annotated[list[str], Field(min_length=2)] | None, named(FITNESSES)] = None
-    combine: Literal["standard_scores", "log_ranks"] = "standard_scores"
+    fitness: Fitnesses = None
+    combine: Combine = "standard_scores"
 
 
 class PlacesSection(Options):
@@ -97,9 +98,12 @@ class SearchSection(
 
     Attributes:
         limits: What an architecture may cost.
+        refine: How the best architectures are evaluated again, and ordered by what comes of it; not at all without
+            this section.
     """
 
     limits: LimitsSection = LimitsSection()
+    refine: RefineSection | None = None
 
     @field_validator("objectives")
     @classmethod
@@ -112,19 +116,7 @@ class SearchSection(
     @field_validator("fitness")
     @classmethod
     def _one_evaluation(cls, value: str | list[str] | None) -> str | list[str] | None:
-        if not isinstance(value, list):
-            return value
-        if len(set(value)) < len(value):
-            raise own_words(f"expected different ones, got {value}")
-        measured: dict[int, str] = {}
-        for name in sorted(value):
-            measure = FITNESSES.row(name).measure
-            if measure is None:
-                continue
-            if id(measure) in measured:
-                raise own_words(f"{measured[id(measure)]} and {name} come of one evaluation; name one of them")
-            measured[id(measure)] = name
-        return value
+        return check_fitnesses(value)
 
     @model_validator(mode="after")
     def _only_fitness(self) -> SearchSection:

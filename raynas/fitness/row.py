@@ -25,7 +25,7 @@ SPREAD = "spread"
 """The quantity that several supernets add: by how much the fitness differs between them."""
 
 RESERVED = frozenset(
-    {FITNESS, SPREAD, "architecture", "description", "drawing", "generation", "seconds", "true", "column"}
+    {FITNESS, SPREAD, "refined", "architecture", "description", "drawing", "generation", "seconds", "true", "column"}
 )
 """Keys of the records of an architecture that no quantity may have as its name."""
 

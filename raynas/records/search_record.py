@@ -42,13 +42,56 @@ class HistoryLine(Line):
     seconds: Number | None = None
 
 
+class RefinedLine(Line):
+    """One of the best architectures of a search, evaluated again.
+
+    Besides these keys a line has what else was measured, as a line of the history has.
+
+    Attributes:
+        architecture: Candidate taken at each choice.
+        description: The architecture as text.
+        fitness: The fitness of the refinement; larger is better.
+        seconds: Time since the refinement began, or was continued.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    written_last: ClassVar[tuple[str, ...]] = ("seconds",)
+
+    file: ClassVar[str] = "search/refined.jsonl"
+    holds: ClassVar[str] = "a line for each of the best architectures that `search.refine` evaluated again"
+
+    architecture: list[int]
+    description: str
+    fitness: Number
+    seconds: Number | None = None
+
+
+class RefinementRecord(Part):
+    """How the best architectures of a search were evaluated again.
+
+    Attributes:
+        architectures: Number of architectures, the best of the search.
+        fitness: The fitness, those of a consensus joined by ``+``.
+        name: The fitness with its definition.
+        space: Keys of the space that differ from the search.
+        seconds: Duration.
+    """
+
+    architectures: int
+    fitness: str
+    name: str
+    space: dict[str, Any] = {}
+    seconds: Number
+
+
 class BestArchitecture(Part):
     """One of the best architectures, with the numbers of its line in the history.
 
     Attributes:
         architecture: Candidate taken at each choice.
         description: The architecture as text.
-        fitness: Its fitness; larger is better.
+        fitness: Its fitness in the search; larger is better.
+        refined: Its fitness when it was evaluated again; null without `search.refine`.
         drawing: Its graphs by name, each a list of edges ``[source, target, operation]``.
         true: Accuracy in the benchmark's table in percent; null if the table lacks it.
     """
@@ -59,6 +102,7 @@ class BestArchitecture(Part):
     architecture: Listed[int]
     description: str
     fitness: Number
+    refined: Number | None = None
     drawing: dict[str, Graph] | None = None
     true: Number | None = None
 
@@ -152,7 +196,8 @@ class SearchRecord(Record):
         front: Of a search for trade-offs: the front, the cheapest first.
         alphas: Of a search by architecture parameters: how far those of each supernet have decided.
         random: What a random architecture is worth in the benchmark's table, in the same column.
-        best: The best architectures, the best first.
+        refinement: How the best architectures were evaluated again; null without `search.refine`.
+        best: The best architectures, the best first: by ``refined`` if they were evaluated again, else by ``fitness``.
         remarks: Reasons why the numbers say little, a sentence each.
         column: Column of the benchmark's table that ``true`` is from.
     """
@@ -179,6 +224,7 @@ class SearchRecord(Record):
     front: Listed[BestArchitecture] = []
     alphas: Listed[AlphaRecord] = []
     random: Listed[RandomRecord] = []
+    refinement: RefinementRecord | None = None
     best: Listed[BestArchitecture]
     remarks: Listed[str] = []
     column: str | None = None

@@ -19,13 +19,23 @@ def result_lines(result: dict[str, Any]) -> list[str]:
     """Returns the best architectures as lines of text."""
     return [
         f"{result['evaluations']:,} architectures, {result['functions']:,} different functions, evaluated by "
-        f"{result['name']} in {result['seconds']:.2f} s; the best:",
+        f"{result['name']} in {result['seconds']:.2f} s; the best{_refinement_text(result)}:",
         *aligned_lines(_columns(result, result["best"])),
         *_front_lines(result),
         *_alpha_lines(result),
         *_random_lines(result),
         *_remarks(result),
     ]
+
+
+def _refinement_text(result: dict[str, Any]) -> str:
+    """Returns how the best architectures were evaluated again, and are ordered by; empty if they were not."""
+    refinement = result.get("refinement")
+    if not refinement:
+        return ""
+    sizes = ", ".join(f"{key} {value}" for key, value in refinement["space"].items())
+    at = f" with space.{sizes}" if sizes else ""
+    return f" of {refinement['architectures']:,} that were evaluated again by {refinement['name']}{at}"
 
 
 SETS = {"all": "", "without_none": " without none", "within_limits": " within the limits"}

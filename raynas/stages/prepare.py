@@ -25,6 +25,7 @@ from raynas.stages.fitted_defaults import with_fitted_defaults
 from raynas.stages.latency import check_latency_device, needs_latency
 from raynas.stages.packages import check_packages
 from raynas.stages.progress import Progress
+from raynas.stages.refine import check_refinement
 from raynas.stages.search import check_search
 from raynas.stages.stand_in import is_here, is_readable, stand_in, stand_in_line
 from raynas.stages.task import Task, make_space, make_task, task_of
@@ -113,6 +114,7 @@ def _check_search(task: Task, purpose: Purpose) -> list[str]:
     searcher.check(task.space, config.search.options_of(searcher.options))
     check_search(_without_latency(task) if needs_latency(config) else task)
     check_evaluation(task)
+    lines += check_refinement(task)
     if purpose is not Purpose.ELSEWHERE or config.benchmark.path is None:
         _ = task.table  # says if the benchmark cannot be read
     return lines

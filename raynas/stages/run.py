@@ -27,6 +27,7 @@ from raynas.stages.prepare import prepare
 from raynas.stages.progress import Progress, write_line
 from raynas.stages.progress_line import duration
 from raynas.stages.rank import WHOLE, rank
+from raynas.stages.refine import refined_task
 from raynas.stages.retrain import retrain
 from raynas.stages.run_lines import continued_line, ranking_summary, space_line, trained_figures, training_summary
 from raynas.stages.search import Result, check_search, search
@@ -194,7 +195,10 @@ def run(
             return CarriedOut(config)
         with told.stage("search") as summary, Progress(console, "preparing to evaluate") as progress:
             evaluating_here = functools.partial(_watched_evaluation, as_searched(task), backend, progress, watch)
-            result = search(task, mirror, evaluating_here, progress)
+            evaluating_again = None
+            if config.search.refine is not None:
+                evaluating_again = functools.partial(_watched_evaluation, refined_task(task), backend, progress, watch)
+            result = search(task, mirror, evaluating_here, progress, evaluating_again)
             summary["best"] = result["best"][0]["fitness"]
         mirror.push()
         if "retrain" in stages and config.retrain is not None:
@@ -323,6 +327,8 @@ def rank_run(
 ) -> dict[str, Any]:
     """Returns the rank correlation of a run's fitness; keys of `search` and `benchmark` may differ from the run's.
 
+    A ranking refines nothing: `search.refine` is left out.
+
     Args:
         config: The resolved configuration.
         console: Receives the progress.
@@ -337,6 +343,7 @@ def rank_run(
         InputError: If the configuration, the data or the folder is invalid.
         RunError: If an evaluation fails.
     """
+    config = config.model_copy(update={"search": config.search.model_copy(update={"refine": None})})
     prepared = prepare(config, console)
     task, config, table = prepared.task, prepared.task.config, prepared.task.table
     with ExitStack() as stack:

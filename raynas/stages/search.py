@@ -29,6 +29,7 @@ from raynas.stages.evaluation import Evaluation, remarks_on, runs_trained_networ
 from raynas.stages.network_evaluation import evaluation_count
 from raynas.stages.progress import Progress
 from raynas.stages.progress_line import duration
+from raynas.stages.refine import Refinement, in_refined_order, refine
 from raynas.stages.task import Task, as_searched
 from raynas.storage.mirror import Mirror
 from raynas.storage.run_folder import append_lines, write_record, write_text
@@ -39,7 +40,11 @@ Result: TypeAlias = dict[str, Any]
 
 
 def search(
-    task: Task, mirror: Mirror, evaluating: Callable[[], AbstractContextManager[Evaluation]], progress: Progress
+    task: Task,
+    mirror: Mirror,
+    evaluating: Callable[[], AbstractContextManager[Evaluation]],
+    progress: Progress,
+    evaluating_again: Callable[[], AbstractContextManager[Evaluation]] | None = None,
 ) -> Result:
     """Returns the search's result, from its file if the search is done, else after searching, or searching on.
 
@@ -51,6 +56,7 @@ def search(
         mirror: The run's folder, and what carries its files.
         evaluating: Opens the evaluation, if there is anything left to evaluate.
         progress: Told how far the search is.
+        evaluating_again: Opens the evaluation in the task of `refined_task`, where `search.refine` asks for one.
 
     Raises:
         InputError: If the supernets are not trained, limits admit nothing, or the history is of another search.
@@ -64,7 +70,10 @@ def search(
     with evaluating() as evaluation:
         searching.go_on(evaluation)
     searching.say_end()
-    record = searching.result()
+    refinement = None
+    if evaluating_again is not None:
+        refinement = refine(task, mirror, searching.functions(), evaluating_again, progress)
+    record = searching.result(refinement)
     write_record(file, record)
     return _with_benchmark(searched, file, record).content()
 
@@ -86,6 +95,7 @@ class _Searching:
         self._generation = 0
         self._is_appending = False
         self._best = -math.inf
+        self._seconds = 0.0
         config = task.config.search
         self._fitness_name = config.fitness_name
         row = config.searcher
@@ -152,24 +162,42 @@ class _Searching:
 
     def say_end(self) -> None:
         """Says what the search came to."""
-        seconds = duration(time.perf_counter() - self._began)
+        self._seconds = time.perf_counter() - self._began
+        seconds = duration(self._seconds)
         evaluated = f"{len(self._lines):,} architectures in {self._generation:,} generations"
         self._progress.note(f"search: {evaluated}, {self._best_figure()}, {seconds}")
 
-    def result(self) -> SearchRecord:
+    def functions(self) -> list[dict[str, Any]]:
+        """Returns the lines of different functions, the best first.
+
+        Of cells that compute the same function only the first is among them; the order of equals is that of `order`.
+        """
+        lines = [line.content() for line in self._lines]
+        ranking = order([tuple(line["architecture"]) for line in lines], np.array([line["fitness"] for line in lines]))
+        firsts: dict[Architecture, dict[str, Any]] = {}
+        for number in ranking:
+            firsts.setdefault(canonical_of(self._task.space, tuple(lines[number]["architecture"])), lines[number])
+        return list(firsts.values())
+
+    def result(self, refinement: Refinement | None = None) -> SearchRecord:
         """Returns what the search ended with.
+
+        Args:
+            refinement: What evaluating the best architectures again came to, by which they are then ordered.
 
         Raises:
             InputError: If a space or searcher of the user's own returns what no record can hold.
         """
         task, config = self._task, self._task.config.search
         lines = [line.content() for line in self._lines]
-        ranking = order([tuple(line["architecture"]) for line in lines], np.array([line["fitness"] for line in lines]))
-        # Of cells that compute the same function only the first is listed; the order of equals is that of `order`.
-        firsts: dict[Architecture, dict[str, Any]] = {}
-        for number in ranking:
-            firsts.setdefault(canonical_of(task.space, tuple(lines[number]["architecture"])), lines[number])
-        listed = list(firsts.values())[: config.top]
+        functions = self.functions()
+        quantities = config.recorded_quantities()
+        listed = functions[: config.top]
+        refined: dict[str, Any] = {}
+        if refinement is not None:
+            listed = in_refined_order(functions, refinement)[: config.top]
+            quantities.append(refinement.quantity)
+            refined["refinement"] = refinement.record.content()
         findings = config.searcher.findings(self._searcher, lines)
         if "front" in findings:
             findings["front"] = [_best(task, line) for line in findings["front"]]
@@ -179,14 +207,15 @@ class _Searching:
         result = {
             "fitness": "+".join(row.name for row in config.fitness_rows),
             "name": self._fitness_name,
-            "quantities": config.recorded_quantities(),
+            "quantities": quantities,
             "base_seeds": task.config.base_seeds,
             "evaluations": len(lines),
-            "functions": len(firsts),
+            "functions": len(functions),
             **_images_behind(task),
             "generations": self._generation,
-            "seconds": round(time.perf_counter() - self._began, 6),
+            "seconds": round(self._seconds, 6),
             **findings,
+            **refined,
             "best": [_best(task, line) for line in listed],
             "remarks": _remarks(task, listed) + alpha_remarks(outcomes),
         }

@@ -132,21 +132,26 @@ def _names_of(texts: Sequence[str] | Mapping[str, str]) -> Mapping[str, str]:
     return named
 
 
-def resized(space: SearchSpace, keys: dict[str, Any]) -> SearchSpace:
+def resized(space: SearchSpace, keys: dict[str, Any], section: str = "retrain.space") -> SearchSpace:
     """Returns a space with other values of some of its keys, for the same architectures.
+
+    Args:
+        space: The space.
+        keys: The keys that differ.
+        section: The section of the run file that states them.
 
     Raises:
         InputError: If the space does not take a key or value, or architectures would be others.
     """
     if not keys:
         return space
-    checked = check_arguments(type(space), keys, "retrain.space")
+    checked = check_arguments(type(space), keys, section)
     if not is_dataclass(space):
-        raise InputError(f"retrain.space: {type(space).__name__} is no dataclass, so that its keys cannot be replaced")
+        raise InputError(f"{section}: {type(space).__name__} is no dataclass, so that its keys cannot be replaced")
     changed = replace(space, **checked)
     if changed.choices != space.choices:
         raise InputError(
-            f"retrain.space: {', '.join(keys)} change the choices of {type(space).__name__}, so that architectures of "
+            f"{section}: {', '.join(keys)} change the choices of {type(space).__name__}, so that architectures of "
             "the search are not of it; leave out what does"
         )
     return changed

@@ -16,6 +16,7 @@ The files are records (`raynas.records`), from which the table in `records/READM
     trackers/mlflow.json, wandb/          what each tracker was told; what W&B keeps offline
     progress.json, notes.txt              current position of the training, and its notes
     search/history.jsonl                  one line per evaluated architecture
+    search/refined.jsonl                  one line per architecture that `search.refine` evaluated again
     search/result.json                    the best architectures; the search is complete
     retrain/own/config.json, result.json  recipe and networks of a retraining; their test accuracies
     retrain/own/best-1/seed_0/            a network trained from scratch: files as those of a supernet
