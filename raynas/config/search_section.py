@@ -19,6 +19,7 @@ from raynas.messages import echo
 from raynas.options import Execution, Location, Options, Processes
 from raynas.search import (
     SEARCHERS,
+    AgingOptions,
     AlphaSamplingOptions,
     EvolutionOptions,
     ExactAngleOptions,
@@ -87,6 +88,7 @@ class SearchSection(
     EvaluationOptions,
     ScoreOptions,
     AngleOptions,
+    AgingOptions,
     ParetoOptions,
     AlphaSamplingOptions,
     MembersSection,

@@ -14,6 +14,7 @@ from your own package a run file names the row by its dotted path. The contract 
 from __future__ import annotations
 
 from raynas.members import Family
+from raynas.search.aging_evolution import AgingEvolution, AgingOptions
 from raynas.search.alphas import AlphaSampling, AlphaSamplingOptions, DerivationOptions, Derive
 from raynas.search.evolution import BreedingOptions, Evolution, EvolutionOptions
 from raynas.search.exact_angle import ExactAngle, ExactAngleOptions
@@ -21,7 +22,7 @@ from raynas.search.exhaustive import Exhaustive
 from raynas.search.limits import Limits
 from raynas.search.pareto import Pareto, ParetoOptions
 from raynas.search.random import RandomSearch
-from raynas.search.row import GenerationOptions, PopulationOptions, SearchContext, SearcherRow
+from raynas.search.row import BudgetOptions, GenerationOptions, PopulationOptions, SearchContext, SearcherRow
 from raynas.search.searcher import Searcher, order
 
 SEARCHERS = Family("search.name", SearcherRow, "raynas.search")
@@ -29,9 +30,12 @@ SEARCHERS = Family("search.name", SearcherRow, "raynas.search")
 
 __all__ = [
     "SEARCHERS",
+    "AgingEvolution",
+    "AgingOptions",
     "AlphaSampling",
     "AlphaSamplingOptions",
     "BreedingOptions",
+    "BudgetOptions",
     "DerivationOptions",
     "Derive",
     "Evolution",

@@ -60,6 +60,45 @@ class PopulationOptions(GenerationOptions):
     generations: Images = 20
 
 
+class BudgetOptions(Options):
+    """Options of a searcher that proposes a number of architectures in all.
+
+    Attributes:
+        evaluations: Number of architectures that are evaluated in all, by searchers whose generations differ in size.
+    """
+
+    evaluations: Images = 2_000
+
+
+class ProposalOptions(BudgetOptions):
+    """Options of a searcher that proposes a few architectures at a time.
+
+    Attributes:
+        proposals: Number of architectures that searchers with a number of evaluations propose together, after the first
+            ones. They are evaluated in parallel. With fewer of them, each is chosen with more knowledge.
+    """
+
+    proposals: Images = 10
+
+
+def check_budget(key: str, first: int, options: BudgetOptions) -> None:
+    """Checks that the first architectures are within the budget; `key` says their number.
+
+    Raises:
+        InputError: If they are not.
+    """
+    if first > options.evaluations:
+        raise InputError(
+            f"search.evaluations: expected at least search.{key}, {first:,}, got {options.evaluations:,}; raise it or "
+            f"lower search.{key}"
+        )
+
+
+def evaluations(space: SearchSpace, options: BudgetOptions, supernets: int) -> int:
+    """Returns the architectures that a budget allows, at most those of the space."""
+    return min(options.evaluations, space.size)
+
+
 Make: TypeAlias = Callable[[SearchSpace, int, Limits | None, SearchContext, Any], Searcher]
 
 

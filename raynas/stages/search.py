@@ -18,9 +18,10 @@ from raynas.fitness.benchmark_table import BenchmarkTable
 from raynas.fitness.random_architecture import random_architectures
 from raynas.fitness.remarks import ranking_remarks
 from raynas.messages import echo
+from raynas.options import Options
 from raynas.records.record import text_of
 from raynas.records.search_record import BestArchitecture, HistoryLine, RandomRecord, SearchRecord
-from raynas.search import Limits, PopulationOptions, RandomSearch, SearchContext, Searcher, order
+from raynas.search import BudgetOptions, Limits, PopulationOptions, RandomSearch, SearchContext, Searcher, order
 from raynas.search.alphas import DERIVE
 from raynas.search_space import Architecture, as_array
 from raynas.stages.alpha_outcome import alpha_outcomes, alpha_remarks, with_trajectories
@@ -78,6 +79,11 @@ def search(
     return _with_benchmark(searched, file, record).content()
 
 
+def _varies(options: type[Options]) -> bool:
+    """Returns whether generations differ in size, so that their number is not known before."""
+    return issubclass(options, BudgetOptions)
+
+
 class _Searching:
     """A search that goes on from what its history records."""
 
@@ -100,7 +106,7 @@ class _Searching:
         self._fitness_name = config.fitness_name
         row = config.searcher
         self._planned = row.planned(task.space, config.options_of(row.options), len(task.config.base_seeds))
-        self._generations = math.ceil(self._planned / config.population)
+        self._generations = "" if _varies(row.options) else f"/{math.ceil(self._planned / config.population)}"
 
     def go_on(self, evaluation: Evaluation) -> None:
         """Carries the search to its end.
@@ -153,7 +159,7 @@ class _Searching:
             self._mirror.push("search", every=10)
             self._lines += new
             self._best = max(self._best, *(line.fitness for line in new))
-            figures = (f"generation {self._generation + 1}/{self._generations}", f"{len(self._lines):,} evaluated")
+            figures = (f"generation {self._generation + 1}{self._generations}", f"{len(self._lines):,} evaluated")
             self._progress.show("search", len(self._lines), self._planned, self._best_figure(), *figures)
 
     def _best_figure(self) -> str:

@@ -57,6 +57,7 @@ OPTIONS = {
     "pareto": {"population": 20, "mutations": 8, "crossovers": 8, "generations": 6},
     "derive": {"derivation": "with_none"},
     "alpha_sampling": {"population": 40, "generations": 6},
+    "aging_evolution": {"population": 20, "tournament": 5, "evaluations": 130, "proposals": 8},
 }
 TRAININGS = {"derive": 400}
 """Supernets behind a searcher; three of others, unless one is all that it takes."""

@@ -6,6 +6,8 @@ from typing import Any
 
 from raynas.options import Options
 from raynas.search import (
+    AgingEvolution,
+    AgingOptions,
     AlphaSampling,
     AlphaSamplingOptions,
     DerivationOptions,
@@ -36,6 +38,10 @@ def make_random(space: Any, **keywords: Any) -> RandomSearch:
 
 def make_evolution(space: Any, **keywords: Any) -> Evolution:
     return _made(Evolution, EvolutionOptions, space, keywords)
+
+
+def make_aging_evolution(space: Any, **keywords: Any) -> AgingEvolution:
+    return _made(AgingEvolution, AgingOptions, space, keywords)
 
 
 def make_exhaustive(space: Any, **keywords: Any) -> Exhaustive:
