@@ -10,6 +10,7 @@ method to add.
 | `path_counts` | paths of cells | a chain: every choice lies on one path |
 | `path_counts_to` | paths of cells with other ends | refused |
 | `build_union`, `cost_choices`, `cost_terms` | costs that are no sum over the choices | costs of the supernet |
+| `takes`, `example_inputs` | networks of texts | networks of images |
 | `drawing` | graphs in reports | a chain |
 | `derived_space` | derivation rules that leave the space | the space itself |
 | `canonical` | architectures of equal function recognised; rankings over distinct functions | all are different |
@@ -32,7 +33,8 @@ from raynas.errors import InputError
 from raynas.search_space import Architecture, Choice, SearchSpace, Terms, WeightVector
 
 if TYPE_CHECKING:
-    from torch import nn
+    import torch
+    from torch import Tensor, nn
 
 Drawing: TypeAlias = "dict[str, list[tuple[str, str, str]]]"
 """Graphs by name, each as edges (source, target, candidate). The first node is called ``in``, the last ``out``."""
@@ -125,6 +127,35 @@ def path_counts_of(space: SearchSpace, architectures: np.ndarray, ends: str | No
 def is_chain(space: SearchSpace) -> bool:
     """Returns whether a space is a chain of independent choices: no paths to count and nothing to repair."""
     return not _has_paths(space) and type(space).repair is SearchSpace.repair
+
+
+# Inputs
+
+
+class HasInputs(Protocol):
+    """A space whose networks take something else than images.
+
+    Attributes:
+        takes: What a sample is, as a data set says what it holds: ``images`` or ``tokens``.
+    """
+
+    takes: str
+
+    def example_inputs(self, number: int, size: int, device: torch.device) -> Tensor:
+        """Returns inputs for trying a network: so many samples of a size, whose values do not matter."""
+
+
+def takes_of(space: SearchSpace) -> str:
+    """Returns what the networks of a space take: by default, ``images``."""
+    taken: str = getattr(space, "takes", "images")
+    return taken
+
+
+def own_inputs_of(space: SearchSpace) -> Callable[[int, int, torch.device], Tensor] | None:
+    """Returns what makes inputs for trying the networks of a space; None where they take images."""
+    if _states(space, "example_inputs"):
+        return cast(HasInputs, space).example_inputs
+    return None
 
 
 # Costs

@@ -40,6 +40,7 @@ TABLE = {
         (
             *("members", "messages", "search_space"),
             *("supernet.gates", "supernet.choice_block", "supernet.chain", "supernet.folding"),
+            "training.window",
         ),
         ("torch", "numpy"),
     ),

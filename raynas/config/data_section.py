@@ -9,10 +9,21 @@ from pydantic import Field, field_validator, model_validator
 from raynas.config.further_keys import SectionOfMembers
 from raynas.config.named import named
 from raynas.data.augmentation import AugmentationOptions
-from raynas.data.image_source import DATASETS, ImageSource
+from raynas.data.image_source import DATASETS, DataSource
 from raynas.data.labels import LABELS
 from raynas.errors import InputError
 from raynas.options import Execution, Location, Positive, Share
+
+OF_IMAGES = (
+    *AugmentationOptions.model_fields,
+    *("train_portion", "max_images", "resolution", "normalise", "loader_workers", "on_damaged"),
+)
+"""Keys that a text does not have."""
+
+
+def _default(key: str) -> object:
+    """Returns the default of a key of the section, which a run file may state."""
+    return DataSection.model_fields[key].default
 
 
 class DataSection(AugmentationOptions, SectionOfMembers):
@@ -51,7 +62,7 @@ class DataSection(AugmentationOptions, SectionOfMembers):
         return "true" if value is True else value  # YAML reads the word as a boolean
 
     @property
-    def source(self) -> ImageSource:
+    def source(self) -> DataSource:
         """The row of the data set."""
         return DATASETS.row(self.name)
 
@@ -59,6 +70,14 @@ class DataSection(AugmentationOptions, SectionOfMembers):
     def further(self) -> dict[str, Any]:
         """The further keys, which the data set takes."""
         return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _no_images_in_a_text(self) -> DataSection:
+        if self.source.holds == "tokens":
+            given = [key for key in OF_IMAGES if key in self.model_fields_set and getattr(self, key) != _default(key)]
+            if given:
+                raise InputError(f"{given[0]}: {self.name} is a text, which has no images; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _one_way_to_crop(self) -> DataSection:

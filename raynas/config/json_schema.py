@@ -22,7 +22,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def run_file_schema() -> dict[str, Any]:
     """Returns the JSON schema of a run file, its `quick` block and its `sweep` section included."""
-    documented = {key.key: key for key in key_docs() if key.space is None}
+    documented = {key.key: key for key in key_docs() if not key.owner}
     root = _with_docs(RunConfig.model_json_schema(), "", documented)
     sweep = _with_docs(SweepSection.model_json_schema(), "sweep.", documented)
     definitions = {**root.pop("$defs"), **sweep.pop("$defs"), "SweepSection": sweep}

@@ -10,7 +10,7 @@ import functools
 import inspect
 import typing
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -20,6 +20,7 @@ from raynas.algorithms import ALGORITHMS
 from raynas.config.named import AnyFamily, naming_keys
 from raynas.config.run_config import FILLED_BY_ALGORITHM, RunConfig
 from raynas.config.sweeps import SweepSection
+from raynas.data.image_source import DATASETS
 from raynas.docstrings import attribute_docs, plain, summary
 from raynas.options import MOST, Execution
 from raynas.spaces import SPACES
@@ -45,6 +46,7 @@ class KeyDoc:
         family: The members that it names; None of other keys.
         execution: Its mark, if it says where and how a run is executed, not what it computes.
         space: Of a key of one space: the name of the space.
+        data_set: Of a key of one data set: the name of the data set.
     """
 
     key: str
@@ -54,6 +56,12 @@ class KeyDoc:
     family: AnyFamily | None = None
     execution: Execution | None = None
     space: str | None = None
+    data_set: str | None = None
+
+    @property
+    def owner(self) -> str:
+        """The space or data set that the key belongs to; empty of a key of the section."""
+        return self.space or self.data_set or ""
 
     @property
     def section(self) -> str:
@@ -77,6 +85,8 @@ def key_docs() -> tuple[KeyDoc, ...]:
     keys = list(_keys_of(RunConfig, ""))
     place = next(number for number, key in enumerate(keys) if key.key == "space.name") + 1
     keys[place:place] = [key for name in SPACES.names() for key in space_keys(name)]
+    place = next(number for number, key in enumerate(keys) if key.key == "data.name") + 1
+    keys[place:place] = [key for name in DATASETS.names() for key in data_keys(name)]
     return (*keys, *_keys_of(SweepSection, "sweep."))
 
 
@@ -95,6 +105,12 @@ def space_keys(name: str) -> Iterator[KeyDoc]:
         schema = TypeAdapter(hints.get(key, Any)).json_schema()
         default = REQUIRED if parameter.default is parameter.empty else parameter.default
         yield KeyDoc(f"space.{key}", schema, default, texts.get(key, ""), space=name)
+
+
+def data_keys(name: str) -> Iterator[KeyDoc]:
+    """Yields the further keys of a data set of raynas."""
+    for key in _keys_of(DATASETS.row(name).options, "data."):
+        yield replace(key, data_set=name)
 
 
 def filled_values(key: str) -> dict[str, Any]:

@@ -25,12 +25,16 @@ def reference() -> str:
     keys, texts = key_docs(), section_docs()
     blocks = ["### Top of the file", "", *_table([key for key in keys if not key.section])]
     for section in dict.fromkeys(key.section for key in keys if key.section):
-        of_section = [key for key in keys if key.section == section and key.space is None]
+        of_section = [key for key in keys if key.section == section and not key.owner]
         blocks += ["", f"### `{section}`", "", texts[section], "", *_table(of_section)]
         if section == "space":
             for name in SPACES.names():
                 of_space = [key for key in keys if key.space == name]
                 blocks += ["", f"#### `space.name: {name}`", "", *_table(of_space)]
+        if section == "data":
+            for name in dict.fromkeys(key.data_set for key in keys if key.data_set):
+                of_data_set = [key for key in keys if key.data_set == name]
+                blocks += ["", f"#### `data.name: {name}`", "", *_table(of_data_set)]
     return "\n".join(blocks)
 
 

@@ -103,7 +103,8 @@ def _wrapped(text: str, indent: str = "  ") -> list[str]:
 
 def _key_lines(key: KeyDoc, values: dict[str, Any]) -> list[str]:
     """Returns what a key means."""
-    place = f" (of the space {key.space})" if key.space else ""
+    kind = "space" if key.space else "data set"
+    place = f" (of the {kind} {key.owner})" if key.owner else ""
     lines = [f"{key.key}{place}: {key.kind}; default: {default_in_words(key)}"]
     lines += _wrapped(key.text)
     meaning = null_in_words(key)
@@ -122,7 +123,7 @@ def _section_lines(name: str, text: str, keys: Sequence[KeyDoc]) -> list[str]:
     lines = [f"{name}: {text}"]
     for key in keys:
         if f"{_without_axis(key.key)}.".startswith(f"{name}."):
-            place = f" ({key.space})" if key.space else ""
+            place = f" ({key.owner})" if key.owner else ""
             lines += [
                 f"  {key.key}{place}: {key.kind}; default: {default_in_words(key)}",
                 *_wrapped(key.text, "      "),

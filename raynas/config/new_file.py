@@ -10,7 +10,7 @@ from typing import Any
 
 from raynas.algorithms import ALGORITHMS
 from raynas.capabilities import has_weight_vector
-from raynas.config.key_docs import REQUIRED, KeyDoc, filled_values, key_docs, section_docs, space_keys
+from raynas.config.key_docs import REQUIRED, KeyDoc, data_keys, filled_values, key_docs, section_docs, space_keys
 from raynas.config.member_docs import member_doc
 from raynas.config.run_config import FILLED_BY_ALGORITHM
 from raynas.data.image_source import DATASETS
@@ -36,8 +36,22 @@ SMALL: dict[str, dict[str, Any]] = {
     "darts": {"channels": 4, "cells": 3},
     "quadruples": {"channels": 4, "cells": 3},
     "mobilenet": {"width": 0.25, "depth": 1},
+    "recurrent": {"nodes": 4, "embedding": 32, "hidden": 32},
 }
 """Sizes of spaces for a first try."""
+
+SHOWN_OF_TEXT = ("path", "labels", "window", "vocabulary_size", "max_tokens")
+"""Keys of the section `data` of a text."""
+
+TRAIN_OF_TEXT = {
+    "learning_rate": 20.0,
+    "min_learning_rate": 20.0,
+    "momentum": 0.0,
+    "nesterov": False,
+    "weight_decay": 5e-7,
+    "clip_norm": 0.25,
+}
+"""How the code of DARTS trains a recurrent supernet."""
 
 LARGE_DATA = 5_000
 """Training images of the `quick` form of a larger data set."""
@@ -70,11 +84,16 @@ class NewFile:
     data: str = "digits"
     path: str | None = None
 
+    @property
+    def is_text(self) -> bool:
+        """Whether the data set is a text."""
+        return DATASETS.row(self.data).holds == "tokens"
+
     def check(self) -> None:
         """Checks that algorithm, space and data set exist.
 
         Raises:
-            InputError: If one does not, or the data set needs a path and has none.
+            InputError: If one does not, the space does not take the data, or the data set needs a path and has none.
         """
         for option, family, name in (
             ("--algorithm", ALGORITHMS, self.algorithm),
@@ -85,7 +104,14 @@ class NewFile:
                 family.row(name)
             except InputError as error:
                 raise InputError(f"{option}: {str(error).removeprefix(f'{family.key}: ')}") from error
-        if self.path is None and self.data in ("npz", "folder", "imagenet16-120"):
+        takes, holds = getattr(SPACES.row(self.space), "takes", "images"), DATASETS.row(self.data).holds
+        if takes != holds:
+            fitting = "text --path PATH" if takes == "tokens" else "digits"
+            raise InputError(
+                f"--data: networks of {self.space} take {takes}, got {self.data}, which holds {holds}; give --data "
+                f"{fitting}"
+            )
+        if self.path is None and self.data in ("npz", "folder", "imagenet16-120", "text"):
             raise InputError(f"--data: {self.data} is read from your disk, got no path; give --path PATH too")
         self._check_space()
 
@@ -119,7 +145,9 @@ def new_text(new: NewFile) -> str:
         InputError: If the algorithm, the space or the data set does not exist.
     """
     new.check()
-    keys = {key.key: key for key in key_docs() if key.space is None}
+    keys = {key.key: key for key in key_docs() if not key.owner}
+    if not is_own(new.data):
+        keys |= {key.key: key for key in data_keys(new.data)}
     texts = section_docs()
     filled = {key: filled_values(key).get(new.algorithm) for key in FILLED_BY_ALGORITHM}
     lines = HEADER.format(file=new.file).splitlines()
@@ -131,6 +159,8 @@ def new_text(new: NewFile) -> str:
             continue
         chosen = _chosen(section, new)
         lines += ["", *_comment(texts[section], ""), f"{section}:"]
+        if section == "data" and new.is_text:
+            names = SHOWN_OF_TEXT
         for name in dict.fromkeys([*chosen, *names]):
             key = keys[f"{section}.{name}"]
             title = _title(DATASETS, new.data) if key.key == "data.name" else ""
@@ -147,14 +177,21 @@ def _chosen(section: str, new: NewFile) -> dict[str, Any]:
         return {"name": new.data, **({} if new.path is None else {"path": new.path})}
     if section == "alphas":
         return {"gates": filled_values("alphas.gates").get(new.algorithm)}
-    return {"train": {"workers": 0}, "search": {"evaluators": 0}}.get(section, {})
+    chosen: dict[str, dict[str, Any]] = {"train": {"workers": 0}, "search": {"evaluators": 0}}
+    if new.is_text:
+        chosen["train"] |= TRAIN_OF_TEXT
+        if FITNESSES.row(ALGORITHMS.row(new.algorithm).in_words()["fitness"]).measure is not None:
+            chosen["search"] |= {"fitness": "one_shot_perplexity"}
+    return chosen.get(section, {})
 
 
 def _small(new: NewFile) -> dict[str, Any]:
     """Returns the keys of the run in small."""
     source = DATASETS.row(new.data)
     data: dict[str, Any] = {}
-    if source.known is not None and not source.reads_files and source.known.images > LARGE_DATA:
+    if new.is_text:
+        data = {"vocabulary_size": 1_000, "max_tokens": 20_000}
+    elif source.known is not None and not source.reads_files and source.known.images > LARGE_DATA:
         data["max_images"] = LARGE_DATA
     if source.reads_files:
         data["resolution"] = 32

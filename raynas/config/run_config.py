@@ -204,6 +204,11 @@ class RunConfig(Options):
                     f"{key}: {name} needs alphas, which {self.algorithm} has none of; set alphas.gates to "
                     f"{', '.join(most)} or {last}"
                 )
+            if self.train.average_when_stalled is not None:
+                raise InputError(
+                    "train.average_when_stalled: needs the loss on the search split, which steps of alphas measure, "
+                    f"and {self.algorithm} has none; leave it out"
+                )
         if self.alphas.idle and (self.alphas.gates is None or not GATES.row(self.alphas.gates).has_idle):
             raise InputError(
                 f"alphas.idle: only samples leave candidates idle, got alphas.gates: {self.alphas.gates}; leave it out"

@@ -34,6 +34,20 @@ class ImageSet:
 
 
 @dataclass(frozen=True, eq=False)
+class TokenSet(ImageSet):
+    """The positions of a text as samples: the input is a token, the label the token after it.
+
+    Attributes:
+        images: (n,) int64, the token at each position.
+        labels: (n,) int64, the token after it.
+        index: (n,) int64, the positions.
+        num_train: how many positions train; those behind them are held out for the search.
+    """
+
+    num_train: int = 0
+
+
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """A data set of square images with its default augmentation.
 
@@ -78,7 +92,8 @@ class Dataset:
 def split_images(images: ImageSet, train_portion: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Returns the positions of the train part and of the search part in a set of images, each sorted int64.
 
-    Skipped images are split with the others and then left out, so they do not change the parts of the others.
+    Skipped images are split with the others and then left out, so they do not change the parts of the others. A text
+    has parts of its own.
 
     Args:
         images: the set to split.
@@ -88,6 +103,8 @@ def split_images(images: ImageSet, train_portion: float, seed: int) -> tuple[np.
     Raises:
         InputError: as `split_indices` does.
     """
+    if isinstance(images, TokenSet):
+        return np.arange(images.num_train), np.arange(images.num_train, len(images))
     num_images = len(images) + len(images.skipped)
     train, search = split_indices(num_images, train_portion, seed)
     if not len(images.skipped):

@@ -35,6 +35,8 @@ class Stream(IntEnum):
     SATURATION = 16
     JITTER_ORDER = 17
     PRETEXT = 18
+    WINDOW_HALF = 19
+    WINDOW_LENGTH = 20
 
 
 def _mix(bits: int) -> int:

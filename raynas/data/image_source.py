@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -95,36 +95,50 @@ class KnownSize:
 
 
 @dataclass(frozen=True)
-class ImageSource:
+class DataSource:
     """A data set that a run file can name: a row of `data.name`.
 
     Attributes:
         name: The name in run files.
         title: The name in texts.
-        read: Returns the images, from `data.path` and the options.
+        read: Returns the data, from `data.path` and the options.
         options: Further keys of the `data` section that the data set takes.
-        reads_files: Whether `read` returns `ImageFiles`. Files are cropped to a random area, and loader processes read
-            them.
-        flip: Whether a mirrored image stays in its class.
-        resolution: Height and width that images are resized to by default; None for their own.
-        is_downloaded: Whether `read` may download the images.
-        known: The size, if it is known without reading, for checks that read no images.
+        is_downloaded: Whether `read` may download the data.
+        known: The size, if it is known without reading, for checks that read no data.
         path_can_wait: Whether a check assumes the known size as long as `data.path` is left out.
+        reads_files: Whether images are files that are read one by one.
+        holds: What a sample is, ``images`` or ``tokens``.
     """
 
     name: str
     title: str
-    read: Callable[[str | None, Any], Arrays | ImageFiles]
+    read: Callable[[str | None, Any], Any]
     options: type[Options] = Options
-    reads_files: bool = False
-    flip: bool = True
-    resolution: int | None = None
     is_downloaded: bool = False
     known: KnownSize | None = None
     path_can_wait: bool = False
+    reads_files: bool = False
+    holds: ClassVar[str] = "images"
 
 
-DATASETS = Family("data.name", ImageSource, "raynas.data.datasets")
+@dataclass(frozen=True)
+class ImageSource(DataSource):
+    """A data set of images.
+
+    Attributes:
+        reads_files: Whether `read` returns `ImageFiles`, and not `Arrays`. Files are cropped to a random area, and
+            loader processes read them.
+        flip: Whether a mirrored image stays in its class.
+        resolution: Height and width that images are resized to by default; None for their own.
+    """
+
+    read: Callable[[str | None, Any], Arrays | ImageFiles]
+    reads_files: bool = False
+    flip: bool = True
+    resolution: int | None = None
+
+
+DATASETS = Family("data.name", DataSource, "raynas.data.datasets")
 """The data sets that a run file can name."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from raynas.data.dataset import Dataset, ImageSet
 from raynas.data.hashing import Stream, hash_bits
-from raynas.data.image_source import DATASETS, Arrays, ImageFiles, check_part, check_sizes
+from raynas.data.image_source import DATASETS, Arrays, DataSource, ImageFiles, ImageSource, check_part, check_sizes
 from raynas.data.messages import some_of
+from raynas.data.text import TextArrays, TextDataset, TextOptions, text_dataset
 from raynas.errors import InputError
 from raynas.failures import described
 from raynas.members import is_own
@@ -58,6 +59,7 @@ def load_dataset(
     npz              a file of train_images, train_labels, test_images, test_labels:              as they are
                      uint8 (n, size, size, 3 or 1) and integers (n,); class_names is optional
     folder           ``train/<class>/*`` and ``val/<class>/*`` (or ``test``); read file by file   224
+    text             ``train.txt``, ``valid.txt`` and ``test.txt``: words separated by spaces             (a token)
     a dotted path    whatever the row of your own reads                                           as the row says
     ================ ============================================================================ ================
 
@@ -72,8 +74,8 @@ def load_dataset(
             otherwise the result is pixels / 255.
         further: Values of the further keys of the row.
         on_damaged: Action for unreadable files: refuse the data set, or skip these files.
-        skip: Paths of files below the folder to leave out. With a list no file is opened
-            here, since an earlier call has found them. None opens every file that the index does not know.
+        skip: Paths of files below the folder to leave out. With a list no file is opened here, since an earlier call
+            has found them. None opens every file that the index does not know.
         reading: Called while image files are opened.
 
     Raises:
@@ -81,8 +83,9 @@ def load_dataset(
             ``data.name``, ``data.path``, ``data.resolution``, ``data.max_images`` or ``data.on_damaged``.
     """
     source = DATASETS.row(name)
-    if resolution is not None and resolution < 1:
-        raise InputError(f"data.resolution: expected at least 1 pixel, got {resolution}; raise it or leave it out")
+    if not isinstance(source, ImageSource):
+        return _text(name, source, path, further or {})
+    _check_resolution(resolution)
     found = _read(name, path, further or {})
     keep = _draw_subset(found.num_images, max_images, seed)
     resolution = resolution or source.resolution
@@ -90,10 +93,45 @@ def load_dataset(
         dataset = _of_files(name, found, keep, resolution or _FILE_RESOLUTION, on_damaged, skip, reading)
     else:
         dataset = _of_arrays(name, found, keep, resolution or found.train_images.shape[1])
-    mean, std = _BLACK, _WHITE
-    if normalise:
-        mean, std = _statistics(dataset)
+    mean, std = _statistics(dataset) if normalise else (_BLACK, _WHITE)
     return replace(dataset, mean=mean, std=std, flip=source.flip)
+
+
+def _check_resolution(resolution: int | None) -> None:
+    """Checks the resolution that images are resized to.
+
+    Raises:
+        InputError: If it is less than a pixel.
+    """
+    if resolution is not None and resolution < 1:
+        raise InputError(f"data.resolution: expected at least 1 pixel, got {resolution}; raise it or leave it out")
+
+
+def _text(name: str, source: DataSource, path: str | None, further: Mapping[str, Any]) -> TextDataset:
+    """Returns a text."""
+    options = TextOptions.model_validate(dict(further))
+    found = _described(name, lambda: source.read(path, options))
+    if not isinstance(found, TextArrays):
+        raise InputError(
+            f"data.name: expected {echo(name)} to return TextArrays, got {type(found).__name__}; correct its function"
+        )
+    return text_dataset(name, found, options)
+
+
+def _described(name: str, read: Callable[[], Any]) -> Any:
+    """Returns what a data set reads, and names the data set where reading one of the user's own fails.
+
+    Raises:
+        InputError: If it does.
+    """
+    try:
+        return read()
+    except InputError:
+        raise
+    except (Exception, SystemExit) as error:
+        if not is_own(name):
+            raise
+        raise InputError(f"data.name: reading {echo(name)} ends in {described(error)}; correct its function") from error
 
 
 def _statistics(dataset: Dataset) -> tuple[Channels, Channels]:
@@ -109,14 +147,9 @@ def _read(name: str, path: str | None, further: Mapping[str, Any]) -> Arrays | I
         InputError: If the result does not match the row, or reading fails.
     """
     source = DATASETS.row(name)
-    try:
-        found = source.read(path, source.options.model_validate(dict(further)))
-    except InputError:
-        raise
-    except (Exception, SystemExit) as error:
-        if not is_own(name):
-            raise
-        raise InputError(f"data.name: reading {echo(name)} ends in {described(error)}; correct its function") from error
+    found: Arrays | ImageFiles = _described(
+        name, lambda: source.read(path, source.options.model_validate(dict(further)))
+    )
     expected = ImageFiles if source.reads_files else Arrays
     if not isinstance(found, expected):
         raise InputError(

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from raynas.data import FixedImages
+from raynas.data import FixedImages, FixedText
 from raynas.errors import RunError
 from raynas.fitness.prefix_sharing import Stage, prefix_tree
 from raynas.fitness.row import FITNESS, FitnessRow
@@ -26,6 +26,7 @@ from raynas.supernet.chain import ChainNetwork
 from raynas.supernet.folding import folded
 from raynas.supernet.gates import single_path
 from raynas.training.batch_norm import BATCH_NORMS, measure_statistics
+from raynas.training.window import Remembering
 
 
 class WithInheritedWeights:
@@ -34,8 +35,8 @@ class WithInheritedWeights:
     def __init__(
         self,
         supernet: nn.Module,
-        calibration: FixedImages,
-        evaluation: FixedImages,
+        calibration: FixedImages | FixedText,
+        evaluation: FixedImages | FixedText,
         row: FitnessRow,
         *,
         options: Any = None,
@@ -93,11 +94,13 @@ class WithInheritedWeights:
         gates = single_path(architecture)
         for norm in self._norms:
             norm.reset_running_stats()
-        self._calibrate(lambda images: self._supernet(images, gates))
+        calibrated = Remembering(self._supernet)
+        self._calibrate(lambda images: calibrated(images, gates))
         sums = torch.zeros((), dtype=torch.float64)
+        evaluated = Remembering(self._supernet)
         with folded(self._supernet):
             for images, labels in self._evaluation.batches(self._batch_size, self._device):
-                sums = sums + self._sums(self._supernet(images, gates), labels)
+                sums = sums + self._sums(evaluated(images, gates), labels)
         return sums
 
     @torch.inference_mode()
@@ -123,5 +126,7 @@ class WithInheritedWeights:
 
     def _calibrate(self, run: Callable[[Tensor], object]) -> None:
         """Measures the statistics of batch normalisation that a run touches: the mean over the batches."""
+        if not self._norms:
+            return
         batches = self._calibration.batches(self._batch_size, self._device)
         measure_statistics(self._norms, run, (images for images, _ in batches))

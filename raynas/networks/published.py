@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from raynas.spaces.genotype import write_genotype
+from raynas.spaces.genotype import Pair, write_genotype
+from raynas.spaces.recurrent_genotype import leaves_of, write_recurrent
 
 OPERATIONS = {
     "max3": "max_pool_3x3",
@@ -47,9 +48,9 @@ class PublishedNetwork:
     Attributes:
         title: What it is made for, such as ``CIFAR-10``.
         arguments: Arguments of the space, on top of those of the architecture.
-        resolution: Height and width of an image.
-        num_classes: Number of classes.
-        printed: The size that the paper prints.
+        resolution: Height and width of an image; tokens of a text.
+        num_classes: Number of classes; words of a text.
+        printed: The size that the paper prints; None where it has none.
         counted: The size of the network of the authors' own code; None where it was not counted.
         accuracy: Test accuracy in the paper, in percent; None where it is not stated.
     """
@@ -58,7 +59,7 @@ class PublishedNetwork:
     arguments: Mapping[str, Any]
     resolution: int
     num_classes: int
-    printed: Size
+    printed: Size | None
     counted: Size | None = None
     accuracy: float | None = None
 
@@ -118,6 +119,33 @@ def _imagenet(
     """Returns a network for ImageNet, of 14 cells by default."""
     arguments = {"channels": channels, "cells": cells, "stem": "imagenet"}
     return PublishedNetwork("ImageNet", arguments, 224, 1000, printed, counted, accuracy)
+
+
+def _language(hidden: int, words: int, printed: Size | None) -> PublishedNetwork:
+    """Returns a language model whose embedding is as wide as its state; its costs are those of one token."""
+    title = "Penn Treebank" if words == 10_000 else "WikiText-2"
+    return PublishedNetwork(title, {"embedding": hidden, "hidden": hidden}, 1, words, printed)
+
+
+_MODELS = (_language(850, 10_000, Size(23)), _language(700, 33_278, Size(33)))
+"""The sizes of DARTS and GDAS on Penn Treebank and WikiText-2."""
+
+
+def _recurrent(
+    name: str,
+    cell: str,
+    source: str,
+    networks: tuple[PublishedNetwork, ...] = _MODELS,
+    outputs: str = "all",
+) -> PublishedArchitecture:
+    """Returns a recurrent cell, written as operation and predecessor of each node."""
+    pairs: list[Pair] = []
+    for pair in cell.split(","):
+        operation, predecessor = pair.split()
+        pairs.append((operation, int(predecessor)))
+    ends = leaves_of(pairs) if outputs == "leaves" else range(1, len(pairs) + 1)
+    arguments = {"nodes": len(pairs), "outputs": outputs}
+    return PublishedArchitecture(name, "recurrent", write_recurrent(pairs, ends), source, networks, arguments)
 
 
 FIXED = {"reduction": "fixed"}
@@ -273,6 +301,28 @@ _ALL = (
         "2 0 -1 2 2 0 2 4 0 4 4 2 4 2 4 2 0 0 0 2 2",
         f"{_RLNAS}, MobileNet-like space; the integers of their code, retrain.sh; size and accuracy: Table 5",
         (PublishedNetwork("ImageNet", {}, 224, 1000, Size(5.3, 473), accuracy=75.6),),
+    ),
+    _recurrent(
+        "RNN_ENAS",
+        "tanh 0, tanh 1, relu 1, tanh 3, tanh 3, relu 3, relu 4, relu 7, relu 8, relu 8, relu 8",
+        "Pham et al. 2018 (ENAS), Figure 6, as DARTS' code has it, rnn/genotypes.py",
+        (_language(850, 10_000, None),),
+        outputs="leaves",
+    ),
+    _recurrent(
+        "RNN_DARTS_V1",
+        "relu 0, relu 1, tanh 2, relu 3, relu 4, identity 1, relu 5, relu 1",
+        f"{_DARTS}, recurrent, first order; their code, rnn/genotypes.py; sizes: Tables 2 and 5",
+    ),
+    _recurrent(
+        "RNN_DARTS_V2",
+        "sigmoid 0, relu 1, relu 1, identity 1, tanh 2, sigmoid 5, tanh 3, relu 5",
+        f"{_DARTS}, recurrent, second order; their code, rnn/genotypes.py; sizes: Tables 2 and 5",
+    ),
+    _recurrent(
+        "RNN_GDAS",
+        "relu 0, relu 0, identity 1, relu 1, tanh 0, relu 2, identity 4, identity 2",
+        f"{_GDAS}, recurrent; their code; sizes: Tables 3 and 4",
     ),
 )
 

@@ -54,19 +54,23 @@ def read_genotype(text: str) -> dict[str, list[Cell]]:
         InputError: If the text has none of these forms, or its cells are not four nodes of two inputs each.
     """
     cells: dict[str, list[Cell]] = {}
-    for key, value in _parts(text).items():
+    for key, value in parts_of_genotype(text, _FORM).items():
         if key not in _KEYS:
             raise InputError(f"{_FORM}, got the key {key!r} in {text!r}")
-        if key.endswith("_concat") and not (_is_row(value) and len(value) == 4 and list(value) == list(NODES)):
+        if key.endswith("_concat") and not (is_row(value) and len(value) == 4 and list(value) == list(NODES)):
             raise InputError(f"{key}: a cell concatenates its nodes 2 to 5, got {value!r}")
         if key in _CELLS:
-            several = key == "cells" and _is_row(value)
+            several = key == "cells" and is_row(value)
             cells[key] = [] if value is None else [_cell(cell, key) for cell in (value if several else [value])]
     return cells
 
 
-def _parts(text: str) -> dict[object, Any]:
-    """Returns the keywords of ``Genotype(...)``, or the items of a dictionary. Only literals are evaluated."""
+def parts_of_genotype(text: str, form: str) -> dict[object, Any]:
+    """Returns the keywords of ``Genotype(...)``, or the items of a dictionary. Only literals are evaluated.
+
+    Raises:
+        InputError: If the text is neither; the message says the `form` that was expected.
+    """
     try:
         (statement,) = ast.parse(text.strip()).body
         tree = statement.value if isinstance(statement, ast.Assign | ast.Expr) else None
@@ -75,8 +79,8 @@ def _parts(text: str) -> dict[object, Any]:
         if isinstance(tree, ast.Dict):
             return {_value(key): _value(value) for key, value in zip(tree.keys, tree.values, strict=True)}
     except (SyntaxError, ValueError, TypeError) as error:
-        raise InputError(f"{_FORM}, got {text!r}") from error
-    raise InputError(f"{_FORM}, got {text!r}")
+        raise InputError(f"{form}, got {text!r}") from error
+    raise InputError(f"{form}, got {text!r}")
 
 
 def _value(tree: ast.expr | None) -> Any:
@@ -87,12 +91,12 @@ def _value(tree: ast.expr | None) -> Any:
 
 def _cell(value: Any, key: str) -> Cell:
     """Returns the four nodes of a cell, each two pairs."""
-    in_a_row = _is_row(value) and len(value) > 0 and _is_pair(value[0])
+    in_a_row = is_row(value) and len(value) > 0 and is_pair(value[0])
     nodes = [value[start : start + 2] for start in range(0, len(value), 2)] if in_a_row else value
-    if not (_is_row(nodes) and len(nodes) == 4 and all(_is_row(node) and len(node) == 2 for node in nodes)):
+    if not (is_row(nodes) and len(nodes) == 4 and all(is_row(node) and len(node) == 2 for node in nodes)):
         raise InputError(f"{key}: expected 4 nodes with two pairs (operation, predecessor) each, got {value!r}")
     for pair in itertools.chain(*nodes):
-        if not _is_pair(pair):
+        if not is_pair(pair):
             raise InputError(f"{key}: expected a pair (operation, predecessor), got {pair!r}")
     cell = []
     for node in nodes:
@@ -100,9 +104,11 @@ def _cell(value: Any, key: str) -> Cell:
     return cell
 
 
-def _is_row(value: object) -> bool:
+def is_row(value: object) -> bool:
+    """Returns whether a value is a list, a tuple or a range."""
     return isinstance(value, list | tuple | range)
 
 
-def _is_pair(value: Any) -> bool:
-    return _is_row(value) and len(value) in (2, 3) and isinstance(value[0], str) and type(value[1]) is int
+def is_pair(value: Any) -> bool:
+    """Returns whether a value is an operation and a predecessor, with or without a probability behind them."""
+    return is_row(value) and len(value) in (2, 3) and isinstance(value[0], str) and type(value[1]) is int

@@ -15,6 +15,7 @@ from raynas.search_space import sample
 from raynas.stages.dry_run import without_values
 from raynas.stages.subjects import given_architectures, resized
 from raynas.stages.task import Task, as_searched
+from raynas.supernet.example_inputs import example_inputs
 
 
 def check_retraining(task: Task) -> list[str]:
@@ -118,7 +119,7 @@ def _check_network(task: Task, section: RetrainSection) -> None:
     without_values([module for module in network.modules() if isinstance(module, _BatchNorm)])
     try:
         with torch.inference_mode():
-            network(torch.empty(share, 3, size, size, device="meta"))
+            network(example_inputs(space, share, size, torch.device("meta")))
     except (ValueError, RuntimeError) as error:
         raise InputError(
             f"retrain: a batch of {share} images of {size} x {size} pixels does not fit the network: "

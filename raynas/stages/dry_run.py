@@ -12,6 +12,7 @@ from raynas.data import split_images
 from raynas.errors import InputError
 from raynas.stages.evaluation import runs_trained_networks
 from raynas.stages.task import Task
+from raynas.supernet.example_inputs import example_inputs
 from raynas.supernet.gates import Gate
 
 
@@ -92,7 +93,7 @@ def _failure(task: Task, supernet: nn.Module, images: int) -> str | None:
     gates = tuple(Gate(tuple(range(len(choice.candidates)))) for choice in task.space.choices)
     try:
         with torch.inference_mode():
-            supernet(torch.empty(images, 3, size, size, device="meta"), gates)
+            supernet(example_inputs(task.space, images, size, torch.device("meta")), gates)
     except (ValueError, RuntimeError) as error:
         return str(error).splitlines()[0]
     return None

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from raynas.capabilities import check_weight_vector, path_counts_of, weight_vector_of
+from raynas.capabilities import check_weight_vector, path_counts_of, takes_of, weight_vector_of
 from raynas.config.search_section import SearchSection
 from raynas.errors import InputError
 from raynas.fitness import Fitness, FitnessRow
@@ -93,6 +93,7 @@ def check_evaluation(task: Task) -> None:
             check_images(task)
             _check_names(row)
         if row.score is not None:
+            _check_scored(task, row)
             check_score_images(task)
             row.check(search.options_of(row.options))
         if Need.WEIGHT_VECTOR in row.needs:
@@ -108,6 +109,19 @@ def check_evaluation(task: Task) -> None:
     if search.angle_epoch is not None and search.angle_epoch > task.config.train.epochs:
         raise InputError(
             f"search.angle_epoch: expected at most train.epochs ({task.config.train.epochs}), got {search.angle_epoch}"
+        )
+
+
+def _check_scored(task: Task, row: FitnessRow) -> None:
+    """Checks that the networks take images, which scores of initial weights differentiate or compare.
+
+    Raises:
+        InputError: If they do not.
+    """
+    if takes_of(task.space) != "images":
+        raise InputError(
+            f"search.fitness: {row.name} is a score of networks of images, got networks of {takes_of(task.space)}; "
+            "take one_shot_perplexity"
         )
 
 

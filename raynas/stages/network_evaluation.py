@@ -6,13 +6,23 @@ import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 
 from raynas.config.run_config import parse_config
-from raynas.data import LABELS, FixedImages, ImagesOnDisk, fix_images, images_to_send, split_images
+from raynas.data import (
+    LABELS,
+    FixedImages,
+    FixedText,
+    ImagesOnDisk,
+    TextDataset,
+    fix_images,
+    fix_text,
+    images_to_send,
+    split_images,
+)
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, Fitness, FitnessRow, mean_of
 from raynas.fitness.inherited_weights import WithInheritedWeights
@@ -97,8 +107,14 @@ def _arguments_of_score(task: Task, path: str) -> tuple[Any, ...]:
     return (task.config.model_dump(), path, task.space, task.num_categories, None, images, supernets)
 
 
-def _reader(task: Task) -> Callable[..., FixedImages | ImagesOnDisk]:
+Fixed: TypeAlias = FixedImages | FixedText
+"""What networks are evaluated on."""
+
+
+def _reader(task: Task) -> Callable[..., Fixed | ImagesOnDisk]:
     """Returns what reads training images, given their positions and labels."""
+    if isinstance(task.dataset, TextDataset):
+        return functools.partial(fix_text, task.dataset, task.dataset.train)
     if task.config.search.evaluators == 0:
         return functools.partial(fix_images, task.dataset, task.dataset.train)
     # Evaluators may be on other machines: they read image files themselves.
@@ -110,8 +126,8 @@ def build_fitness(
     path: str,
     space: SearchSpace,
     num_categories: int,
-    calibration: FixedImages | None,
-    evaluation: FixedImages,
+    calibration: Fixed | None,
+    evaluation: Fixed,
     supernets: Sequence[tuple[dict[str, np.ndarray], np.ndarray]],
 ) -> Fitness:
     """Returns a fitness that runs networks, the mean over the supernets.
@@ -136,6 +152,7 @@ def build_fitness(
         supernet = supernet_on(space, num_categories, weights, device)
         options = search.options_of(row.options)
         if row.score is not None:
+            assert isinstance(evaluation, FixedImages), "checked before anything is evaluated"
             parts.append(WithInitialWeights(supernet, replace(evaluation, labels=labels, change=change), row, options))
             continue
         assert calibration is not None
@@ -156,8 +173,8 @@ def build_fitness_on_actor(
     path: str,
     space: SearchSpace,
     num_categories: int,
-    calibration: FixedImages | ImagesOnDisk | None,
-    evaluation: FixedImages | ImagesOnDisk,
+    calibration: Fixed | ImagesOnDisk | None,
+    evaluation: Fixed | ImagesOnDisk,
     supernets: Sequence[tuple[dict[str, np.ndarray], np.ndarray]],
 ) -> Fitness:
     """Returns `build_fitness` in a process of its own, which reads the images and keeps torch's settings."""
@@ -267,6 +284,8 @@ def score_positions(task: Task) -> np.ndarray:
 
 def calibration_positions(task: Task, train: np.ndarray, count: int) -> np.ndarray:
     """Returns so many images of the train split to calibrate on, sampled by the seed of the run."""
+    if isinstance(task.dataset, TextDataset):
+        return train[:count]  # a text is read in its order
     rng = np.random.default_rng([task.config.seed, 0])
     return train[rng.permutation(len(train))[:count]]
 
@@ -296,6 +315,9 @@ def image_positions(task: Task) -> tuple[np.ndarray, np.ndarray]:
                 f"search.evaluation_batch_size: a batch of {batch} images is more than the {count} there are to "
                 f"{purpose}; lower it to {count} or less, or give more images"
             )
+    if isinstance(task.dataset, TextDataset):
+        whole = wanted - wanted % batch  # streams of equal length
+        return calibration_positions(task, train, counts["calibrate on"]), search[:whole]
     rng = np.random.default_rng([config.seed, 1])
     evaluation = search[rng.permutation(len(search))[:wanted]]
     return calibration_positions(task, train, counts["calibrate on"]), evaluation

@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from raynas.config.data_section import DataSection
-from raynas.data import Dataset, ImageSet
+from raynas.data import Dataset, ImageSet, TextArrays, TextOptions, TextSource
 from raynas.data.image_source import KnownSize
+from raynas.data.text import text_dataset
 
 UNKNOWN = KnownSize("a file that is not here", 1_000_000, 10, 32)
 """What is assumed of other data sets: enough images for any split and batch."""
@@ -36,6 +37,8 @@ def stand_in(data: DataSection) -> Dataset:
     number = min(data.max_images or known.images, known.images)
     resolution = data.resolution or known.resolution
     labels = np.arange(number) % known.num_classes
+    if isinstance(data.source, TextSource):
+        return _stand_in_of_text(data, labels)
     pixels = np.broadcast_to(np.zeros((), np.uint8), (number, resolution, resolution, 3))
     files = ("train/class/image.jpeg",) * number
     images = ImageSet(files if data.source.reads_files else pixels, labels, np.arange(number))
@@ -54,11 +57,21 @@ def stand_in(data: DataSection) -> Dataset:
     )
 
 
+def _stand_in_of_text(data: DataSection, tokens: np.ndarray) -> Dataset:
+    """Returns a text of a known number of tokens; validation and test text have a tenth of it, as in Penn Treebank."""
+    words = tuple(map(str, range(tokens.max() + 1)))
+    tenth = tokens[: max(2, len(tokens) // 10)]
+    options = TextOptions.model_validate(data.further)
+    return text_dataset(data.name, TextArrays(tokens, tenth, tenth, words), options)
+
+
 def stand_in_line(data: DataSection) -> str:
     """Returns what is assumed of a data set that is not read, in one line."""
     known = data.source.known or UNKNOWN
+    number, classes = f"{known.images:,}", f"{known.num_classes:,}"
+    if data.source.holds == "tokens":
+        counted = f"{number} training tokens of {classes} words"
+    else:
+        counted = f"{number} training images of {classes} classes"
     until = ", until data.path says where a folder lies" if data.source.path_can_wait and data.path is None else ""
-    return (
-        f"data: not looked at; what follows is for {known.title}: {known.images:,} training images of "
-        f"{known.num_classes:,} classes{until}"
-    )
+    return f"data: not looked at; what follows is for {known.title}: {counted}{until}"

@@ -12,9 +12,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from raynas.capabilities import takes_of
 from raynas.config.made_space import made_space
 from raynas.config.run_config import RunConfig
-from raynas.data import LABELS, Dataset, Loader, draw_labels, load_dataset, split_images
+from raynas.data import (
+    DATASETS,
+    LABELS,
+    Dataset,
+    Loader,
+    StreamLoader,
+    TextDataset,
+    draw_labels,
+    load_dataset,
+    split_images,
+)
+from raynas.errors import InputError
 from raynas.fitness.benchmark_table import BenchmarkTable, read_table
 from raynas.search_space import AdditiveTable, SearchSpace
 from raynas.supernet.costs import cost_table
@@ -80,18 +92,29 @@ class Task:
             data.labels, images.labels, images.index, num_categories=self.num_categories, seed=base_seed, epoch=epoch
         )
 
-    def train_batches(self, base_seed: int, device: torch.device) -> Loader:
+    def train_batches(self, base_seed: int, device: torch.device) -> Loader | StreamLoader:
         """Returns the batches of the train part of the split, shuffled and augmented, with this seed's labels."""
         return self._batches(base_seed, device, part=0)
 
-    def search_batches(self, base_seed: int, device: torch.device) -> Loader:
+    def search_batches(self, base_seed: int, device: torch.device) -> Loader | StreamLoader:
         """Returns the batches of the search part, which the alphas follow, made as those of the train part are."""
         return self._batches(base_seed, device, part=1)
 
-    def _batches(self, base_seed: int, device: torch.device, part: int) -> Loader:
+    def _batches(self, base_seed: int, device: torch.device, part: int) -> Loader | StreamLoader:
         config = self.config
         assert config.data.labels is not None
         positions = split_images(self.dataset.train, config.data.train_portion, config.seed)[part]
+        if isinstance(self.dataset, TextDataset):
+            return StreamLoader(
+                self.dataset.train,
+                positions,
+                functools.partial(self.labels, base_seed),
+                batch_size=config.train.batch_size,
+                window=self.dataset.window,
+                seed=base_seed,
+                varies=self.dataset.window_varies,
+                device=device,
+            )
         return Loader(
             self.dataset,
             self.dataset.train,
@@ -173,8 +196,24 @@ def task_of(config: RunConfig, space: SearchSpace, dataset: Dataset) -> Task:
     Raises:
         InputError: If the categories that the supernet tells apart do not hold the labels.
     """
+    _check_kinds(config, space)
     assert config.data.labels is not None
     categories = config.data.num_label_categories or LABELS.row(config.data.labels).categories or dataset.num_classes
     task = Task(config, space, dataset, categories)
     task.labels(config.base_seeds[0], epoch=0)  # says if they do not
     return task
+
+
+def _check_kinds(config: RunConfig, space: SearchSpace) -> None:
+    """Checks that the networks of the space take what the data set holds.
+
+    Raises:
+        InputError: If they do not.
+    """
+    takes, holds = takes_of(space), config.data.source.holds
+    if takes != holds:
+        fitting = [row.name for row in DATASETS.rows().values() if row.holds == takes]
+        raise InputError(
+            f"data.name: networks of {config.space.name} take {takes}, got {config.data.name}, which holds {holds}; "
+            f"take {', '.join(fitting)}"
+        )

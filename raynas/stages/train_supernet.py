@@ -16,13 +16,15 @@ from raynas.stages.training import Trainings
 from raynas.storage.run_folder import seed_folder
 from raynas.supernet.alphas import AlphaTraining, initial_alphas
 from raynas.supernet.gates import MIXTURE
-from raynas.supernet.one_shot import OneShot
+from raynas.supernet.one_shot import OneShot, drops
 from raynas.supernet.routes import GATES, SAMPLINGS, Routing
 from raynas.training.initial_weights import draw_kernels
 from raynas.training.learner import Training
-from raynas.training.objective import Objective
+from raynas.training.metrics import MEASURED
+from raynas.training.objective import SUMS, Objective
 from raynas.training.optimizers import make_optimizer
 from raynas.training.plan import Plan
+from raynas.training.window import memory_of
 from raynas.training.workers import Workers
 
 
@@ -33,8 +35,16 @@ def is_trained(folder: Path, base_seed: int) -> bool:
 
 def supernet_plan(config: RunConfig, base_seed: int) -> Plan:
     """Returns the plan of the supernet of a base seed."""
-    folder = seed_folder(Path(), base_seed)
-    return Plan(f"seed {base_seed}", folder.as_posix(), config.train, "the supernet", events=folder.name)
+    folder, measured = seed_folder(Path(), base_seed), MEASURED[config.data.source.holds]
+    return Plan(
+        f"seed {base_seed}",
+        folder.as_posix(),
+        config.train,
+        "the supernet",
+        metrics=measured.metrics,
+        samples=measured.samples,
+        events=folder.name,
+    )
 
 
 def supernet_plans(config: RunConfig) -> list[Plan]:
@@ -101,10 +111,19 @@ def start_supernet(task: Task, base_seed: int, device: torch.device, workers: Wo
             routing.of_alphas,
             config.alphas,
             objective=Objective.of(recipe),
-            seeds=(lambda step: (base_seed, step, workers.rank)) if recipe.drop_path else None,
+            seeds=(lambda step: (base_seed, step, workers.rank)) if drops(supernet, recipe) else None,
             temperature=routing.gates_temperature,
+            memory=memory_of(supernet, recipe.batch_size, workers),
         )
     optimizer = make_optimizer(supernet, recipe, coasts=recipe.idle_weights == "coast")
     return OneShot(
-        supernet, optimizer, batches, routing.of_weights, recipe, alphas=alphas, seed=base_seed, workers=workers
+        supernet,
+        optimizer,
+        batches,
+        routing.of_weights,
+        recipe,
+        alphas=alphas,
+        seed=base_seed,
+        workers=workers,
+        measure=SUMS[config.data.source.holds],
     )

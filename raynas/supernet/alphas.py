@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,8 @@ from raynas.supernet.architecture_gradients import (
 from raynas.supernet.curvature import Loss, Summed, Weights
 from raynas.supernet.gates import Route
 from raynas.supernet.gradient_sums import GradientFigures, GradientSums
-from raynas.training.objective import Objective
+from raynas.training.objective import Objective, Outputs
+from raynas.training.window import Memory, NoMemory, WindowOutput
 from raynas.training.workers import Batches, Workers
 
 
@@ -105,11 +107,13 @@ class _Draw:
         train_loss: L_train on the route.
         search_loss: L_val on the same route.
         seen: Logits of each evaluation of `search_loss`.
+        windows: What the network returned in the first of them for a window of a text; empty elsewhere.
     """
 
     train_loss: Loss
     search_loss: Loss
     seen: list[Tensor]
+    windows: list[WindowOutput]
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,7 @@ class AlphaTraining:
         alphas: One vector per choice.
         optimizer: Adam over them.
         before_weights: Whether a step comes before the weights' step.
+        memory: What the network remembers of the streams of the search split.
     """
 
     def __init__(
@@ -157,6 +162,7 @@ class AlphaTraining:
         objective: Objective,
         seeds: Callable[[int], Sequence[int]] | None = None,
         temperature: Callable[[int], float] | None = None,
+        memory: Memory | None = None,
     ) -> None:
         """Sets up the training; the alphas are changed in place.
 
@@ -170,7 +176,9 @@ class AlphaTraining:
                 auxiliary tower, but for what is differentiated by the weights.
             seeds: Seeds of what a step drops; None where nothing is dropped.
             temperature: Temperature of a step, to be reported.
+            memory: What the network remembers of the streams of the search split; None for nothing.
         """
+        self.memory = memory or NoMemory()
         self.alphas = list(alphas)
         self.before_weights = bool(recipe.before_weights)
         beta1, beta2 = recipe.betas
@@ -191,7 +199,7 @@ class AlphaTraining:
         self,
         supernet: nn.Module,
         sgd: torch.optim.SGD,
-        images: Tensor,
+        images: Any,
         labels: Tensor,
         step: int,
         epoch: int,
@@ -216,8 +224,9 @@ class AlphaTraining:
         search_images, search_labels = next(self._images)
         if epoch < self._recipe.first_epoch:
             return
+        recalled = self.memory.recall(search_images, step // self._batches.steps_per_epoch)
         weights = dict(supernet.named_parameters())
-        batches = (images, labels), (search_images, search_labels)
+        batches = (images, labels), (recalled, search_labels)
         draws = [self._draw(supernet, *batches, step, number) for number in range(self._recipe.draws)]
         gradients = []
         for draw in draws:
@@ -231,6 +240,8 @@ class AlphaTraining:
             nn.utils.clip_grad_norm_(self.alphas, self._recipe.clip_norm)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
+        for window in draws[-1].windows:
+            self.memory.keep(window)
         for draw in draws:
             self._sums += self._measured(draw, weights, search_labels)
         self._gradients.add(gradient)
@@ -238,8 +249,8 @@ class AlphaTraining:
     def _draw(
         self,
         supernet: nn.Module,
-        train_batch: tuple[Tensor, Tensor],
-        search_batch: tuple[Tensor, Tensor],
+        train_batch: tuple[Any, Tensor],
+        search_batch: tuple[Any, Tensor],
         step: int,
         number: int,
     ) -> _Draw:
@@ -247,14 +258,20 @@ class AlphaTraining:
         seeds = None if self._seeds is None else (*self._seeds(step), 1, *([number] if number else []))
         gates_of = functools.partial(self._route, step, draw=number) if number else functools.partial(self._route, step)
         seen: list[Tensor] = []
+        windows: list[WindowOutput] = []
 
-        def loss_of(batch: tuple[Tensor, Tensor], objective: Objective, watch: Callable[[Tensor], None]) -> Loss:
-            return loss_on(supernet, *batch, gates_of, objective, seeds=seeds, watch=watch)
+        def keep_first(output: Outputs) -> None:
+            if isinstance(output, WindowOutput) and not windows:
+                windows.append(WindowOutput(*(tensor.detach() for tensor in output)))
 
+        loss_of = functools.partial(loss_on, supernet, gates_of=gates_of, seeds=seeds)
         return _Draw(
-            train_loss=loss_of(train_batch, self._train_objective, lambda logits: None),
-            search_loss=loss_of(search_batch, self._search_objective, seen.append),
+            train_loss=loss_of(*train_batch, objective=self._train_objective),
+            search_loss=loss_of(
+                *search_batch, objective=self._search_objective, watch=seen.append, watch_outputs=keep_first
+            ),
             seen=seen,
+            windows=windows,
         )
 
     def _measured(self, draw: _Draw, weights: Weights, labels: Tensor) -> Tensor:

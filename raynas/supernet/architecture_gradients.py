@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +29,7 @@ from raynas.errors import RunError
 from raynas.members import Family
 from raynas.supernet.curvature import Loss, Summed, Weights, curvature_of, gradient_of_alphas, gradients_of
 from raynas.supernet.gates import Route
-from raynas.training.objective import CROSS_ENTROPY, Objective, dropping
+from raynas.training.objective import CROSS_ENTROPY, Objective, Outputs, dropping
 
 BALANCED_ETA = 0.1
 """The amending coefficient at which both terms of the gradient balance (Amended-DARTS, section 4.1.1)."""
@@ -101,13 +101,14 @@ GRADIENTS = Family("alphas.gradient", GradientRule, "raynas.supernet")
 
 def loss_on(
     supernet: nn.Module,
-    images: Tensor,
+    images: Any,
     labels: Tensor,
     gates_of: Callable[[Sequence[Tensor]], Route],
     objective: Objective = CROSS_ENTROPY,
     *,
     seeds: Sequence[int] | None = None,
     watch: Callable[[Tensor], None] = lambda logits: None,
+    watch_outputs: Callable[[Outputs], None] = lambda outputs: None,
 ) -> Loss:
     """Returns the objective on a batch, by default the mean cross-entropy in nats, as a function of weights and alphas.
 
@@ -117,13 +118,14 @@ def loss_on(
 
     Args:
         supernet: The weight-sharing network, in training mode; its own weights are not used.
-        images: ``(batch, 3, height, width)``.
+        images: ``(batch, 3, height, width)``, or a window of a text.
         labels: ``(batch,)``.
         gates_of: Makes the gates from the alphas. It must make the same gates each time, since one gradient may
             evaluate the loss several times: where they are sampled, seed a generator inside.
         objective: What is minimised.
         seeds: Seeds of what is dropped, the same whenever the loss is evaluated; None where nothing is.
         watch: Told the logits of each evaluation, ``(batch, labels)``.
+        watch_outputs: Told all that the network returns in each evaluation.
 
     Raises:
         RunError: If the supernet is not in training mode.
@@ -136,7 +138,7 @@ def loss_on(
         given = {**weights, **buffers}
         with nullcontext() if seeds is None else dropping(labels.device, *seeds):
             value, logits = objective.evaluate(
-                lambda: functional_call(supernet, given, (images, gates_of(alphas))), labels
+                lambda: functional_call(supernet, given, (images, gates_of(alphas))), labels, watch_outputs
             )
         watch(logits.detach())
         return value

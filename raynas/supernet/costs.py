@@ -22,6 +22,7 @@ from raynas.errors import InputError
 from raynas.members import Family
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, as_array
 from raynas.supernet.choice_block import ChoiceBlock
+from raynas.supernet.example_inputs import example_inputs
 from raynas.supernet.gates import Gate
 
 
@@ -79,7 +80,7 @@ def cost_table(space: SearchSpace, resolution: int, num_classes: int) -> Additiv
 
     Args:
         space: The space.
-        resolution: Height and width of an image.
+        resolution: Height and width of an image; tokens of a text.
         num_classes: Number of classes.
 
     Raises:
@@ -87,7 +88,7 @@ def cost_table(space: SearchSpace, resolution: int, num_classes: int) -> Additiv
     """
     with torch.device("meta"):
         union = union_of(space, num_classes)
-        images = torch.empty(1, 3, resolution, resolution)
+        images = example_inputs(space, 1, resolution, torch.device("meta"))
     counter = _counter()
     with counter:
         calls = traced_calls(space, union, images, lambda: counter.get_total_flops() // 2)
@@ -125,7 +126,7 @@ def architecture_costs(
         return int(num_parameters), int(multiply_adds)
     with torch.device("meta"):
         network = space.build_network(architecture, num_classes).eval()
-        images = torch.empty(1, 3, resolution, resolution)
+        images = example_inputs(space, 1, resolution, torch.device("meta"))
     counter = _counter()
     with counter, torch.no_grad(), _fitting(space, images):
         network(images)

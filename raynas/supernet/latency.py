@@ -9,6 +9,7 @@ accuracy.
 
 from __future__ import annotations
 
+import functools
 import platform
 import statistics
 import time
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from raynas.capabilities import cost_choices_of, cost_terms_of, path_counts_of, union_of
 from raynas.search_space import AdditiveTable, Architecture, SearchSpace, as_array, sample
 from raynas.supernet.costs import CostRow, traced_calls
+from raynas.supernet.example_inputs import example_inputs
 from raynas.supernet.folding import folded
 
 LATENCY = CostRow("latency", "latency", unit="s", is_measured=True)
@@ -64,7 +66,7 @@ def latency_table(
         InputError: If images of this resolution do not fit the network, or a choice has no choice block.
     """
     with measuring(threads) as folding:
-        images = _random((batch_size, 3, resolution, resolution), device)
+        images = _inputs(space, batch_size, resolution, device)
         calls = traced_calls(space, _ready(union_of(space, num_classes), device, folding), images)
         keys = [(repr(call.module), _shapes(call.module), call.shape) for call in calls]
         alike = dict(zip(keys, calls, strict=True))  # timed once, since cells of the same kind repeat a candidate
@@ -72,7 +74,7 @@ def latency_table(
         rng = np.random.default_rng(0)
         whole = [sample(space, rng) for _ in range(WHOLE)]
         built = [_ready(space.build_network(a, num_classes), device, folding) for a in whole]
-        networks = [_run(network, images.shape, device) for network in built]
+        networks = [_run_network(network, images, device) for network in built]
         seconds = median_seconds([*runs.values(), *networks], device, report)
     by_key = dict(zip(runs, seconds[: len(runs)], strict=True))
     choices = cost_choices_of(space)
@@ -98,10 +100,16 @@ def check_latency(
 ) -> np.ndarray:
     """Returns the measured seconds for a batch of each architecture's own network, ``(n,)``; arguments as above."""
     with measuring(threads) as folding:
-        shape = (batch_size, 3, resolution, resolution)
+        images = _inputs(space, batch_size, resolution, device)
         networks = [_ready(space.build_network(a, num_classes), device, folding) for a in architectures]
-        runs = [_run(network, shape, device) for network in networks]
+        runs = [_run_network(network, images, device) for network in networks]
         return np.array(median_seconds(runs, device, report))
+
+
+def _inputs(space: SearchSpace, number: int, size: int, device: torch.device) -> Tensor:
+    """Returns inputs of the networks of a space: random images, or tokens."""
+    example = example_inputs(space, number, size, device)
+    return _random(example.shape, device) if example.is_floating_point() else example
 
 
 def _random(shape: Sequence[int], device: torch.device) -> Tensor:
@@ -118,6 +126,13 @@ def _ready(network: nn.Module, device: torch.device, folding: ExitStack) -> nn.M
 def _run(module: nn.Module, shape: Sequence[int], device: torch.device) -> Callable[[], object]:
     x = _random(shape, device)
     return lambda: module(x)
+
+
+def _run_network(network: nn.Module, inputs: Tensor, device: torch.device) -> Callable[[], object]:
+    """Returns what runs a whole network: on random images, or on tokens as they are."""
+    if inputs.is_floating_point():
+        return _run(network, inputs.shape, device)
+    return functools.partial(network, inputs)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,13 +15,20 @@ from raynas.supernet.alphas import AlphaTraining
 from raynas.supernet.choice_block import EpochDropPath
 from raynas.supernet.gates import Route
 from raynas.supernet.routes import actives
+from raynas.training.averaging import StalledAverage
 from raynas.training.learner import Figures, Learner, Position, State, Sums
 from raynas.training.objective import Objective, classification_sums, dropping
 from raynas.training.recipe import Recipe
+from raynas.training.window import memory_of, with_prefixes, without_prefixes
 from raynas.training.workers import ALONE, Batches, Workers
 
 CHECKED = 50
 """Steps between two checks that all workers train the same routes."""
+
+
+def drops(network: nn.Module, recipe: Recipe) -> bool:
+    """Returns whether anything is dropped at random: paths, or what a network drops itself."""
+    return bool(recipe.drop_path or getattr(network, "drops", False))
 
 
 class OneShot(Learner):
@@ -32,6 +40,9 @@ class OneShot(Learner):
     The loss is the sum over this worker's images divided by the global batch size, and gradients are added up over the
     workers. So an update does not depend on how many workers there are. Two things do: batch normalisation, which sees
     a worker's own images, and what is dropped. Only gradients of the active path are exchanged.
+
+    A network of a text remembers the state of each stream from a step to the next, whatever path the next step trains.
+    Of several routes of a step, each begins with the state before the step, and the state after the last is kept.
     """
 
     optimizer: torch.optim.SGD
@@ -47,6 +58,7 @@ class OneShot(Learner):
         alphas: AlphaTraining | None = None,
         seed: int = 0,
         workers: Workers = ALONE,
+        measure: Callable[[Tensor, Tensor], Tensor] = classification_sums,
     ) -> None:
         """Sets up the training.
 
@@ -59,11 +71,16 @@ class OneShot(Learner):
             alphas: The alphas and their training; None to train weights alone.
             seed: Seed of what is dropped.
             workers: Who trains together.
+            measure: Returns the sums of the metrics, ``(2,)``, of logits and labels.
         """
         super().__init__(supernet, optimizer, batches, workers)
         self.alphas = alphas
         self._routes, self._recipe, self._objective, self._seed = routes, recipe, Objective.of(recipe), seed
         self._drop_path = EpochDropPath(supernet, recipe.drop_path_at)
+        self._drops = drops(supernet, recipe)
+        self._measure = measure
+        self._memory = memory_of(supernet, recipe.batch_size, workers)
+        self._average = StalledAverage(supernet, recipe.average_when_stalled)
 
     def step(self, batch: tuple[Tensor, Tensor], position: Position, update: Callable[[], None]) -> Sums:
         """Trains the weights on a batch, and the alphas before or after them.
@@ -71,7 +88,7 @@ class OneShot(Learner):
         Raises:
             RunError: If workers train different routes.
         """
-        images, labels = batch
+        images, labels = self._memory.recall(batch[0], position.epoch), batch[1]
         self._drop_path.begin(position.epoch)
         if self.alphas is not None and self.alphas.before_weights:
             self._step_alphas(images, labels, position)
@@ -83,19 +100,21 @@ class OneShot(Learner):
         for turn, route in enumerate(routes):
             sums += self._learn(images, labels, route, (self._seed, position.step, self.workers.rank, 0, turn))
         update()
+        self._average.update()
 
         if self.alphas is not None and not self.alphas.before_weights:
             self._step_alphas(images, labels, position)
         return Sums(sums, len(labels) * len(routes))
 
-    def _learn(self, images: Tensor, labels: Tensor, route: Route, seeds: Sequence[int]) -> Tensor:
+    def _learn(self, images: Any, labels: Tensor, route: Route, seeds: Sequence[int]) -> Tensor:
         """Adds the gradient of the loss on a route, and returns the sums of its metrics."""
-        with dropping(labels.device, *seeds) if self._recipe.drop_path else nullcontext():
-            loss, logits = self._objective.evaluate(functools.partial(self.module, images, route), labels)
+        with dropping(labels.device, *seeds) if self._drops else nullcontext():
+            network = functools.partial(self.module, images, route)
+            loss, logits = self._objective.evaluate(network, labels, self._memory.keep)
         loss.backward()  # type: ignore[no-untyped-call]
-        return classification_sums(logits, labels)
+        return self._measure(logits, labels)
 
-    def _step_alphas(self, images: Tensor, labels: Tensor, position: Position) -> None:
+    def _step_alphas(self, images: Any, labels: Tensor, position: Position) -> None:
         assert self.alphas is not None
         self.alphas.step(self.module, self.optimizer, images, labels, position.step, position.epoch, self.workers)
 
@@ -115,12 +134,21 @@ class OneShot(Learner):
     def state(self) -> State:
         """Returns weights, momentum, and the alphas with the state of their optimiser."""
         of_alphas = {} if self.alphas is None else {"alphas": self.alphas.state()}
-        return {**super().state(), **of_alphas}
+        memories = with_prefixes({"train": self._memory.state(), "search": self._search_memory()})
+        further = {"memory": memories, "average": self._average.state()}
+        return {**super().state(), **of_alphas, **{name: part for name, part in further.items() if part}}
+
+    def _search_memory(self) -> dict[str, Tensor]:
+        return {} if self.alphas is None else self.alphas.memory.state()
 
     def restore(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Goes on from what `state` returned."""
         super().restore(state)
+        memories = without_prefixes(state.get("memory", {}))
+        self._memory.restore(memories.get("train", {}))
+        self._average.restore(state.get("average", {}))
         if self.alphas is not None:
+            self.alphas.memory.restore(memories.get("search", {}))
             self.alphas.restore(state.get("alphas", {}))
             if "sums" in state:
                 self.alphas.restore_sums(state["sums"]["alphas"], self.workers)
@@ -140,4 +168,10 @@ class OneShot(Learner):
         if not all(bool(torch.isfinite(alpha).all()) for alpha in self.alphas.alphas):
             raise RunError(f"the alphas diverged in epoch {epoch}; lower alphas.learning_rate or set alphas.clip_norm")
         metrics = self.alphas.take_metrics(self.workers)
-        return {} if metrics is None else {"alphas": metrics.by_name()}
+        if metrics is None:
+            return {}
+        self._average.note(metrics.search_loss)
+        if epoch + 1 == self._recipe.epochs:
+            self._average.apply()  # the supernet that architectures are evaluated with
+        averaged = {} if self._recipe.average_when_stalled is None else {"averaged_steps": self._average.steps}
+        return {"alphas": {**metrics.by_name(), **averaged}}

@@ -81,6 +81,11 @@ class Learner(abc.ABC):
                 called once, with the gradients of this worker in place.
         """
 
+    def rate_factor(self, batch: Any) -> float:
+        """Returns what the learning rate of a step is multiplied by: 1, unless the batches say something else."""
+        factor = getattr(self.batches, "rate_factor", None)
+        return 1.0 if factor is None else float(factor(batch))
+
     def state(self) -> State:
         """Returns what a checkpoint must hold. Every worker calls this at the same step, so that they can exchange."""
         return {

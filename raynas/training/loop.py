@@ -136,7 +136,7 @@ def train(
         for batch in batches.epoch(epoch, first_step, workers.rank, workers.world):
             rate = recipe.rate(epoch, step, batches.steps_per_epoch)
             for group in learner.optimizer.param_groups:
-                group["lr"] = rate
+                group["lr"] = rate * learner.rate_factor(batch)
             epoch_sums.add(learner.step(batch, Position(epoch, step), update))
             step += 1
             report_step(StepReport(step, epoch, epoch_sums, rate))

@@ -13,9 +13,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from raynas.training.recipe import Recipe
+from raynas.training.window import WindowOutput
 
-Outputs: TypeAlias = Tensor | tuple[Tensor, Tensor]
-"""What a network returns: logits, and in training mode those of an auxiliary tower too, where it has one."""
+Outputs: TypeAlias = Tensor | tuple[Tensor, Tensor] | WindowOutput
+"""What a network returns: logits, and in training mode those of an auxiliary tower too, where it has one.
+
+For a window of a text it returns what a `WindowOutput` holds.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,36 +28,59 @@ class Objective:
 
     Attributes:
         batch_size: What the sum over the images is divided by: those of all workers together; None for those at hand.
+            Of a text these are the parallel streams, each with the mean over its tokens.
         label_smoothing: Share of the target that is spread evenly over all labels.
         auxiliary_weight: Weight of the loss of an auxiliary tower, where the network has one.
         bfloat16: Whether forward and backward run under bfloat16 autocast.
+        penalised: Whether the penalty that a network returns for a window is added.
     """
 
     batch_size: int | None = None
     label_smoothing: float = 0.0
     auxiliary_weight: float = 0.0
     bfloat16: bool = False
+    penalised: bool = False
 
     @classmethod
     def of(cls, recipe: Recipe) -> Objective:
         """Returns what a recipe minimises."""
-        return cls(recipe.batch_size, recipe.label_smoothing, recipe.auxiliary_weight, recipe.precision == "bfloat16")
+        return cls(
+            recipe.batch_size,
+            recipe.label_smoothing,
+            recipe.auxiliary_weight,
+            recipe.precision == "bfloat16",
+            penalised=True,
+        )
 
-    def evaluate(self, network: Callable[[], Outputs], labels: Tensor) -> tuple[Tensor, Tensor]:
+    def evaluate(
+        self, network: Callable[[], Outputs], labels: Tensor, watch: Callable[[Outputs], object] = lambda outputs: None
+    ) -> tuple[Tensor, Tensor]:
         """Returns the objective, ``()``, and the logits, ``(batch, labels)`` in 32 bits or more.
 
         Args:
             network: Runs the network on the batch.
             labels: ``(batch,)``.
+            watch: Told what the network returned.
         """
         with torch.autocast(labels.device.type, torch.bfloat16) if self.bfloat16 else nullcontext():
             outputs = network()
+        watch(outputs)
+        if isinstance(outputs, WindowOutput):
+            return self._of_window(outputs, labels)
         logits, *auxiliary = (outputs,) if isinstance(outputs, Tensor) else outputs
         logits = _wide(logits)
         loss = self._sum(logits, labels)
         for further in auxiliary:
             loss = loss + self.auxiliary_weight * self._sum(_wide(further), labels)
         return loss / (self.batch_size or len(labels)), logits
+
+    def _of_window(self, output: WindowOutput, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the objective of a window, the mean over streams of the mean over tokens, and the logits."""
+        logits = _wide(output.logits)
+        loss = self._sum(logits, labels) / output.length
+        if self.penalised:
+            loss = loss + output.penalty.to(loss)
+        return loss / (self.batch_size or len(output.state)), logits
 
     def _sum(self, logits: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(logits, labels, reduction="sum", label_smoothing=self.label_smoothing)
@@ -73,6 +100,17 @@ def classification_sums(logits: Tensor, labels: Tensor) -> Tensor:
     losses = F.cross_entropy(logits, labels, reduction="sum")
     right = (logits.argmax(dim=1) == labels).sum()
     return torch.stack([losses.double(), right.double()])
+
+
+@torch.no_grad()
+def language_sums(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns the sum of the cross-entropies twice, for the loss and for the perplexity, ``(2,)`` float64."""
+    loss = F.cross_entropy(logits, labels, reduction="sum").double()
+    return torch.stack([loss, loss])
+
+
+SUMS = {"images": classification_sums, "tokens": language_sums}
+"""The sums of a step's metrics, by what networks take; `raynas.training.metrics.MEASURED` says what they are."""
 
 
 @contextmanager

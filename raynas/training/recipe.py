@@ -50,6 +50,9 @@ class Recipe(Options):
         drop_path: Probability that a candidate's output is dropped for an image. Identities are never dropped.
         drop_path_rises: Whether the probability drop_path is reached in equal steps from 0, one step each epoch.
         auxiliary_weight: Weight of the loss of the auxiliary tower, in spaces that build such a second classifier.
+        average_when_stalled: Number n of epochs after which stalled training averages its weights (averaged SGD of
+            AWD-LSTM): once the loss on held-out data is larger than the smallest of all epochs but the last n, the mean
+            of the weights over all later steps is the result. No averaging by default.
         precision: Number format of the forward and the backward pass. Weights, losses and sums have 32 bits or more
             with both.
     """
@@ -78,6 +81,7 @@ class Recipe(Options):
     drop_path: Annotated[float, Field(ge=0, lt=1)] = 0.0
     drop_path_rises: bool = False
     auxiliary_weight: Annotated[float, Field(ge=0)] = 0.4
+    average_when_stalled: Positive | None = None
     precision: Annotated[str, OneOf(PRECISIONS)] = "float32"
 
     @model_validator(mode="after")

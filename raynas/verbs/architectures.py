@@ -109,8 +109,8 @@ def _published_columns() -> dict[str, list[str]]:
                 name,
                 architecture.space,
                 made.title,
-                f"{printed.num_parameters} M",
-                "" if printed.multiply_adds is None else f"{printed.multiply_adds:g} M",
+                "" if printed is None else f"{printed.num_parameters} M",
+                "" if printed is None or printed.multiply_adds is None else f"{printed.multiply_adds:g} M",
                 architecture.source,
             )
             for column, cell in zip(columns.values(), cells, strict=True):

@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 import torch
 
-from raynas.data import FixedImages
+from raynas.data import FixedImages, FixedText
 from raynas.fitness import FITNESSES as ROWS
 from raynas.fitness import mean_of
 from raynas.fitness.angle import Angle, angle_table
 from raynas.fitness.baselines import Chance, Cost
 from raynas.fitness.benchmark_table import BenchmarkTable
+from raynas.fitness.inherited_weights import WithInheritedWeights
 from raynas.fitness.probe import WithInitialWeights
 from raynas.fitness.row import ScoreOptions
 from raynas.search_space import all_architectures, as_array, sample
 from raynas.spaces.nasbench201 import NasBench201
+from raynas.spaces.recurrent import Recurrent
 from raynas.supernet.costs import cost_table
 from tests.fitness.one_shot import one_shot as one_shot_of
 from tests.fitness.weights import random_weights
@@ -53,6 +55,18 @@ def one_shot(measure, seed=0):
     return one_shot_of(supernet, images(20), images(30), measure=measure, batch_size=16)
 
 
+def one_shot_perplexity():
+    """The perplexity of a text in streams; the space of the other fitnesses has as many choices as this one."""
+    rng = np.random.default_rng(0)
+    text = FixedText(rng.integers(0, 5, 60), rng.integers(0, 5, 60), window=7)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        supernet = Recurrent(nodes=3, embedding=4, hidden=4).build_supernet(5)
+        for parameter in supernet.parameters():
+            torch.nn.init.normal_(parameter)
+    return WithInheritedWeights(supernet, text, text, ROWS.row("one_shot_perplexity"), batch_size=4)
+
+
 def score(name, seed=0):
     rng = np.random.default_rng(0)
     pixels = rng.integers(0, 256, (8, 8, 8, 3), dtype=np.uint8)
@@ -76,6 +90,7 @@ FITNESSES = {
     "initial angle": initial_angle,
     "one-shot accuracy": lambda: one_shot("accuracy"),
     "one-shot loss": lambda: one_shot("loss"),
+    "one-shot perplexity": one_shot_perplexity,
     "one-shot accuracy, two supernets": lambda: mean_of([one_shot("accuracy", seed) for seed in (0, 1)]),
     **{name: functools.partial(score, name) for name, row in ROWS.rows().items() if row.score is not None},
     "NASWOT, two supernets": lambda: mean_of([score("naswot", seed) for seed in (0, 1)]),

@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch import nn
 
-from raynas.capabilities import canonical_of, path_counts_of, path_to_train, weight_vector_of
+from raynas.capabilities import canonical_of, path_counts_of, path_to_train, takes_of, weight_vector_of
 from raynas.search_space import SearchSpace, as_array, crossover, mutate, sample
 from raynas.spaces import space_classes
 from raynas.spaces.darts import Darts
 from raynas.spaces.mobilenet import MobileNet
 from raynas.spaces.nasbench201 import NasBench201
 from raynas.spaces.quadruples import Quadruples
+from raynas.spaces.recurrent import Recurrent
 from raynas.supernet.costs import cost_table
 from raynas.supernet.gates import single_path
 
@@ -40,6 +41,7 @@ class Case:
             no two architectures compute the same function.
         modes: Whether a supernet and a derived network agree in training mode, in evaluation mode.
         never_none: In the names of choices that ``none`` is a candidate of but no architecture takes it at.
+        shares: Whether the candidates of a choice share their weights.
     """
 
     space: SearchSpace
@@ -48,6 +50,7 @@ class Case:
     alike: str | None = r"edges\.\d+"
     modes: tuple[bool, ...] = (True, False)
     never_none: str | None = None
+    shares: bool = False
 
 
 FEW = {"channels": 4, "operations": ("none", "avg_pool_3x3", "skip_connect", "dil_conv_3x3"), "pool_bn": False}
@@ -58,6 +61,9 @@ PAIRS = {
     "operations": ("max_pool_3x3", "skip_connect", "sep_conv_3x3"),
     "pool_bn": False,
 }
+CELL = {"nodes": 3, "embedding": 5, "hidden": 5}
+OF_CELL = {"alike": None, "never_none": "1<-0"}
+SHARING = {**OF_CELL, "shares": True}
 NO_ANGLE = {"definitions": (), "alike": None}
 
 CASES = {
@@ -79,6 +85,11 @@ CASES = {
     "quadruples, few operations": Case(Quadruples(**PAIRS, affine=False), **NO_ANGLE),
     "quadruples, imagenet": Case(Quadruples(**PAIRS, stem="imagenet"), resolution=33, **NO_ANGLE),
     "quadruples, fixed reduction": Case(Quadruples(**PAIRS, reduction="fixed"), **NO_ANGLE),
+    # derived cells are not normalised
+    "recurrent": Case(Recurrent(**CELL), modes=(), **SHARING),
+    "recurrent, not normalised": Case(Recurrent(**CELL, normalise=False), **SHARING),
+    "recurrent, own matrices": Case(Recurrent(**CELL, normalise=False, weights="candidate"), **OF_CELL),
+    "recurrent, leaves": Case(Recurrent(nodes=3, embedding=4, hidden=5, outputs="leaves"), modes=(), **SHARING),
 }
 
 
@@ -98,8 +109,21 @@ def rng():
 
 
 def images_of(case, number=5):
+    """Returns inputs of five samples: images, or two tokens of a text each, which have outputs of their own."""
     generator = torch.Generator().manual_seed(3)
+    if takes_of(case.space) == "tokens":
+        return torch.randint(0, 2, (number, 2), generator=generator)
     return torch.randn(number, 3, case.resolution, case.resolution, generator=generator, dtype=torch.float64)
+
+
+def outputs_of(case):
+    """Returns how many rows of logits the inputs have."""
+    return 10 if takes_of(case.space) == "tokens" else 5
+
+
+def of_dtype(inputs, dtype):
+    """Returns images in a dtype, and tokens as they are."""
+    return inputs.to(dtype) if inputs.is_floating_point() else inputs
 
 
 def supernet_of(space, num_classes=6):
@@ -234,8 +258,8 @@ def test_a_supernet_says_how_many_cells_it_has_and_takes_a_path_for_each(case, s
     supernet = supernet_of(space)
     assert type(supernet.num_cells) is int and supernet.num_cells >= 1
     path = [single_path(path_to_train(space, sample(space, rng), rng)) for _ in range(supernet.num_cells)]
-    assert supernet(images_of(case), path).shape == (5, 6)
-    assert supernet(images_of(case), path[0]).shape == (5, 6)
+    assert supernet(images_of(case), path).shape == (outputs_of(case), 6)
+    assert supernet(images_of(case), path[0]).shape == (outputs_of(case), 6)
 
 
 def transferred(space, supernet, architecture):
@@ -267,7 +291,7 @@ def test_a_supernet_on_a_path_is_the_derived_network_with_the_same_weights(case,
                 torch.testing.assert_close(gradients[0][name], gradients[1][name], **EXACT)
 
 
-def test_a_derived_network_holds_a_part_of_the_supernet_by_name_but_for_normalisation(space, rng):
+def test_a_derived_network_holds_a_part_of_the_supernet_by_name_but_for_normalisation(case, space, rng):
     supernet = supernet_of(space)
     for _ in range(5):
         network, own = transferred(space, supernet, sample(space, rng))
@@ -276,7 +300,8 @@ def test_a_derived_network_holds_a_part_of_the_supernet_by_name_but_for_normalis
         assert {name for name, _ in network.named_parameters()} & own == {
             name for name in own if name.endswith(("weight", "bias"))
         }
-        assert set(network.state_dict()) - own < set(supernet.state_dict())
+        part = set(network.state_dict()) - own
+        assert part <= set(supernet.state_dict()) and (case.shares or part != set(supernet.state_dict()))
         for name, value in network.named_parameters():
             if name in own:
                 assert (value == (1.0 if name.endswith("weight") else 0.0)).all()
@@ -297,9 +322,9 @@ def test_networks_of_one_seed_have_the_same_weights(space, rng):
 @pytest.mark.parametrize("num_classes", [2, 17])
 def test_networks_have_as_many_outputs_as_classes(case, space, rng, num_classes):
     architecture = sample(space, rng)
-    x = images_of(case).float()
-    assert space.build_supernet(num_classes)(x, single_path(architecture)).shape == (5, num_classes)
-    assert space.build_network(architecture, num_classes)(x).shape == (5, num_classes)
+    x = of_dtype(images_of(case), torch.float32)
+    assert space.build_supernet(num_classes)(x, single_path(architecture)).shape == (outputs_of(case), num_classes)
+    assert space.build_network(architecture, num_classes)(x).shape == (outputs_of(case), num_classes)
 
 
 def test_a_derived_network_of_no_architecture_of_the_space_is_refused(space):
@@ -312,7 +337,7 @@ def test_a_derived_network_of_no_architecture_of_the_space_is_refused(space):
 def test_networks_pickle(case, space, rng):
     architecture = sample(space, rng)
     for net, gates in ((supernet_of(space), [single_path(architecture)]), (space.build_network(architecture, 6), [])):
-        x = images_of(case).to(next(net.parameters()).dtype)
+        x = of_dtype(images_of(case), next(net.parameters()).dtype)
         copy = pickle.loads(pickle.dumps(net))
         assert torch.equal(net.eval()(x, *gates), copy.eval()(x, *gates))
 
@@ -347,7 +372,7 @@ def test_every_definition_of_the_angle_names_weights_that_the_supernet_has(case,
         terms = [vector.always, *(term for terms in vector.candidates for term in terms)]
         named = [name for term in terms for name in term.parameters]
         assert set(named) <= set(state)
-        assert len(set(named)) == len(named)
+        assert case.shares or len(set(named)) == len(named)
         assert all(term.fixed_squared_norm >= 0 for term in terms)
         assert any(term.parameters for terms in vector.candidates for term in terms)
 

@@ -17,11 +17,11 @@ from tests.data.miniatures import (
 )
 
 
-@pytest.fixture(params=DATASETS.names())
+@pytest.fixture(params=[name for name, row in DATASETS.rows().items() if row.holds == "images"])
 def dataset_of(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Dataset]:
-    """What loads each data set in miniature, with further arguments of `load_dataset`."""
+    """What loads each data set of images in miniature, with further arguments of `load_dataset`."""
     write: dict[str, Callable[[], str | None]] = {
         "digits": lambda: None,
         "cifar10": lambda: write_cifar(tmp_path, monkeypatch, "CIFAR10", "labels", 10),

@@ -28,7 +28,7 @@ from tests.supernet.test_train_supernet import Together
 CPU = torch.device("cpu")
 ASKED = Requests(warning=lambda: "a machine")
 EPOCHS, STEPS = 2, 3
-TIMED = ("seconds", "images_per_second")
+TIMED = ("seconds", "images_per_second", "tokens_per_second")
 
 RUNS: dict[str, dict[str, Any]] = {
     "uniform paths": {},

@@ -15,6 +15,7 @@ from raynas.config.job_files import job_names, located
 from raynas.config.reading import load_config
 from raynas.errors import InputError
 from raynas.spaces import SPACES
+from tests.data.texts import write_text
 
 
 def answer(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
@@ -53,11 +54,22 @@ def test_a_new_file_of_every_algorithm_is_valid(algorithm: str, capsys: pytest.C
 @pytest.mark.parametrize("space", SPACES.names())
 def test_a_new_file_of_every_space_is_valid(space: str, capsys: pytest.CaptureFixture[str]) -> None:
     algorithm = "spos" if space == "quadruples" else "rlnas"
-    assert answer(capsys, "new", "mine", "--space", space, "--algorithm", algorithm)[0] == 0
+    data = []
+    if space == "recurrent":
+        data = ["--data", "text", "--path", str(write_text(Path("words"), lines=1000))]
+    assert answer(capsys, "new", "mine", "--space", space, "--algorithm", algorithm, *data)[0] == 0
     for quick in ([], ["--quick"]):
         status, out, err = answer(capsys, "check", "mine.yaml", *quick)
         assert (status, err) == (0, "")
         assert yaml.safe_load(out)["space"]["name"] == space
+
+
+def test_a_new_file_of_a_text_ranks_by_perplexity_and_images_do_not_fit_it(capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = answer(capsys, "new", "mine", "--space", "recurrent", "--algorithm", "gdas")
+    assert status == 2 and err.startswith("raynas: --data: networks of recurrent take tokens, got digits, which holds")
+    text = ["--data", "text", "--path", str(write_text(Path("words")))]
+    assert answer(capsys, "new", "mine", "--space", "recurrent", "--algorithm", "gdas", *text)[0] == 0
+    assert load_config("mine.yaml").search.fitness == "one_shot_perplexity"
 
 
 def test_a_space_that_the_algorithm_cannot_search_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
