@@ -23,7 +23,7 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 Listed: TypeAlias = Annotated[list[str], Field(min_length=1)]
 Named: TypeAlias = Annotated[dict[Annotated[str, Field(pattern=NAME, max_length=100)], str], Field(min_length=1)]
 
-CONTROLS = ("random", "parameters")
+CONTROLS = ("random", "parameters", "lstm")
 """The networks that the found ones are compared with."""
 
 
@@ -38,7 +38,8 @@ class SubjectsSection(Options):
         architectures: Architectures to train in the place of those of the search: texts in any spelling, or names of
             published ones; in a list, or by names of your own.
         controls: Networks that are trained beside them, by the same recipe: ``random``, a random architecture with as
-            many multiply-adds as the best one, and ``parameters``, the architecture with the most parameters.
+            many multiply-adds as the best one; ``parameters``, the architecture with the most parameters; and, of
+            texts alone, ``lstm``, a language model of one LSTM with no more parameters than the best one.
         seeds: Seeds that each network is trained from.
         space: Keys of the space at which the networks are built, such as ``channels`` and ``cells``; those of the
             search by default.
@@ -51,7 +52,7 @@ class SubjectsSection(Options):
     recipe: str | None = None
     top: Positive = 1
     architectures: Listed | Named | None = None
-    controls: list[Annotated[str, OneOf(CONTROLS)]] = list(CONTROLS)
+    controls: list[Annotated[str, OneOf(CONTROLS)]] = ["random", "parameters"]
     seeds: Annotated[list[Seed], Field(min_length=1, max_length=1_000)] = [0, 1, 2]
     space: dict[str, Any] = {}
     max_multiply_adds: Annotated[float, Field(gt=0)] | None = None

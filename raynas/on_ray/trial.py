@@ -160,8 +160,13 @@ class RoomFeed:
 
 def _lines(file: Path) -> list[dict[str, Any]]:
     """Returns what epochs left, up to the first line that is damaged."""
-    whole = itertools.takewhile(lambda line: line.accuracy is not None, EpochLine.read_good(file))
+    whole = itertools.takewhile(_is_whole, EpochLine.read_good(file))
     return [line.content() for line in whole]
+
+
+def _is_whole(line: EpochLine) -> bool:
+    """Returns whether the line of an epoch has what its training measures."""
+    return line.accuracy is not None or "perplexity" in line.stated()
 
 
 def carry_out(

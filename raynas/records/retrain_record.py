@@ -59,6 +59,9 @@ class NetworkEpochLine(FiguresOfEpoch):
         validation_accuracy: The same on the training images that were held out; null without such images.
         validation_top5_accuracy: See `test_top5_accuracy`.
         validation_loss: See `test_loss`.
+        perplexity: Of a text: the exponential of `loss`, the mean of the epoch.
+        test_perplexity: Of a text: the exponential of `test_loss`.
+        validation_perplexity: Of a text: the same on the validation text, after every epoch.
     """
 
     file: ClassVar[str] = "retrain/*/*/seed_*/metrics.jsonl"
@@ -70,6 +73,9 @@ class NetworkEpochLine(FiguresOfEpoch):
     validation_accuracy: Number | None = None
     validation_top5_accuracy: Number | None = None
     validation_loss: Number | None = None
+    perplexity: Number | None = None
+    test_perplexity: Number | None = None
+    validation_perplexity: Number | None = None
 
 
 class SeedResult(Part):
@@ -81,6 +87,8 @@ class SeedResult(Part):
         test_top5_accuracy: Test images whose class is among the five likeliest in percent; null with fewer classes.
         test_loss: Mean cross-entropy on the test images in nats.
         validation_accuracy: The same on the training images that were held out; null if none were.
+        test_perplexity: Perplexity of the test text; null of images.
+        validation_perplexity: Perplexity of the validation text; null of images.
         seconds: Duration of the training.
     """
 
@@ -89,7 +97,14 @@ class SeedResult(Part):
     test_top5_accuracy: Number | None = None
     test_loss: Number
     validation_accuracy: Number | None = None
+    test_perplexity: Number | None = None
+    validation_perplexity: Number | None = None
     seconds: Number
+
+    @property
+    def tested(self) -> float:
+        """What networks are compared by: the test perplexity of a text, the test accuracy in percent of images."""
+        return float(self.test_accuracy if self.test_perplexity is None else self.test_perplexity)
 
 
 class Estimate(Part):
@@ -115,20 +130,34 @@ class RetrainedNetwork(SubjectRecord):
         seeds: Its figures for each seed.
         accuracy: Test accuracy in percent over the seeds.
         validation: Validation accuracy in percent over the seeds; null without held out images.
+        perplexity: Test perplexity over the seeds; null of images.
+        validation_perplexity: Validation perplexity over the seeds; null of images.
     """
 
     seeds: Listed[SeedResult]
     accuracy: Estimate
     validation: Estimate | None = None
+    perplexity: Estimate | None = None
+    validation_perplexity: Estimate | None = None
+
+    @property
+    def tested(self) -> Estimate:
+        """What networks are compared by: the test perplexity of a text, the test accuracy of images."""
+        return self.accuracy if self.perplexity is None else self.perplexity
+
+    @property
+    def validated(self) -> Estimate | None:
+        """The same on what was held out for validation; None without it."""
+        return self.validation if self.perplexity is None else self.validation_perplexity
 
 
 class Comparison(Part):
-    """The difference of test accuracy between the first network and another.
+    """The difference of test accuracy, or of test perplexity, between the first network and another.
 
     Attributes:
         of: Name of the first network.
         against: Name of the other.
-        difference: Difference of the means in percentage points.
+        difference: Difference of the means, in percentage points or in perplexity.
         low: Lower end of its 95 % interval (Welch); null with one seed.
         high: Upper end of that interval.
         verdict: What follows, as a sentence.
@@ -167,6 +196,21 @@ class RetrainRecord(Record):
     epochs: int
     networks: Listed[RetrainedNetwork]
     comparisons: Listed[Comparison] = []
+
+    @property
+    def is_of_text(self) -> bool:
+        """Whether the networks were trained on a text, so that they are compared by perplexity."""
+        return any(network.perplexity is not None for network in self.networks)
+
+    @property
+    def tested(self) -> str:
+        """What networks are compared by, in words."""
+        return "test perplexity" if self.is_of_text else "test accuracy"
+
+    @property
+    def samples(self) -> str:
+        """What is counted."""
+        return "tokens" if self.is_of_text else "images"
 
 
 NETWORK_WEIGHTS = OtherFile(

@@ -54,6 +54,9 @@ class EpochLine(FiguresOfEpoch):
         first_agreement: Inner product of the first part on two batches over its mean squared norm, mean over all pairs:
             1 where all batches agree, 0 where the part is noise.
         correction_agreement: The same of the added part; null without one.
+
+    The epoch of a text has ``perplexity``, the exponential of the loss, in the place of the accuracy, and
+    ``tokens_per_second``. Where stalled training averages its weights, ``averaged_steps`` says over how many steps.
     """
 
     model_config = ConfigDict(extra="allow")

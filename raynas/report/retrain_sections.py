@@ -22,6 +22,7 @@ REASONS = {
     "given": "given by the run file",
     "random": "a random architecture of equal multiply-adds",
     "parameters": "the architecture with the most parameters",
+    "lstm": "an LSTM of no more parameters",
 }
 """What a network is, by the reason for which it was trained."""
 
@@ -47,37 +48,56 @@ def _retraining(run: Run, name: str, result: RetrainRecord, gallery: Gallery, nu
     seconds = sum(float(one.seconds) for network in result.networks for one in network.seeds)
     text = (
         f"{name}: {counted(len(result.networks), 'network')} by {recipe}, {result.epochs:,} epochs on "
-        f"{result.train_images:,} images, {counted(seeds, 'seed')} each, {duration(seconds)} in all. Accuracy on "
-        f"{result.test_images:,} test images, measured once at the end; chance is {100 / result.num_classes:.2f} "
-        "percent. "
+        f"{result.train_images:,} {result.samples}, {counted(seeds, 'seed')} each, {duration(seconds)} in all. "
     )
-    text += INTERVAL_OF_SEEDS if seeds > 1 else INTERVAL_OF_IMAGES
-    caption = "Test accuracy of each seed, mean and interval."
+    text += _tested(result)
+    if seeds > 1:
+        text += INTERVAL_OF_SEEDS
+    elif not result.is_of_text:
+        text += INTERVAL_OF_IMAGES
+    caption = f"{result.tested.capitalize()} of each seed, mean and interval."
     figures = [gallery.show(f"retrained-{number}", accuracies(result), caption)]
     curves = run.network_curves.get(name, {})
     if curves:
         caption = "Training accuracy on augmented images by epoch, mean over the seeds."
-        figures.append(gallery.show(f"retraining-{number}", learning_curves(curves), caption))
+        if result.is_of_text:
+            caption = "Training perplexity by epoch, mean over the seeds."
+        figures.append(gallery.show(f"retraining-{number}", learning_curves(curves, result.is_of_text), caption))
     verdicts = [Paragraph(f"{one.verdict[:1].upper()}{one.verdict[1:]}.") for one in result.comparisons]
     return [Paragraph(text), _table(result), *verdicts, Figures(figures)]
+
+
+def _tested(result: RetrainRecord) -> str:
+    """Returns what networks were tested on, in a sentence with a space behind it."""
+    if result.is_of_text:
+        return (
+            f"Perplexity of {result.test_images:,} test tokens, measured once at the end; chance is "
+            f"{result.num_classes:,}. "
+        )
+    return (
+        f"Accuracy on {result.test_images:,} test images, measured once at the end; chance is "
+        f"{100 / result.num_classes:.2f} percent. "
+    )
 
 
 def _table(result: RetrainRecord) -> Table:
     """Returns the accuracies and costs of networks."""
     networks = result.networks
-    has_top5 = any(one.test_top5_accuracy is not None for one in networks[0].seeds)
-    has_validation = any(network.validation is not None for network in networks)
-    head: list[Text] = ["network", "test accuracy (percent)"]
+    has_top5 = not result.is_of_text and any(one.test_top5_accuracy is not None for one in networks[0].seeds)
+    has_validation = any(network.validated is not None for network in networks)
+    unit = "" if result.is_of_text else " (percent)"
+    head: list[Text] = ["network", f"{result.tested}{unit}"]
     head += ["top-5 (percent)"] if has_top5 else []
-    head += ["validation (percent)"] if has_validation else []
+    head += [f"validation{unit}"] if has_validation else []
     head += ["parameters", "multiply-adds", "what it is", "architecture"]
     rows: list[list[Text]] = []
     for network in networks:
-        row: list[Text] = [network.name, with_interval(network.accuracy, result.test_images)]
+        images = None if result.is_of_text else result.test_images
+        row: list[Text] = [network.name, with_interval(network.tested, images)]
         if has_top5:
             row.append(f"{np.mean([one.test_top5_accuracy or 0.0 for one in network.seeds]):.2f}")
         if has_validation:
-            row.append(with_interval(network.validation) if network.validation else "")
+            row.append(with_interval(network.validated) if network.validated else "")
         row += [
             count(network.num_parameters),
             count(network.multiply_adds),
@@ -108,27 +128,33 @@ def accuracies(result: RetrainRecord) -> Figure:
     figure, axes = panel()
     names = [network.name for network in result.networks]
     for place, network in enumerate(result.networks):
-        seeds = [float(one.test_accuracy) for one in network.seeds]
+        seeds, tested = [one.tested for one in network.seeds], network.tested
         color = ACCENT if network.reason in ("found", "given") else MUTED
         axes.plot(seeds, np.full(len(seeds), place), "o", color=color, ms=4, alpha=0.5, mew=0)
-        if network.accuracy.low is not None and network.accuracy.high is not None:
-            axes.plot([network.accuracy.low, network.accuracy.high], [place, place], color=color, lw=1.4)
-        axes.plot([network.accuracy.mean], [place], "|", color=color, ms=12, mew=2)
+        if tested.low is not None and tested.high is not None:
+            axes.plot([tested.low, tested.high], [place, place], color=color, lw=1.4)
+        axes.plot([tested.mean], [place], "|", color=color, ms=12, mew=2)
     axes.set_yticks(range(len(names)), names)
     axes.set(title="test accuracy (percent)", ylim=(len(names) - 0.5, -0.5))
     axes.margins(x=0.08)
-    axes.set_xlim(max(axes.get_xlim()[0], 0.0), min(axes.get_xlim()[1], 100.5))
+    axes.set_xlim(max(axes.get_xlim()[0], 0.0), axes.get_xlim()[1])
+    if result.is_of_text:
+        axes.set(title="test perplexity")
+    else:
+        axes.set_xlim(right=min(axes.get_xlim()[1], 100.5))
     return figure
 
 
 @style()
-def learning_curves(curves: Mapping[str, np.ndarray]) -> Figure:
-    """Returns a figure of the training accuracy of networks by epoch."""
+def learning_curves(curves: Mapping[str, np.ndarray], of_text: bool = False) -> Figure:
+    """Returns a figure of the training accuracy of networks by epoch, or of their training perplexity."""
     figure, axes = panel()
     for number, (name, accuracy) in enumerate(curves.items()):
         epochs = np.arange(1, len(accuracy) + 1)
         axes.plot(epochs, accuracy, color=SERIES[number % len(SERIES)], label=name)
-    axes.set(title="training accuracy (percent)", xlabel="epoch")
+    axes.set(title="training perplexity" if of_text else "training accuracy (percent)", xlabel="epoch")
+    if of_text:
+        axes.set_yscale("log")
     if len(curves) <= len(SERIES):
-        axes.legend(loc="lower right")
+        axes.legend(loc="upper right" if of_text else "lower right")
     return figure

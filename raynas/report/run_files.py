@@ -102,6 +102,12 @@ def _retrained(folder: Path) -> dict[str, RetrainRecord]:
     return {file.parent.name: RetrainRecord.read(file, REMEDY, for_page=True) for file in files}
 
 
+def _trained_to(line: NetworkEpochLine) -> float:
+    """Returns the training accuracy of an epoch in percent, or the training perplexity of a text."""
+    value = line.accuracy if line.perplexity is None else line.perplexity
+    return math.nan if value is None else float(value)
+
+
 def _curves(place: Path, result: RetrainRecord) -> dict[str, np.ndarray]:
     """Returns the training accuracy of the networks of a retraining by epoch, mean over the seeds."""
     curves = {}
@@ -109,7 +115,7 @@ def _curves(place: Path, result: RetrainRecord) -> dict[str, np.ndarray]:
         of_seeds = []
         for one in network.seeds:
             lines = NetworkEpochLine.read_all(place / network.name / f"seed_{one.seed}" / "metrics.jsonl", REMEDY)
-            of_seeds.append([math.nan if line.accuracy is None else float(line.accuracy) for line in lines])
+            of_seeds.append([_trained_to(line) for line in lines])
         if of_seeds and len({len(values) for values in of_seeds}) == 1 and of_seeds[0]:
             curves[network.name] = np.mean(of_seeds, axis=0)
     return curves

@@ -28,10 +28,10 @@ def summary(run: Run, verdict: Verdict | None, links: Sequence[tuple[str, Text]]
 
 
 def trained_from_scratch(result: RetrainRecord) -> Text:
-    """Returns the test accuracies of a retraining in one line."""
-    best, *controls = [(network.name, f"{network.accuracy.mean:.2f}") for network in result.networks]
+    """Returns the test accuracies or perplexities of a retraining in one line."""
+    best, *controls = [(network.name, f"{network.tested.mean:.2f}") for network in result.networks]
     others = ", ".join(f"{name} {accuracy}" for name, accuracy in controls)
-    accuracy = f"{best[1]} percent test accuracy"
+    accuracy = f"{result.tested} {best[1]}" if result.is_of_text else f"{best[1]} percent test accuracy"
     return f"{best[0]} from scratch on {result.data}: {accuracy}{f' ({others})' if others else ''}."
 
 

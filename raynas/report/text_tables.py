@@ -119,32 +119,36 @@ def _spread_out(rows: Sequence[RowType], most: int) -> list[RowType]:
 
 def retraining_lines(result: RetrainRecord) -> list[str]:
     """Returns the test accuracies of networks that were trained from scratch as lines of text."""
+    unit = "" if result.is_of_text else " %"
     columns = {
         "network": [network.name for network in result.networks],
-        "test accuracy": [_interval(network.accuracy) for network in result.networks],
+        result.tested: [_interval(network.tested, unit) for network in result.networks],
         "parameters": [f"{network.num_parameters:,}" for network in result.networks],
         "mult-adds": [f"{network.multiply_adds:,}" for network in result.networks],
         "architecture": [network.description for network in result.networks],
     }
-    if any(network.validation is not None for network in result.networks):
-        columns["validation"] = [_interval(one.validation) if one.validation else "" for one in result.networks]
+    if any(network.validated is not None for network in result.networks):
+        columns["validation"] = [_interval(one.validated, unit) if one.validated else "" for one in result.networks]
     seeds = len(result.networks[0].seeds)
     recipe = f"recipe {result.recipe}" if result.recipe else "the keys under retrain"
+    chance = 100 / result.num_classes
+    tested = f"{result.test_images:,} images of {result.num_classes:,} classes (chance {chance:.2f} %)"
+    if result.is_of_text:
+        tested = f"{result.test_images:,} tokens of {result.num_classes:,} words"
     return [
-        f"trained from scratch by {recipe}, {result.epochs:,} epochs on {result.train_images:,} images, "
+        f"trained from scratch by {recipe}, {result.epochs:,} epochs on {result.train_images:,} {result.samples}, "
         f"seeds: {seeds}; "
-        f"tested on {result.test_images:,} images of {result.num_classes:,} classes "
-        f"(chance {100 / result.num_classes:.2f} %):",
+        f"tested on {tested}:",
         *aligned_lines(columns, left=("network", "architecture")),
         *[f"note: {comparison.verdict}" for comparison in result.comparisons],
     ]
 
 
-def _interval(estimate: Estimate) -> str:
-    """Returns a mean in percent, with the half-width of its 95 % interval where there is one."""
+def _interval(estimate: Estimate, unit: str = " %") -> str:
+    """Returns a mean with the half-width of its 95 % interval where there is one, by default in percent."""
     if estimate.high is None:
-        return f"{estimate.mean:.2f} %"
-    return f"{estimate.mean:.2f} ± {estimate.high - estimate.mean:.2f} %"
+        return f"{estimate.mean:.2f}{unit}"
+    return f"{estimate.mean:.2f} ± {estimate.high - estimate.mean:.2f}{unit}"
 
 
 def _measured(result: dict[str, Any], rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:

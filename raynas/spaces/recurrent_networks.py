@@ -150,8 +150,8 @@ class RecurrentCell(nn.Module):
             plans.append(node_plan(edges, range(node), names, of_node, like))
         return plans
 
-    def forward(self, x: Tensor, state: Tensor, gates: Gates) -> Tensor:
-        """Returns the state after each token, ``(length, streams, width)``.
+    def forward(self, x: Tensor, state: Tensor, gates: Gates) -> tuple[Tensor, Tensor]:
+        """Returns the output at each token, ``(length, streams, width)``, and the state, the output at the last token.
 
         Args:
             x: Embeddings, ``(length, streams, embedding)``.
@@ -176,7 +176,7 @@ class RecurrentCell(nn.Module):
                 states.append(self.norm(with_idle(out, plan.idle)))
             state = torch.stack([states[node] for node in ends]).mean(dim=0)
             outputs.append(state)
-        return torch.stack(outputs)
+        return torch.stack(outputs), state
 
     def _ends(self, plans: Sequence[NodePlan]) -> list[int]:
         """Returns the nodes whose mean is the state."""
@@ -231,17 +231,20 @@ class LanguageModel(nn.Module):
 
     num_cells = 1
 
-    def __init__(self, form: CellForm, cell: nn.Module, words: int, route: Gates | None = None) -> None:
+    def __init__(
+        self, form: CellForm, cell: nn.Module, words: int, route: Gates | None = None, state_width: int | None = None
+    ) -> None:
         """Builds the network around a cell.
 
         Args:
             form: Widths and regularisation.
-            cell: Returns the states after each token, given embeddings, a state, and gates.
+            cell: Returns the output at each token and the last state, given embeddings, a state, and gates.
             words: Number of words.
             route: The route of a derived network.
+            state_width: Width of the state; by default that of the outputs.
         """
         super().__init__()
-        self.state_width, self.drops = form.hidden, form.regularisation.drops
+        self.state_width, self.drops = state_width or form.hidden, form.regularisation.drops
         self._regularisation, self._route = form.regularisation, route
         self.embedding = NodeEmbedding(words, form.embedding)
         self.cell = cell
@@ -261,13 +264,13 @@ class LanguageModel(nn.Module):
         tokens, state = inputs if isinstance(inputs, Window) else (inputs, self._zeros(len(inputs)))
         drops = self._regularisation if self.training else Regularisation()
         x = self._embed(tokens, drops)
-        states = self.cell(x.transpose(0, 1), state.to(x), per_cell(route, 1)[0])
-        kept = masked(states, locked(states[0], drops.dropout))
+        outputs, state = self.cell(x.transpose(0, 1), state.to(x), per_cell(route, 1)[0])
+        kept = masked(outputs, locked(outputs[0], drops.dropout))
         decoder = self.embedding.weight if not hasattr(self, "decoder") else self.decoder.weight
         logits = F.linear(kept.transpose(0, 1).flatten(0, 1), decoder, self.decoder_bias)
         if not isinstance(inputs, Window):
             return logits
-        return WindowOutput(logits, states[-1], _penalty(states, kept, drops))
+        return WindowOutput(logits, state, _penalty(outputs, kept, drops))
 
     def _zeros(self, streams: int) -> Tensor:
         return self.decoder_bias.new_zeros(streams, self.state_width)
@@ -292,18 +295,18 @@ class NodeEmbedding(nn.Module):
         self.weight = nn.Parameter(torch.empty(words, width).uniform_(-EMBEDDING_RANGE, EMBEDDING_RANGE))
 
 
-def _penalty(states: Tensor, kept: Tensor, drops: Regularisation) -> Tensor:
+def _penalty(outputs: Tensor, kept: Tensor, drops: Regularisation) -> Tensor:
     """Returns the activation regularisation, summed over the streams (Merity et al. 2018, section 4.6).
 
     Args:
-        states: ``(length, streams, width)``.
-        kept: The states of which some are dropped.
+        outputs: ``(length, streams, width)``.
+        kept: Those that remain where some are dropped.
         drops: The weights of both terms.
     """
-    streams = states.shape[1]
-    penalty = states.new_zeros(())
+    streams = outputs.shape[1]
+    penalty = outputs.new_zeros(())
     if drops.activation:
         penalty = penalty + drops.activation * streams * kept.square().mean()
-    if drops.temporal and len(states) > 1:
-        penalty = penalty + drops.temporal * streams * (states[1:] - states[:-1]).square().mean()
+    if drops.temporal and len(outputs) > 1:
+        penalty = penalty + drops.temporal * streams * (outputs[1:] - outputs[:-1]).square().mean()
     return penalty

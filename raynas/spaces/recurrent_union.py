@@ -60,8 +60,8 @@ class UnionCell(nn.Module):
                 candidates[name] = Zero() if name == "none" else own
             self.blocks.append(ChoiceBlock(candidates))
 
-    def forward(self, x: Tensor, state: Tensor, gates: Gates) -> Tensor:
-        """Returns states after each token, ``(length, streams, width)``."""
+    def forward(self, x: Tensor, state: Tensor, gates: Gates) -> tuple[Tensor, Tensor]:
+        """Returns an output at each token, ``(length, streams, width)``, and a state."""
         outputs = []
         for token in x.unbind():
             out = self.first(torch.cat([token, state], dim=1))[:, : state.shape[1]]
@@ -69,7 +69,7 @@ class UnionCell(nn.Module):
                 out = self._node(out, node, gates)
             outputs.append(out)
             state = out
-        return torch.stack(outputs)
+        return torch.stack(outputs), state
 
     def _node(self, x: Tensor, node: int, gates: Gates) -> Tensor:
         given = self.nodes[node - 1](x) if len(self.nodes) else x

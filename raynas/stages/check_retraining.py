@@ -8,11 +8,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from raynas import recipes
 from raynas.config.retrain_section import RetrainSection, sizes_for
-from raynas.data import split_images
+from raynas.data import TextDataset, split_images
 from raynas.errors import InputError
 from raynas.networks.training_form import network_to_train
 from raynas.search_space import sample
 from raynas.stages.dry_run import without_values
+from raynas.stages.network_trainings import evaluated_streams
 from raynas.stages.subjects import given_architectures, resized
 from raynas.stages.task import Task, as_searched
 from raynas.supernet.example_inputs import example_inputs
@@ -34,6 +35,7 @@ def check_retraining(task: Task) -> list[str]:
             f"retrain.top: expected at most search.top ({config.search.top}), got {section.top}; raise search.top"
         )
     _check_images(task, section)
+    _check_held_out(task, section)
     _check_augmentation(task, section)
     _check_network(task, section)
     return _lines(task, section)
@@ -73,6 +75,36 @@ def _check_images(task: Task, section: RetrainSection) -> None:
         raise InputError(
             f"retrain.batch_size: {most} workers cannot share batches of {section.batch_size} images; raise it"
         )
+
+
+def _check_held_out(task: Task, section: RetrainSection) -> None:
+    """Checks the streams of a text, and that there is something held out where stalled training averages.
+
+    Raises:
+        InputError: If not.
+    """
+    train, rest = split_images(task.dataset.train, section.train_portion, task.config.seed)
+    if section.average_when_stalled is not None and not len(rest):
+        raise InputError(
+            "retrain.average_when_stalled: needs images that are held out, got retrain.train_portion: 1; lower that, "
+            "or leave this out"
+        )
+    if not isinstance(task.dataset, TextDataset):
+        if "lstm" in section.controls:
+            raise InputError("retrain.controls: lstm reads texts, and the data are images; leave it out")
+        return
+    window = task.dataset.window
+    if len(train) // section.batch_size < window:
+        raise InputError(
+            f"retrain.batch_size: expected streams of at least {window} tokens (data.window), got "
+            f"{len(train) // section.batch_size}; lower it, lower data.window, or give a longer text"
+        )
+    for name, tokens in (("valid.txt", len(rest)), ("test.txt", len(task.dataset.test))):
+        if tokens < evaluated_streams(task.config):
+            raise InputError(
+                f"data.path: expected {name} of more than {evaluated_streams(task.config)} tokens, since networks are "
+                f"measured in so many streams, got {tokens + 1}; give a longer text"
+            )
 
 
 def _check_augmentation(task: Task, section: RetrainSection) -> None:

@@ -13,14 +13,16 @@ from torch import nn
 
 from raynas.config.retrain_section import RetrainSection
 from raynas.config.run_config import RunConfig
-from raynas.data import ImageSet, Loader, split_images
-from raynas.networks.learner import NetworkLearner
+from raynas.data import ImageSet, Loader, StreamLoader, TextDataset, split_images
+from raynas.networks.learner import VALIDATION, NetworkLearner
 from raynas.networks.training_form import network_to_train
 from raynas.stages.data_record import skipped_files
 from raynas.stages.subjects import Subject, space_values
 from raynas.stages.task import Task, make_task
 from raynas.stages.training import Trainings
 from raynas.training.learner import Training
+from raynas.training.metrics import MEASURED
+from raynas.training.objective import SUMS
 from raynas.training.plan import Plan
 from raynas.training.workers import Workers
 
@@ -32,12 +34,21 @@ def network_trainings(subjects: Sequence[Subject]) -> Trainings:
 
 def network_plans(subjects: Sequence[Subject], config: RunConfig) -> list[Plan]:
     """Returns a plan for each network and seed: all networks of the first seed, then those of the next."""
-    section = _section(config)
+    section, measured = _section(config), MEASURED[config.data.source.holds]
     plans = []
     for seed in section.seeds:
         for subject in subjects:
             folder = f"{section.folder}/{subject.name}/seed_{seed}"
-            plans.append(Plan(f"{subject.name} seed {seed}", folder, section, "the networks", section="retrain"))
+            plan = Plan(
+                f"{subject.name} seed {seed}",
+                folder,
+                section,
+                "the networks",
+                section="retrain",
+                metrics=measured.metrics,
+                samples=measured.samples,
+            )
+            plans.append(plan)
     return plans
 
 
@@ -85,8 +96,28 @@ def start_network(task: Task, subject: Subject, seed: int, device: torch.device,
     test = task.dataset.test
     held_out = {"test": _unchanged(task, test, np.arange(len(test)), device)}
     if len(rest):
-        held_out["validation"] = _unchanged(task, images, rest, device)
-    batches = Loader(
+        held_out[VALIDATION] = _unchanged(task, images, rest, device)
+    batches = _training_batches(task, train, seed, device)
+    measure = SUMS[task.config.data.source.holds]
+    return NetworkLearner(network, section, batches, held_out=held_out, seed=seed, workers=workers, measure=measure)
+
+
+def _training_batches(task: Task, train: np.ndarray, seed: int, device: torch.device) -> Loader | StreamLoader:
+    """Returns the batches of the images at some positions, shuffled and augmented, or the windows of a text."""
+    section, images = _section(task.config), task.dataset.train
+    if isinstance(task.dataset, TextDataset):
+        return StreamLoader(
+            images,
+            train,
+            lambda epoch: images.labels,
+            batch_size=section.batch_size,
+            window=task.dataset.window,
+            seed=seed,
+            varies=task.dataset.window_varies,
+            device=device,
+            key="retrain.batch_size",
+        )
+    return Loader(
         task.dataset,
         images,
         train,
@@ -99,11 +130,30 @@ def start_network(task: Task, subject: Subject, seed: int, device: torch.device,
         device=device,
         num_workers=task.config.data.loader_workers,
     )
-    return NetworkLearner(network, section, batches, held_out=held_out, seed=seed, workers=workers)
 
 
-def _unchanged(task: Task, images: ImageSet, positions: np.ndarray, device: torch.device) -> Loader:
-    """Returns batches of images as they are, to measure networks on."""
+STREAMS = 10
+"""Streams in which a text is read to measure networks, as in the codes of AWD-LSTM and DARTS for validation."""
+
+
+def evaluated_streams(config: RunConfig) -> int:
+    """Returns in how many streams a text is read to measure networks: each worker has one at least."""
+    return max(STREAMS, config.train.worker_range[1])
+
+
+def _unchanged(task: Task, images: ImageSet, positions: np.ndarray, device: torch.device) -> Loader | StreamLoader:
+    """Returns batches of images as they are, to measure networks on, or windows of a text."""
+    if isinstance(task.dataset, TextDataset):
+        streams = evaluated_streams(task.config)
+        return StreamLoader(
+            images,
+            positions,
+            lambda epoch: images.labels,
+            batch_size=streams,
+            window=min(task.dataset.window, max(1, len(positions) // streams)),
+            device=device,
+            key="data.path",
+        )
     return Loader(
         task.dataset,
         images,

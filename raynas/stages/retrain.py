@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from raynas.config.nested import flatten
 from raynas.config.retrain_section import CHOSEN, RetrainSection
 from raynas.data import split_images
 from raynas.errors import InputError
+from raynas.records.record import Number
 from raynas.records.retrain_record import (
+    Estimate,
     NetworkEpochLine,
     RetrainedNetwork,
     RetrainingRecord,
@@ -139,13 +141,14 @@ def _result(task: Task, folder: Path, subjects: Sequence[Subject], records: Sequ
         for seed in section.seeds:
             place = folder / plans[f"{section.folder}/{record.name}/seed_{seed}"].folder
             seeds.append(_seed_result(place / METRICS, seed))
-        validation = [one.validation_accuracy for one in seeds if one.validation_accuracy is not None]
         networks.append(
             RetrainedNetwork(
                 **record.stated(),
                 seeds=seeds,
                 accuracy=estimate([float(one.test_accuracy) for one in seeds]),
-                validation=estimate([float(value) for value in validation]) if validation else None,
+                validation=_estimate(one.validation_accuracy for one in seeds),
+                perplexity=_estimate(one.test_perplexity for one in seeds),
+                validation_perplexity=_estimate(one.validation_perplexity for one in seeds),
             )
         )
     train, _ = split_images(task.dataset.train, section.train_portion, task.config.seed)
@@ -161,6 +164,12 @@ def _result(task: Task, folder: Path, subjects: Sequence[Subject], records: Sequ
     )
 
 
+def _estimate(values: Iterable[Number | None]) -> Estimate | None:
+    """Returns the estimate of figures of seeds; None where none has one."""
+    known = [float(value) for value in values if value is not None]
+    return estimate(known) if known else None
+
+
 def _seed_result(metrics: Path, seed: int) -> SeedResult:
     """Returns the figures of a training that is done, from the lines of its epochs."""
     lines = NetworkEpochLine.read_all(metrics)
@@ -172,5 +181,7 @@ def _seed_result(metrics: Path, seed: int) -> SeedResult:
         test_top5_accuracy=last.test_top5_accuracy,
         test_loss=last.test_loss,
         validation_accuracy=last.validation_accuracy,
+        test_perplexity=last.test_perplexity,
+        validation_perplexity=last.validation_perplexity,
         seconds=sum(line.seconds or 0.0 for line in lines),
     )

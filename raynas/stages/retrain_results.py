@@ -29,12 +29,13 @@ def _quantile(freedoms: float) -> float:
 
 
 def compare(first: RetrainedNetwork, other: RetrainedNetwork) -> Comparison:
-    """Returns the difference of test accuracy between two networks, with the interval of Welch's t-test."""
-    ours = [seed.test_accuracy for seed in first.seeds]
-    theirs = [seed.test_accuracy for seed in other.seeds]
+    """Returns the difference of test accuracy or perplexity of two networks, with the interval of Welch's t-test."""
+    ours = [seed.tested for seed in first.seeds]
+    theirs = [seed.tested for seed in other.seeds]
     difference = float(np.mean(ours) - np.mean(theirs))
     low, high = _welch(ours, theirs) if min(len(ours), len(theirs)) > 1 else (None, None)
-    verdict = _verdict(first.name, other.name, difference, low, high, len(ours))
+    of_text = first.perplexity is not None
+    verdict = _verdict(first.name, other.name, difference, low, high, len(ours), of_text)
     return Comparison(of=first.name, against=other.name, difference=difference, low=low, high=high, verdict=verdict)
 
 
@@ -53,14 +54,16 @@ def _welch(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float
     return difference - half, difference + half
 
 
-def _verdict(first: str, other: str, difference: float, low: float | None, high: float | None, seeds: int) -> str:
-    """Returns what follows of a difference in percentage points, as a sentence."""
-    points = f"{difference:+.2f} points of test accuracy"
+def _verdict(
+    first: str, other: str, difference: float, low: float | None, high: float | None, seeds: int, of_text: bool
+) -> str:
+    """Returns what follows of a difference in percentage points, or in perplexity, as a sentence."""
+    points = f"{difference:+.2f} of test perplexity" if of_text else f"{difference:+.2f} points of test accuracy"
     if low is None or high is None:
         return f"{first} has {points} on {other}; one seed does not say whether another would"
     interval = f"{points} on {other}, 95 % interval {low:+.2f} to {high:+.2f} with {seeds} seeds"
     if low > 0:
-        return f"{first} is better: {interval}"
+        return f"{first} is {'worse' if of_text else 'better'}: {interval}"
     if high < 0:
-        return f"{first} is worse: {interval}"
+        return f"{first} is {'better' if of_text else 'worse'}: {interval}"
     return f"no difference is shown: {first} has {interval}"

@@ -213,7 +213,8 @@ def _retrain(
     """Retrains the networks of a run, and tells the trackers of it."""
     with told.stage("retrain") as summary:
         record = retrain(task, mirror, backend, console, watch)
-        summary["test_accuracy"] = record.networks[0].accuracy.mean
+        key = "test_perplexity" if record.is_of_text else "test_accuracy"
+        summary[key] = record.networks[0].tested.mean
 
 
 def retrain_run(

@@ -17,7 +17,12 @@ from raynas.storage.checkpoint import checkpoint_folders
 from raynas.storage.run_folder import METRICS, whole_lines
 from raynas.training.plan import Plan
 
-MEASURED = {"validation_accuracy": "validation accuracy {:.2f} %", "test_accuracy": "test accuracy {:.2f} %"}
+MEASURED = {
+    "validation_accuracy": "validation accuracy {:.2f} %",
+    "test_accuracy": "test accuracy {:.2f} %",
+    "validation_perplexity": "validation perplexity {:.2f}",
+    "test_perplexity": "test perplexity {:.2f}",
+}
 """How lines show what a training measured on other images than its own, by the keys of its records."""
 
 

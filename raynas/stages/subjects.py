@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from raynas.capabilities import canonical_of, drawing_of
+from raynas.capabilities import canonical_of, drawing_of, takes_of
 from raynas.config.explain import check_arguments
 from raynas.config.retrain_section import CONTROLS
 from raynas.errors import InputError
@@ -19,11 +19,15 @@ from raynas.records.search_record import SearchRecord
 from raynas.search import Limits
 from raynas.search_space import Architecture, SearchSpace, all_architectures, as_array, sample
 from raynas.spaces import SPACES
+from raynas.spaces.lstm import Lstm
 from raynas.stages.task import Task, as_searched
 from raynas.supernet.costs import COUNTED, architecture_costs
 
 ENUMERATED, SAMPLED = 20_000, 5_000
 """Controls are chosen among all architectures of a space up to the first size; of a larger one, so many are sampled."""
+
+LSTM = "lstm"
+"""The control that is no architecture of the space."""
 
 EQUAL = 0.02
 """Multiply-adds are equal if they differ by no more than this share."""
@@ -87,9 +91,27 @@ def subjects_of(task: Task, found: SearchRecord | None) -> list[Subject]:
         best = [tuple(line.architecture) for line in found.best[: section.top]]
         named = [(f"best-{number}", "found", one) for number, one in enumerate(best, start=1)]
     for control in section.controls:
-        chosen_for = CONTROL_ARCHITECTURES[control](task, space, named[0][2])
-        named.append((control, control, chosen_for))
-    return [_subject(task, space, *entry) for entry in named]
+        if control != LSTM:
+            chosen_for = CONTROL_ARCHITECTURES[control](task, space, named[0][2])
+            named.append((control, control, chosen_for))
+    subjects = [_subject(task, space, *entry) for entry in named]
+    return [*subjects, *([_lstm(task, subjects[0])] if LSTM in section.controls else [])]
+
+
+def _lstm(task: Task, best: Subject) -> Subject:
+    """Returns a language model of one LSTM with no more parameters than a network, and its regularisation.
+
+    Raises:
+        InputError: If the networks do not take tokens.
+    """
+    if takes_of(best.space) != "tokens":
+        raise InputError(f"retrain.controls: {LSTM} reads texts, got networks of {takes_of(best.space)}; leave it out")
+    parameters, _ = costs_of(best.space, best.architecture, task)
+    stated: dict[str, Any] = {}
+    for field in fields(Lstm):
+        stated[field.name] = getattr(best.space, field.name, field.default)
+    space = Lstm(**stated).of_size(parameters, task.dataset.num_classes)
+    return Subject(LSTM, LSTM, space, (0,))
 
 
 def _subject(task: Task, space: SearchSpace, name: str, reason: str, architecture: Architecture) -> Subject:

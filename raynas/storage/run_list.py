@@ -105,8 +105,9 @@ def _run_state(folder: Path) -> tuple[str, str]:
         record = SearchRecord.read(result)
         best = f"{record.fitness} {record.best[0].fitness:.5g}" if record.best else ""
     if retrained:
-        accuracy = retrained[-1].networks[0].accuracy.mean
-        return "retrained", f"test accuracy {accuracy:.2f} %"
+        last = retrained[-1]
+        unit = "" if last.is_of_text else " %"
+        return "retrained", f"{last.tested} {last.networks[0].tested.mean:.2f}{unit}"
     if best:
         return "searched", best
     seeds = RunRecord.read(folder / RunRecord.file).section("train").get("base_seeds") or []

@@ -135,7 +135,7 @@ class OneShot(Learner):
         """Returns weights, momentum, and the alphas with the state of their optimiser."""
         of_alphas = {} if self.alphas is None else {"alphas": self.alphas.state()}
         memories = with_prefixes({"train": self._memory.state(), "search": self._search_memory()})
-        further = {"memory": memories, "average": self._average.state()}
+        further = {"memory": memories, "stalled": self._average.state()}
         return {**super().state(), **of_alphas, **{name: part for name, part in further.items() if part}}
 
     def _search_memory(self) -> dict[str, Tensor]:
@@ -146,7 +146,7 @@ class OneShot(Learner):
         super().restore(state)
         memories = without_prefixes(state.get("memory", {}))
         self._memory.restore(memories.get("train", {}))
-        self._average.restore(state.get("average", {}))
+        self._average.restore(state.get("stalled", {}))
         if self.alphas is not None:
             self.alphas.memory.restore(memories.get("search", {}))
             self.alphas.restore(state.get("alphas", {}))

@@ -12,6 +12,7 @@ from torch import nn
 from raynas.networks.published import PUBLISHED
 from raynas.search_space import sample
 from raynas.spaces import SPACES
+from raynas.spaces.lstm import Lstm
 from raynas.spaces.recurrent import Recurrent
 from raynas.supernet.architecture_gradients import first_order, loss_on
 from raynas.supernet.costs import architecture_costs, cost_table
@@ -329,3 +330,36 @@ def test_a_node_keeps_its_strongest_edge_and_none_counts_where_the_rule_says_so(
     assert space.derive(probabilities, "with_none") == (1, 1, 0)
     with pytest.raises(ValueError, match="search.derivation: expected"):
         space.derive(probabilities, "pairs")
+
+
+# The LSTM that cells are compared with
+
+
+def test_the_lstm_is_the_textbook_one_and_its_width_gives_it_a_number_of_parameters():
+    space = Lstm(embedding=4, hidden=5)
+    network = made(lambda space: space.build_network((0,), WORDS), space)
+    tokens, state = tokens_of(), torch.randn(STREAMS, 10, dtype=torch.float64)
+    h, c = state.chunk(2, 1)
+    w_x, w_h, b_x, b_h = (
+        own(f"cell.lstm.{name}_l0", network) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    )
+    logits = []
+    for t in range(LENGTH):
+        gates = own("embedding.weight", network)[tokens[:, t]] @ w_x.T + b_x + h @ w_h.T + b_h
+        i, f, g, o = gates.chunk(4, 1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        h = torch.sigmoid(o) * torch.tanh(c)
+        logits.append(h @ own("decoder.weight", network).T + own("decoder_bias", network))
+    output = network(Window(tokens, state))
+    torch.testing.assert_close(output.logits, torch.stack(logits, 1).flatten(0, 1), **EXACT)
+    torch.testing.assert_close(output.state, torch.cat([h, c], 1), **EXACT)
+    assert sum(parameter.numel() for parameter in network.parameters()) == space.num_parameters(WORDS)
+    sized = space.of_size(10_000, WORDS)
+    assert (
+        sized.num_parameters(WORDS)
+        <= 10_000
+        < dataclasses.replace(sized, embedding=sized.embedding + 1, hidden=sized.hidden + 1).num_parameters(WORDS)
+    )
+    dropped = made(lambda space: space.build_network((0,), WORDS), dataclasses.replace(space, weight_drop=0.5))
+    assert not torch.allclose(dropped.train()(tokens), dropped(tokens))
+    torch.testing.assert_close(dropped.eval()(tokens), network(tokens), **EXACT)

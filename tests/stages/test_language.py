@@ -17,11 +17,16 @@ from safetensors.torch import load_file
 
 from raynas.cli import main
 from raynas.config.reading import load_config
+from raynas.records.retrain_record import RetrainedNetwork, RetrainRecord, SeedResult
 from raynas.stages import checkpoint_clock
+from raynas.stages.network_trainings import make_trainings
 from raynas.stages.prepare import prepare
+from raynas.stages.requests import Requests
+from raynas.stages.retrain_results import compare, estimate
+from raynas.stages.subjects import costs_of, subjects_of
 from raynas.stages.task import Task, make_task
 from raynas.stages.train_supernet import start_supernet, supernet_trainings
-from raynas.stages.training import train_all
+from raynas.stages.training import SavedAndStopped, train_all
 from raynas.storage.mirror import Mirror
 from raynas.training.averaging import StalledAverage
 from raynas.training.learner import Position
@@ -94,7 +99,7 @@ def test_an_interruption_after_every_step_leaves_no_trace(
     if algorithm != "gdas":
         return
     assert averaged[-1] > 0, "averaging began"
-    means, weights = (load_file(newest / f"{part}.safetensors") for part in ("average", "weights"))
+    means, weights = (load_file(newest / f"{part}.safetensors") for part in ("stalled", "weights"))
     assert all(torch.equal(weights[name], means[f"mean.{name}"]) for name in weights)
 
 
@@ -149,6 +154,91 @@ def test_averaging_begins_when_the_loss_is_above_all_but_the_last_ones() -> None
     with average.applied():
         torch.testing.assert_close(network.weight.detach(), torch.stack(values).mean(0))
     assert torch.equal(network.weight, own)
+
+
+# From scratch
+
+RETRAIN = {
+    **{"epochs": 4, "batch_size": 4, "learning_rate": 10.0, "min_learning_rate": 10.0, "clip_norm": 0.5},
+    **{"momentum": 0.0, "nesterov": False, "weight_decay": 1e-6, "average_when_stalled": 1, "seeds": [0]},
+    **{"controls": ["random", "lstm"], "architectures": ["Genotype(recurrent=[('tanh', 0), ('relu', 1)])"]},
+    "space": {"embedding": 8, "hidden": 8, "weight_drop": 0.2, "dropoute": 0.1},
+}
+
+
+@pytest.mark.slow
+def test_retraining_interrupted_after_every_step_leaves_no_trace_and_its_perplexity_is_that_of_its_weights(
+    tmp_path: Path, after_every_step: None
+) -> None:
+    whole, whole_folder = task_of(tmp_path / "whole", retrain=RETRAIN)
+    subjects = subjects_of(whole, None)
+    assert [subject.name for subject in subjects] == ["given-1", "random", "lstm"]
+    best, lstm = (costs_of(subject.space, subject.architecture, whole)[0] for subject in (subjects[0], subjects[2]))
+    assert 0.8 * best < lstm <= best
+    train_all(make_trainings(subjects, whole), Mirror(whole_folder), ALONE, CPU, whole.config.train)
+    pieces, folder = task_of(tmp_path / "pieces", retrain=RETRAIN)
+    asked = Requests(warning=lambda: "a machine")
+    interruptions, is_done = 0, False
+    while not is_done:
+        try:
+            train_all(make_trainings(subjects, pieces), Mirror(folder), ALONE, CPU, pieces.config.train, requests=asked)
+            is_done = True
+        except SavedAndStopped:
+            interruptions += 1
+    assert interruptions > 3 * 4 * 3
+    averaged = 0
+    for subject in subjects:
+        place = f"retrain/own/{subject.name}/seed_0"
+        expected, found = (json.loads(_last_line(each / place)) for each in (whole_folder, folder))
+        for line in (expected, found):
+            del line["seconds"], line["tokens_per_second"]
+        assert found == expected
+        weights, theirs = (
+            load_file(each / place / "epoch_00004/weights.safetensors") for each in (whole_folder, folder)
+        )
+        assert all(torch.equal(theirs[name], tensor) for name, tensor in weights.items())
+        averaged += int(load_file(folder / place / "epoch_00004/stalled.safetensors")["updates"])
+        network = subject.space.build_network(subject.architecture, whole.dataset.num_classes)
+        network.load_state_dict(weights)
+        test = whole.dataset.test
+        length = len(test) // 10
+        tokens, labels = (torch.from_numpy(part[: 10 * length]) for part in (test.images, test.labels))
+        logits = network.eval()(tokens.view(10, length))
+        expected_loss = torch.nn.functional.cross_entropy(logits, labels).item()
+        assert found["test_loss"] == pytest.approx(expected_loss, rel=1e-5)
+        assert found["test_perplexity"] == pytest.approx(np.exp(expected_loss), rel=1e-5)
+    assert averaged > 0
+
+
+def _last_line(place: Path) -> str:
+    return (place / "metrics.jsonl").read_text().splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_a_run_ends_with_perplexities_from_scratch_and_says_which_network_is_better(tmp_path: Path) -> None:
+    section = {**{key: value for key, value in RETRAIN.items() if key != "architectures"}, "seeds": [0, 1]}
+    file = language_run(tmp_path, **GDAS, retrain=section, report=True)
+    assert main(["run", str(file)]) == 0
+    record = RetrainRecord.read(tmp_path / "runs/small/retrain/own/result.json")
+    assert [network.name for network in record.networks] == ["best-1", "random", "lstm"]
+    for network in record.networks:
+        perplexities = [float(seed.test_perplexity) for seed in network.seeds]
+        assert network.tested == network.perplexity and network.perplexity.mean == pytest.approx(np.mean(perplexities))
+    assert all("test perplexity" in comparison.verdict for comparison in record.comparisons)
+    page = (tmp_path / "runs/small/report/index.html").read_text()
+    assert "test perplexity" in page and "chance is" in page
+
+
+def test_a_smaller_perplexity_is_better() -> None:
+    def network(name: str, values: list[float]) -> RetrainedNetwork:
+        common = {"reason": "found", "space": {}, "architecture": [], "description": "", "num_parameters": 1}
+        seeds = [SeedResult(seed=0, test_accuracy=1, test_loss=1, test_perplexity=one, seconds=1) for one in values]
+        return RetrainedNetwork(
+            name=name, multiply_adds=1, seeds=seeds, accuracy=estimate([1.0]), perplexity=estimate(values), **common
+        )
+
+    found = compare(network("a", [90.0, 91.0, 90.5]), network("b", [100.0, 101.0, 102.0]))
+    assert found.verdict.startswith("a is better: -10.50 of test perplexity on b")
 
 
 # Refused before training
