@@ -2,7 +2,7 @@
 
 A space has a capability when its class defines the method; nothing is registered. A subclass gives one up by setting
 the name to None. Each function below says what holds for a space that states nothing, or refuses with the name of the
-method to add.
+method to add. What concerns the training of derived networks is in `raynas.network_capabilities`.
 
 | method of the space | what it gives | without it |
 |---|---|---|
@@ -15,9 +15,6 @@ method to add.
 | `derived_space` | derivation rules that leave the space | the space itself |
 | `canonical` | architectures of equal function recognised; rankings over distinct functions | all are different |
 | `repair_path` | training paths that are not wasted | any path is trained |
-| `widened` | networks scaled to a limit of costs | refused |
-| `sized_as` | sizes of recipes for another space, whose keys mean the same | its own |
-| `build_network_with_auxiliary` | a second classifier while a network is trained | refused |
 | `build_inheriting_network` | networks that compute what a path of the supernet computes | `build_network` |
 """
 
@@ -40,7 +37,7 @@ Drawing: TypeAlias = "dict[str, list[tuple[str, str, str]]]"
 """Graphs by name, each as edges (source, target, candidate). The first node is called ``in``, the last ``out``."""
 
 
-def _states(space: SearchSpace, method: str) -> bool:
+def states(space: SearchSpace, method: str) -> bool:
     """Returns whether a space states a method or property, without running any code of the space."""
     return inspect.getattr_static(space, method, None) is not None
 
@@ -74,7 +71,7 @@ class HasPathEnds(Protocol):
 
 def has_weight_vector(space: SearchSpace) -> bool:
     """Returns whether a space states a weight vector."""
-    return _states(space, "weight_vector")
+    return states(space, "weight_vector")
 
 
 def check_weight_vector(space: SearchSpace) -> None:
@@ -98,7 +95,7 @@ def weight_vector_of(space: SearchSpace, definition: str) -> WeightVector:
 
 
 def _has_paths(space: SearchSpace) -> TypeGuard[HasPaths]:
-    return _states(space, "path_counts")
+    return states(space, "path_counts")
 
 
 def path_counts_of(space: SearchSpace, architectures: np.ndarray, ends: str | None = None) -> np.ndarray:
@@ -113,7 +110,7 @@ def path_counts_of(space: SearchSpace, architectures: np.ndarray, ends: str | No
         InputError: If the space knows no other ends.
     """
     if ends is not None:
-        if not _states(space, "path_counts_to"):
+        if not states(space, "path_counts_to"):
             raise InputError(
                 f"search.angle_ends: expected a space of cells whose paths may end at other nodes, got "
                 f"{type(space).__name__}, which states no `path_counts_to`; leave it out"
@@ -153,7 +150,7 @@ def takes_of(space: SearchSpace) -> str:
 
 def own_inputs_of(space: SearchSpace) -> Callable[[int, int, torch.device], Tensor] | None:
     """Returns what makes inputs for trying the networks of a space; None where they take images."""
-    if _states(space, "example_inputs"):
+    if states(space, "example_inputs"):
         return cast(HasInputs, space).example_inputs
     return None
 
@@ -184,15 +181,15 @@ class HasCostTerms(Protocol):
 
 
 def _has_union(space: SearchSpace) -> TypeGuard[HasUnion]:
-    return _states(space, "build_union")
+    return states(space, "build_union")
 
 
 def _has_cost_choices(space: SearchSpace) -> TypeGuard[HasCostChoices]:
-    return _states(space, "cost_choices")
+    return states(space, "cost_choices")
 
 
 def _has_cost_terms(space: SearchSpace) -> TypeGuard[HasCostTerms]:
-    return _states(space, "cost_terms")
+    return states(space, "cost_terms")
 
 
 def union_of(space: SearchSpace, num_classes: int) -> nn.Module:
@@ -273,28 +270,28 @@ class HasPathRepair(Protocol):
 
 
 def _has_drawing(space: SearchSpace) -> TypeGuard[HasDrawing]:
-    return _states(space, "drawing")
+    return states(space, "drawing")
 
 
 def _has_derivation(space: SearchSpace) -> TypeGuard[HasDerivation]:
-    return _states(space, "derived_space")
+    return states(space, "derived_space")
 
 
 def _has_inheriting_network(space: SearchSpace) -> TypeGuard[HasInheritingNetwork]:
-    return _states(space, "build_inheriting_network")
+    return states(space, "build_inheriting_network")
 
 
 def _has_canonical_form(space: SearchSpace) -> TypeGuard[HasCanonicalForm]:
-    return _states(space, "canonical")
+    return states(space, "canonical")
 
 
 def has_live_forms(space: SearchSpace) -> bool:
     """Returns whether a space states which architectures differ only in what lies on no path."""
-    return _states(space, "live_forms")
+    return states(space, "live_forms")
 
 
 def _has_path_repair(space: SearchSpace) -> TypeGuard[HasPathRepair]:
-    return _states(space, "repair_path")
+    return states(space, "repair_path")
 
 
 def drawing_of(space: SearchSpace, architecture: Architecture) -> Drawing:
@@ -353,77 +350,3 @@ def path_to_train(space: SearchSpace, path: Architecture, rng: np.random.Generat
     if _has_path_repair(space):
         return space.repair_path(path, rng)
     return path
-
-
-# Derived networks
-
-
-class HasWidth(Protocol):
-    """A space whose numbers of channels can be scaled."""
-
-    def widened(self, factor: float) -> SearchSpace:
-        """Returns the same space with all numbers of channels multiplied and rounded to what the space accepts.
-
-        Architectures are the same. A small factor gives the narrowest space that there is.
-        """
-
-
-class HasAuxiliary(Protocol):
-    """A space whose derived networks can be trained with a second classifier."""
-
-    def build_network_with_auxiliary(
-        self, architecture: Architecture, num_classes: int, second_norm: bool = True
-    ) -> nn.Module:
-        """Returns the network of one architecture with an auxiliary tower.
-
-        In training mode it returns logits and those of the tower, in evaluation mode logits alone. The rest of the
-        network is named as in `SearchSpace.build_network`, and has the same initial weights.
-
-        Args:
-            architecture: The architecture.
-            num_classes: Number of classes.
-            second_norm: Whether the tower has its second batch normalisation.
-        """
-
-
-def has_width(space: SearchSpace) -> bool:
-    """Returns whether a space can be widened."""
-    return _states(space, "widened")
-
-
-def widened_of(space: SearchSpace, factor: float) -> SearchSpace:
-    """Returns a space with its numbers of channels multiplied by a factor.
-
-    Raises:
-        InputError: If the space cannot be widened.
-    """
-    if not has_width(space):
-        raise InputError(f"{type(space).__name__} has no width: add `widened` to scale its networks")
-    return cast(HasWidth, space).widened(factor)
-
-
-def size_of(space_class: type[SearchSpace]) -> str:
-    """Returns the name of the space whose keys state sizes as a space's own do: by default, its own name."""
-    stated: str = getattr(space_class, "sized_as", None) or space_class.name
-    return stated
-
-
-def has_auxiliary(space: SearchSpace) -> bool:
-    """Returns whether the derived networks of a space can be trained with a second classifier."""
-    return _states(space, "build_network_with_auxiliary")
-
-
-def network_with_auxiliary_of(
-    space: SearchSpace, architecture: Architecture, num_classes: int, second_norm: bool
-) -> nn.Module:
-    """Returns the network of one architecture with an auxiliary tower, with or without its second normalisation.
-
-    Raises:
-        InputError: If the space has no such tower.
-    """
-    if not has_auxiliary(space):
-        raise InputError(
-            f"retrain.auxiliary: networks of {type(space).__name__} have no auxiliary tower; set it to none, or add "
-            "`build_network_with_auxiliary` to the space"
-        )
-    return cast(HasAuxiliary, space).build_network_with_auxiliary(architecture, num_classes, second_norm)

@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from raynas import capabilities
+from raynas import capabilities, network_capabilities
 from raynas.search_space import Choice, SearchSpace, WeightTerm, WeightVector
 
 
@@ -131,10 +131,15 @@ def test_what_a_space_states_is_asked_of_it():
     ((choice, candidates),) = capabilities.cost_terms_of(space)(ROWS)
     assert (choice, candidates.tolist()) == (0, [1, 0])
     assert capabilities.drawing_of(space, (1, 0, 2)) == {"cell": [("in", "out", "conv")]}
-    assert capabilities.widened_of(space, 0.5) == ("widened", 0.5)
+    assert network_capabilities.widened_of(space, 0.5) == ("widened", 0.5)
     assert capabilities.has_live_forms(space)
     assert capabilities.live_forms_of(space, ROWS).tolist() == [[0, 0, 0], [0, 0, 0]]
-    assert capabilities.network_with_auxiliary_of(space, (1, 0, 2), 7, False) == ("towered", (1, 0, 2), 7, False)
+    assert network_capabilities.network_with_auxiliary_of(space, (1, 0, 2), 7, False) == (
+        "towered",
+        (1, 0, 2),
+        7,
+        False,
+    )
     assert type(capabilities.derived_space_of(space, "pairs")) is Plain
     assert capabilities.canonical_of(space, (1, 2, 3)) == (3, 2, 1)
     assert capabilities.path_to_train(space, (0, 2, 3), rng) == (1, 2, 3)

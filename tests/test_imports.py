@@ -29,6 +29,7 @@ TABLE = {
     "arguments": ((), ()),
     "search_space": ((), ("numpy",)),
     "capabilities": (("search_space",), ("numpy",)),
+    "network_capabilities": (("capabilities", "search_space"), ()),
     "search": (("capabilities", "members", "options", "search_space"), ("numpy", "moocore", "pydantic")),
     "data": (
         ("failures", "members", "messages", "optional", "options"),
@@ -61,7 +62,7 @@ TABLE = {
     "config": (
         (
             *(*CORE, "algorithms", "docstrings", "failures", "members", "messages", "optional", "options", "records"),
-            *("recipes", "sweep_metrics", "trackers"),
+            *("network_capabilities", "recipes", "sweep_metrics", "trackers"),
         ),
         ("pydantic", "pydantic_core", "yaml", "numpy"),
     ),
@@ -106,7 +107,7 @@ TABLE = {
     "networks": (
         (
             *("capabilities", "data", "failures", "members", "messages", "own_modules", "records", "search_space"),
-            *("spaces", "supernet", "training", "config.locations", "config.made_space"),
+            *("network_capabilities", "spaces", "supernet", "training", "config.locations", "config.made_space"),
         ),
         ("torch", "torchvision", "numpy", "safetensors", "pydantic", "PIL", "onnx", "onnxscript", "onnxruntime"),
     ),
@@ -132,6 +133,7 @@ TABLE = {
 TYPE_CHECKING_ONLY = {
     "search_space": ("torch",),
     "capabilities": ("torch",),
+    "network_capabilities": ("torch",),
     "config": ("typing_extensions",),
     "stages": ("typing_extensions",),
     "on_ray": ("typing_extensions",),

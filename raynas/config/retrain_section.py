@@ -8,11 +8,11 @@ from typing import Annotated, Any, TypeAlias
 from pydantic import Field, field_validator
 
 from raynas import recipes
-from raynas.capabilities import size_of
 from raynas.config.nested import merge
 from raynas.data.augmentation import AugmentationOptions
 from raynas.errors import InputError
 from raynas.members import is_own
+from raynas.network_capabilities import size_of
 from raynas.options import OneOf, Options, Positive, Seed, Share
 from raynas.spaces import SPACES
 from raynas.training.network_recipe import NetworkRecipe

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from raynas.capabilities import widened_of
 from raynas.errors import InputError
+from raynas.network_capabilities import widened_of
 from raynas.search_space import Architecture, SearchSpace
 from raynas.supernet.costs import architecture_costs
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from raynas.capabilities import network_with_auxiliary_of
+from raynas.network_capabilities import network_with_auxiliary_of
 from raynas.search_space import Architecture, SearchSpace
 from raynas.training.classifier import add_dropout
 from raynas.training.initial_weights import draw_kernels

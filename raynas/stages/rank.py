@@ -106,12 +106,24 @@ def rank(
     tau = ranked[0].tau
     figure = "" if table is None else f", tau-b {'undefined' if tau is None else f'{tau:.3f}'}"
     progress.note(f"rank: {len(architectures):,} architectures{figure}, {duration(record.seconds)}")
-    mirror.check()
-    _write_scores(mirror.folder / "rank" / f"{record.label}.csv", lines, accuracies)
-    _write_vector(mirror.folder / "rank" / f"{record.label}.npy", rows[:, 0], task.space.num_architectures)
-    write_record(mirror.folder / "rank" / f"{record.label}.json", record)
-    mirror.push("rank")
+    _write(mirror, record, lines, accuracies, rows[:, 0])
     return record.content()
+
+
+def _write(
+    mirror: Mirror,
+    record: RankRecord,
+    lines: Sequence[dict[str, Any]],
+    accuracies: np.ndarray | None,
+    fitness: np.ndarray,
+) -> None:
+    """Writes the files of a ranking: table, vector and record."""
+    mirror.check()
+    folder = mirror.folder / "rank"
+    _write_scores(folder / f"{record.label}.csv", lines, accuracies)
+    _write_vector(folder / f"{record.label}.npy", fitness, record.space)
+    write_record(folder / f"{record.label}.json", record)
+    mirror.push("rank")
 
 
 def _check_request(search: SearchSection, table: BenchmarkTable | None, size: int | None, every_epoch: bool) -> None:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from raynas import recipes
-from raynas.capabilities import network_with_auxiliary_of
 from raynas.config.data_section import DataSection
 from raynas.data import AugmentationOptions
+from raynas.network_capabilities import network_with_auxiliary_of
 from raynas.networks.published import PUBLISHED
 from raynas.spaces import SPACES
 from raynas.training.classifier import add_dropout

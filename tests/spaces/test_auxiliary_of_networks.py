@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from raynas.capabilities import network_with_auxiliary_of
+from raynas.network_capabilities import network_with_auxiliary_of
 from raynas.search_space import sample
 from raynas.spaces.darts import Darts
 from raynas.spaces.mobilenet import MobileNet
