@@ -17,7 +17,7 @@ from tests.on_ray.test_sweep import sweep_file
 from tests.stages.runs import ROOT, outcome, small_run, succeed
 
 EPOCHS = 10
-OF_RAY = {"_AutoscalingCoordinatorActor", "DatasetManager"}
+OF_RAY = {"_AutoscalingCoordinatorActor", "DatasetManager", "TrainStateActor"}
 """Actors that Ray starts once for all trainings of a cluster."""
 
 

@@ -42,7 +42,7 @@ def test_an_account_is_of_all_campaigns_that_left_their_reports() -> None:
 @pytest.mark.ray
 @pytest.mark.long
 def test_nothing_is_lost_and_nothing_stays_behind_whatever_is_killed_or_damaged(tmp_path: Path) -> None:
-    campaign = Campaign(tmp_path, 0, Size(epochs=24, population=24, generations=3), sys.stderr)
+    campaign = Campaign(tmp_path, 0, Size(epochs=60, population=24, generations=3), sys.stderr)
     report = campaign.run("local", SHORT)
     assert (report.missed, report.lost, report.left, report.untidy) == ([], [], [], [])
     assert report.faults == 6
