@@ -6,6 +6,7 @@ from actors all over a cluster changes nothing but the time.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,8 +26,8 @@ from raynas.members import Need
 from raynas.search_space import Architecture, SearchSpace, sample
 from raynas.stages.backend import Backend, Stream
 from raynas.stages.context import RunContext
-from raynas.stages.live_forms import once_per_live_form
-from raynas.stages.network_evaluation import check_images, check_score_images, evaluation_count, network_fitness
+from raynas.stages.live_forms import once_each, once_per_live_form
+from raynas.stages.network_evaluation import check_images, check_score_images, evaluation_count, network_fitnesses
 from raynas.stages.progress import Progress
 from raynas.stages.supernet_records import DEFINITIONS
 from raynas.stages.task import Task
@@ -148,19 +149,44 @@ def evaluating(task: Task, backend: Backend, progress: Progress) -> Iterator[Eva
         RunError: If an evaluation fails.
     """
     search = task.config.search
+    rows = search.fitness_rows
+    of_networks = {path: row for path, row in zip(search.fitnesses, rows, strict=True) if row.runs_networks}
     evaluations: dict[str, Evaluation] = {}
     with ExitStack() as stack:
-        for path, row in zip(search.fitnesses, search.fitness_rows, strict=True):
-            if row.runs_networks:
-                held = network_fitness(task, path, row, backend, progress)
-                quantities, stream = stack.enter_context(held)
-                if row.score is not None:
-                    stream = once_per_live_form(task.space, stream)
-                evaluations[row.name] = Evaluation(quantities, stream, takes_time=True)
-            else:
+        if of_networks:
+            held = stack.enter_context(network_fitnesses(task, of_networks, backend, progress))
+            evaluations.update(_of_networks(task, list(of_networks.values()), *held))
+        for row in rows:
+            if not row.runs_networks:
                 evaluations[row.name] = _at_once(fitness_without_networks(task, row))
-        rows = search.fitness_rows
+        evaluations = {row.name: evaluations[row.name] for row in rows}
         yield evaluations[rows[0].name] if len(rows) == 1 else consensus(task.space, evaluations, search.combine)
+
+
+def _of_networks(
+    task: Task, rows: Sequence[FitnessRow], quantities: Sequence[tuple[str, ...]], stream: Stream
+) -> dict[str, Evaluation]:
+    """Returns the evaluation of each fitness that runs networks, of a stream of their quantities side by side.
+
+    Each architecture is evaluated when the first of them asks for it.
+    """
+    if all(row.score is not None for row in rows):
+        stream = once_per_live_form(task.space, stream)
+    elif len(rows) > 1:
+        stream = once_each(stream)
+    evaluations = {}
+    start = 0
+    for row, names in zip(rows, quantities, strict=True):
+        columns = slice(start, start + len(names))
+        evaluations[row.name] = Evaluation(names, functools.partial(_columns, stream, columns), takes_time=True)
+        start = columns.stop
+    return evaluations
+
+
+def _columns(stream: Stream, columns: slice, architectures: Sequence[Architecture]) -> Iterator[np.ndarray]:
+    """Yields some columns of the rows of a stream."""
+    for rows in stream(architectures):
+        yield rows[:, columns]
 
 
 def fitness_without_networks(task: Task, row: FitnessRow) -> Fitness:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, TypeAlias
@@ -28,6 +28,7 @@ from raynas.fitness import FITNESSES, Fitness, FitnessRow, mean_of
 from raynas.fitness.inherited_weights import WithInheritedWeights
 from raynas.fitness.probe import WithInitialWeights
 from raynas.fitness.row import FITNESS, SPREAD
+from raynas.fitness.side_by_side import SideBySide, numbered
 from raynas.messages import echo
 from raynas.search_space import Architecture, SearchSpace
 from raynas.stages.backend import Backend, Stream
@@ -43,37 +44,58 @@ TOGETHER = 32
 
 
 @contextmanager
-def network_fitness(
-    task: Task, path: str, row: FitnessRow, backend: Backend, progress: Progress
-) -> Iterator[tuple[tuple[str, ...], Stream]]:
-    """Holds a fitness that runs networks: in this process, or on Ray actors that end with the block.
+def network_fitnesses(
+    task: Task, rows: Mapping[str, FitnessRow], backend: Backend, progress: Progress
+) -> Iterator[tuple[list[tuple[str, ...]], Stream]]:
+    """Holds fitnesses that run networks: in this process, or on Ray actors that end with the block.
+
+    The same actors take all of them: a second set would wait for the CPUs of the first.
 
     Args:
         task: Space and images.
-        path: The fitness as the run file names it.
-        row: The row that it names.
+        rows: The fitnesses, one or more, as the run file names them, with the rows that it names.
         backend: Makes the actors.
         progress: Told what is waited for.
 
     Yields:
-        The quantities, and what evaluates architectures.
+        The quantities of each fitness, and what evaluates architectures: rows hold the quantities side by side.
     """
-    search, base_seeds = task.config.search, task.config.base_seeds
-    arguments = _arguments(task, path) if row.score is None else _arguments_of_score(task, path)
+    search = task.config.search
     together = TOGETHER if _is_chain(task) else 1
+    listed = _listed_arguments(task, rows)
+    quantities = [_quantities(task, row) for row in rows.values()]
     if search.evaluators == 0:
         torch.set_num_threads(search.cpus_per_evaluator)
         with deterministic_algorithms(task.config.train.deterministic):
-            fitness = build_fitness(*arguments)
-            yield fitness.quantities, _in_turn(fitness, together)
+            parts = [build_fitness(*arguments) for arguments in listed]
+            yield quantities, _in_turn(parts[0] if len(parts) == 1 else SideBySide(parts), together)
         return
-    quantities: tuple[str, ...] = (FITNESS,)
-    if row.measure is not None:
-        quantities = (FITNESS, *(quantity.name for quantity in row.measure.quantities))
-    if len(base_seeds) > 1:
-        quantities = (*quantities, SPREAD)
-    with backend.evaluators(build_fitness_on_actor, arguments, quantities, together, progress) as stream:
+    if len(listed) == 1:
+        held = backend.evaluators(build_fitness_on_actor, listed[0], quantities[0], together, progress)
+    else:
+        names = numbered(sum(map(len, quantities)))
+        held = backend.evaluators(build_side_by_side_on_actor, (listed,), names, together, progress)
+    with held as stream:
         yield quantities, stream
+
+
+def _quantities(task: Task, row: FitnessRow) -> tuple[str, ...]:
+    """Returns what a fitness that runs networks measures."""
+    measured = () if row.measure is None else tuple(quantity.name for quantity in row.measure.quantities)
+    return (FITNESS, *measured, *((SPREAD,) if len(task.config.base_seeds) > 1 else ()))
+
+
+def _listed_arguments(task: Task, rows: Mapping[str, FitnessRow]) -> list[tuple[Any, ...]]:
+    """Returns the arguments of `build_fitness` for each fitness; scores of initial weights share weights and images."""
+    of_scores: tuple[Any, ...] | None = None
+    listed = []
+    for path, row in rows.items():
+        if row.score is None:
+            listed.append(_arguments(task, path))
+            continue
+        of_scores = of_scores or _arguments_of_score(task, path)
+        listed.append((of_scores[0], path, *of_scores[2:]))
+    return listed
 
 
 def _arguments(task: Task, path: str) -> tuple[Any, ...]:
@@ -183,6 +205,11 @@ def build_fitness_on_actor(
     calibration = calibration.read() if isinstance(calibration, ImagesOnDisk) else calibration
     evaluation = evaluation.read() if isinstance(evaluation, ImagesOnDisk) else evaluation
     return build_fitness(values, path, space, num_categories, calibration, evaluation, supernets)
+
+
+def build_side_by_side_on_actor(listed: Sequence[tuple[Any, ...]]) -> Fitness:
+    """Returns several fitnesses side by side, each of the arguments of `build_fitness_on_actor`."""
+    return SideBySide([build_fitness_on_actor(*arguments) for arguments in listed])
 
 
 def evaluation_labels(task: Task, base_seed: int) -> np.ndarray:

@@ -328,6 +328,24 @@ def test_three_evaluators_and_two_of_which_one_is_killed_leave_the_history_of_a_
         assert outcome == expected[0], name
 
 
+@pytest.mark.ray
+@pytest.mark.slow
+def test_several_fitnesses_that_run_networks_share_the_actors_and_leave_the_history_of_a_single_process(
+    tmp_path: Path,
+) -> None:
+    """Actors of their own for each would wait for CPUs that the others hold."""
+    histories = []
+    for evaluators in (0, 2):
+        folder = tmp_path / str(evaluators)
+        folder.mkdir()
+        search = {"fitness": ["naswot", "one_shot_loss", "meco", "num_parameters"], "evaluators": evaluators}
+        sizes = {"name": "random", "population": 6, "generations": 1}
+        succeed("run", spos_run(folder, search={**search, **sizes}, local_cpus=2))
+        histories.append(history(folder / "runs/small"))
+    assert histories[0] == histories[1]
+    assert {"naswot", "one_shot_loss", "loss", "accuracy", "meco"} <= set(histories[0][0])
+
+
 def _is_child(pid: int, ancestor: int) -> bool:
     """Returns whether a process descends from another one."""
     while pid > 1:
