@@ -1,5 +1,6 @@
 """Every file in jobs/ is a valid run, and so is its quick form; the quick start is run as the README says."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 from raynas.cli import main
 from raynas.config.nested import flatten
 from raynas.config.reading import load_config
+from raynas.stages.evaluation import needs_training
 from raynas.stages.task import make_space
 from tests.stages.runs import ROOT, losses, succeed
 
@@ -42,7 +44,8 @@ def test_a_quick_form_passes_its_check_and_is_the_job_in_small(job: Path, capsys
     assert quick.search.evaluators == 0 or quick.search.fitness == "angle", "Ray takes longer to start than to evaluate"
     images = (quick.data.max_images or 50_000) * quick.data.train_portion
     least = 60 if quick.alphas.gradient != "first" else 500  # second derivatives take several times as long
-    assert least <= images // quick.train.batch_size * quick.train.epochs <= 4000, "minutes, and not of nothing"
+    steps = images // quick.train.batch_size * quick.train.epochs
+    assert not needs_training(quick.search) or least <= steps <= 4000, "minutes, and not of nothing"
     kept = ("algorithm", "data.labels", "data.lighting", "data.normalise", "search.fitness", "search.population")
     kept += tuple(f"train.{key}" for key in ("schedule", "schedule_every", "decay_on", "clip_norm", "clip_value"))
     kept += ("train.label_smoothing", "train.weight_decay", "search.mutation_excludes", "search.name")
@@ -74,10 +77,34 @@ def test_a_quick_form_trains_searches_and_reports(job: Path, tmp_path: Path) -> 
     }
     if quick.search.name == "alpha_sampling":
         changes["search.population"] = 20
+    if quick.search.name == "exhaustive":
+        changes |= {"search.name": "random", "search.population": 20}
     assert main(["run", str(job), "--quick", *(f"--set={key}={value}" for key, value in changes.items())]) == 0
-    assert len(losses(tmp_path / f"{job.stem}-quick")) == 1
+    if needs_training(quick.search):
+        assert len(losses(tmp_path / f"{job.stem}-quick")) == 1
     assert (tmp_path / f"{job.stem}-quick/search/result.json").exists()
     assert (tmp_path / f"{job.stem}-quick/report/index.html").exists()
+
+
+def test_the_job_without_training_takes_no_labels_and_trains_nothing(tmp_path: Path) -> None:
+    """Its first cells on digits: the scores are the same for other labels."""
+    config = load_config(ROOT / "jobs/zero_cost.yaml")
+    assert not needs_training(config.search)
+    assert (config.data.labels, config.search.combine) == ("random", "log_ranks")
+    histories = []
+    for labelled in ("random", "true"):
+        folder = tmp_path / labelled
+        sizes = ["search.name=random", "search.population=4", "search.generations=1", "report=false"]
+        labels = [f"data.labels={labelled}"]
+        changes = [f"storage_path={folder}", "data.name=digits", "data.max_images=300", *sizes, *labels]
+        arguments = ["run", str(ROOT / "jobs/zero_cost.yaml"), "--quick", *(f"--set={change}" for change in changes)]
+        assert main(arguments) == 0
+        run = folder / "zero_cost-quick"
+        assert not (run / "supernet").exists()
+        text = (run / "search/history.jsonl").read_text()
+        histories.append([{**json.loads(line), "seconds": None} for line in text.splitlines()])
+    assert histories[0] == histories[1]
+    assert {"jacob_cov", "live_multiply_adds"} <= set(histories[0][0])
 
 
 def test_the_gdas_jobs_have_the_papers_settings_and_differ_in_the_reduction_cell() -> None:
