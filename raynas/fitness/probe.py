@@ -70,6 +70,17 @@ class Copies:
         return gaussian_supernet(self._supernet)
 
     @functools.cached_property
+    def unnormalised(self) -> nn.Module:
+        """The Gaussian supernet with a variance of 2 / (inputs of a unit), whose normalisations return their input."""
+        copied = gaussian_supernet(self._supernet)
+        for layer in copied.modules():
+            if isinstance(layer, WEIGHTED):
+                layer.weight.data *= math.sqrt(2 / layer.weight[0].numel())
+            elif isinstance(layer, nn.BatchNorm2d):
+                vars(layer)["forward"] = _unchanged
+        return copied
+
+    @functools.cached_property
     def noise(self) -> Tensor:
         """Two batches of standard normal images, ``(2, batch, 3, height, width)``."""
         noise = torch.randn(2, *self._shape, generator=generator_of(self._supernet))
@@ -105,6 +116,10 @@ class Probe:
     def gaussian(self) -> Probe:
         """Returns the network with standard normal weights, on a batch of standard normal images."""
         return replace(self, supernet=self.copies.gaussian, images=self.copies.noise[0])
+
+    def unnormalised(self) -> Probe:
+        """Returns the network with normal weights of a variance of 2 / (inputs of a unit), without normalisation."""
+        return replace(self, supernet=self.copies.unnormalised)
 
     def logits(self, images: Tensor | None = None) -> Tensor:
         """Returns the logits of some images, ``(batch, classes)``; by default of the batch."""

@@ -244,6 +244,33 @@ def test_az_nas_trainability_is_measured_part_by_part(architecture):
     assert score_of("az_trainability", architecture) == pytest.approx(np.mean(scores), rel=1e-3)
 
 
+@every_architecture
+def test_vkdnw_counts_layers_and_measures_the_deciles_of_their_fisher_information(architecture):
+    """The Fisher information as the mean over labels of the squared gradient of the log-probability, image by image."""
+    network, images, _ = derived(architecture)
+    state = Copies(supernet_of(SPACE), images).unnormalised.state_dict()
+    network.load_state_dict({name: state.get(name, value) for name, value in network.state_dict().items()})
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.reset_running_stats()
+            module.eps = 0.0
+    network, images = network.double().eval(), images.double()
+    weights = weights_of(network)
+    matrix, reached = 0.0, set()
+    for image in images:
+        log_probabilities = F.log_softmax(network(image[None]), dim=1)[0]
+        for log_probability in log_probabilities:
+            found = torch.autograd.grad(log_probability, weights, retain_graph=True, allow_unused=True)
+            reached |= {number for number, g in enumerate(found) if g is not None}
+            first = np.array([0.0 if g is None else g.flatten()[0].item() for g in found])
+            matrix = matrix + log_probability.exp().item() * np.outer(first, first) / len(images)
+    kept = sorted(reached)
+    deciles = np.percentile(np.linalg.eigvalsh(matrix[np.ix_(kept, kept)]).clip(0), range(10, 100, 10))
+    shares = deciles / deciles.sum()
+    entropy = -sum(share * math.log(share) for share in shares if share > 0)
+    assert score_of("vkdnw", architecture) == pytest.approx(len(kept) + entropy, abs=1e-4)
+
+
 @pytest.mark.parametrize("name", [n for n, row in FITNESSES.rows().items() if row.score is not None and n != "grasp"])
 def test_a_network_without_a_path_has_the_lowest_score(name):
     options = {"swap_mu": 3.0, "swap_sigma": 1e6} if name == "swap_regularised" else {}
