@@ -16,7 +16,7 @@ one of g_l become channels. The paper adds the logarithms of the four ranks (Eq.
 Reference: Lee and Ham 2024, "AZ-NAS: Assembling Zero-Cost Proxies for Network Architecture Search", CVPR, and its code,
 from which the constants are.
 
-Departs from the code: images are those of the run, where the code takes noise by default. Weights begin as the space
+Departs from the code: images are those of the run, where the code takes noise by default. Weights begin as the run
 says. Feature maps that are constant have h_l = 0. A part that returns its input, or through which nothing flows, counts
 as s_l = 0, where the code has minus infinity: the lowest that there is. A block that a chain skips is no part.
 """

@@ -40,6 +40,8 @@ def continued_line(config: RunConfig) -> str | None:
         parts.append("search done")
     elif evaluated := len(whole_lines(search / "history.jsonl")):
         parts.append(f"{evaluated:,} architectures evaluated")
+        if refined := len(whole_lines(search / "refined.jsonl")):
+            parts.append(f"{refined:,} of the best evaluated again")
     return f"continues: {'; '.join(parts)}" if parts else None
 
 

@@ -170,7 +170,11 @@ def resized(space: SearchSpace, keys: dict[str, Any], section: str = "retrain.sp
     checked = check_arguments(type(space), keys, section)
     if not is_dataclass(space):
         raise InputError(f"{section}: {type(space).__name__} is no dataclass, so that its keys cannot be replaced")
-    changed = replace(space, **checked)
+    try:
+        changed = replace(space, **checked)
+    except InputError as error:  # of the space, which knows its keys as those of the section `space`
+        text = str(error)
+        raise InputError(f"{section}.{text.removeprefix('space.')}" if text.startswith("space.") else text) from error
     if changed.choices != space.choices:
         raise InputError(
             f"{section}: {', '.join(keys)} change the choices of {type(space).__name__}, so that architectures of "

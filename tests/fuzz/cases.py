@@ -220,7 +220,7 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"search.refine": {}}, "search.refine"),
     ({"search.refine": {"fitness": "naswot", "from": 0}}, "search.refine.from"),
     ({"search.refine": {"fitness": "one_shot_loss", "space": {"cells": 2}}}, "search.refine.fitness"),
-    ({"search.refine": {"space": {"cells": 0}}, "search.fitness": "naswot"}, "space.cells"),
+    ({"search.refine": {"space": {"cells": 0}}, "search.fitness": "naswot"}, "search.refine.space.cells"),
     ({"search.refine": {"space": {"colour": 3}}, "search.fitness": "naswot"}, "search.refine.space"),
     ({"search.limits.max_parameters": 1}, "search.limits"),
     ({"search.limits.max_parameters": -1}, "search.limits.max_parameters"),

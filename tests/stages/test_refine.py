@@ -87,7 +87,9 @@ def test_a_refinement_goes_on_from_what_is_recorded(tmp_path: Path, capsys: pyte
     assert len(lines) == 5
     (place / "result.json").unlink()
     (place / "refined.jsonl").write_text("".join(lines[:2]) + lines[2][:30])  # torn by the end of its process
+    capsys.readouterr()
     assert main(["run", str(file)]) == 0
+    assert "; 2 of the best evaluated again\n" in capsys.readouterr().out
     assert result_of(tmp_path)["best"] == whole
     assert (place / "refined.jsonl").read_text().startswith("".join(lines[:2]))
     (place / "result.json").unlink()
@@ -111,6 +113,7 @@ def test_a_ranking_leaves_the_refinement_out(tmp_path: Path) -> None:
         ({"fitness": "angle", "space": {"cells": 2}}, "angle needs supernets that are trained at the size of"),
         ({"fitness": ["meco", "meco"]}, "search.refine.fitness: expected different ones"),
         ({"space": {"colour": 1}}, "search.refine.space"),
+        ({"space": {"cells": 0}}, "search.refine.space.cells: expected 1 to 1,000, got 0"),
         ({"fitness": "swap_regularised"}, "search.swap_mu: expected a number"),
     ],
 )
