@@ -16,13 +16,22 @@ from __future__ import annotations
 from raynas.members import Family
 from raynas.search.aging_evolution import AgingEvolution, AgingOptions
 from raynas.search.alphas import AlphaSampling, AlphaSamplingOptions, DerivationOptions, Derive
+from raynas.search.bayesian import Bayesian, BayesianOptions
 from raynas.search.evolution import BreedingOptions, Evolution, EvolutionOptions
 from raynas.search.exact_angle import ExactAngle, ExactAngleOptions
 from raynas.search.exhaustive import Exhaustive
 from raynas.search.limits import Limits
+from raynas.search.local_search import LocalSearch
 from raynas.search.pareto import Pareto, ParetoOptions
 from raynas.search.random import RandomSearch
-from raynas.search.row import BudgetOptions, GenerationOptions, PopulationOptions, SearchContext, SearcherRow
+from raynas.search.row import (
+    BudgetOptions,
+    GenerationOptions,
+    PopulationOptions,
+    SearchContext,
+    SearcherRow,
+    StartOptions,
+)
 from raynas.search.searcher import Searcher, order
 
 SEARCHERS = Family("search.name", SearcherRow, "raynas.search")
@@ -34,6 +43,8 @@ __all__ = [
     "AgingOptions",
     "AlphaSampling",
     "AlphaSamplingOptions",
+    "Bayesian",
+    "BayesianOptions",
     "BreedingOptions",
     "BudgetOptions",
     "DerivationOptions",
@@ -45,6 +56,7 @@ __all__ = [
     "Exhaustive",
     "GenerationOptions",
     "Limits",
+    "LocalSearch",
     "Pareto",
     "ParetoOptions",
     "PopulationOptions",
@@ -52,5 +64,6 @@ __all__ = [
     "SearchContext",
     "Searcher",
     "SearcherRow",
+    "StartOptions",
     "order",
 ]

@@ -81,6 +81,25 @@ class ProposalOptions(BudgetOptions):
     proposals: Images = 10
 
 
+class StartOptions(BudgetOptions):
+    """Options of a searcher that starts from a few random architectures.
+
+    Attributes:
+        start_samples: Number of random architectures that searchers with a number of evaluations start from.
+    """
+
+    start_samples: Images = 10
+
+
+def check_start(space: SearchSpace, options: StartOptions) -> None:
+    """Checks that the random start is within the budget.
+
+    Raises:
+        InputError: If it is not.
+    """
+    check_budget("start_samples", options.start_samples, options)
+
+
 def check_budget(key: str, first: int, options: BudgetOptions) -> None:
     """Checks that the first architectures are within the budget; `key` says their number.
 

@@ -58,6 +58,8 @@ OPTIONS = {
     "derive": {"derivation": "with_none"},
     "alpha_sampling": {"population": 40, "generations": 6},
     "aging_evolution": {"population": 20, "tournament": 5, "evaluations": 130, "proposals": 8},
+    "local_search": {"start_samples": 20, "evaluations": 130},
+    "bayesian": {"start_samples": 20, "evaluations": 120, "proposals": 20},
 }
 TRAININGS = {"derive": 400}
 """Supernets behind a searcher; three of others, unless one is all that it takes."""
@@ -293,7 +295,8 @@ def test_a_search_ends_with_an_empty_generation_and_stays_over(build):
 @CHOOSERS
 @pytest.mark.parametrize("number", [0, 1.5, True, "20"])
 def test_a_number_of_architectures_that_is_no_count_is_refused(build, number):
-    key = "top" if build.searcher == "exact_angle" else "population"
+    keys = {"exact_angle": "top", "local_search": "evaluations", "bayesian": "evaluations"}
+    key = keys.get(build.searcher, "population")
     with pytest.raises(ValidationError, match=f"1 validation error.*\n{key}\n"):
         build(**{key: number})
 

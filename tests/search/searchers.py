@@ -10,6 +10,8 @@ from raynas.search import (
     AgingOptions,
     AlphaSampling,
     AlphaSamplingOptions,
+    Bayesian,
+    BayesianOptions,
     DerivationOptions,
     Derive,
     Evolution,
@@ -18,10 +20,12 @@ from raynas.search import (
     ExactAngleOptions,
     Exhaustive,
     GenerationOptions,
+    LocalSearch,
     Pareto,
     ParetoOptions,
     PopulationOptions,
     RandomSearch,
+    StartOptions,
 )
 
 
@@ -42,6 +46,14 @@ def make_evolution(space: Any, **keywords: Any) -> Evolution:
 
 def make_aging_evolution(space: Any, **keywords: Any) -> AgingEvolution:
     return _made(AgingEvolution, AgingOptions, space, keywords)
+
+
+def make_local_search(space: Any, **keywords: Any) -> LocalSearch:
+    return _made(LocalSearch, StartOptions, space, keywords)
+
+
+def make_bayesian(space: Any, **keywords: Any) -> Bayesian:
+    return _made(Bayesian, BayesianOptions, space, keywords)
 
 
 def make_exhaustive(space: Any, **keywords: Any) -> Exhaustive:
