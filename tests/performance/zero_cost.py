@@ -8,8 +8,9 @@ The rule, so that the choice is no evidence for itself:
 
     python tests/performance/zero_cost.py split BENCHMARK.csv FOLDER
     raynas rank scores.yaml    # scores of the functions in FOLDER, see tests/performance/README.md
-    python tests/performance/zero_cost.py select BENCHMARK.csv RANKED.csv RANKED.csv
-    python tests/performance/zero_cost.py confirm BENCHMARK.csv RANKED.csv RANKED.csv ... --fitness jacob_cov ...
+    python tests/performance/zero_cost.py select BENCHMARK.csv 100=RANKED.csv 101=RANKED.csv
+    raynas rank ...            # the frozen settings over the whole space, with each of the initialisations 0 to 4
+    python tests/performance/zero_cost.py confirm BENCHMARK.csv 0=RANKED.csv 1=RANKED.csv ...
 """
 
 from __future__ import annotations
@@ -29,7 +30,6 @@ from raynas.spaces.nasbench201 import NasBench201
 from raynas.stages.evaluation import REFERENCE, log_rank
 
 SPACE = NasBench201()
-NOT_SCORES = {"fitness", "true", "spread", "num_parameters", "multiply_adds"}
 
 
 def is_for_selection(architecture):
@@ -124,6 +124,39 @@ def statistics_of(combination, ranks, true, live):
     return np.mean(found, axis=0).tolist()
 
 
+def confirm(benchmark, files):
+    """Prints how the frozen fitness ranks by test accuracy: over all cells, all functions, and the second half."""
+    accuracies = {}
+    with open(benchmark, newline="") as lines:
+        for row in csv.DictReader(lines):
+            accuracies[SPACE.parse(row["arch"])] = float(row["test_accuracy_200"])
+    cells = sorted(accuracies)
+    functions = [cell for cell in cells if SPACE.canonical(cell) == cell]
+    second = [cell for cell in functions if not is_for_selection(cell)]
+    print("seed | tau, all cells | functions | second half | equal live multiply-adds | first | first 10")
+    rows = []
+    for seed, scores in merged(files).items():
+        found = [tau_over(part, scores["fitness"], accuracies) for part in (cells, functions, second)]
+        fitness, true = values_of(cells, scores["fitness"]), values_of(cells, accuracies)
+        within = tau_within(fitness, true, values_of(cells, scores["live_multiply_adds"]))
+        first = rank_statistics(fitness, true, bootstrap=0).top
+        rows.append([*found, within, first["1"]["mean"], first["10"]["mean"]])
+        print(seed, *(f"{value:.3f}" for value in rows[-1]), sep=" | ")
+    print("mean", *(f"{value:.3f}" for value in np.mean(rows, axis=0)), sep=" | ")
+    print("deviation", *(f"{value:.3f}" for value in np.std(rows, axis=0, ddof=1)), sep=" | ")
+
+
+def values_of(architectures, values):
+    """Returns the values of architectures, ``(n,)``."""
+    return np.array([values[architecture] for architecture in architectures])
+
+
+def tau_over(architectures, fitness, accuracies):
+    """Returns tau-b over some architectures."""
+    fitness, true = values_of(architectures, fitness), values_of(architectures, accuracies)
+    return rank_statistics(fitness, true, bootstrap=0).tau
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     verbs = parser.add_subparsers(dest="verb", required=True)
@@ -135,9 +168,14 @@ def main():
     selecting.add_argument("files", nargs="+", help="SEED=CSV")
     selecting.add_argument("--most", type=int, default=3, help="scores in a combination at most")
     selecting.add_argument("--shown", type=int, default=15)
+    confirming = verbs.add_parser("confirm")
+    confirming.add_argument("benchmark")
+    confirming.add_argument("files", nargs="+", help="SEED=CSV")
     options = parser.parse_args()
     if options.verb == "split":
         split(options.benchmark, options.folder)
+    elif options.verb == "confirm":
+        confirm(options.benchmark, options.files)
     else:
         select(options.benchmark, options.files, options.most, options.shown)
 
