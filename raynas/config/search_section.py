@@ -12,6 +12,7 @@ from raynas.config.named import named
 from raynas.config.refine_section import Combine, Fitnesses, RefineSection, check_fitnesses
 from raynas.errors import InputError
 from raynas.fitness import FITNESSES, EvaluationOptions, FitnessRow
+from raynas.fitness.accuracy_predictor import PredictorOptions
 from raynas.fitness.angle import AngleOptions
 from raynas.fitness.row import FITNESS, ScoreOptions, described
 from raynas.members import Need
@@ -88,6 +89,7 @@ class SearchSection(
     PlacesSection,
     EvaluationOptions,
     ScoreOptions,
+    PredictorOptions,
     AngleOptions,
     AgingOptions,
     BayesianOptions,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -46,6 +47,23 @@ class Fitness(Protocol):
         """
 
 
+class Benchmark(Fitness, Protocol):
+    """The accuracies of a benchmark: a fitness that knows some architectures.
+
+    Attributes:
+        path: The file or folder that they were read from.
+    """
+
+    path: Path
+
+    @property
+    def architectures(self) -> np.ndarray:
+        """The architectures of known accuracy, ``(n, num_choices)`` int64."""
+
+    def accuracies(self, architectures: Sequence[Architecture] | np.ndarray) -> np.ndarray:
+        """Returns the accuracy of each architecture, ``(n,)`` float64 percent, NaN where it is not known."""
+
+
 class FitnessContext(Protocol):
     """What a fitness can ask of the run that it belongs to."""
 
@@ -66,7 +84,7 @@ class FitnessContext(Protocol):
         """What architectures cost."""
 
     @property
-    def benchmark(self) -> Fitness:
+    def benchmark(self) -> Benchmark:
         """The benchmark that the run file names: its accuracies as a fitness."""
 
     def initial_weights(self, base_seed: int) -> Mapping[str, Tensor]:
@@ -179,6 +197,7 @@ class FitnessRow:
         needs: What it needs besides the space.
         options: The class of its options, which are keys of the section `search`.
         definition: Returns what the options say of it, in a few words for people; empty for nothing.
+        learns_from: Returns from how many accuracies of the benchmark it learns, given the options; most from none.
         make: Builds the fitness from context and options.
         of_sums: Builds it from the space, the sums under the angle of one supernet and the options, if these are all
             that it takes: it is then known after every epoch.
@@ -197,6 +216,7 @@ class FitnessRow:
     needs: frozenset[Need] = frozenset()
     options: type[Options] = Options
     definition: Callable[[Any], str] = lambda options: ""
+    learns_from: Callable[[Any], int] = lambda options: 0
     make: Callable[[FitnessContext, Any], Fitness] | None = None
     of_sums: Callable[[SearchSpace, AdditiveTable, Any], Fitness] | None = None
     measure: Measure | None = None

@@ -72,7 +72,13 @@ def label(search: SearchSection) -> str:
 def remarks_on(task: Task, lines: Sequence[Mapping[str, Any]]) -> list[str]:
     """Returns why the accuracies of evaluated architectures, the best first, say little, a sentence each."""
     remarks: list[str] = []
-    for row in task.config.search.fitness_rows:
+    search = task.config.search
+    for row in search.fitness_rows:
+        if number := row.learns_from(search.options_of(row.options)):
+            remarks.append(
+                f"{row.name}: learnt from the benchmark accuracies of {number:,} random architectures, which count "
+                "in its rank correlation too and are evaluations besides those of the search"
+            )
         for quantity in row.quantities[1:]:
             if quantity.is_accuracy:
                 values = [line[quantity.name] for line in lines if quantity.name in line]
@@ -105,7 +111,7 @@ def check_evaluation(task: Task) -> None:
                 path_counts_of(task.space, np.zeros((1, len(task.space.choices)), np.int64), search.angle_ends)
         if Need.BENCHMARK in row.needs and task.table is None:
             raise InputError(f"benchmark.path: search.fitness: {row.name} reads a table; say where its file lies")
-        if row.make is not None and not row.needs:
+        if row.make is not None and row.needs <= {Need.BENCHMARK}:
             row.make(RunContext(task), search.options_of(row.options))
     if search.angle_epoch is not None and search.angle_epoch > task.config.train.epochs:
         raise InputError(

@@ -13,6 +13,7 @@ import torch
 from raynas.data import FixedImages, FixedText
 from raynas.fitness import FITNESSES as ROWS
 from raynas.fitness import mean_of
+from raynas.fitness.accuracy_predictor import AccuracyPredictor
 from raynas.fitness.angle import Angle, angle_table
 from raynas.fitness.baselines import Chance, Cost
 from raynas.fitness.benchmark_table import BenchmarkTable
@@ -83,6 +84,12 @@ def benchmark_table():
     return BenchmarkTable(SPACE, accuracies, path=Path("table.csv"), column="test_accuracy_200")
 
 
+def predictor(kind):
+    rng = np.random.default_rng(0)
+    known = [sample(SPACE, rng) for _ in range(30)]
+    return AccuracyPredictor(SPACE, known, rng.uniform(10, 94, 30), kind=kind, seed=0)
+
+
 FITNESSES = {
     "angle, paper": lambda: angle("paper"),
     "angle, official": lambda: angle("official"),
@@ -95,6 +102,8 @@ FITNESSES = {
     **{name: functools.partial(score, name) for name, row in ROWS.rows().items() if row.score is not None},
     "NASWOT, two supernets": lambda: mean_of([score("naswot", seed) for seed in (0, 1)]),
     "benchmark table": benchmark_table,
+    "Gaussian process": lambda: predictor("gaussian_process"),
+    "gradient boosting": lambda: predictor("gradient_boosting"),
     "parameters": lambda: Cost(cost_table(SPACE, 8, 5), "num_parameters"),
     "multiply-adds": lambda: Cost(cost_table(SPACE, 8, 5), "multiply_adds"),
     "chance": lambda: Chance(0),
