@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -66,7 +67,10 @@ class Dataset:
         ignored: number and first ten paths of the files that are not images, by the reason.
         conversions: number of files for each conversion of `image_files`.
         notes: further messages of the reader, one line each.
+        batched: what a batch holds.
     """
+
+    batched: ClassVar[str] = "images"
 
     name: str
     train: ImageSet

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -77,8 +77,10 @@ class TextDataset(Dataset):
         window_varies: whether the lengths of windows are random in training.
     """
 
+    batched: ClassVar[str] = "streams"
+
     window: int = 35
-    window_varies: bool = field(default=True)
+    window_varies: bool = True
 
     @property
     def vocabulary(self) -> tuple[str, ...]:

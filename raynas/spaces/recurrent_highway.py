@@ -11,7 +11,7 @@ Where a node has one matrix for all its edges, one product and one gate serve al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -47,14 +47,17 @@ class NodePlan:
         sources: The nodes that its live edges come from.
         edges: The number of each live edge among the edges of the cell.
         operations: The operations that run, each with its weight on every live edge, ``(edges,)``, 0 where it does not
-            run; None for a single edge with a weight of 1.
-        total: The sum of these weights on every live edge; None for a weight of 1.
+            run; None where everything that runs has a weight of 1.
+        groups: Where every live edge runs one operation: the operations in turn, each with the first of its edges and
+            the one after its last. None where an edge runs several.
+        total: The sum of the weights of each live edge; None where all are 1.
         idle: The gates of all edges, where idle candidates add their weights; empty elsewhere.
     """
 
     sources: tuple[int, ...]
     edges: tuple[int, ...]
     operations: tuple[tuple[str, Tensor | None], ...]
+    groups: tuple[tuple[str, int, int], ...] | None
     total: Tensor | None
     idle: tuple[Gate, ...] = ()
 
@@ -71,32 +74,52 @@ def node_plan(
         gates: The gate of each edge.
         like: A tensor of the dtype and device of the weights.
     """
-    live: list[int] = []
-    rows: list[dict[str, Tensor]] = []
-    plain = True
+    live: list[tuple[int, dict[str, Tensor | None]]] = []
     for place, (candidates, gate) in enumerate(zip(names, gates, strict=True)):
-        row: dict[str, Tensor] = {}
+        row: dict[str, Tensor | None] = {}
         for position, k in enumerate(gate.active):
             if candidates[k] != "none":
-                weight = like.new_ones(()) if gate.weights is None else gate.weights.to(like)[position]
-                plain &= gate.weights is None
-                row[candidates[k]] = weight
+                row[candidates[k]] = None if gate.weights is None else gate.weights.to(like)[position]
         if row:
-            live.append(place)
-            rows.append(row)
+            live.append((place, row))
+    is_single = all(len(row) == 1 for _, row in live)
+    if is_single:
+        live.sort(key=lambda entry: next(iter(entry[1])))  # edges of one operation stand together
+    rows = [row for _, row in live]
+    groups = tuple(_groups([next(iter(row)) for row in rows])) if is_single else None
+    places = tuple(sources[place] for place, _ in live), tuple(edges[place] for place, _ in live)
     idle = tuple(gates) if any(gate.idle for gate in gates) else ()
-    places = tuple(sources[place] for place in live), tuple(edges[place] for place in live)
+    operations = _weights_by_operation(rows, like)
+    weights = [weight for _, weight in operations if weight is not None]
+    return NodePlan(*places, operations, groups, torch.stack(weights).sum(dim=0) if weights else None, idle)
+
+
+def _groups(operations: Sequence[str]) -> Iterator[tuple[str, int, int]]:
+    """Yields each operation of a sorted list with its first place and the place after its last."""
+    for operation in dict.fromkeys(operations):
+        first = operations.index(operation)
+        yield operation, first, first + operations.count(operation)
+
+
+def _weights_by_operation(
+    rows: Sequence[Mapping[str, Tensor | None]], like: Tensor
+) -> tuple[tuple[str, Tensor | None], ...]:
+    """Returns the operations that run, each with its weight on every edge; no weights where none is given."""
     operations: list[str] = []
     for row in rows:
         operations += [name for name in row if name not in operations]
-    if plain and len(rows) == 1 and len(operations) == 1:
-        return NodePlan(*places, ((operations[0], None),), None, idle)
-    zero = like.new_zeros(())
-    weights = []
+    is_plain = all(weight is None for row in rows for weight in row.values())
+    if is_plain and all(len(row) == 1 for row in rows):
+        return tuple((name, None) for name in operations)
+    zero, one = like.new_zeros(()), like.new_ones(())
+    found: list[tuple[str, Tensor | None]] = []
     for name in operations:
-        weights.append(torch.stack([row.get(name, zero) for row in rows]))
-    total = torch.stack(weights).sum(dim=0) if weights else None
-    return NodePlan(*places, tuple(zip(operations, weights, strict=True)), total, idle)
+        weights = []
+        for row in rows:
+            weight = row.get(name, zero)
+            weights.append(one if weight is None else weight)
+        found.append((name, torch.stack(weights)))
+    return tuple(found)
 
 
 def highway(previous: Tensor, product: Tensor, plan: NodePlan) -> Tensor:
@@ -109,10 +132,14 @@ def highway(previous: Tensor, product: Tensor, plan: NodePlan) -> Tensor:
     """
     gate, inner = product.chunk(2, dim=-1)
     gate = torch.sigmoid(gate)
-    if plan.total is None:
-        ((operation, _),) = plan.operations
-        out: Tensor = previous + gate * (ACTIVATIONS[operation](inner) - previous)
-        return out.squeeze(0)
+    if plan.groups is not None:
+        parts = [ACTIVATIONS[operation](inner[first:last]) for operation, first, last in plan.groups]
+        out = torch.lerp(previous, parts[0] if len(parts) == 1 else torch.cat(parts), gate)
+        if plan.total is not None:
+            out = out * plan.total[:, None, None]
+        return out.squeeze(0) if len(out) == 1 else out.sum(dim=0)
+
+    assert plan.total is not None, "an edge that runs several operations has weights, if only of 1"
     candidate = torch.zeros_like(inner)
     for operation, weight in plan.operations:
         assert weight is not None
@@ -138,7 +165,7 @@ def highways_of_candidates(states: Sequence[Tensor], mask: Tensor | None, plan: 
             if matrix is None:
                 continue
             gate, inner = (masked(previous, mask) @ matrix).chunk(2, dim=-1)
-            out = previous + torch.sigmoid(gate) * (ACTIVATIONS[operation](inner) - previous)
+            out = torch.lerp(previous, ACTIVATIONS[operation](inner), torch.sigmoid(gate))
             if weights is not None:
                 out = out * weights[place]
             total = out if total is None else total + out

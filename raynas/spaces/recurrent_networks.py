@@ -170,7 +170,7 @@ class RecurrentCell(nn.Module):
         outputs = []
         for token in inputs.unbind():
             gate, inner = (token + masked(state, h_mask) @ of_state).chunk(2, dim=-1)
-            states = [self.norm(state + torch.sigmoid(gate) * (torch.tanh(inner) - state))]
+            states = [self.norm(torch.lerp(state, torch.tanh(inner), torch.sigmoid(gate)))]
             for node, plan in enumerate(plans, start=1):
                 out = self._node(states, h_mask, plan, matrices, node)
                 states.append(self.norm(with_idle(out, plan.idle)))
@@ -208,7 +208,8 @@ class RecurrentCell(nn.Module):
             return torch.zeros_like(states[0])
         if self._form.weights != "node":
             return highways_of_candidates(states, mask, plan, matrices)
-        previous = torch.stack([states[source] for source in plan.sources])
+        sources = [states[source] for source in plan.sources]
+        previous = sources[0].unsqueeze(0) if len(sources) == 1 else torch.stack(sources)
         return highway(previous, masked(previous, mask) @ matrices[(node, "")], plan)
 
 

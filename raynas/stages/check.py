@@ -14,6 +14,7 @@ from rich.console import Console
 from raynas.config.nested import flatten
 from raynas.config.run_config import RunConfig
 from raynas.config.sweeps import Sweep
+from raynas.data import TextDataset
 from raynas.search import Limits
 from raynas.search_space import all_architectures, as_array, sample
 from raynas.stages.evaluation import needs_training
@@ -86,8 +87,8 @@ def _lines(config: RunConfig, prepared: Prepared) -> Iterator[str]:
     yield from prepared.lines
     steps = task.train_batches(config.base_seeds[0], torch.device("cpu")).steps_per_epoch
     yield (
-        f"training: {steps:,} steps of {config.train.batch_size} images an epoch, {steps * config.train.epochs:,} in "
-        f"all, for each of {len(config.base_seeds)} base seeds"
+        f"training: {steps:,} steps of {config.train.batch_size} {task.dataset.batched} an epoch, "
+        f"{steps * config.train.epochs:,} in all, for each of {len(config.base_seeds)} base seeds"
     )
     yield from _space_lines(task)
     table = task.table
@@ -98,14 +99,13 @@ def _lines(config: RunConfig, prepared: Prepared) -> Iterator[str]:
 def _nulls(task: Task) -> dict[str, Any]:
     """Returns what keys that are null stand for in this run, by key."""
     config, dataset = task.config, task.dataset
-    meanings: dict[str, Any] = {
-        "data.num_label_categories": task.num_categories,
-        "data.max_images": f"all {len(dataset.train):,} training images",
-        "data.resolution": dataset.resolution,
-        "data.flip": dataset.flip,
-    }
-    if not isinstance(dataset.train.images, tuple):
-        meanings["data.crop_padding"] = dataset.crop_padding
+    meanings: dict[str, Any] = {"data.num_label_categories": task.num_categories}
+    if not isinstance(dataset, TextDataset):
+        meanings["data.max_images"] = f"all {len(dataset.train):,} training images"
+        meanings["data.resolution"] = dataset.resolution
+        meanings["data.flip"] = dataset.flip
+        if not dataset.reads_files:
+            meanings["data.crop_padding"] = dataset.crop_padding
     if needs_training(config.search):
         meanings["search.angle_epoch"] = f"{config.train.epochs}, the last"
         meanings["search.evaluation_images"] = f"{evaluation_count(task):,}, the whole search split"

@@ -45,9 +45,12 @@ def _lines(task: Task, section: RetrainSection) -> list[str]:
     """Returns what is trained, and what of a recipe is not taken, a line each."""
     networks = len(section.architectures or range(section.top)) + len(section.controls)
     steps = round(len(task.dataset.train) * section.train_portion) // section.batch_size
+    if isinstance(task.dataset, TextDataset):
+        train, _ = split_images(task.dataset.train, section.train_portion, task.config.seed)
+        steps = -(-(len(train) // section.batch_size) // task.dataset.window)
     lines = [
         f"retrain: {networks} networks from {len(section.seeds)} seeds each, {section.epochs:,} epochs of {steps:,} "
-        f"steps of {section.batch_size} images"
+        f"steps of {section.batch_size} {task.dataset.batched}"
     ]
     recipe = {} if section.recipe is None else recipes.read(section.recipe)
     if recipe and sizes_for(recipe, task.config.space.name) is None:

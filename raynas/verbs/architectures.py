@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from raynas.capabilities import takes_of
 from raynas.errors import InputError
 from raynas.messages import echo, shortened
 from raynas.optional import needed
@@ -137,7 +138,10 @@ def _size_lines(sizes: tuple[NetworkSize, ...]) -> list[str]:
     if any(size.seconds is not None for size in sizes):
         columns["latency"] = []
     for size in sizes:
-        columns[""].append(f"{size.title}, {_width(size)}{size.resolution} px, {size.num_classes} classes")
+        data = f"{size.resolution} px, {size.num_classes} classes"
+        if takes_of(size.space) == "tokens":
+            data = f"{size.num_classes:,} words"
+        columns[""].append(f"{size.title}, {_width(size)}{data}")
         columns["parameters"].append(f"{size.num_parameters:,}")
         columns["mult-adds"].append(f"{size.multiply_adds:,}")
         if "paper" in columns:

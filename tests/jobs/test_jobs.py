@@ -13,6 +13,7 @@ from raynas.config.nested import flatten
 from raynas.config.reading import load_config
 from raynas.stages.evaluation import needs_training
 from raynas.stages.task import make_space
+from tests.data.texts import write_text
 from tests.stages.runs import ROOT, losses, succeed
 
 JOBS = sorted(job for job in (ROOT / "jobs").glob("*.yaml") if not job.stem.startswith("sweep_"))
@@ -38,6 +39,9 @@ def test_a_quick_form_passes_its_check_and_is_the_job_in_small(job: Path, capsys
     assert main(["check", str(job), "--quick"]) == 0
     out = capsys.readouterr().out
     assert f"name: {job.stem}-quick\n" in out
+    if "recurrent" in job.stem:
+        assert "for Penn Treebank: 929,588 training tokens of 10,000 words" in out
+        return
     assert "for CIFAR-10: 50,000 training images of 10 classes\n" in out
     full, quick = load_config(job), load_config(job, quick=True)
     assert (quick.train.workers, quick.train.use_gpu, quick.data.loader_workers) == (0, False, 0)
@@ -60,8 +64,11 @@ def test_a_quick_form_passes_its_check_and_is_the_job_in_small(job: Path, capsys
 @pytest.mark.long
 @pytest.mark.parametrize("job", QUICK_JOBS, ids=lambda path: path.stem)
 def test_a_quick_form_trains_searches_and_reports(job: Path, tmp_path: Path) -> None:
-    """In smaller still, on digits."""
+    """In smaller still, on digits or a text of a page."""
     quick = load_config(job, quick=True)
+    if quick.data.source.holds == "tokens":
+        run_on_a_page(job, tmp_path)
+        return
     changes = {
         "storage_path": tmp_path,
         "data.name": "digits",
@@ -105,6 +112,39 @@ def test_the_job_without_training_takes_no_labels_and_trains_nothing(tmp_path: P
         histories.append([{**json.loads(line), "seconds": None} for line in text.splitlines()])
     assert histories[0] == histories[1]
     assert {"jacob_cov", "live_multiply_adds"} <= set(histories[0][0])
+
+
+def run_on_a_page(job: Path, folder: Path) -> None:
+    changes = {
+        **{"storage_path": folder, "data.path": write_text(folder / "words", lines=300), "data.window": 9},
+        **{"train.epochs": 1, "train.batch_size": 8, "search.evaluation_batch_size": 8, "space.nodes": 3},
+        **{"retrain.epochs": 1, "retrain.batch_size": 8, "retrain.seeds": [0]},
+    }
+    assert main(["run", str(job), "--quick", *(f"--set={key}={value}" for key, value in changes.items())]) == 0
+    run = folder / f"{job.stem}-quick"
+    record = json.loads(next(run.glob("retrain/*/result.json")).read_text())
+    assert [network["name"] for network in record["networks"]] == ["best-1", "random", "lstm"]
+    assert all(network["perplexity"]["mean"] > 1 for network in record["networks"])
+    assert (run / "report/index.html").exists()
+
+
+def test_the_recurrent_jobs_have_the_papers_settings() -> None:
+    """Dong and Yang 2019, section 4.3, with SGD for its Adam; Liu et al. 2019, appendix A.1.2."""
+    gdas, moved, darts = (
+        load_config(ROOT / f"jobs/{name}.yaml")
+        for name in ("gdas_recurrent_ptb", "gdas_recurrent_wikitext2", "darts_recurrent_ptb")
+    )
+    assert (gdas.train.epochs, gdas.train.batch_size, gdas.data.further["window"]) == (200, 128, 35)
+    assert (darts.train.epochs, darts.train.batch_size) == (50, 256)
+    for config in (gdas, moved, darts):
+        train, space = config.train, config.space.arguments
+        assert (space["nodes"], space["embedding"], space["hidden"]) == (8, 300, 300)
+        assert {train.rate(epoch, 0, 1) for epoch in (0, 30, train.epochs - 1)} == {20.0}
+        assert (train.momentum, train.nesterov, train.weight_decay, train.clip_norm) == (0, False, 5e-7, 0.25)
+        assert (config.alphas.learning_rate, config.alphas.weight_decay, len(config.base_seeds)) == (3e-3, 1e-3, 4)
+    evaluated = [(config.retrain.epochs, config.retrain.space["hidden"]) for config in (gdas, moved, darts)]
+    assert evaluated == [(2000, 850), (3000, 700), (8000, 850)]
+    assert [config.retrain.weight_decay for config in (gdas, moved)] == [8e-7, 5e-7]
 
 
 def test_the_gdas_jobs_have_the_papers_settings_and_differ_in_the_reduction_cell() -> None:

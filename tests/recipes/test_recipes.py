@@ -58,6 +58,9 @@ RATES = {
     "gdas_imagenet": {0: 0.0, 1: 0.02, 4: 0.08, 5: 0.1, 54: cosine(0.1, 1, 5), 249: cosine(0.1, 244, 245)},
     "amended_darts_cifar10": {0: 0.025, 300: 0.0125, 599: cosine(0.025, 599, 600)},
     "amended_darts_imagenet": {0: 0.1, 4: 0.5 * 246 / 250, 125: 0.25, 249: 0.002},
+    "gdas_recurrent_ptb": {0: 20.0, 1000: 20.0, 1999: 20.0},
+    "gdas_recurrent_wikitext2": {0: 20.0, 2999: 20.0},
+    "darts_recurrent_ptb": {0: 20.0, 7999: 20.0},
 }
 
 
@@ -79,6 +82,13 @@ def test_space_data_and_augmentation_of_every_recipe_are_accepted_together(name)
     values = recipes.read(name)
     assert values["title"] and values["source"]
     arguments = {key: value for key, value in values["space"].items() if key != "name"}
+    if values["data"]["name"] == "text":
+        regularisation = {"dropout": 0.75, "dropoutx": 0.75, "dropouti": 0.2, "dropoute": 0.1, "temporal": 1e-3}
+        widths = (700, 700, 0.15) if name.endswith("wikitext2") else (850, 850, 0.25)
+        sizes = dict(zip(("embedding", "hidden", "dropouth"), widths, strict=True))
+        assert arguments == {**sizes, **regularisation}
+        SPACES.row("recurrent")(**arguments)
+        return
     assert set(arguments) <= {"channels", "cells", "stem", "width"}, "a recipe has sizes, and leaves choices alone"
     SPACES.row(values["space"]["name"])(**arguments)
     changed = values["retrain"]["augmentation"]
@@ -97,6 +107,8 @@ def test_space_data_and_augmentation_of_every_recipe_are_accepted_together(name)
         ("rlnas_darts_imagenet", {"weight_decay": 3e-5, "decay_on": "all", "auxiliary": "tower_without_norm"}),
         ("rlnas_mobilenet_imagenet", {"weight_decay": 4e-5, "decay_on": "convolutions", "dropout": 0.2}),
         ("spos_mobilenet_imagenet", {"weight_decay": 4e-5, "estimate_batch_norm": True, "clip_norm": None}),
+        ("gdas_recurrent_ptb", {"weight_decay": 8e-7, "batch_size": 64, "clip_norm": 0.25, "momentum": 0}),
+        ("gdas_recurrent_wikitext2", {"weight_decay": 5e-7, "batch_size": 64, "average_when_stalled": 5}),
         ("nasbench201", dict(NetworkRecipe())),
     ],
 )

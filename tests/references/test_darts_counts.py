@@ -46,7 +46,8 @@ COUNTED = {name: built for name, built in BUILT.items() if built.network.counted
 
 
 def test_all_published_cells_are_there():
-    assert {name.partition(",")[0] for name in BUILT} == set(PUBLISHED) - {"RLNAS_MOBILENET"}
+    of_other_spaces = {name for name, cell in PUBLISHED.items() if cell.space in ("mobilenet", "recurrent")}
+    assert {name.partition(",")[0] for name in BUILT} == set(PUBLISHED) - of_other_spaces
     assert (len(BUILT), len(COUNTED)) == (22, 8)
 
 
