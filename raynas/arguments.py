@@ -25,7 +25,7 @@ VERBS = {
     "ui": "show the runs of a folder in a browser, live while they go on",
     "network": "describe an architecture: text, parameters, multiply-adds; or list the published ones",
     "export": "write a network as a folder: safetensors, torch.export, ONNX or a module of plain torch",
-    "predict": "print the most probable classes of images",
+    "predict": "print the most probable classes of images, or continue texts",
     "submit": "send a run file to a Ray cluster as a job",
     "jobs": "list the jobs of a cluster, or show or follow one of them",
     "stop": "stop a job, and wait until it has stopped",
@@ -210,13 +210,18 @@ def _add_network(command: argparse.ArgumentParser, verb: str) -> None:
         help="execute code of the network, which must be your own; the format pt2 and spaces of your own need it",
     )
     if verb == "predict":
-        command.add_argument("images", nargs="+", metavar="IMAGE", help="image files of any size and format")
+        command.add_argument(
+            "images",
+            nargs="+",
+            metavar="IMAGE",
+            help="image files of any size and format; texts, of a run on a text",
+        )
         command.add_argument(
             "--top",
             type=int,
             default=5,
             metavar="K",
-            help="the number of classes to print for each image; 5 by default",
+            help="the number of classes to print for each image, or of next words; 5 by default",
         )
     else:
         command.add_argument(

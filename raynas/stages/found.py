@@ -19,6 +19,7 @@ from raynas.messages import echo
 from raynas.networks.building import network_record, space_of_values
 from raynas.networks.found_network import FoundNetwork
 from raynas.networks.inherited import inherited_network
+from raynas.networks.language import LanguageNetwork
 from raynas.networks.preprocessing import stated_preprocessing
 from raynas.records.network_record import NetworkAccuracy, NetworkRecord, Preprocessing, Provenance
 from raynas.records.retrain_record import RetrainedNetwork, RetrainingRecord, RetrainRecord
@@ -63,6 +64,10 @@ def find(
     """
     if weights not in WEIGHTS:
         raise InputError(f"weights: expected inherited, retrained, initial or None, got {echo(weights)}")
+    if config.data.source.holds == "tokens":
+        raise InputError(
+            f"{folder}: its networks read texts, and this is for networks of images; `raynas predict` continues a text"
+        )
     if weights == "retrained":
         return _retrained(config, folder, architecture, seed, retraining)
     if weights is None:
@@ -133,6 +138,17 @@ def _retrained(
     Raises:
         InputError: If there is none.
     """
+    return _of_retraining(config, folder, *_entry(config, folder, architecture, retraining), seed)
+
+
+def _entry(
+    config: RunConfig, folder: Path, architecture: Architecture | str, retraining: str | None
+) -> tuple[Path, RetrainedNetwork, dict[str, Any]]:
+    """Returns the folder of a retraining, what became of an architecture in it, and its settings.
+
+    Raises:
+        InputError: If the architecture was not retrained.
+    """
     place = _retraining(folder, retraining)
     result = RetrainRecord.read(place / "result.json")
     settings = RetrainingRecord.read(place / "config.json").settings
@@ -141,7 +157,7 @@ def _retrained(
     wanted = canonical_of(space, candidates)
     for network in result.networks:
         if canonical_of(space, tuple(network.architecture)) == wanted:
-            return _of_retraining(config, folder, place, network, settings, seed)
+            return place, network, settings
     raise InputError(
         f"{place}: {space.describe(candidates)} was not retrained; give one of "
         f"{', '.join(f'{network.name} {network.description}' for network in result.networks)}"
@@ -177,18 +193,9 @@ def _of_retraining(
     Raises:
         InputError: If it was not trained from that seed.
     """
-    seeds = [one.seed for one in network.seeds]
-    chosen = seeds[0] if seed is None else seed
-    if chosen not in seeds:
-        raise InputError(f"seed: expected one of {', '.join(map(str, seeds))}, got {seed}")
     data = DataRecord.read(folder / "data.json")
-    space = space_of_values(network.space)
-    module = space.build_network(tuple(network.architecture), data.num_classes)
-    checkpoint = epoch_folder(place / network.name / f"seed_{chosen}", settings["epochs"])
-    parts = load_checkpoint(checkpoint, {"architecture": network.architecture, "seed": chosen}).parts
-    state = parts.get("final", parts["weights"])
-    names = module.state_dict()
-    module.load_state_dict({name: state[name] for name in names}, strict=True)  # an auxiliary tower is left behind
+    space, module, chosen = _trained(place, network, settings, seed, data.num_classes)
+    seeds = [one.seed for one in network.seeds]
     top5 = [one.test_top5_accuracy for one in network.seeds if one.test_top5_accuracy is not None]
     accuracy = NetworkAccuracy(
         seeds=seeds,
@@ -198,6 +205,56 @@ def _of_retraining(
     )
     record = _record(config, folder, space, tuple(network.architecture), "retrained")
     return FoundNetwork(module.eval(), record.model_copy(update={"accuracy": accuracy, "recipe": settings}))
+
+
+def _trained(
+    place: Path, network: RetrainedNetwork, settings: dict[str, Any], seed: int | None, num_classes: int
+) -> tuple[SearchSpace, nn.Module, int]:
+    """Returns the space of a network of a retraining, the network with its weights, and their seed.
+
+    Raises:
+        InputError: If it was not trained from that seed.
+    """
+    seeds = [one.seed for one in network.seeds]
+    chosen = seeds[0] if seed is None else seed
+    if chosen not in seeds:
+        raise InputError(f"seed: expected one of {', '.join(map(str, seeds))}, got {seed}")
+    space = space_of_values(network.space)
+    module = space.build_network(tuple(network.architecture), num_classes)
+    checkpoint = epoch_folder(place / network.name / f"seed_{chosen}", settings["epochs"])
+    parts = load_checkpoint(checkpoint, {"architecture": network.architecture, "seed": chosen}).parts
+    state = parts.get("final", parts["weights"])
+    names = module.state_dict()
+    module.load_state_dict({name: state[name] for name in names}, strict=True)  # an auxiliary tower is left behind
+    return space, module.eval(), chosen
+
+
+def find_language_model(
+    config: RunConfig,
+    folder: Path,
+    architecture: Architecture | str,
+    *,
+    seed: int | None = None,
+    retraining: str | None = None,
+) -> LanguageNetwork:
+    """Returns a network of a run on a text as its retraining left it, with the words that it knows.
+
+    Args:
+        config: The resolved configuration.
+        folder: The folder of the run.
+        architecture: Candidates or text of the architecture.
+        seed: Seed of the retraining; the first one by default.
+        retraining: Name of the retraining, if there are several.
+
+    Raises:
+        InputError: If the architecture was not retrained.
+        DamagedCheckpoint: If the weights are not what was written.
+    """
+    data = DataRecord.read(folder / "data.json")
+    assert data.classes is not None, "the words of a text are its classes"
+    entry = _entry(config, folder, architecture, retraining)
+    _, module, _ = _trained(*entry, seed, data.num_classes)
+    return LanguageNetwork(module, tuple(data.classes))
 
 
 def preprocessing_of(data: DataRecord) -> Preprocessing:

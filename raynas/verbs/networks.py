@@ -34,10 +34,13 @@ def export(options: argparse.Namespace) -> int:
 
 
 def predict(options: argparse.Namespace) -> int:
-    """Prints the likeliest classes of images, a line an image."""
+    """Prints the likeliest classes of images, a line an image, or what follows texts, a line a text."""
     with signals.imports():
         from raynas.networks.predict import predict, remark_on_classes
 
+    named = _named_run(options)
+    if named is not None and named.config.data.source.holds == "tokens":
+        return _continue(named, options)
     network: FoundNetwork | Predictor | None = _of_run(options)
     if network is None:
         from raynas.networks.loading import load_predictor
@@ -51,12 +54,33 @@ def predict(options: argparse.Namespace) -> int:
     return 0
 
 
-def _of_run(options: argparse.Namespace) -> FoundNetwork | None:
-    """Returns the network of a run that a command names; None if it names the folder of an export.
+def _continue(run: Run, options: argparse.Namespace) -> int:
+    """Prints what a network of a run on a text expects behind texts.
 
     Raises:
-        InputError: If the run has no such network.
+        InputError: If the network was not retrained.
     """
+    from raynas.networks.language import continue_texts
+    from raynas.stages.found import find_language_model
+
+    if options.weights not in (None, "retrained"):
+        raise InputError(
+            f"--weights: expected retrained, got {options.weights}: with the weights of a supernet a network of texts "
+            "is normalised over many streams; leave it out"
+        )
+    text = options.architecture
+    if text is None:
+        text = _first_of(run)
+    elif text.isdecimal():
+        text = run.best[int(text)].text
+    network = find_language_model(run.config, run.folder, text, seed=options.seed, retraining=options.retraining)
+    for continuation in continue_texts(network, options.images, options.top):
+        print(continuation.line())
+    return 0
+
+
+def _named_run(options: argparse.Namespace) -> Run | None:
+    """Returns the run that a command names; None if it names the folder of an export."""
     with signals.imports():
         from raynas.config.locations import is_url
         from raynas.opened_run import Run
@@ -64,7 +88,18 @@ def _of_run(options: argparse.Namespace) -> FoundNetwork | None:
     place = Path(options.network)
     if not is_url(options.network) and not any((place / stage).is_dir() for stage in ("search", "retrain")):
         return None
-    run = Run.at(options.network)
+    return Run.at(options.network)
+
+
+def _of_run(options: argparse.Namespace) -> FoundNetwork | None:
+    """Returns the network of a run that a command names; None if it names the folder of an export.
+
+    Raises:
+        InputError: If the run has no such network.
+    """
+    run = _named_run(options)
+    if run is None:
+        return None
     weights = options.weights or ("retrained" if run.retrained else "inherited")
     text = options.architecture
     if text is None:

@@ -215,7 +215,9 @@ def _last_line(place: Path) -> str:
 
 
 @pytest.mark.slow
-def test_a_run_ends_with_perplexities_from_scratch_and_says_which_network_is_better(tmp_path: Path) -> None:
+def test_a_run_ends_with_perplexities_from_scratch_and_says_which_network_is_better(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     section = {**{key: value for key, value in RETRAIN.items() if key != "architectures"}, "seeds": [0, 1]}
     file = language_run(tmp_path, **GDAS, retrain=section, report=True)
     assert main(["run", str(file)]) == 0
@@ -227,6 +229,15 @@ def test_a_run_ends_with_perplexities_from_scratch_and_says_which_network_is_bet
     assert all("test perplexity" in comparison.verdict for comparison in record.comparisons)
     page = (tmp_path / "runs/small/report/index.html").read_text()
     assert "test perplexity" in page and "chance is" in page
+    capsys.readouterr()
+    run = str(tmp_path / "runs/small")
+    assert main(["predict", run, "anna sees", "otto"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("anna sees: ") and lines[1].startswith("otto (unknown: otto): ")
+    assert main(["export", run, "--format", "onnx", "--out", str(tmp_path / "network")]) == 2
+    assert "its networks read texts" in capsys.readouterr().err
+    assert main(["predict", run, "anna", "--weights", "inherited"]) == 2
+    assert "--weights: expected retrained" in capsys.readouterr().err
 
 
 def test_a_smaller_perplexity_is_better() -> None:
