@@ -213,9 +213,11 @@ class BenchmarkSection(Options):
         path: File with the benchmark's accuracies: a CSV file with a row for each architecture, or the files of
             NATS-Bench or NAS-Bench-201.
         column: Column of the file, or kind of accuracy in the files of NATS-Bench, that architectures are compared by.
+        columns: Further columns or kinds of accuracy. A ranking gives its rank correlation with each of them too.
         dataset: Data set whose accuracies are read, in files that hold several.
     """
 
     path: Annotated[Location | None, Execution()] = None
     column: str = "test_accuracy_200"
+    columns: list[str] = []
     dataset: Literal["cifar10", "cifar100", "imagenet16-120"] = "cifar10"

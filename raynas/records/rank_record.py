@@ -53,6 +53,8 @@ class RankRowRecord(Part):
         tau_within_live: tau-b within strata of equal live multiply-adds; null in records of earlier versions.
         tau_distinct: tau-b over distinct functions: of the ranked architectures that compute the same function, only
             the first counts. Null in records of earlier versions.
+        tau_columns: tau-b with each further column of the benchmark, by its name, over the architectures that it knows;
+            absent without further columns.
         strata: Number of strata.
         tau_in_order: tau with ties broken by the order of the architectures, as in the code of RLNAS; null in records
             of earlier versions.
@@ -72,6 +74,7 @@ class RankRowRecord(Part):
     tau_within: Number | None = None
     tau_within_live: Number | None = None
     tau_distinct: Number | None = None
+    tau_columns: dict[str, Number | None] | None = None
     strata: int | None = None
     tau_in_order: Number | None = None
     tau_parameters: Number | None = None

@@ -163,6 +163,10 @@ def _table_of_correlations(
     has_live = any(math.isfinite(row.tau_within_live) for _, row, _ in rows)
     head += ["equal parameters", *(["equal live"] if has_live else [])]
     head += [] if functions is None else ["distinct functions"]
+    further: dict[str, None] = {}
+    for _, row, _ in rows:
+        further.update(dict.fromkeys(row.tau_columns))
+    head += [f"τ, {column}" for column in further]
     cells = []
     for name, row, _ in rows:
         line = [name, with_interval(row.tau, row.tau_interval)]
@@ -177,6 +181,7 @@ def _table_of_correlations(
             line.append(CORRELATION.write(row.tau_within_live))
         if functions is not None:
             line.append(CORRELATION.write(row.tau_distinct))
+        line += [CORRELATION.write(row.tau_columns.get(column, math.nan)) for column in further]
         cells.append(line)
     caption = (
         "Rank correlation with the benchmark accuracy, its interval in brackets;"

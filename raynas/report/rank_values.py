@@ -27,6 +27,7 @@ class RankRow:
         tau_within: tau-b within strata of equal parameter counts.
         tau_within_live: tau-b within strata of equal live multiply-adds; NaN in records of earlier versions.
         tau_distinct: tau-b over distinct functions; NaN in records of earlier versions.
+        tau_columns: tau-b with further columns of the benchmark, by name; empty without them.
         strata: Number of strata; None without strata.
         tau_sizes: tau-b with ``num_parameters`` and ``multiply_adds``, without a table.
     """
@@ -42,6 +43,7 @@ class RankRow:
     tau_within: float
     tau_within_live: float
     tau_distinct: float
+    tau_columns: Mapping[str, float]
     strata: int | None
     tau_sizes: Mapping[str, float]
 

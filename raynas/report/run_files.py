@@ -270,6 +270,7 @@ def _row(row: RankRowRecord) -> RankRow:
         tau_within=_number(row.tau_within),
         tau_within_live=_number(row.tau_within_live),
         tau_distinct=_number(row.tau_distinct),
+        tau_columns={column: _number(tau) for column, tau in (row.tau_columns or {}).items()},
         strata=row.strata or None,
         tau_sizes={name: float(tau) for name, tau in of_sizes.items() if tau is not None},
     )

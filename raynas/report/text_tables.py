@@ -206,6 +206,7 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
         **({"distinct functions": [_figure(row["tau_distinct"]) for row in rows]} if has_copies else {}),
         "ties in order": [_figure(row.get("tau_in_order")) for row in rows],
         "rho": [_with_interval(row, "rho") for row in rows],
+        **_further_columns(rows),
         "pairs": ["undefined" if row["agreement"] is None else f"{row['agreement']:.1f} %" for row in rows],
         "top 1": [_top(row, "1") for row in rows],
         "top 10": [_top(row, "10") for row in rows],
@@ -223,6 +224,14 @@ def ranking_lines(result: dict[str, Any]) -> list[str]:
         *_epoch_lines(result),
         *_remarks(result),
     ]
+
+
+def _further_columns(rows: Sequence[dict[str, Any]]) -> dict[str, list[str]]:
+    """Returns tau-b with each further column of the benchmark, as columns of text."""
+    columns = {}
+    for name in rows[0].get("tau_columns") or ():
+        columns[f"tau-b, {name}"] = [_figure(row["tau_columns"][name]) for row in rows]
+    return columns
 
 
 def _epoch_lines(result: dict[str, Any]) -> list[str]:

@@ -116,7 +116,7 @@ def _check_search(task: Task, purpose: Purpose) -> list[str]:
     check_evaluation(task)
     lines += check_refinement(task)
     if purpose is not Purpose.ELSEWHERE or config.benchmark.path is None:
-        _ = task.table  # says if the benchmark cannot be read
+        _ = task.table, task.further_tables  # says if the benchmark cannot be read
     return lines
 
 

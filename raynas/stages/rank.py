@@ -165,6 +165,7 @@ def _rows(
     sizes = costs[:, task.costs.quantities.index(NUM_PARAMETERS.name)]
     live = fitness_without_networks(task, LIVE_MULTIPLY_ADDS)(architectures)[:, 0]
     firsts = distinct_functions(task.space, architectures)
+    columns = {column: table.accuracies(architectures) for column, table in task.further_tables.items()}
     rows = []
     for name, values in ranked.items():
         statistics = rank_statistics(values, accuracies, sizes=sizes, bootstrap=BOOTSTRAP)
@@ -172,8 +173,16 @@ def _rows(
             "tau_within_live": tau_within(values, accuracies, live),
             "tau_distinct": tau_of(values[firsts], accuracies[firsts]),
         }
+        if columns:
+            further["tau_columns"] = {column: _tau_of_known(values, known) for column, known in columns.items()}
         rows.append(RankRowRecord(name=name, **further, **asdict(statistics)))
     return rows
+
+
+def _tau_of_known(fitness: np.ndarray, accuracies: np.ndarray) -> float | None:
+    """Returns tau-b over the architectures whose accuracy is not NaN."""
+    is_known = ~np.isnan(accuracies)
+    return tau_of(fitness[is_known], accuracies[is_known])
 
 
 def _remarks(

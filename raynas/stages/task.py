@@ -62,7 +62,17 @@ class Task:
     @functools.cached_property
     def table(self) -> BenchmarkTable | None:
         """The benchmark that the run file names; None if it names none."""
-        return read_benchmark(self.config, self.space)
+        return read_benchmark(self.config, self.space, self.config.benchmark.column)
+
+    @functools.cached_property
+    def further_tables(self) -> dict[str, BenchmarkTable]:
+        """The further columns of the benchmark that the run file names, by name; empty without a benchmark."""
+        tables = {}
+        for column in self.config.benchmark.columns:
+            table = read_benchmark(self.config, self.space, column)
+            if table is not None:
+                tables[column] = table
+        return tables
 
     def about(self, base_seed: int) -> dict[str, Any]:
         """What the weights of a supernet belong to, as its checkpoints store it."""
@@ -148,8 +158,8 @@ def make_space(config: RunConfig) -> SearchSpace:
     return made_space(config.space.name, config.space.arguments)
 
 
-def read_benchmark(config: RunConfig, space: SearchSpace) -> BenchmarkTable | None:
-    """Returns the benchmark that a run file names; None if it names none.
+def read_benchmark(config: RunConfig, space: SearchSpace, column: str) -> BenchmarkTable | None:
+    """Returns a column of the benchmark that a run file names; None if it names none.
 
     Raises:
         InputError: If it cannot be read, or is not of this space.
@@ -157,7 +167,7 @@ def read_benchmark(config: RunConfig, space: SearchSpace) -> BenchmarkTable | No
     benchmark = config.benchmark
     if benchmark.path is None:
         return None
-    return read_table(Path(benchmark.path), space, column=benchmark.column, dataset=benchmark.dataset)
+    return read_table(Path(benchmark.path), space, column=column, dataset=benchmark.dataset)
 
 
 def dataset_arguments(config: RunConfig) -> dict[str, Any]:

@@ -144,10 +144,12 @@ def test_tau_with_ties_in_order_is_shown_where_the_rank_records_it(page: Page, t
 def test_tau_over_distinct_functions_is_shown_where_functions_come_again(page: Page, tmp_path: Path) -> None:
     assert "distinct functions" not in page.text
     runs.write_config(tmp_path)
-    runs.write_rank(tmp_path, functions=187)
+    rows = [{**runs.rank_row("angle (paper)", 0.62), "tau_columns": {"valid_accuracy_12": 0.5}}]
+    runs.write_rank(tmp_path, functions=187, rows=[*rows, runs.rank_row("random", 0.0)])
     copies = Page(write_report(tmp_path))
-    head, first, *_ = copies.rows(0)
-    assert (head[-1], first[-1]) == ("distinct functions", "0.570")
+    head, first, second = copies.rows(0)
+    assert head[-2:] == ["distinct functions", "τ, valid_accuracy_12"]
+    assert (first[-2:], second[-2:]) == (["0.570", "0.500"], ["−0.050", "–"])
     assert "τ over the 187 distinct functions, each counted once" in copies.text
 
 

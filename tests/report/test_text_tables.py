@@ -41,6 +41,14 @@ def test_tau_over_distinct_functions_is_shown_where_functions_come_again() -> No
         assert ("distinct functions: tau-b over 40 functions, each once" in title) == shown
 
 
+def test_further_columns_of_the_benchmark_have_a_column_each() -> None:
+    result = ranking(0)
+    result["rows"][0]["tau_columns"] = {"valid_accuracy_12": 0.51, "other": None}
+    _, header, row = ranking_lines(result)
+    assert "tau-b, valid_accuracy_12  tau-b, other" in header
+    assert row.split()[4:7] == ["0.8000", "0.5100", "undefined"]
+
+
 def test_a_ranking_by_epochs_is_a_table_with_a_row_for_each() -> None:
     header, *rows = table_of_epochs(3)
     assert header == ["epochs", "tau-b", "rho", "top", "1"]

@@ -30,9 +30,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     accuracies = 50 + 10 * (costs - costs.mean()) / costs.std() + 5 * noise
     with (folder / "table.csv").open("w", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["arch", "test_accuracy_200"])
-        for architecture, accuracy in zip(everything.tolist(), accuracies.clip(0, 100), strict=True):
-            writer.writerow([SPACE.describe(tuple(architecture)), f"{accuracy:.4f}"])
+        writer.writerow(["arch", "test_accuracy_200", "backwards"])
+        for number, (architecture, accuracy) in enumerate(
+            zip(everything.tolist(), accuracies.clip(0, 100), strict=True)
+        ):
+            backwards = f"{100 - accuracy:.4f}" if number % 2 else ""
+            writer.writerow([SPACE.describe(tuple(architecture)), f"{accuracy:.4f}", backwards])
     assert main(["train", str(run_file(folder))]) == 0
     return folder
 
@@ -125,6 +128,20 @@ def test_other_settings_of_the_search_rank_the_same_supernets(place: Path) -> No
     assert result["cells"] == 30
     assert (column(rows, "fitness") == -column(rows, "loss")).all()
     assert "100" not in result["rows"][0]["top"]
+
+
+def test_further_columns_are_correlated_over_the_architectures_that_they_know(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["rank", str(run_file(place)), "--set", "search.fitness=num_parameters"]
+    assert main([*arguments, "--set", "benchmark.columns=[backwards]"]) == 0
+    result, rows = ranked(place, "num_parameters")
+    known = rows[1::2]
+    expected = -kendalltau(column(known, "fitness"), column(known, "true")).statistic
+    assert result["rows"][0]["tau_columns"] == {"backwards": pytest.approx(expected, abs=1e-12)}
+    assert "tau-b, backwards" in capsys.readouterr().out
+    assert main([*arguments, "--set", "benchmark.columns=[none_such]"]) == 2
+    assert "column none_such" in capsys.readouterr().err
 
 
 def test_every_run_ranks_the_same_sample(place: Path, tmp_path: Path) -> None:
