@@ -111,7 +111,7 @@ def test_the_job_without_training_takes_no_labels_and_trains_nothing(tmp_path: P
         text = (run / "search/history.jsonl").read_text()
         histories.append([{**json.loads(line), "seconds": None} for line in text.splitlines()])
     assert histories[0] == histories[1]
-    assert {"jacob_cov", "live_multiply_adds"} <= set(histories[0][0])
+    assert {"jacob_cov", "meco", "az_trainability", "live_multiply_adds"} <= set(histories[0][0])
 
 
 def run_on_a_page(job: Path, folder: Path) -> None:
