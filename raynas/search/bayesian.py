@@ -42,10 +42,10 @@ def check_bayesian(space: SearchSpace, options: BayesianOptions) -> None:
 class Bayesian:
     """Proposes where architectures like the best are frequent and architectures like the others are rare.
 
-    Every choice is a categorical parameter, which the sampler models on its own (Optuna's default). The proposals of a
-    generation are made one after the other, and each counts as a bad one until its fitness is known (Optuna's constant
-    liar), so that they differ. Proposals that are known or outside the limits are counted as bad in the same way, and
-    another is asked for. After `TRIES` for each wanted architecture, those outside are brought in
+    Every choice is a categorical parameter. The sampler models all choices jointly, as Optuna 5 does by default. The
+    proposals of a generation are made one after the other, and each counts as a bad one until its fitness is known
+    (Optuna's constant liar), so that they differ. Proposals that are known or outside the limits are counted as bad in
+    the same way, and another is asked for. After `TRIES` for each wanted architecture, those outside are brought in
     (`raynas.search.distinct`), and random architectures fill the generation up.
 
     The sampler of a generation is built anew from the seed, the number of the generation, and all fitness reported.
@@ -124,9 +124,9 @@ class Bayesian:
         for number, choice in enumerate(self.space.choices):
             candidates = tuple(range(len(choice.candidates)))
             distributions[f"{number}"] = optuna.distributions.CategoricalDistribution(candidates)
-        with warnings.catch_warnings():  # the constant liar is marked as experimental
+        with warnings.catch_warnings():  # Optuna 4 marks both options as experimental
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-            sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=1, constant_liar=True)
+            sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=1, multivariate=True, constant_liar=True)
         verbosity = optuna.logging.get_verbosity()
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(sampler=sampler, direction="maximize")
