@@ -30,6 +30,11 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 """The operations but ``none``, which passes nothing."""
 
 
+def toward(start: Tensor, end: Tensor, share: Tensor) -> Tensor:
+    """Returns start + share (end - start) in the dtype of the start: under autocast products have another."""
+    return torch.lerp(start, end.to(start), share.to(start))
+
+
 def masked(x: Tensor, mask: Tensor | None) -> Tensor:
     """Returns `x` times a mask; `x` as it is without one."""
     return x if mask is None else x * mask
@@ -134,7 +139,7 @@ def highway(previous: Tensor, product: Tensor, plan: NodePlan) -> Tensor:
     gate = torch.sigmoid(gate)
     if plan.groups is not None:
         parts = [ACTIVATIONS[operation](inner[first:last]) for operation, first, last in plan.groups]
-        out = torch.lerp(previous, parts[0] if len(parts) == 1 else torch.cat(parts), gate)
+        out = toward(previous, parts[0] if len(parts) == 1 else torch.cat(parts), gate)
         if plan.total is not None:
             out = out * plan.total[:, None, None]
         return out.squeeze(0) if len(out) == 1 else out.sum(dim=0)
@@ -165,7 +170,7 @@ def highways_of_candidates(states: Sequence[Tensor], mask: Tensor | None, plan: 
             if matrix is None:
                 continue
             gate, inner = (masked(previous, mask) @ matrix).chunk(2, dim=-1)
-            out = torch.lerp(previous, ACTIVATIONS[operation](inner), torch.sigmoid(gate))
+            out = toward(previous, ACTIVATIONS[operation](inner), torch.sigmoid(gate))
             if weights is not None:
                 out = out * weights[place]
             total = out if total is None else total + out

@@ -22,7 +22,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from raynas.spaces.recurrent_highway import Matrices, NodePlan, highway, highways_of_candidates, masked, node_plan
+from raynas.spaces.recurrent_highway import (
+    Matrices,
+    NodePlan,
+    highway,
+    highways_of_candidates,
+    masked,
+    node_plan,
+    toward,
+)
 from raynas.spaces.recurrent_norm import NodeNorm
 from raynas.supernet.choice_block import with_idle
 from raynas.supernet.gates import Gates, Route, per_cell
@@ -170,7 +178,7 @@ class RecurrentCell(nn.Module):
         outputs = []
         for token in inputs.unbind():
             gate, inner = (token + masked(state, h_mask) @ of_state).chunk(2, dim=-1)
-            states = [self.norm(torch.lerp(state, torch.tanh(inner), torch.sigmoid(gate)))]
+            states = [self.norm(toward(state, torch.tanh(inner), torch.sigmoid(gate)))]
             for node, plan in enumerate(plans, start=1):
                 out = self._node(states, h_mask, plan, matrices, node)
                 states.append(self.norm(with_idle(out, plan.idle)))

@@ -33,3 +33,23 @@ VALIDATION_ACCURACY = SweepMetric(
     needs_retraining=True,
 )
 """The same on training images that were held out."""
+
+TEST_PERPLEXITY = SweepMetric(
+    "test_perplexity",
+    "test perplexity from scratch",
+    _of_first("perplexity"),
+    decimals=2,
+    better="min",
+    needs_retraining=True,
+)
+"""Of a text: test perplexity of the best architecture after it was trained from scratch, mean over the seeds."""
+
+VALIDATION_PERPLEXITY = SweepMetric(
+    "validation_perplexity",
+    "validation perplexity from scratch",
+    _of_first("validation_perplexity"),
+    decimals=2,
+    better="min",
+    needs_retraining=True,
+)
+"""The same on the validation text."""

@@ -332,6 +332,18 @@ def test_a_node_keeps_its_strongest_edge_and_none_counts_where_the_rule_says_so(
         space.derive(probabilities, "pairs")
 
 
+@pytest.mark.parametrize("weights", ["node", "candidate"])
+def test_under_autocast_the_state_stays_in_32_bits_and_near_what_it_is_without(weights):
+    space = dataclasses.replace(SMALL, weights=weights)
+    supernet = made(lambda space: space.build_supernet(WORDS), space).float()
+    path = single_path(sample(space, np.random.default_rng(0)))
+    window = Window(tokens_of(), torch.zeros(STREAMS, 5))
+    with torch.autocast("cpu", torch.bfloat16):
+        output = supernet(window, path)
+    assert output.state.dtype == torch.float32
+    torch.testing.assert_close(output.state, supernet(window, path).state, rtol=0.1, atol=0.1)
+
+
 # The LSTM that cells are compared with
 
 
