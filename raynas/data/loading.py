@@ -108,8 +108,16 @@ def _check_resolution(resolution: int | None) -> None:
 
 
 def _text(name: str, source: DataSource, path: str | None, further: Mapping[str, Any]) -> TextDataset:
-    """Returns a text."""
-    options = TextOptions.model_validate(dict(further))
+    """Returns a text.
+
+    Raises:
+        InputError: If the row has options that are not those of a text, or reads something else.
+    """
+    options = source.options.model_validate(dict(further))
+    if not isinstance(options, TextOptions):
+        raise InputError(
+            f"data.name: expected the options of {echo(name)} to be a subclass of TextOptions; derive them"
+        )
     found = _described(name, lambda: source.read(path, options))
     if not isinstance(found, TextArrays):
         raise InputError(

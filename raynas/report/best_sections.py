@@ -70,7 +70,7 @@ def drawings(gallery: Gallery, architectures: Sequence[tuple[Text, Evaluated]]) 
             without_operation |= any(not operation for _, _, operation in edges)
     note = "Operations on the edges; what lies on no path from input to output is pale and dashed."
     if without_operation:
-        note += " What pale lines without an operation bring is concatenated."
+        note += " What pale lines without an operation bring is concatenated; in a recurrent cell the mean is taken."
     return [Paragraph(note, note=True), Figures(members, width=max(340, round(0.9 * 96 * widest)))]
 
 

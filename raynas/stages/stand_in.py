@@ -61,7 +61,8 @@ def _stand_in_of_text(data: DataSection, tokens: np.ndarray) -> Dataset:
     """Returns a text of a known number of tokens; validation and test text have a tenth of it, as in Penn Treebank."""
     words = tuple(map(str, range(tokens.max() + 1)))
     tenth = tokens[: max(2, len(tokens) // 10)]
-    options = TextOptions.model_validate(data.further)
+    options = data.source.options.model_validate(data.further)
+    assert isinstance(options, TextOptions), "checked where a text is read"
     return text_dataset(data.name, TextArrays(tokens, tenth, tenth, words), options)
 
 

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from raynas.data import StreamLoader, TextOptions, TokenSet, draw_labels, load_dataset, split_images
+from raynas.data import (
+    StreamLoader,
+    TextArrays,
+    TextOptions,
+    TextSource,
+    TokenSet,
+    draw_labels,
+    load_dataset,
+    split_images,
+)
 from raynas.data.fixed_text import FixedText
 from raynas.data.text import read_text
 from tests.data.texts import write_text
@@ -149,3 +158,29 @@ def test_fixed_text_covers_its_positions_in_streams():
     windows = list(text.batches(4, torch.device("cpu")))
     assert [tuple(tokens.shape) for tokens, _ in windows] == [(4, 5), (4, 1)]
     assert torch.cat([labels for _, labels in windows]).sort().values.tolist() == list(range(1, 25))
+
+
+class OwnOptions(TextOptions):
+    """Options of a text of one's own.
+
+    Attributes:
+        words: Number of its words.
+    """
+
+    words: int = 3
+
+
+def own_arrays(path, options):
+    tokens = np.arange(40) % options.words
+    return TextArrays(tokens, tokens, tokens, tuple("abcdefgh"[: options.words]))
+
+
+OWN = TextSource("own", "an own text", own_arrays, options=OwnOptions)
+LISTED = TextSource("listed", "a list", lambda path, options: [1, 2])
+
+
+def test_a_text_of_ones_own_is_a_row_with_options_of_its_own():
+    text = load_dataset("tests.data.test_text.OWN", further={"words": 5, "window": 4})
+    assert (text.num_classes, text.window, len(text.train)) == (5, 4, 78)
+    with pytest.raises(ValueError, match=r"^data.name: expected .*LISTED' to return TextArrays, got list"):
+        load_dataset("tests.data.test_text.LISTED")
