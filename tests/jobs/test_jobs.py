@@ -236,6 +236,8 @@ def test_full_size_jobs_of_one_shot_accuracy_calibrate_on_20_000_images() -> Non
     assert len(of_spos) == 4
     for config in of_spos:
         assert (config.search.fitness, config.search.calibration_images) == ("one_shot_accuracy", 20_000)
+    for name in ("gdas", "setn", "darts", "amended_darts"):
+        assert load_config(ROOT / f"jobs/{name}_nasbench201.yaml").search.calibration_images == 20_000
 
 
 @pytest.mark.parametrize("data", ["cifar10", "imagenet"])
