@@ -1,4 +1,5 @@
-"""Set before anything imports Ray: no usage statistics, no authentication, nothing of a Ray that is there already.
+"""Set before anything imports Ray: no usage statistics of it or of MLflow, no authentication, nothing of a Ray that
+is there already.
 
 The cache folder is one of the tests' own.
 
@@ -17,6 +18,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 os.environ.update(
     RAY_AUTH_MODE="disabled",
     RAY_USAGE_STATS_ENABLED="0",
+    MLFLOW_DISABLE_TELEMETRY="true",
     RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S="20",
     OMP_NUM_THREADS="1",
     XDG_CACHE_HOME=tempfile.mkdtemp(prefix="raynas-tests-cache-"),
