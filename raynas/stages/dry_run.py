@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from raynas.capabilities import takes_of
 from raynas.data import split_images
 from raynas.errors import InputError
 from raynas.stages.evaluation import runs_trained_networks
@@ -40,7 +41,9 @@ def check_batches(task: Task) -> list[str]:
         supernet.eval()
         for norm in norms:
             norm.train()
-        _try(task, supernet, count % batch or batch, "search.calibration_images", "in the last batch", remedy)
+        in_streams = takes_of(task.space) == "tokens"  # all streams go on together: no batch is smaller
+        last = batch if in_streams else count % batch or batch
+        _try(task, supernet, last, "search.calibration_images", "in the last batch", remedy)
     if share == 1 and norms:
         return [
             "train.batch_size: each worker gets 1 image of a batch, over which batch normalisation takes its "

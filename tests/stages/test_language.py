@@ -19,6 +19,7 @@ from raynas.cli import main
 from raynas.config.reading import load_config
 from raynas.records.retrain_record import RetrainedNetwork, RetrainRecord, SeedResult
 from raynas.stages import checkpoint_clock
+from raynas.stages.dry_run import check_batches
 from raynas.stages.network_trainings import make_trainings
 from raynas.stages.prepare import prepare
 from raynas.stages.requests import Requests
@@ -277,6 +278,14 @@ def test_what_does_not_fit_a_text_is_refused_in_one_line(
     assert re.search(message, said)
     assert len(said.splitlines()) == 1
     assert not (tmp_path / "runs/small").exists()
+
+
+@pytest.mark.parametrize("tokens", [10, 11])
+def test_no_batch_of_a_text_is_smaller_than_its_streams(tmp_path: Path, tokens: int) -> None:
+    """One token more than two batches would be one image in a last batch; in a text it is left out."""
+    search = {"calibration_images": tokens, "evaluation_batch_size": 5}
+    task, _ = task_of(tmp_path, space={"normalise": True}, search=search)
+    assert check_batches(task) == []
 
 
 def test_a_space_of_texts_does_not_take_images_and_the_other_way_round(tmp_path: Path) -> None:
