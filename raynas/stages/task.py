@@ -215,7 +215,7 @@ def task_of(config: RunConfig, space: SearchSpace, dataset: Dataset) -> Task:
 
 
 def _check_kinds(config: RunConfig, space: SearchSpace) -> None:
-    """Checks that the networks of the space take what the data set holds.
+    """Checks that the networks of the space take what the data set holds, and that the labels are of that kind.
 
     Raises:
         InputError: If they do not.
@@ -226,4 +226,10 @@ def _check_kinds(config: RunConfig, space: SearchSpace) -> None:
         raise InputError(
             f"data.name: networks of {config.space.name} take {takes}, got {config.data.name}, which holds {holds}; "
             f"take {', '.join(fitting)}"
+        )
+    assert config.data.labels is not None
+    if holds == "tokens" and LABELS.row(config.data.labels).change is not None:
+        raise InputError(
+            f"data.labels: {config.data.labels} says what was done to an image, and {config.data.name} is a text; take "
+            "true, random or shuffled"
         )

@@ -264,6 +264,7 @@ def test_a_smaller_perplexity_is_better() -> None:
         ({"train": {"batch_size": 1}, "space": {"normalise": True}}, "train.batch_size: a batch of 1"),
         ({"data": {"resolution": 8}}, "data.resolution: text is a text, which has no images"),
         ({"data": {"window": 0}}, "data.window"),
+        ({"data": {"labels": "rotation"}}, "data.labels: rotation says what was done to an image"),
         ({"search": {"fitness": "naswot"}}, "search.fitness: naswot is a score of networks of images"),
         ({"search": {"evaluation_batch_size": 4000}}, "search.evaluation_batch_size"),
         ({"algorithm": "spos", "train": {"average_when_stalled": 5}}, "train.average_when_stalled: needs the loss"),
