@@ -58,6 +58,10 @@ class Darts(SearchSpace):
         track_running_stats: Whether the normalisations inside the supernet's cells keep running statistics.
         auxiliary: Whether the supernet has a second classifier, see `AuxiliaryTower`. Derived networks have none; costs
             and angles leave it out.
+        partial_channels: Number K of groups of channels of which the supernet's candidates see the first, so that they
+            take 1/K of its memory (PC-DARTS, Xu et al. 2020, section 3.2: 4, on ImageNet 2). The other channels pass.
+            It must divide the channels. Derived networks use all channels, and angles compare the weights
+            that the supernet has.
     """
 
     channels: int = 16
@@ -71,6 +75,7 @@ class Darts(SearchSpace):
     pool_bn: bool = True
     track_running_stats: bool = True
     auxiliary: bool = False
+    partial_channels: int = 1
 
     name: ClassVar[str] = "darts"
 
@@ -83,6 +88,11 @@ class Darts(SearchSpace):
         object.__setattr__(self, "operations", tuple(self.operations))
         _ = self.skeleton  # which checks its own values
         check_operations(self.operations, tuple(OPERATIONS), self.edges)
+        if self.partial_channels < 1 or self.channels % self.partial_channels:
+            raise InputError(
+                f"space.partial_channels: expected a divisor of space.channels, {self.channels}, got "
+                f"{self.partial_channels}; take 1 for whole channels"
+            )
 
     # Structure
 
@@ -240,10 +250,10 @@ class Darts(SearchSpace):
             raise InputError("search.derivation: all_edges is for space.edges: kept, without none; take without_none")
         if rule != "pairs":
             return self._two_of_edges if self.edges == "kept" and rule != "all_edges" else self
-        if self.edges != "all" or not self.share_cells or self.auxiliary:
+        if self.edges != "all" or not self.share_cells or self.auxiliary or self.partial_channels > 1:
             raise InputError(
-                "search.derivation: pairs is for space.edges: all, share_cells: true and auxiliary: false; take "
-                "without_none"
+                "search.derivation: pairs is for space.edges: all, share_cells: true, auxiliary: false and "
+                "partial_channels: 1; take without_none"
             )
         return Quadruples(
             channels=self.channels,
@@ -351,7 +361,7 @@ class Darts(SearchSpace):
         """Returns the weight-sharing network of the space."""
         every = (self.operations,) * len(self.choices)
         options = (self.pool_bn, self.affine, self.track_running_stats, self.auxiliary)
-        return DartsNetwork(self.skeleton, every, num_classes, *options)
+        return DartsNetwork(self.skeleton, every, num_classes, *options, partial_channels=self.partial_channels)
 
     def build_union(self, num_classes: int) -> DartsNetwork:
         """Returns the network of all candidates as derived networks have them."""
@@ -370,10 +380,13 @@ class Darts(SearchSpace):
         return DartsNetwork(self.skeleton, taken, num_classes, auxiliary=True, second_norm=second_norm)
 
     def widened(self, factor: float) -> Darts:
-        """Returns the space with the channels C multiplied and rounded."""
-        return replace(self, channels=self.skeleton.scaled_channels(factor))
+        """Returns the space with the channels C multiplied and rounded, up to a multiple of the partial channels."""
+        channels = self.skeleton.scaled_channels(factor)
+        while channels % self.partial_channels or (self.reduction == "fixed" and channels % 4):
+            channels += 1
+        return replace(self, channels=channels)
 
     def build_inheriting_network(self, architecture: Architecture, num_classes: int) -> DartsNetwork:
-        """Returns the network that computes what the supernet does: it normalises after a pooling where that does."""
+        """Returns the network that computes what the supernet does, poolings and partial channels as there."""
         taken = tuple((self.operations[k],) for k in self.check(architecture))
-        return DartsNetwork(self.skeleton, taken, num_classes, self.pool_bn)
+        return DartsNetwork(self.skeleton, taken, num_classes, self.pool_bn, partial_channels=self.partial_channels)

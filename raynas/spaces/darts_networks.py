@@ -16,6 +16,7 @@ from raynas.spaces.cell_graph import CellGraph
 from raynas.spaces.darts_operations import OPERATIONS, POOLS
 from raynas.spaces.darts_skeleton import Skeleton
 from raynas.spaces.operations import ConvBn, FactorizedReduce, ReluConvBn, row_then_column
+from raynas.spaces.partial_channels import PartialChoiceBlock
 from raynas.supernet.choice_block import ChoiceBlock, with_idle
 from raynas.supernet.gates import Gate, Gates, per_cell
 
@@ -35,6 +36,7 @@ class SearchedCell(nn.Module):
         graph: CellGraph,
         candidates: Sequence[Sequence[str]],
         pool_bn: bool,
+        partial_channels: int = 1,
         **normalisation: bool,
     ) -> None:
         """Builds a choice block of the named candidates on every edge; edges from the inputs have the stride."""
@@ -43,8 +45,10 @@ class SearchedCell(nn.Module):
         self.edges = nn.ModuleList()
         for (source, _), names in zip(graph.edges, candidates, strict=True):
             of_edge = stride if source < 2 else 1
-            operations = {name: _candidate(name, channels, of_edge, pool_bn, normalisation) for name in names}
-            self.edges.append(ChoiceBlock(operations))
+            number = channels // partial_channels
+            operations = {name: _candidate(name, number, of_edge, pool_bn, normalisation) for name in names}
+            partial = PartialChoiceBlock(operations, partial_channels, of_edge) if partial_channels > 1 else None
+            self.edges.append(partial or ChoiceBlock(operations))
         self._graph = graph
         self._stride = stride
 
@@ -145,6 +149,7 @@ class DartsNetwork(nn.Module):
         track_running_stats: bool = True,
         auxiliary: bool = False,
         second_norm: bool = True,
+        partial_channels: int = 1,
     ) -> None:
         """Builds the network with the named candidates at each choice; the defaults are those of derived networks."""
         super().__init__()
@@ -167,7 +172,14 @@ class DartsNetwork(nn.Module):
                 FixedReduction(inputs, channels, **normalisation)
                 if skeleton.kind(cell) is None
                 else SearchedCell(
-                    inputs, channels, 2 if halved else 1, skeleton.graph, candidates[part], pool_bn, **normalisation
+                    inputs,
+                    channels,
+                    2 if halved else 1,
+                    skeleton.graph,
+                    candidates[part],
+                    pool_bn,
+                    partial_channels,
+                    **normalisation,
                 )
             )
             before_last, last = last, 4 * channels
