@@ -324,7 +324,9 @@ def _add_network_options(command: argparse.ArgumentParser, verb: str) -> None:
 
 def _add_ui(command: argparse.ArgumentParser, verb: str) -> None:
     """Adds what the server of pages takes."""
-    command.add_argument("folder", nargs="?", default="runs", metavar="DIR", help="the folder of runs; runs by default")
+    command.add_argument(
+        "folder", nargs="?", default="runs", metavar="DIR", help="the folder or URL of runs; runs by default"
+    )
     command.add_argument("--port", type=int, default=8642, metavar="N", help="the port of 127.0.0.1; 0 for a free one")
 
 

@@ -16,6 +16,7 @@ the next command on the same machine, unless another machine has continued the r
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -169,6 +170,8 @@ class UrlMirror(Mirror):
                 file = self._file(path)
                 if path not in self._known or self._known[path][0] != there[path] or not file.exists():
                     self._store.download(path, file)
+                    _, changed = there[path]
+                    os.utime(file, ns=(changed, changed))  # the age of a record is that at the URL
                     self._known[path] = there[path], _stamp(file)
             gone = {path for path in self._known if path not in there and selected(path)}
             for path in sorted(gone, key=_order, reverse=True):

@@ -137,6 +137,18 @@ def opened_store(url: str) -> tuple[FileSystem, str]:
     return store, root
 
 
+def folders_in(store: FileSystem, root: str) -> list[str]:
+    """Returns the names of the folders directly under a path, sorted.
+
+    Raises:
+        OSError: If the path is not there or cannot be read.
+    """
+    from pyarrow.fs import FileSelector, FileType
+
+    found = store.get_file_info(FileSelector(root, recursive=False))
+    return sorted(info.base_name for info in found if info.type == FileType.Directory)
+
+
 def check_writable(url: str) -> None:
     """Checks that objects can be written at a URL and deleted again.
 
