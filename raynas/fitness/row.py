@@ -207,6 +207,7 @@ class FitnessRow:
         check: Raises `InputError` if a score cannot be taken with some options.
         quantity: Which quantity of the measure is the fitness.
         negated: Whether the fitness is minus this quantity, of which less is better.
+        batch: The option that says on how many training images a score is taken.
     """
 
     name: str
@@ -224,6 +225,7 @@ class FitnessRow:
     check: Callable[[Any], None] = lambda options: None
     quantity: str = ""
     negated: bool = False
+    batch: str = "score_images"
 
     def __post_init__(self) -> None:
         """Checks that the row says one way to make the fitness, and adds what networks need."""

@@ -101,7 +101,7 @@ def check_evaluation(task: Task) -> None:
             _check_names(row)
         if row.score is not None:
             _check_scored(task, row)
-            check_score_images(task)
+            check_score_images(task, row)
             row.check(search.options_of(row.options))
         if Need.WEIGHT_VECTOR in row.needs:
             check_weight_vector(task.space)

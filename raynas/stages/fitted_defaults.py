@@ -102,11 +102,12 @@ def _fitted_search(task: Task, parts: tuple[int, int]) -> _Fitted:
         if batch != search.evaluation_batch_size:
             changes["evaluation_batch_size"] = batch
             reasons.append(f"there are {calibration:,} images to calibrate on and {evaluation:,} to evaluate on")
-    takes_scores = any(row.score is not None for row in search.fitness_rows)
-    if takes_scores and "score_images" not in search.model_fields_set and train_images < search.score_images:
-        changes["score_images"] = train_images
-        reasons.append(f"there are {train_images:,} images that train")
-    return _Fitted("search", changes, "; ".join(reasons))
+    for row in search.fitness_rows:
+        open_key = row.score is not None and row.batch not in search.model_fields_set
+        if open_key and train_images < getattr(search.options_of(row.options), row.batch):
+            changes[row.batch] = train_images
+            reasons.append(f"there are {train_images:,} images that train")
+    return _Fitted("search", changes, "; ".join(dict.fromkeys(reasons)))
 
 
 def _batch_of(default: int, calibration: int, evaluation: int) -> int:

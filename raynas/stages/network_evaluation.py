@@ -87,14 +87,16 @@ def _quantities(task: Task, row: FitnessRow) -> tuple[str, ...]:
 
 def _listed_arguments(task: Task, rows: Mapping[str, FitnessRow]) -> list[tuple[Any, ...]]:
     """Returns the arguments of `build_fitness` for each fitness; scores of initial weights share weights and images."""
-    of_scores: tuple[Any, ...] | None = None
+    of_scores: dict[str, tuple[Any, ...]] = {}
     listed = []
     for path, row in rows.items():
         if row.score is None:
             listed.append(_arguments(task, path))
             continue
-        of_scores = of_scores or _arguments_of_score(task, path)
-        listed.append((of_scores[0], path, *of_scores[2:]))
+        if row.batch not in of_scores:
+            of_scores[row.batch] = _arguments_of_score(task, path, row)
+        values, _, *others = of_scores[row.batch]
+        listed.append((values, path, *others))
     return listed
 
 
@@ -117,9 +119,9 @@ def _arguments(task: Task, path: str) -> tuple[Any, ...]:
     )
 
 
-def _arguments_of_score(task: Task, path: str) -> tuple[Any, ...]:
+def _arguments_of_score(task: Task, path: str, row: FitnessRow) -> tuple[Any, ...]:
     """Returns the same for a score of initial weights, which calibrates nothing."""
-    positions = score_positions(task)
+    positions = score_positions(task, row)
     labels = [evaluation_labels(task, base_seed) for base_seed in task.config.base_seeds]
     images = _reader(task)(positions, labels[0])
     context = RunContext(task)
@@ -286,27 +288,32 @@ def _check_evaluation_labels(task: Task) -> None:
         )
 
 
-def check_score_images(task: Task) -> None:
-    """Checks that there are images and labels to take scores of initial weights on, and a GPU where one is asked for.
+def check_score_images(task: Task, row: FitnessRow) -> None:
+    """Checks that there are images and labels to take a score of initial weights on, and a GPU where one is asked for.
 
     Raises:
         InputError: If there are not.
     """
     train, _ = split_images(task.dataset.train, task.config.data.train_portion, task.config.seed)
-    wanted = task.config.search.score_images
+    wanted = _score_images(task, row)
     if not 2 <= wanted <= len(train):
         raise InputError(
-            f"search.score_images: expected 2 to {len(train)} (the images that train), since scores compare images, "
+            f"search.{row.batch}: expected 2 to {len(train)} (the images that train), since scores compare images, "
             f"got {wanted}"
         )
     _check_evaluation_labels(task)
     _check_device(task)
 
 
-def score_positions(task: Task) -> np.ndarray:
-    """Returns the images of the train split on which scores of initial weights are taken, sampled by the seed."""
+def score_positions(task: Task, row: FitnessRow) -> np.ndarray:
+    """Returns the images of the train split on which a score of initial weights is taken, sampled by the seed."""
     train, _ = split_images(task.dataset.train, task.config.data.train_portion, task.config.seed)
-    return calibration_positions(task, train, task.config.search.score_images)
+    return calibration_positions(task, train, _score_images(task, row))
+
+
+def _score_images(task: Task, row: FitnessRow) -> int:
+    count: int = getattr(task.config.search.options_of(row.options), row.batch)
+    return count
 
 
 def calibration_positions(task: Task, train: np.ndarray, count: int) -> np.ndarray:

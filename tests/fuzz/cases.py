@@ -216,6 +216,8 @@ CONTRADICTIONS: list[tuple[dict[str, Any], str]] = [
     ({"search.fitness": "swap_regularised", "search.swap_mu": 1, "search.swap_sigma": 0}, "search.swap_sigma"),
     ({"search.fitness": "zico", "search.zico_batches": 1}, "search.zico_batches"),
     ({"search.fitness": "zico", "search.zico_batches": 33}, "search.zico_batches"),
+    ({"search.fitness": "short_training", "search.training_images": 100_000}, "search.training_images"),
+    ({"search.fitness": "short_training", "search.training_epochs": 0}, "search.training_epochs"),
     ({"search.combine": "ranks"}, "search.combine"),
     ({"search.refine": {}}, "search.refine"),
     ({"search.refine": {"fitness": "naswot", "from": 0}}, "search.refine.from"),
