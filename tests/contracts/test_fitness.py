@@ -75,7 +75,9 @@ def score(name, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         supernet = SPACE.build_supernet(5)
-    return WithInitialWeights(supernet, images, ROWS.row(name), ScoreOptions(swap_mu=1.0, swap_sigma=1.0))
+    row = ROWS.row(name)
+    options = ScoreOptions(swap_mu=1.0, swap_sigma=1.0) if row.options is ScoreOptions else row.options()
+    return WithInitialWeights(supernet, images, row, options)
 
 
 def benchmark_table():
