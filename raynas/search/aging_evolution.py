@@ -11,12 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from raynas.options import Positive
-from raynas.search.distinct import sample_distinct
+from raynas.search.budgeted import Proposing
 from raynas.search.limits import Limits
 from raynas.search.neighbours import random_neighbour
 from raynas.search.row import GenerationOptions, ProposalOptions, SearcherRow, check_budget, evaluations
-from raynas.search.searcher import Turns, check_whole
-from raynas.search_space import Architecture, SearchSpace, as_array
+from raynas.search_space import Architecture, SearchSpace
 
 STEPS = 100
 """Mutations for each wanted child after which random architectures take the place of children that are not new."""
@@ -45,7 +44,7 @@ def check_aging(space: SearchSpace, options: AgingOptions) -> None:
     check_budget("population", options.population, options)
 
 
-class AgingEvolution:
+class AgingEvolution(Proposing[AgingOptions]):
     """A queue of `population` architectures: a child of the best of a random tournament enters, and the oldest leaves.
 
     The first population is random. A child is its parent with another candidate at one choice, repaired. No
@@ -57,46 +56,24 @@ class AgingEvolution:
     """
 
     def __init__(self, space: SearchSpace, options: AgingOptions, *, seed: int, limits: Limits | None = None) -> None:
-        """Prepares the search, without sampling an architecture.
-
-        Args:
-            space: The search space.
-            options: Sizes and budget.
-            seed: Seed of all randomness, not negative.
-            limits: Bounds on the costs of an architecture.
+        """Sets the search up as `Budgeted` does.
 
         Raises:
             InputError: If the budget is smaller than the population, or the seed is negative.
         """
         check_aging(space, options)
-        self.space = space
-        self.options = options
-        self.seed = check_whole("seed", seed, 0)
-        self.limits = limits
-        self._turns = Turns()
-        self._proposed: set[Architecture] = set()
-        self._fitness: dict[Architecture, float] = {}
+        super().__init__(space, options, seed=seed, limits=limits)
         self._living: deque[Architecture] = deque(maxlen=options.population)
 
-    def ask(self) -> list[Architecture]:
-        """Returns the first population, then children of the living."""
-        generation = self._turns.start()
-        left = self.options.evaluations - len(self._proposed)
-        rng = np.random.default_rng([self.seed, generation])
-        wanted, children = min(self.options.population, left), []
-        if self._living:
-            wanted = min(self.options.proposals, left)
-            children = self._children(wanted, rng)
-        children += sample_distinct(self.space, rng, wanted - len(children), self._proposed, self.limits)
-        return self._turns.asked(children)
+    @property
+    def _start(self) -> int:
+        return self.options.population
 
     def tell(self, architectures: Sequence[Architecture], fitness: np.ndarray) -> None:
         """Takes the fitness of the architectures last asked; they enter the queue in the order asked."""
-        generation, fitness = self._turns.told(architectures, fitness)
-        self._fitness.update(zip(generation, fitness.tolist(), strict=True))
-        self._living.extend(generation)
+        self._living.extend(self._taken(architectures, fitness))
 
-    def _children(self, wanted: int, rng: np.random.Generator) -> list[Architecture]:
+    def _proposals(self, wanted: int, rng: np.random.Generator) -> list[Architecture]:
         """Returns up to `wanted` new children within the limits; known ones enter the queue at once."""
         found: list[Architecture] = []
         for _ in range(STEPS * wanted):
@@ -105,7 +82,7 @@ class AgingEvolution:
             child = random_neighbour(self.space, self._parent(rng), rng)
             if child in self._fitness:
                 self._living.append(child)
-            elif child not in self._proposed and self._is_within_limits(child):
+            elif child not in self._proposed and self._admitted([child]):
                 self._proposed.add(child)
                 found.append(child)
         return found
@@ -114,9 +91,6 @@ class AgingEvolution:
         """Returns the best of a tournament; of equals the one that was sampled first."""
         sampled = rng.integers(len(self._living), size=self.options.tournament).tolist()
         return max((self._living[index] for index in sampled), key=self._fitness.__getitem__)
-
-    def _is_within_limits(self, architecture: Architecture) -> bool:
-        return self.limits is None or bool(self.limits.admits(as_array([architecture]))[0])
 
 
 AGING_EVOLUTION = SearcherRow(

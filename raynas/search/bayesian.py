@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from raynas.optional import check_installed, needed
-from raynas.search.distinct import bring_in, sample_distinct
+from raynas.search.budgeted import Proposing
+from raynas.search.distinct import bring_in
 from raynas.search.limits import Limits
 from raynas.search.row import ProposalOptions, SearcherRow, StartOptions, check_start, evaluations
-from raynas.search.searcher import Turns, check_whole
-from raynas.search_space import Architecture, SearchSpace, as_array
+from raynas.search_space import Architecture, SearchSpace
 
 TRIES = 5
 """Points that the sampler proposes for each wanted architecture, before random ones fill a generation up."""
@@ -39,7 +39,7 @@ def check_bayesian(space: SearchSpace, options: BayesianOptions) -> None:
     check_start(space, options)
 
 
-class Bayesian:
+class Bayesian(Proposing[BayesianOptions]):
     """Proposes where architectures like the best are frequent and architectures like the others are rare.
 
     Every choice is a categorical parameter. The sampler models all choices jointly, as Optuna 5 does by default. The
@@ -54,44 +54,23 @@ class Bayesian:
     def __init__(
         self, space: SearchSpace, options: BayesianOptions, *, seed: int, limits: Limits | None = None
     ) -> None:
-        """Prepares the search, without sampling an architecture.
-
-        Args:
-            space: The search space.
-            options: Sizes and budget.
-            seed: Seed of all randomness, not negative.
-            limits: Bounds on the costs of an architecture.
+        """Sets the search up as `Budgeted` does.
 
         Raises:
             InputError: If Optuna is not installed, the budget is smaller than the start, or the seed is negative.
         """
         check_bayesian(space, options)
-        self.space = space
-        self.options = options
-        self.seed = check_whole("seed", seed, 0)
-        self.limits = limits
-        self._turns = Turns()
-        self._proposed: set[Architecture] = set()
-        self._fitness: dict[Architecture, float] = {}
+        super().__init__(space, options, seed=seed, limits=limits)
 
-    def ask(self) -> list[Architecture]:
-        """Returns the random start, then proposals of the sampler."""
-        generation = self._turns.start()
-        left = self.options.evaluations - len(self._proposed)
-        rng = np.random.default_rng([self.seed, generation])
-        wanted, proposed = min(self.options.start_samples, left), []
-        if self._fitness:
-            wanted = min(self.options.proposals, left)
-            proposed = self._sampled(wanted, rng)
-        proposed += sample_distinct(self.space, rng, wanted - len(proposed), self._proposed, self.limits)
-        return self._turns.asked(proposed)
+    @property
+    def _start(self) -> int:
+        return self.options.start_samples
 
     def tell(self, architectures: Sequence[Architecture], fitness: np.ndarray) -> None:
         """Takes the fitness of the architectures last asked, of which the sampler learns."""
-        generation, fitness = self._turns.told(architectures, fitness)
-        self._fitness.update(zip(generation, fitness.tolist(), strict=True))
+        self._taken(architectures, fitness)
 
-    def _sampled(self, wanted: int, rng: np.random.Generator) -> list[Architecture]:
+    def _proposals(self, wanted: int, rng: np.random.Generator) -> list[Architecture]:
         """Returns up to `wanted` proposals that are new and within the limits."""
         found: list[Architecture] = []
         outside: list[Architecture] = []
@@ -104,7 +83,7 @@ class Bayesian:
             architecture = self.space.repair(next(points), rng)
             if architecture in self._proposed:
                 continue
-            if self.limits is not None and not self.limits.admits(as_array([architecture]))[0]:
+            if not self._admitted([architecture]):
                 outside.append(architecture)
                 continue
             self._proposed.add(architecture)

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from raynas.search.budgeted import Budgeted
 from raynas.search.distinct import sample_distinct
 from raynas.search.limits import Limits
 from raynas.search.neighbours import all_neighbours
 from raynas.search.row import SearcherRow, StartOptions, check_start, evaluations
-from raynas.search.searcher import Turns, check_whole, order
-from raynas.search_space import Architecture, SearchSpace, as_array
+from raynas.search.searcher import order
+from raynas.search_space import Architecture, SearchSpace
 
 
-class LocalSearch:
+class LocalSearch(Budgeted[StartOptions]):
     """Climbs from a random architecture to its best neighbour until no neighbour is better, then begins anew.
 
     Neighbours differ in one choice, and are repaired. A generation is the best known architecture's neighbours that are
@@ -29,32 +30,20 @@ class LocalSearch:
     """
 
     def __init__(self, space: SearchSpace, options: StartOptions, *, seed: int, limits: Limits | None = None) -> None:
-        """Prepares the search, without sampling an architecture.
-
-        Args:
-            space: The search space.
-            options: Random architectures of a start, and the budget.
-            seed: Seed of all randomness, not negative.
-            limits: Bounds on the costs of an architecture.
+        """Sets the search up as `Budgeted` does.
 
         Raises:
             InputError: If the budget is smaller than a start, or the seed is negative.
         """
         check_start(space, options)
-        self.space = space
-        self.options = options
-        self.seed = check_whole("seed", seed, 0)
-        self.limits = limits
-        self._turns = Turns()
-        self._proposed: set[Architecture] = set()
-        self._fitness: dict[Architecture, float] = {}
+        super().__init__(space, options, seed=seed, limits=limits)
         self._current: Architecture | None = None
         self._around: list[Architecture] = []
 
     def ask(self) -> list[Architecture]:
         """Returns the new neighbours of the current architecture, or the start of another climb."""
         rng = np.random.default_rng([self.seed, self._turns.start()])
-        left = self.options.evaluations - len(self._proposed)
+        left = self._left
         while left > 0 and self._current is not None:
             self._around = self._admitted(all_neighbours(self.space, self._current, rng))
             new = [neighbour for neighbour in self._around if neighbour not in self._proposed][:left]
@@ -68,8 +57,7 @@ class LocalSearch:
 
     def tell(self, architectures: Sequence[Architecture], fitness: np.ndarray) -> None:
         """Takes the fitness of the architectures last asked, and moves to the best around."""
-        generation, fitness = self._turns.told(architectures, fitness)
-        self._fitness.update(zip(generation, fitness.tolist(), strict=True))
+        self._taken(architectures, fitness)
         self._move()
 
     def _move(self) -> None:
@@ -82,13 +70,6 @@ class LocalSearch:
 
     def _worth_of_current(self) -> float:
         return -np.inf if self._current is None else self._fitness[self._current]
-
-    def _admitted(self, architectures: list[Architecture]) -> list[Architecture]:
-        """Returns the architectures within the limits."""
-        if self.limits is None or not architectures:
-            return architectures
-        admitted = self.limits.admits(as_array(architectures))
-        return [architectures[index] for index in np.flatnonzero(admitted)]
 
 
 LOCAL_SEARCH = SearcherRow(
