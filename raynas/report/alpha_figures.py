@@ -12,13 +12,13 @@ from matplotlib.collections import PatchCollection
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from matplotlib.ticker import LogFormatter
 
 from raynas.report.alpha_values import Alphas
 from raynas.report.drawing_style import (
     LABEL_SIZE,
     WIDTH,
     finite_values,
+    logarithmic_heights,
     panel,
     shortened,
     style,
@@ -84,23 +84,13 @@ def curves_by_epoch(
         add_curve(axes, curve.name, "epoch", curve.epochs, values)
     axes.set(title=title, xlabel="epoch")
     if logarithmic:
-        axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(_PlainLogFormatter())
-        axes.yaxis.set_minor_formatter(_PlainLogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))
-        axes.tick_params(axis="y", which="minor", size=0, labelsize=8)
+        logarithmic_heights(axes)
     if limits is not None:
         axes.set_ylim(limits)
     whole_steps(axes)
     if rows:
         figure.legend(handles=list(handles.values()), loc="lower left", ncols=columns, bbox_to_anchor=(0.02, 0))
     return figure
-
-
-class _PlainLogFormatter(LogFormatter):
-    """Labels the ticks of a logarithmic axis as matplotlib does, but short numbers without exponents."""
-
-    def __call__(self, x: float, pos: int | None = None) -> str:
-        return f"{x:g}" if super().__call__(x, pos) else ""
 
 
 CELL = 0.27, 0.165

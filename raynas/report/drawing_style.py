@@ -15,9 +15,10 @@ from typing import Any
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.textpath import TextPath
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogFormatter, MaxNLocator
 
 from raynas.report.palette import FAINT, GRID, INK, MUTED, PAPER, SERIES
 
@@ -131,3 +132,23 @@ def finite_values(values: np.ndarray) -> np.ndarray:
 def opacity(points: int) -> float:
     """Returns the opacity of points, which decreases with their number to show their density."""
     return float(np.clip(300 / max(1, points), 0.08, 0.6))
+
+
+class _PlainLogFormatter(LogFormatter):
+    """Labels the ticks of a logarithmic axis as matplotlib does, but short numbers without exponents."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def logarithmic_heights(axes: Axes) -> None:
+    """Makes the vertical axis logarithmic, its ticks in plain numbers: an SVG does not show matplotlib's powers."""
+    axes.set_yscale("log")
+    plain_ticks(axes.yaxis)
+    axes.tick_params(axis="y", which="minor", size=0, labelsize=8)
+
+
+def plain_ticks(axis: Axis) -> None:
+    """Labels the ticks of a logarithmic axis in plain numbers."""
+    axis.set_major_formatter(_PlainLogFormatter())
+    axis.set_minor_formatter(_PlainLogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5)))

@@ -77,7 +77,7 @@ def benchmark_accuracy_against_fitness(rank: Rank, quantity: Quantity, best: Eva
         axes.set_yticks(_log_error(np.array(ticks)), [f"{t}" for t in ticks])
     else:
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: f"{100 - 10**-y:.2f}"))
-    axes.set(title="benchmark accuracy (percent)", xlabel=quantity.title)
+    axes.set(title="benchmark accuracy (percent)", xlabel=shortened(quantity.title, 52))
     axes.legend(loc="lower right", handletextpad=0.2)
     return figure
 

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from raynas.report.blocks import FigureBlock
-from raynas.report.drawing_style import panel, shortened, style
+from raynas.report.drawing_style import logarithmic_heights, panel, plain_ticks, shortened, style
 from raynas.report.gallery import Gallery
 from raynas.report.groups import Group
 from raynas.report.hover import add_curve
@@ -58,7 +58,8 @@ def regret_curves(
         add_curve(axes, name, over, x, values, drawn)
     if max(curve.x[-1] for curve in curves) > 20 * min(curve.x[0] for curve in curves):
         axes.set_xscale("log")
-    axes.set_yscale("log")
+        plain_ticks(axes.xaxis)
+    logarithmic_heights(axes)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
         axis.set_minor_formatter(NullFormatter())

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from raynas.records.retrain_record import Estimate, RetrainRecord
 from raynas.report.blocks import Block, Figures, Paragraph, Section, Table, Text, architecture_text
-from raynas.report.drawing_style import panel, style
+from raynas.report.drawing_style import logarithmic_heights, panel, style
 from raynas.report.gallery import Gallery
 from raynas.report.intervals import wilson_interval
 from raynas.report.palette import ACCENT, MUTED, SERIES
@@ -151,10 +151,11 @@ def learning_curves(curves: Mapping[str, np.ndarray], of_text: bool = False) -> 
     figure, axes = panel()
     for number, (name, accuracy) in enumerate(curves.items()):
         epochs = np.arange(1, len(accuracy) + 1)
-        axes.plot(epochs, accuracy, color=SERIES[number % len(SERIES)], label=name)
+        mark = "o" if len(epochs) == 1 else ""  # a line of one point is not seen
+        axes.plot(epochs, accuracy, color=SERIES[number % len(SERIES)], label=name, marker=mark, ms=4)
     axes.set(title="training perplexity" if of_text else "training accuracy (percent)", xlabel="epoch")
     if of_text:
-        axes.set_yscale("log")
+        logarithmic_heights(axes)
     if len(curves) <= len(SERIES):
         axes.legend(loc="upper right" if of_text else "lower right")
     return figure

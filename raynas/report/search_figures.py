@@ -48,7 +48,7 @@ def draw_search(axes: Axes, history: History, quantity: Quantity) -> None:
     axes.annotate("best so far", (generations[-1], best[-1]), (0, 3), va="bottom", color=ACCENT, **at_end)
     axes.annotate("median", (generations[-1], middle[-1]), (0, -4), va="top", color=INK, **at_end)
     axes.margins(y=0.1)
-    axes.set(title=quantity.title, xlabel="generation (shaded: 10 to 90 percent)")
+    axes.set(title=shortened(quantity.title, 52), xlabel="generation (shaded: 10 to 90 percent)")
     whole_steps(axes)
 
 
@@ -68,7 +68,7 @@ def search_curves(histories: Sequence[tuple[str, History]], quantity: Quantity, 
         mark: dict[str, Any] = {"marker": marker_of(looks[name]), "markevery": [-1], "ms": 4}
         axes.step(counts, best, where="post", color=color, ls=dashes, label=shortened(name, 24), **mark)
         add_curve(axes, name, "architecture", counts, best)
-    axes.set(title=f"best so far: {quantity.title}", xlabel="evaluated architectures")
+    axes.set(title=shortened(f"best so far: {quantity.title}", 52), xlabel="evaluated architectures")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
     whole_steps(axes)
     legend(axes, len(histories), loc="lower right")
@@ -88,7 +88,7 @@ def draw_histogram(axes: Axes, values: np.ndarray, quantity: Quantity) -> None:
     values = finite_values(values)
     bins = min(40, max(8, round(math.sqrt(len(values)))))
     axes.hist(values, bins=bins, color=SERIES[0], alpha=0.75, ec=PAPER, lw=0.4)
-    axes.set(title="architectures", xlabel=quantity.title)
+    axes.set(title="architectures", xlabel=shortened(quantity.title, 52))
     axes.grid(False, axis="x")
     axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
 
@@ -123,7 +123,7 @@ def histograms(values: Sequence[tuple[str, np.ndarray]], quantity: Quantity, loo
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         axes.tick_params(labelbottom=row == len(finite))
-    axes.set_xlabel(quantity.title)
+    axes.set_xlabel(shortened(quantity.title, 52))
     return figure
 
 
@@ -181,7 +181,7 @@ def fitness_against_cost(
     axes.plot(*on_front, "o", ls=line, color=SERIES[0], ms=3, lw=1, label="Pareto front")
     place = unit * best.numbers[cost], best.numbers["fitness"]
     axes.plot(*place, "*", color=ACCENT, ms=11, mec=PAPER, mew=0.6, ls="", label="best")
-    axes.set(title=quantity.title, xlabel=COSTS[cost].title)
+    axes.set(title=shortened(quantity.title, 52), xlabel=COSTS[cost].title)
     if costs.min() > 0 and costs.max() > 30 * costs.min():
         axes.set_xscale("log")
         axes.xaxis.set_minor_formatter(FuncFormatter(lambda *_: ""))

@@ -58,10 +58,11 @@ def _verdict(
     first: str, other: str, difference: float, low: float | None, high: float | None, seeds: int, of_text: bool
 ) -> str:
     """Returns what follows of a difference in percentage points, or in perplexity, as a sentence."""
-    points = f"{difference:+.2f} of test perplexity" if of_text else f"{difference:+.2f} points of test accuracy"
+    unit = "test perplexity relative to" if of_text else "points of test accuracy on"
+    points = f"{difference:+.2f} {unit} {other}"
     if low is None or high is None:
-        return f"{first} has {points} on {other}; one seed does not say whether another would"
-    interval = f"{points} on {other}, 95 % interval {low:+.2f} to {high:+.2f} with {seeds} seeds"
+        return f"{first} has {points}; one seed does not say whether another would"
+    interval = f"{points}, 95 % interval {low:+.2f} to {high:+.2f} with {seeds} seeds"
     if low > 0:
         return f"{first} is {'worse' if of_text else 'better'}: {interval}"
     if high < 0:

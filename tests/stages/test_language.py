@@ -250,7 +250,7 @@ def test_a_smaller_perplexity_is_better() -> None:
         )
 
     found = compare(network("a", [90.0, 91.0, 90.5]), network("b", [100.0, 101.0, 102.0]))
-    assert found.verdict.startswith("a is better: -10.50 of test perplexity on b")
+    assert found.verdict.startswith("a is better: -10.50 test perplexity relative to b")
 
 
 # Refused before training
