@@ -8,7 +8,6 @@ import torch
 from raynas.data import FixedImages
 from raynas.fitness import FITNESSES
 from raynas.fitness.probe import WithInitialWeights
-from raynas.fitness.row import ScoreOptions
 from raynas.spaces.nasbench201 import NasBench201
 
 SPACE = NasBench201(channels=4, cells=1)
@@ -28,7 +27,8 @@ def batch():
 
 
 def fitness_of(name, space=SPACE, **options):
-    return WithInitialWeights(supernet_of(space), batch(), FITNESSES.row(name), ScoreOptions(**options))
+    row = FITNESSES.row(name)
+    return WithInitialWeights(supernet_of(space), batch(), row, row.options(**options))
 
 
 def score_of(name, architecture, space=SPACE, **options):
