@@ -106,12 +106,12 @@ class NewFile:
                 raise InputError(f"{option}: {str(error).removeprefix(f'{family.key}: ')}") from error
         takes, holds = getattr(SPACES.row(self.space), "takes", "images"), DATASETS.row(self.data).holds
         if takes != holds:
-            fitting = "text --path PATH" if takes == "tokens" else "digits"
+            fitting = ", ".join(name for name, row in DATASETS.rows().items() if row.holds == takes)
             raise InputError(
                 f"--data: networks of {self.space} take {takes}, got {self.data}, which holds {holds}; give --data "
-                f"{fitting}"
+                f"with one of {fitting}"
             )
-        if self.path is None and self.data in ("npz", "folder", "imagenet16-120", "text"):
+        if self.path is None and DATASETS.row(self.data).needs_path:
             raise InputError(f"--data: {self.data} is read from your disk, got no path; give --path PATH too")
         self._check_space()
 

@@ -105,6 +105,7 @@ class DataSource:
         options: Further keys of the `data` section that the data set takes.
         is_downloaded: Whether `read` may download the data.
         known: The size, if it is known without reading, for checks that read no data.
+        needs_path: Whether the data are read from `data.path` alone, so that a run file has to name it.
         path_can_wait: Whether a check assumes the known size as long as `data.path` is left out.
         reads_files: Whether images are files that are read one by one.
         holds: What a sample is, ``images`` or ``tokens``.
@@ -116,6 +117,7 @@ class DataSource:
     options: type[Options] = Options
     is_downloaded: bool = False
     known: KnownSize | None = None
+    needs_path: bool = False
     path_can_wait: bool = False
     reads_files: bool = False
     holds: ClassVar[str] = "images"

@@ -11,6 +11,7 @@ from raynas.capabilities import derived_space_of, drawing_of
 from raynas.errors import InputError
 from raynas.members import Need
 from raynas.options import Options, Positive
+from raynas.search.generations import Generations
 from raynas.search.limits import Limits
 from raynas.search.row import PopulationOptions, Probabilities, SearchContext, SearcherRow
 from raynas.search.searcher import Turns, check_whole
@@ -112,7 +113,7 @@ class Derive:
         self._turns.told(architectures, fitness)
 
 
-class AlphaSampling:
+class AlphaSampling(Generations[PopulationOptions]):
     """Architectures sampled by the alphas, each choice from softmax(alpha), then repaired (SETN, Dong and Yang 2019).
 
     Of T samples those that come again are evaluated once, so that a generation may hold fewer.
@@ -139,13 +140,8 @@ class AlphaSampling:
         Raises:
             InputError: If the seed is negative.
         """
-        self.space = space
-        self.options = options
-        self.seed = check_whole("seed", seed, 0)
-        self.limits = limits
+        super().__init__(space, options, seed=seed, limits=limits)
         self._sums = [list(map(np.cumsum, probabilities)) for probabilities in trained]
-        self._turns = Turns()
-        self._proposed: set[Architecture] = set()
 
     def ask(self) -> list[Architecture]:
         """Returns the next generation: those of its samples that are new."""

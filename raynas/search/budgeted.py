@@ -4,41 +4,26 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from raynas.search.distinct import sample_distinct
+from raynas.search.generations import Generations
 from raynas.search.limits import Limits
 from raynas.search.row import BudgetOptions, ProposalOptions
-from raynas.search.searcher import Turns, check_whole
 from raynas.search_space import Architecture, SearchSpace, as_array
 
 Budget = TypeVar("Budget", bound=BudgetOptions)
 Proposals = TypeVar("Proposals", bound=ProposalOptions)
 
 
-class Budgeted(Generic[Budget]):
+class Budgeted(Generations[Budget]):
     """A search of so many evaluations, which evaluates no architecture twice."""
 
     def __init__(self, space: SearchSpace, options: Budget, *, seed: int, limits: Limits | None = None) -> None:
-        """Prepares the search, without sampling an architecture.
-
-        Args:
-            space: The search space.
-            options: Sizes and budget.
-            seed: Seed of all randomness, not negative.
-            limits: Bounds on the costs of an architecture.
-
-        Raises:
-            InputError: If the seed is negative.
-        """
-        self.space = space
-        self.options = options
-        self.seed = check_whole("seed", seed, 0)
-        self.limits = limits
-        self._turns = Turns()
-        self._proposed: set[Architecture] = set()
+        """Prepares the search as `Generations` does; no fitness is known yet."""
+        super().__init__(space, options, seed=seed, limits=limits)
         self._fitness: dict[Architecture, float] = {}
 
     @property

@@ -12,9 +12,10 @@ from pydantic import Field
 from raynas.errors import InputError
 from raynas.options import Positive
 from raynas.search.distinct import draw_distinct, sample_distinct
+from raynas.search.generations import Generations
 from raynas.search.limits import Limits
 from raynas.search.row import PopulationOptions, SearcherRow
-from raynas.search.searcher import Turns, check_whole, order
+from raynas.search.searcher import order
 from raynas.search_space import Architecture, SearchSpace, crossover, mutate
 
 
@@ -84,7 +85,7 @@ def check_evolution(space: SearchSpace, options: EvolutionOptions) -> None:
     check_breeding(space, options)
 
 
-class Breeding(ABC):
+class Breeding(Generations[BreedingOptions], ABC):
     """A population and its children, generation by generation; a subclass says who survives, and who is a parent."""
 
     def __init__(
@@ -102,12 +103,7 @@ class Breeding(ABC):
             InputError: If the options do not go together, or the seed is negative.
         """
         check_breeding(space, options)
-        self.space = space
-        self.options = options
-        self.seed = check_whole("seed", seed, 0)
-        self.limits = limits
-        self._turns = Turns()
-        self._proposed: set[Architecture] = set()
+        super().__init__(space, options, seed=seed, limits=limits)
         self._parents: list[Architecture] = []
         self._parents_fitness = np.empty(0)
 

@@ -7,35 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 
 from raynas.search.distinct import sample_distinct
-from raynas.search.limits import Limits
+from raynas.search.generations import Generations
 from raynas.search.row import PopulationOptions, SearcherRow
-from raynas.search.searcher import Turns, check_whole
-from raynas.search_space import Architecture, SearchSpace
+from raynas.search_space import Architecture
 
 
-class RandomSearch:
+class RandomSearch(Generations[PopulationOptions]):
     """Samples random architectures, each at most once, independently of the fitness."""
-
-    def __init__(
-        self, space: SearchSpace, options: PopulationOptions, *, seed: int, limits: Limits | None = None
-    ) -> None:
-        """Prepares the search, without sampling an architecture.
-
-        Args:
-            space: The search space.
-            options: Generations and population; a nearly exhausted space gives smaller generations.
-            seed: Seed of all randomness, not negative.
-            limits: Bounds on the costs of an architecture.
-
-        Raises:
-            InputError: If the seed is negative.
-        """
-        self.space = space
-        self.options = options
-        self.seed = check_whole("seed", seed, 0)
-        self.limits = limits
-        self._turns = Turns()
-        self._proposed: set[Architecture] = set()
 
     def ask(self) -> list[Architecture]:
         """Returns the next generation of random architectures."""

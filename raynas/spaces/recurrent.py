@@ -29,7 +29,7 @@ PRIMITIVES = ("none", *ACTIVATIONS)
 
 
 @dataclass(frozen=True)
-class Recurrent(SearchSpace):
+class Recurrent(SearchSpace, Regularisation):
     """Cells of nodes 1 to n, each the highway from one earlier node with one activation; the state is their mean.
 
     An architecture holds the operations of the edges 1<-0, 2<-0, 2<-1, 3<-0 and so on. One edge into each node has an
@@ -49,14 +49,6 @@ class Recurrent(SearchSpace):
         outputs: Nodes whose mean is the state: all behind node 0 (all), as in DARTS and GDAS, or those that are no
             other node's predecessor (leaves), as in ENAS.
         normalise: Whether the nodes of the supernet are batch-normalised, without weight and bias.
-        dropout: Share of the cell's outputs that is dropped.
-        dropouth: Share of the state of a node that is dropped before its matrix product.
-        dropoutx: Share of the input of the cell that is dropped before its matrix product.
-        dropouti: Share of the embeddings that is dropped.
-        dropoute: Share of the words that are dropped from the embedding.
-        weight_drop: Share of the weights of the recurrent matrices that is dropped.
-        activation: Weight of the penalty on the outputs' squares.
-        temporal: Weight of the penalty on the squares of the outputs' changes.
     """
 
     nodes: int = 8
@@ -66,14 +58,6 @@ class Recurrent(SearchSpace):
     weights: Literal["node", "candidate"] = "node"
     outputs: Literal["all", "leaves"] = "all"
     normalise: bool = True
-    dropout: float = 0.0
-    dropouth: float = 0.0
-    dropoutx: float = 0.0
-    dropouti: float = 0.0
-    dropoute: float = 0.0
-    weight_drop: float = 0.0
-    activation: float = 0.0
-    temporal: float = 0.0
 
     name: ClassVar[str] = "recurrent"
     takes: ClassVar[str] = "tokens"

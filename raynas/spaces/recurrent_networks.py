@@ -42,7 +42,7 @@ INITIAL_RANGE = 0.04
 EMBEDDING_RANGE = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Regularisation:
     """What keeps a language model from learning its text by heart; the names are those of AWD-LSTM's and DARTS' codes.
 

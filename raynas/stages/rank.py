@@ -82,7 +82,8 @@ def rank(
     with evaluating() as evaluation:
         rows = _scores(task, mirror, evaluation, architectures, progress)
     accuracies = None if table is None else table.accuracies(architectures)
-    ranked = _rows(task, architectures, rows[:, 0], accuracies)
+    firsts = distinct_functions(task.space, architectures)
+    ranked = _rows(task, architectures, rows[:, 0], accuracies, firsts)
     epochs = None if accuracies is None or not every_epoch else _by_epoch(task, architectures, accuracies, progress)
     lines = describe_all(task, architectures, evaluation.quantities, rows)
     record = RankRecord(
@@ -92,7 +93,7 @@ def rank(
         table=table.path.name if table else None,
         column=table.column if table else None,
         cells=len(architectures),
-        functions=None if accuracies is None else len(distinct_functions(task.space, architectures)),
+        functions=None if accuracies is None else len(firsts),
         space=task.space.num_architectures,
         known=len(table) if table else None,
         base_seeds=task.config.base_seeds,
@@ -147,9 +148,21 @@ def _check_request(search: SearchSection, table: BenchmarkTable | None, size: in
 
 
 def _rows(
-    task: Task, architectures: Sequence[Architecture], fitness: np.ndarray, accuracies: np.ndarray | None
+    task: Task,
+    architectures: Sequence[Architecture],
+    fitness: np.ndarray,
+    accuracies: np.ndarray | None,
+    firsts: np.ndarray,
 ) -> list[RankRowRecord]:
-    """Returns how well the fitness and the baselines order the benchmark accuracies; without any, the costs."""
+    """Returns how well the fitness and the baselines order the benchmark accuracies; without any, the costs.
+
+    Args:
+        task: The space and its costs.
+        architectures: Those that are ranked.
+        fitness: Their fitness, ``(n,)``.
+        accuracies: Their benchmark accuracies, ``(n,)``; None without a benchmark.
+        firsts: The positions of the first architecture of every function.
+    """
     name = task.config.search.fitness_name
     costs = task.costs.total(as_array(architectures))
     if accuracies is None:
@@ -164,7 +177,6 @@ def _rows(
         ranked[baseline.name] = fitness_without_networks(task, baseline)(architectures)[:, 0]
     sizes = costs[:, task.costs.quantities.index(NUM_PARAMETERS.name)]
     live = fitness_without_networks(task, LIVE_MULTIPLY_ADDS)(architectures)[:, 0]
-    firsts = distinct_functions(task.space, architectures)
     columns = {column: table.accuracies(architectures) for column, table in task.further_tables.items()}
     rows = []
     for name, values in ranked.items():

@@ -8,7 +8,8 @@ The rule, so that the choice is no evidence for itself:
 
     python tests/performance/zero_cost.py split BENCHMARK.csv FOLDER
     raynas rank scores.yaml    # scores of the functions in FOLDER, see tests/performance/README.md
-    python tests/performance/zero_cost.py select BENCHMARK.csv 100=RANKED.csv 101=RANKED.csv
+    python tests/performance/zero_cost.py select BENCHMARK.csv RANKED.csv n5=RANKED_WITH_CELLS_5.csv --most 4
+    python tests/performance/zero_cost.py select ... --head 50 --by jacob_cov meco az_trainability live_multiply_adds
     raynas rank ...            # the frozen settings over the whole space, with each of the initialisations 0 to 4
     python tests/performance/zero_cost.py confirm BENCHMARK.csv 0=RANKED.csv 1=RANKED.csv ...
 """
@@ -23,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from raynas.fitness.rank_correlation import rank_statistics, tau_within
+from raynas.fitness.rank_correlation import rank_statistics, tau_of, tau_within
 from raynas.records.rank_record import read_scores_table
 from raynas.search_space import sample
 from raynas.spaces.nasbench201 import NasBench201
@@ -71,19 +72,20 @@ def split(benchmark, folder):
 
 
 def read_ranked(file):
-    """Returns the scores of a ranking: name -> architecture -> value."""
+    """Returns the quantities of a ranking: name -> architecture -> value."""
     architectures, columns = read_scores_table(Path(file))
-    names = [name for name in columns if name not in ("true", "spread")]
-    return {name: dict(zip(architectures, columns[name].tolist(), strict=True)) for name in names}
+    return {name: dict(zip(architectures, values.tolist(), strict=True)) for name, values in columns.items()}
 
 
-def merged(files):
-    """Returns the scores of each initialisation, from files FOLDER:SEED or files of one initialisation each."""
-    by_seed = {}
+def read_scores(files):
+    """Returns the scores of FILE and of NAME=FILE, whose scores are called SCORE_NAME; without further baselines."""
+    scores = {}
     for file in files:
-        seed, _, path = file.partition("=")
-        by_seed.setdefault(int(seed), {}).update(read_ranked(path))
-    return by_seed
+        name, _, path = file.rpartition("=")
+        for score, values in read_ranked(path).items():
+            if score not in ("fitness", "true", "spread", "num_parameters", "multiply_adds"):
+                scores[f"{score}_{name}" if name else score] = values
+    return {name: scores[name] for name in sorted(scores) if not name.startswith("live_multiply_adds_")}
 
 
 def log_ranks(values, of_functions):
@@ -92,21 +94,24 @@ def log_ranks(values, of_functions):
     return log_rank(np.array([values[architecture] for architecture in of_functions]), of_sample)
 
 
-def select(benchmark, files, most, shown):
-    """Prints the combinations of scores that rank the first half best by validation accuracy."""
+def select(benchmark, files, most, shown, head=None, by=()):
+    """Prints the combinations of scores that rank the first half best by validation accuracy, or the head of it."""
     accuracies = accuracies_of(benchmark, "valid_accuracy_200")
     functions = sorted(filter(is_for_selection, accuracies))
-    true = np.array([accuracies[architecture] for architecture in functions])
-    by_seed = merged(files)
-    names = sorted(set.intersection(*(set(scores) for scores in by_seed.values())) - {"fitness"})
-    ranks = {seed: {name: log_ranks(scores[name], functions) for name in names} for seed, scores in by_seed.items()}
-    live = np.array([by_seed[min(by_seed)]["live_multiply_adds"][a] for a in functions])
+    scores = read_scores(files)
+    ranks = {name: log_ranks(values, functions) for name, values in scores.items()}
+    true, live = values_of(functions, accuracies), values_of(functions, scores["live_multiply_adds"])
+    if head is not None:
+        kept = np.argsort(-np.sum([ranks[name] for name in by], axis=0), kind="stable")[:head]
+        ranks = {name: values[kept] for name, values in ranks.items()}
+        true, live = true[kept], live[kept]
 
     rows = []
     for size in range(1, most + 1):
-        for combination in itertools.combinations(names, size):
+        for combination in itertools.combinations(ranks, size):
             rows.append((combination, *statistics_of(combination, ranks, true, live)))
-    print(f"{len(functions):,} functions, {len(rows):,} combinations of {len(names)} scores, seeds {sorted(by_seed)}")
+    about = f"{len(true):,} functions of {true.mean():.2f} percent in the mean, {true.max():.2f} at best"
+    print(f"{about}; {len(rows):,} combinations of {len(ranks)} scores")
     for title, column in (("tau", 1), ("mean of the first 10", 3), ("first", 4)):
         print(f"\nby {title}:\n{'tau':>7} {'within':>7} {'top 10':>7} {'top 1':>7}  combination")
         for row in sorted(rows, key=lambda row: -row[column])[:shown]:
@@ -114,14 +119,10 @@ def select(benchmark, files, most, shown):
 
 
 def statistics_of(combination, ranks, true, live):
-    """Returns tau, tau within equal live multiply-adds and the accuracies of the first 10 and 1, means over seeds."""
-    found = []
-    for of_names in ranks.values():
-        fitness = np.sum([of_names[name] for name in combination], axis=0)
-        statistics = rank_statistics(fitness, true, bootstrap=0)
-        first = [statistics.top[k]["mean"] for k in ("10", "1")]
-        found.append((statistics.tau, tau_within(fitness, true, live) or 0.0, *first))
-    return np.mean(found, axis=0).tolist()
+    """Returns tau, tau within equal live multiply-adds, and the accuracies of the first 10 and of the first."""
+    fitness = np.sum([ranks[name] for name in combination], axis=0)
+    first = np.argsort(-fitness, kind="stable")[:10]
+    return tau_of(fitness, true) or 0.0, tau_within(fitness, true, live) or 0.0, true[first].mean(), true[first[0]]
 
 
 def confirm(benchmark, files):
@@ -135,7 +136,9 @@ def confirm(benchmark, files):
     second = [cell for cell in functions if not is_for_selection(cell)]
     print("seed | tau, all cells | functions | second half | equal live multiply-adds | first | first 10")
     rows = []
-    for seed, scores in merged(files).items():
+    for file in files:
+        seed, _, path = file.partition("=")
+        scores = read_ranked(path)
         found = [tau_over(part, scores["fitness"], accuracies) for part in (cells, functions, second)]
         fitness, true = values_of(cells, scores["fitness"]), values_of(cells, accuracies)
         within = tau_within(fitness, true, values_of(cells, scores["live_multiply_adds"]))
@@ -153,8 +156,7 @@ def values_of(architectures, values):
 
 def tau_over(architectures, fitness, accuracies):
     """Returns tau-b over some architectures."""
-    fitness, true = values_of(architectures, fitness), values_of(architectures, accuracies)
-    return rank_statistics(fitness, true, bootstrap=0).tau
+    return tau_of(values_of(architectures, fitness), values_of(architectures, accuracies))
 
 
 def main():
@@ -165,9 +167,11 @@ def main():
     splitting.add_argument("folder", type=Path)
     selecting = verbs.add_parser("select")
     selecting.add_argument("benchmark")
-    selecting.add_argument("files", nargs="+", help="SEED=CSV")
+    selecting.add_argument("files", nargs="+", help="CSV, or NAME=CSV of another setting")
     selecting.add_argument("--most", type=int, default=3, help="scores in a combination at most")
     selecting.add_argument("--shown", type=int, default=15)
+    selecting.add_argument("--head", type=int, help="only so many functions, the first by the sum of --by")
+    selecting.add_argument("--by", nargs="+", default=[])
     confirming = verbs.add_parser("confirm")
     confirming.add_argument("benchmark")
     confirming.add_argument("files", nargs="+", help="SEED=CSV")
@@ -177,7 +181,7 @@ def main():
     elif options.verb == "confirm":
         confirm(options.benchmark, options.files)
     else:
-        select(options.benchmark, options.files, options.most, options.shown)
+        select(options.benchmark, options.files, options.most, options.shown, options.head, options.by)
 
 
 if __name__ == "__main__":

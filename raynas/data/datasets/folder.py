@@ -20,5 +20,6 @@ FOLDER = ImageSource(
     reads_files=True,
     resolution=224,
     known=KnownSize("ImageNet", 1_281_167, 1_000, 224),
+    needs_path=True,
     path_can_wait=True,
 )

@@ -100,4 +100,5 @@ IMAGENET16_120 = ImageSource(
     "ImageNet16-120",
     read_both_parts,
     known=KnownSize("ImageNet16-120", 151_700, NUM_CLASSES, RESOLUTION),
+    needs_path=True,
 )

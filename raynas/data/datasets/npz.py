@@ -86,4 +86,4 @@ def _count_classes(file: Path, labels: np.ndarray, classes: tuple[str, ...] | No
     return num_classes
 
 
-NPZ = ImageSource("npz", "images of an .npz file", read_npz)
+NPZ = ImageSource("npz", "images of an .npz file", read_npz, needs_path=True)

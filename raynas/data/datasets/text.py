@@ -10,5 +10,6 @@ TEXT = TextSource(
     "the text",
     read_text,
     known=KnownSize("Penn Treebank", 929_588, 10_000, 1),
+    needs_path=True,
     path_can_wait=True,
 )
