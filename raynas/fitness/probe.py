@@ -1,8 +1,8 @@
 """Networks with the weights that they begin with, on one batch: what scores at initialisation are taken from.
 
-No image is seen twice and nothing is trained. Batch normalisation normalises by the statistics of the batch. The
-weights are those of an untrained supernet, so that all architectures share them: the score of an architecture is a
-function of the seed, of the batch and of the architecture alone.
+No image is seen twice and nothing is trained, but for `short_training`, which trains a copy. Batch normalisation
+normalises by the statistics of the batch. The weights are those of an untrained supernet, so that all architectures
+share them: the score of an architecture is a function of the seed, of the batch and of the architecture alone.
 """
 
 from __future__ import annotations
